@@ -1,0 +1,2 @@
+// Package wsnotify is a WebSocket client for notifications that stays connected.
+package wsnotify
