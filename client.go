@@ -1,2 +1,408 @@
-// Package wsnotify is a WebSocket client for notifications that stays connected.
 package wsnotify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// Client is a WebSocket that stays connected. Make one with New. Its methods
+// may be called from any goroutine, and from every callback.
+type Client struct {
+	cfg    Config // with its defaults; never changed
+	cfgErr error
+
+	state            tracker
+	inbox            inbox
+	handlers         handlers
+	notificationSubs subscribers[Notification]
+	messageSubs      subscribers[Message]
+	dialer           dialer
+	opened           uint64        // connections so far; handed from owner to owner
+	never            chan struct{} // Done before the first Connect: closed
+
+	mu     sync.Mutex
+	run    *run    // the latest; nil before the first
+	outbox *outbox // of run, or for the first one
+}
+
+// New returns a client that is Closed. It dials nothing; a wrong Config is
+// reported by Connect.
+func New(cfg Config) *Client {
+	c := &Client{cfg: cfg.withDefaults(), never: make(chan struct{})}
+	close(c.never)
+	c.cfgErr = c.cfg.validate()
+	c.state.init()
+	c.inbox.limit, c.inbox.dispatch = c.cfg.Inbox, c.deliver
+	c.dialer.cfg = &c.cfg
+	c.outbox = c.newOutbox()
+	return c
+}
+
+func (c *Client) newOutbox() *outbox {
+	return newOutbox(c.cfg.Outbox, c.onUndelivered, func(messages, bytes int) {
+		c.state.messagesOut.Add(uint64(messages))
+		c.state.bytesOut.Add(uint64(bytes))
+	})
+}
+
+// Connect dials url + userID and returns nil once the connection is Open. From
+// then on the client stays connected until Disconnect or Close, or until the
+// policy gives up; ctx does not matter any more. Before that, Connect returns
+// the *GiveUpError of the policy, ctx.Err(), or ErrClosed if the client was
+// closed meanwhile, and nothing goes on behind the caller's back.
+//
+// The userID is escaped, so that it can change neither the path nor the query.
+// Empty, it leaves url as it is. A bad url or Config is an error at once, and
+// changes nothing.
+//
+// A client that is connected or trying is ended first, as Disconnect does, and
+// starts afresh with an empty outbox.
+func (c *Client) Connect(ctx context.Context, url, userID string) error {
+	r, err := c.begin(ctx, url, userID, false)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.opened:
+		return nil
+	case <-r.over:
+	}
+	select {
+	case <-r.opened: // and closed since
+		return nil
+	default:
+	}
+	if err := r.outcome(); err != nil {
+		return err
+	}
+	return ErrClosed
+}
+
+// Run is Connect, and stays until it is over. It returns nil after Disconnect
+// or Close, ctx.Err() when ctx has ended and the connection was closed, with
+// code 1000, the *GiveUpError of the policy, or ErrClosed when a later Connect
+// or Run has taken over.
+func (c *Client) Run(ctx context.Context, url, userID string) error {
+	r, err := c.begin(ctx, url, userID, true)
+	if err != nil {
+		return err
+	}
+	<-r.over
+	return r.outcome()
+}
+
+// begin makes a run the current one and starts it.
+func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*run, error) {
+	if c.cfgErr != nil {
+		return nil, c.cfgErr
+	}
+	u, err := address(url, userID)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		c: c, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
+		stop: make(chan struct{}), rush: make(chan struct{}),
+		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.mu.Lock()
+	if r.prev = c.run; r.prev != nil {
+		c.outbox = c.newOutbox()
+		r.prev.supersede()
+	}
+	r.outbox = c.outbox
+	c.run = r
+	c.mu.Unlock()
+	go r.supervise()
+	return r, nil
+}
+
+// current returns the latest run; nil before the first.
+func (c *Client) current() *run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.run
+}
+
+// Reconnect drops the current connection, with close code 1000, and dials at
+// once; or cuts a wait short, since the network is back. While the client is
+// connecting it does nothing. It counts as an attempt like any other, so that
+// it makes the client give up when the policy allows no further one. It
+// returns once the old connection is not used any more, and ErrClosed on a
+// client that is not running.
+func (c *Client) Reconnect() error {
+	r := c.current()
+	if r == nil {
+		return ErrClosed
+	}
+	return r.reconnect()
+}
+
+// Disconnect is Close with code 1000, within CloseTimeout.
+func (c *Client) Disconnect() error {
+	return c.Close(context.Background(), StatusNormalClosure, "")
+}
+
+// Close ends whatever the client does: a wait, a dial, a hook, a connection.
+// On an open one it sends what is queued and the close frame, and waits for
+// the peer's answer, for at most CloseTimeout; ctx can only shorten that. There
+// is no reconnect after it.
+//
+// It returns nil when the closing handshake was completed or there was nothing
+// to close, and otherwise an error that says what was missing; the client is
+// closed either way. code must be 1000, or 3000 to 4999, and reason UTF-8 of at
+// most 123 bytes; else Close returns an error and changes nothing. While the
+// client is connecting they are not used. It does not wait for callbacks: Done
+// does.
+func (c *Client) Close(ctx context.Context, code StatusCode, reason string) error {
+	if err := checkClose(code, reason); err != nil {
+		return err
+	}
+	r := c.current()
+	if r == nil {
+		return nil
+	}
+	r.end(code, reason)
+	select {
+	case <-r.over:
+	case <-ctx.Done():
+		r.hurry()
+		<-r.over
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closeErr
+}
+
+// checkClose holds the rules of the WHATWG close() method.
+func checkClose(code StatusCode, reason string) error {
+	if code != StatusNormalClosure && (code < 3000 || code > 4999) {
+		return fmt.Errorf("wsnotify: the close code %d is not for applications; it must be 1000 or 3000 to 4999", code)
+	}
+	if len(reason) > 123 {
+		return fmt.Errorf("wsnotify: the close reason has %d bytes; it must have at most 123", len(reason))
+	}
+	if !utf8.ValidString(reason) {
+		return errors.New("wsnotify: the close reason is not UTF-8")
+	}
+	return nil
+}
+
+// SendMessage is Send of a text message.
+func (c *Client) SendMessage(ctx context.Context, text string) error {
+	return c.Send(ctx, MessageText, []byte(text))
+}
+
+// SendJSON is Send of the JSON of v.
+func (c *Client) SendJSON(ctx context.Context, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("wsnotify: %w", err)
+	}
+	return c.Send(ctx, MessageText, data)
+}
+
+// Send writes a message and waits for that. The answer is exact:
+//
+//   - nil: the socket took the whole message.
+//   - ErrNotConnected, ErrClosed, ctx.Err() alone: it was certainly not sent.
+//   - ErrUnconfirmed: the connection or ctx ended while it was being written,
+//     so that the peer may or may not get it.
+//
+// ctx bounds the wait and never breaks the connection. Messages of one
+// goroutine keep their order, those of Enqueue included; concurrent ones share
+// writes. data is not used after Send has returned.
+func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
+	if err := checkMessage(typ, data); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.box().send(ctx, typ, data)
+}
+
+// Enqueue copies a message to the outbox and returns at once. It is written in
+// order when the connection is open, or at the next one, and what will never
+// be sent is reported to OnUndelivered. It may be called before Connect.
+//
+// It returns ErrOutboxFull when there is no room, and ErrClosed after the end
+// of a Connect or Run; the message is then not reported.
+func (c *Client) Enqueue(typ MessageType, data []byte) error {
+	if err := checkMessage(typ, data); err != nil {
+		return err
+	}
+	return c.box().enqueue(typ, data)
+}
+
+// Flush waits until every message given to Enqueue is written or was reported
+// as undelivered. It returns ctx.Err(), or ErrClosed when the client was
+// closed, or gave up, with messages left.
+func (c *Client) Flush(ctx context.Context) error {
+	return c.box().flush(ctx)
+}
+
+func (c *Client) box() *outbox {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outbox
+}
+
+func checkMessage(typ MessageType, data []byte) error {
+	switch typ {
+	case MessageText:
+		if !utf8.Valid(data) {
+			return errors.New("wsnotify: a text message must be UTF-8; send it as MessageBinary")
+		}
+	case MessageBinary:
+	default:
+		return fmt.Errorf("wsnotify: the message type %d is neither MessageText nor MessageBinary", int(typ))
+	}
+	return nil
+}
+
+// Ping sends a protocol ping and returns how long its pong took. The error is
+// ErrNotConnected when there is no open connection or it ends meanwhile,
+// ErrClosed, or ctx.Err().
+func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	r := c.current()
+	if r == nil {
+		return 0, ErrNotConnected
+	}
+	r.mu.Lock()
+	cn, ended := r.conn, r.told || r.isOver()
+	r.mu.Unlock()
+	switch {
+	case ended:
+		return 0, ErrClosed
+	case cn == nil:
+		return 0, ErrNotConnected
+	}
+	return cn.beats.ping(ctx, cn.gone)
+}
+
+// ReadyState returns the state of the current socket. It never blocks.
+func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
+
+// IsConnected reports whether the ReadyState is Open.
+func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
+
+// ReconnectAttempts returns how many reconnects were scheduled since the
+// counter was last reset.
+func (c *Client) ReconnectAttempts() int {
+	return c.Status().ReconnectAttempts
+}
+
+// Status returns a consistent snapshot.
+func (c *Client) Status() Status {
+	s := c.state.snapshot()
+	s.Queued = c.box().len()
+	return s
+}
+
+// WaitFor waits until the client is, or was since the call, in a state. It
+// returns ctx.Err(), or, when the current Connect or Run is over so that the
+// state won't come, why: Err or ErrClosed. Before the first Connect it waits
+// for that.
+func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
+	for {
+		reached := c.state.reach(s)
+		if reached == nil {
+			return nil
+		}
+		r := c.current()
+		var over <-chan struct{}
+		if r != nil {
+			over = r.over
+		}
+		select {
+		case <-reached:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over:
+		}
+		select {
+		case <-reached:
+			return nil
+		default:
+		}
+		if c.current() != r {
+			continue // a later Connect goes on
+		}
+		if err := r.outcome(); err != nil {
+			return err
+		}
+		return ErrClosed
+	}
+}
+
+// Done returns a channel that is closed when the latest Connect or Run is over
+// and the last callback has returned. It is closed before the first one, too.
+// Waiting for it inside a callback blocks for ever.
+func (c *Client) Done() <-chan struct{} {
+	if r := c.current(); r != nil {
+		return r.done
+	}
+	return c.never
+}
+
+// Err returns why the latest Connect or Run is over: nil while it is not, and
+// after Disconnect or Close; a *GiveUpError; or the error of its ctx.
+func (c *Client) Err() error {
+	r := c.current()
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// finished reports whether the latest run has nothing more to tell.
+func (c *Client) finished() bool {
+	r := c.current()
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended is told behind the last callback of a run.
+func (c *Client) ended(r *run) {
+	close(r.done)
+	if c.current() == r {
+		c.notificationSubs.end()
+		c.messageSubs.end()
+	}
+}
+
+// supersede lets the run end as one that a later Connect has taken over.
+func (r *run) supersede() {
+	r.mu.Lock()
+	r.superseded = !r.told
+	r.mu.Unlock()
+}
+
+// outcome is what Run returns.
+func (r *run) outcome() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.superseded && r.err == nil {
+		return ErrClosed
+	}
+	return r.err
+}

@@ -1,0 +1,126 @@
+package wsnotify
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// address joins base and userID as the store does, but with the user escaped,
+// so that it can change neither the path nor the query. An error never holds
+// base itself, since a token may stand in it.
+func address(base, userID string) (*url.URL, error) {
+	u, err := parseURL(base)
+	if err != nil {
+		return nil, err
+	}
+	if userID == "" {
+		return u, nil
+	}
+	if strings.Contains(base, "?") {
+		return parseURL(base + url.QueryEscape(userID))
+	}
+	if u.Path == "" {
+		base += "/" // else the user would be part of the host
+	}
+	return parseURL(base + escapeSegment(userID))
+}
+
+// escapeSegment escapes s as one segment of a path. Segments of dots alone
+// would be taken as steps in the hierarchy, RFC 3986, section 5.2.4.
+func escapeSegment(s string) string {
+	if s == "." || s == ".." {
+		return strings.ReplaceAll(s, ".", "%2E")
+	}
+	return url.PathEscape(s)
+}
+
+func parseURL(raw string) (*url.URL, error) {
+	if strings.Contains(raw, "#") {
+		// WHATWG would drop it; RFC 6455, section 3, forbids it.
+		return nil, errors.New("wsnotify: the url has a fragment (#), which a WebSocket address must not have")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("wsnotify: the url can't be parsed: %w", withoutURL(err))
+	}
+	if err := checkURL(u); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// checkURL accepts what can be dialled. Hooks may have made u.
+func checkURL(u *url.URL) error {
+	switch strings.ToLower(u.Scheme) {
+	case "ws", "wss", "http", "https":
+	case "":
+		return errors.New("wsnotify: the url has no scheme; it must begin with ws://, wss://, http:// or https://")
+	default:
+		return fmt.Errorf("wsnotify: the url has the scheme %q; it must be ws, wss, http or https", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return errors.New("wsnotify: the url has no host, as in wss://example.com/ws/")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("wsnotify: the url has the port %q; it must be 1 to 65535", port)
+		}
+	}
+	if u.Fragment != "" {
+		return errors.New("wsnotify: the url has a fragment (#), which a WebSocket address must not have")
+	}
+	return nil
+}
+
+// withoutURL strips what url.Parse and net/http put around a cause: the whole
+// address, with its secrets. Of a parse error only the kinds that quote a few
+// characters are kept.
+func withoutURL(err error) error {
+	var outer *url.Error
+	if !errors.As(err, &outer) {
+		return err
+	}
+	if outer.Op != "parse" {
+		return outer.Err
+	}
+	var escape url.EscapeError
+	var host url.InvalidHostError
+	switch {
+	case errors.As(outer.Err, &escape), errors.As(outer.Err, &host):
+		return outer.Err
+	case strings.Contains(outer.Err.Error(), "missing protocol scheme"):
+		return errors.New("it has no scheme, such as wss://")
+	case strings.Contains(outer.Err.Error(), "invalid port"):
+		return errors.New("its port must be a number from 1 to 65535")
+	case strings.Contains(outer.Err.Error(), "control character"):
+		return errors.New("it holds a control character")
+	}
+	return errors.New("it is not a URL of RFC 3986")
+}
+
+// redacted returns u for logs and errors: without the password, and without
+// the values of the query, where tokens live.
+func redacted(u *url.URL) string {
+	if u.User == nil && u.RawQuery == "" {
+		return u.String()
+	}
+	v := *u
+	if _, ok := v.User.Password(); ok {
+		v.User = url.UserPassword(v.User.Username(), "xxxxx")
+	}
+	if v.RawQuery != "" {
+		pairs := strings.Split(v.RawQuery, "&")
+		for i, p := range pairs {
+			if key, _, ok := strings.Cut(p, "="); ok {
+				pairs[i] = key + "=xxxxx"
+			} else {
+				pairs[i] = "xxxxx" // a bare token
+			}
+		}
+		v.RawQuery = strings.Join(pairs, "&")
+	}
+	return v.String()
+}

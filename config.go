@@ -1,0 +1,326 @@
+package wsnotify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Config says how a Client behaves. The zero Config behaves as the browser
+// store that this package mirrors: a text "ping" every 6 s, a reconnect every
+// 10 s, at most 6 of them. New copies it.
+//
+// A wrong value is reported by Connect and Run, which then dial nothing.
+//
+// # Callbacks
+//
+// The functions named On…, except OnHandshake, run one after another, in the
+// order of the events, on one goroutine of the client that holds no lock.
+// They may block, and they may call every method; while one runs, messages
+// wait in the inbox. Only waiting for Done inside a callback blocks for ever,
+// since Done waits for the callback. A panic in one is not recovered.
+//
+// BeforeDial, OnHandshake and ShouldReconnect run on a goroutine of their
+// own, one at a time. When the client is closed, or DialTimeout has passed,
+// it goes on without them.
+type Config struct {
+	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
+	// *http.Transport a copy is used, without keep-alives. Redirects are
+	// never followed. Nil means one of our own, which obeys HTTP_PROXY and
+	// its like and asks for at least TLS 1.2.
+	HTTPClient *http.Client
+
+	// Header is sent with every handshake. "Host" sets the request's host.
+	// The Sec-WebSocket- headers are the transport's.
+	Header http.Header
+
+	// Subprotocols are offered to the server, the preferred first. When there
+	// are any, a server that chooses none of them fails the attempt.
+	Subprotocols []string
+
+	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
+	Compression CompressionMode
+
+	// ReadLimit is the size of the largest message taken, in bytes. A larger
+	// one is answered with close code 1009. Zero means 1 MiB, negative no
+	// limit.
+	ReadLimit int64
+
+	// DialTimeout bounds one attempt, both hooks included. Zero means 10 s,
+	// negative no limit.
+	DialTimeout time.Duration
+
+	// WriteTimeout bounds one write to the socket; past it the connection is
+	// dropped. Zero means 10 s, negative no limit.
+	WriteTimeout time.Duration
+
+	// CloseTimeout bounds the end of a connection by Disconnect, Close and
+	// the ctx of Run: what was queued is sent, and the close frame is sent
+	// and answered. Zero means 5 s; negative means that none of it is waited
+	// for.
+	CloseTimeout time.Duration
+
+	// BeforeDial runs before every attempt and may change its URL and
+	// headers: a fresh token, another host, a position to resume from. An
+	// error fails the attempt. ctx ends with the attempt.
+	BeforeDial func(ctx context.Context, req *DialRequest) error
+
+	// OnHandshake runs on every new connection before it is Open, and may
+	// write and read messages: log in, subscribe again. What it writes comes
+	// before every queued message. An error fails the attempt. ctx ends with
+	// the attempt.
+	OnHandshake func(ctx context.Context, h *Handshake) error
+
+	// BackOff makes the policy of reconnecting, one for each Connect or Run:
+	// how long to wait before each attempt, and after which to give up
+	// (backoff.Stop). It is Reset when the counter of reconnects is. It is
+	// called on the client's own goroutine and must not block. Nil means 10 s
+	// each, at most 6 times. See Exponential for a policy that spreads a herd.
+	BackOff func() backoff.BackOff
+
+	// StableAfter is how long a connection must have been open for the
+	// counter of reconnects to go back to 0. Zero means that Open itself
+	// resets it; then a server that accepts and drops is dialled for ever.
+	StableAfter time.Duration
+
+	// ShouldReconnect says whether to try again after a failure. Nil means
+	// always, within what BackOff allows. See FailFast.
+	ShouldReconnect func(Failure) bool
+
+	Heartbeat Heartbeat
+	Inbox     Inbox
+	Outbox    Outbox
+
+	// Fallback is the notification that stands for a message without msgType
+	// or content. Its Raw, Fallback and Epoch are filled in. Zero means the
+	// store's text, in Chinese.
+	Fallback Notification
+
+	// OnStateChange reports every change of the ReadyState.
+	OnStateChange func(StateChange)
+	// OnOpen reports a new connection.
+	OnOpen func(OpenEvent)
+	// OnClose reports the end of a connection, once for each OnOpen.
+	OnClose func(CloseEvent)
+	// OnReconnecting reports that a further attempt was scheduled.
+	OnReconnecting func(ReconnectEvent)
+	// OnGiveUp reports that no further attempt will be made.
+	OnGiveUp func(*GiveUpError)
+	// OnError reports a failed attempt, a protocol violation of the peer, a
+	// heartbeat that was not answered (ErrHeartbeatTimeout), a message that is
+	// not JSON (*ParseError) and content of the wrong type (*DecodeError). As
+	// in a browser, a connection that simply breaks is seen by OnClose alone.
+	OnError func(error)
+	// OnMessage sees every message, text and binary, before it is parsed.
+	OnMessage func(Message)
+	// OnNotification sees every text message that is JSON.
+	OnNotification func(Notification)
+	// OnUndelivered sees each message given to Enqueue that will not be sent,
+	// once, with the reason: ErrClosed, ErrExpired, ErrOutboxFull, or
+	// ErrUnconfirmed, in which case the peer may have got it.
+	OnUndelivered func(Message, error)
+
+	// Logger is told of state changes, failures and undelivered messages, on
+	// the goroutine of the callbacks. Passwords and query values in URLs are
+	// redacted. Nil means silence.
+	Logger *slog.Logger
+}
+
+// Heartbeat says how the client keeps a connection alive and finds out that
+// it is not.
+type Heartbeat struct {
+	// Interval between two beats. Zero means 6 s, negative no heartbeat.
+	Interval time.Duration
+	// Timeout is how long after a beat the peer may be silent; any frame
+	// counts as life. Zero means 6 s. Negative means no protocol pings, and
+	// that life is not watched.
+	Timeout time.Duration
+	// Text is the text message of a beat. Zero means "ping".
+	Text string
+	// NoText leaves the text message out: protocol pings only.
+	NoText bool
+	// Replies are the text messages that are swallowed as answers to Text.
+	// Nil means "pong" and Text itself, empty none. With NoText, nil means
+	// none.
+	Replies []string
+}
+
+// Inbox bounds what was received and waits for its callback. When it is full
+// the client stops reading from the socket.
+type Inbox struct {
+	Messages int // zero means 1024, negative no limit
+	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone
+}
+
+// Outbox bounds what was given to Enqueue and is not yet written.
+type Outbox struct {
+	Messages int // zero means 1024, negative no limit
+	Bytes    int // zero means 4 MiB, negative no limit
+	// MaxAge is how long a message may wait; then it is ErrExpired. Zero or
+	// negative means no limit.
+	MaxAge time.Duration
+	// Overflow says what a full outbox does.
+	Overflow Overflow
+	// Resend sends a message again that was in the middle of a write when its
+	// connection ended, so that it may arrive twice. Without it the message is
+	// reported as ErrUnconfirmed.
+	Resend bool
+}
+
+// Overflow says what a full outbox does.
+type Overflow int
+
+const (
+	// RejectNew makes Enqueue return ErrOutboxFull.
+	RejectNew Overflow = iota
+	// DropOldest reports the oldest message as ErrOutboxFull to OnUndelivered.
+	DropOldest
+)
+
+// String returns "reject-new" or "drop-oldest".
+func (o Overflow) String() string {
+	return name(int(o), "Overflow", "reject-new", "drop-oldest")
+}
+
+// DialRequest is what BeforeDial may change.
+type DialRequest struct {
+	URL     *url.URL    // scheme ws, wss, http or https
+	Header  http.Header // a copy of Config.Header
+	Attempt int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
+	Last    *Failure    // of the attempt or connection before; nil at first
+}
+
+const (
+	defaultReadLimit    = 1 << 20
+	defaultDialTimeout  = 10 * time.Second
+	defaultWriteTimeout = 10 * time.Second
+	defaultCloseTimeout = 5 * time.Second
+	defaultInterval     = 6 * time.Second
+	defaultPongTimeout  = 6 * time.Second
+	defaultReconnect    = 10 * time.Second
+	defaultReconnects   = 6
+	defaultMessages     = 1024
+	defaultBytes        = 4 << 20
+
+	fallbackTitle = "您有新的通知"
+	fallbackText  = "您有新的通知，请前往消息列表查看"
+)
+
+// withDefaults returns a deep copy in which no zero stands for a default any
+// more; a negative still says "off" or "no limit".
+func (cfg Config) withDefaults() Config {
+	if cfg.HTTPClient != nil {
+		c := *cfg.HTTPClient
+		cfg.HTTPClient = &c
+	}
+	cfg.Header = cfg.Header.Clone()
+	cfg.Subprotocols = slices.Clone(cfg.Subprotocols)
+	setDefault(&cfg.ReadLimit, defaultReadLimit)
+	setDefault(&cfg.DialTimeout, defaultDialTimeout)
+	setDefault(&cfg.WriteTimeout, defaultWriteTimeout)
+	setDefault(&cfg.CloseTimeout, defaultCloseTimeout)
+	if cfg.BackOff == nil {
+		cfg.BackOff = defaultBackOff
+	}
+
+	hb := &cfg.Heartbeat
+	setDefault(&hb.Interval, defaultInterval)
+	setDefault(&hb.Timeout, defaultPongTimeout)
+	setDefault(&hb.Text, "ping")
+	switch {
+	case hb.Replies != nil:
+		hb.Replies = slices.Clone(hb.Replies)
+	case hb.NoText || hb.Interval < 0:
+		hb.Replies = []string{}
+	default:
+		hb.Replies = []string{"pong", hb.Text}
+	}
+
+	setDefault(&cfg.Inbox.Messages, defaultMessages)
+	setDefault(&cfg.Inbox.Bytes, defaultBytes)
+	setDefault(&cfg.Outbox.Messages, defaultMessages)
+	setDefault(&cfg.Outbox.Bytes, defaultBytes)
+
+	if cfg.Fallback.MsgType == "" && cfg.Fallback.Content == "" {
+		cfg.Fallback.MsgType, cfg.Fallback.Content = fallbackTitle, fallbackText
+	}
+	return cfg
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate says what is wrong with a Config that has its defaults, and what
+// would be right.
+func (cfg *Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("wsnotify: Config."+format, args...))
+	}
+	if err := validateHeader(cfg.Header); err != nil {
+		bad("Header: %w", err)
+	}
+	for i, p := range cfg.Subprotocols {
+		if !isToken(p) {
+			bad("Subprotocols: %q is not a token of RFC 9110", p)
+		}
+		if slices.Contains(cfg.Subprotocols[:i], p) {
+			bad("Subprotocols: %q is there twice", p)
+		}
+	}
+	if !validCompression(cfg.Compression) {
+		bad("Compression: %d is none of the CompressionMode constants", cfg.Compression)
+	}
+	if cfg.StableAfter < 0 {
+		bad("StableAfter: %v is negative; 0 resets the counter on Open", cfg.StableAfter)
+	}
+	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
+		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if !utf8.ValidString(cfg.Heartbeat.Text) {
+		bad("Heartbeat.Text: %q is not UTF-8, as a text message must be", cfg.Heartbeat.Text)
+	}
+	return errors.Join(errs...)
+}
+
+// validateHeader checks what net/http would refuse only after the dial, and
+// what the transport would overwrite or send twice.
+func validateHeader(h http.Header) error {
+	for key, values := range h {
+		if !isToken(key) {
+			return fmt.Errorf("%q is not the name of a header field", key)
+		}
+		switch canonical := http.CanonicalHeaderKey(key); {
+		case strings.HasPrefix(canonical, "Sec-Websocket-"):
+			return fmt.Errorf("%s is set by the transport; use Config.Subprotocols and Config.Compression", canonical)
+		case canonical == "Connection" || canonical == "Upgrade":
+			return fmt.Errorf("%s is set by the transport", canonical)
+		}
+		for _, v := range values {
+			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+				return fmt.Errorf("the value of %s holds a control character", key) // which may stand in a secret
+			}
+		}
+	}
+	return nil
+}
+
+// isToken reports whether s is a token of RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}

@@ -1,0 +1,280 @@
+package wsnotify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// conn is one connection: a reader, the rounds of its writer, and a heartbeat.
+// They start together and are joined by shut, so that nothing of it outlives
+// it.
+type conn struct {
+	c     *Client
+	ws    *websocket.Conn
+	link  *link
+	w     *writer
+	beats *heartbeat
+
+	epoch       uint64
+	attempt     int
+	url         string
+	subprotocol string
+	header      http.Header
+
+	opened   time.Time
+	ended    chan struct{} // the reader has returned
+	readErr  error         // why; valid after ended
+	broken   chan struct{} // a write failed
+	deaf     chan struct{} // closed when what comes is not delivered any more
+	gone     chan struct{} // closed when it is over
+	pending  chan received // a read that Receive began and did not see the end of; of capacity 1
+	isBroken sync.Once
+
+	mu       sync.Mutex
+	cause    error // of our killing the link: a heartbeat or a write that timed out
+	writeErr error
+}
+
+// received is what one read gave.
+type received struct {
+	msg Message
+	err error
+}
+
+// newConn takes over what a handshake made. Nothing of it runs yet, but it can
+// write and read.
+func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
+	cn := &conn{
+		c: c, ws: ws, link: l,
+		ended:  make(chan struct{}),
+		broken: make(chan struct{}),
+		deaf:   make(chan struct{}),
+		gone:   make(chan struct{}),
+	}
+	cn.w = newWriter(ws, l, box, c.cfg.WriteTimeout, cn.writeFailed)
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
+		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
+	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))
+	l.heard = func(int) {
+		c.state.lastReceived.Store(time.Now().UnixNano())
+		cn.beats.heard()
+	}
+	l.started.Store(true)
+	return cn
+}
+
+// readLimit turns ours into the transport's.
+func readLimit(limit int64) int64 {
+	if limit < 0 {
+		return -1
+	}
+	return limit
+}
+
+// start begins to serve the connection. OnOpen has been queued.
+func (cn *conn) start() {
+	cn.opened = time.Now()
+	go cn.read()
+	cn.w.box.attach(cn.w)
+	cn.beats.start()
+}
+
+// read receives until the connection ends. It must not use a context that can
+// be cancelled: the transport would pay for it at every message, and would
+// skip the close frame.
+func (cn *conn) read() {
+	defer close(cn.ended)
+	var buf []byte
+	if cn.pending != nil { // what OnHandshake did not wait for
+		r := <-cn.pending
+		if r.err != nil {
+			cn.readErr = r.err
+			return
+		}
+		if cn.readErr = cn.accept(r.msg.Type, r.msg.Data); cn.readErr != nil {
+			return
+		}
+	}
+	for {
+		typ, data, err := cn.receive(buf[:0])
+		if err == nil {
+			err = cn.accept(typ, data)
+		}
+		if err != nil {
+			cn.readErr = err
+			return
+		}
+		if buf = data; cap(buf) > keepBytes {
+			buf = nil
+		}
+	}
+}
+
+// receive reads one message into buf, or a larger one.
+func (cn *conn) receive(buf []byte) (MessageType, []byte, error) {
+	typ, r, err := cn.ws.Reader(context.Background())
+	if err != nil {
+		return 0, nil, err
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, make([]byte, max(512, cap(buf)))...)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			return typ, buf, nil
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+	}
+}
+
+// errNotUTF8 is a text message that is none.
+var errNotUTF8 = errors.New("a text message is not valid UTF-8")
+
+// check looks for what the transport lets pass.
+func (cn *conn) check(typ MessageType, data []byte) error {
+	if limit := cn.c.cfg.ReadLimit; limit > 0 && int64(len(data)) > limit {
+		return websocket.ErrMessageTooBig // a compressed one can end just past it
+	}
+	if typ == MessageText && !utf8.Valid(data) {
+		return errNotUTF8
+	}
+	return nil
+}
+
+// accept checks a message and hands a copy of it on.
+func (cn *conn) accept(typ MessageType, data []byte) error {
+	if err := cn.check(typ, data); err != nil {
+		return err
+	}
+	select {
+	case <-cn.deaf:
+		return nil // as a browser while CLOSING
+	default:
+	}
+	if typ == MessageText && cn.isReply(data) {
+		return nil
+	}
+	cn.c.state.messagesIn.Add(1)
+	cn.c.state.bytesIn.Add(uint64(len(data)))
+	msg := Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...), Epoch: cn.epoch}
+	cn.c.inbox.put(msg, cn.deaf, cn.beats.stalling)
+	return nil
+}
+
+// isReply reports whether a text message answers the heartbeat's.
+func (cn *conn) isReply(data []byte) bool {
+	for _, reply := range cn.c.cfg.Heartbeat.Replies {
+		if string(data) == reply {
+			return true
+		}
+	}
+	return false
+}
+
+// kill ends the connection for a cause that is more telling than the errors
+// that follow from it.
+func (cn *conn) kill(cause error) {
+	cn.mu.Lock()
+	if cn.cause == nil {
+		cn.cause = cause
+	}
+	cn.mu.Unlock()
+	cn.link.kill()
+}
+
+func (cn *conn) writeFailed(err error) {
+	cn.mu.Lock()
+	cn.writeErr = err
+	if err == errWriteTimeout && cn.cause == nil {
+		cn.cause = err
+	}
+	cn.mu.Unlock()
+	cn.isBroken.Do(func() { close(cn.broken) })
+}
+
+// deafen makes the reader drop what comes, and not wait for callbacks.
+func (cn *conn) deafen() {
+	select {
+	case <-cn.deaf:
+	default:
+		close(cn.deaf)
+	}
+}
+
+// shut ends everything of the connection. What is encoded may still leave
+// within grace; after that, or if that is 0, the link is killed. Only the
+// owner calls it.
+func (cn *conn) shut(grace time.Duration) {
+	cn.beats.stop()
+	if grace > 0 {
+		guard := time.AfterFunc(grace, cn.link.kill)
+		cn.w.stop()
+		cn.w.finish()
+		guard.Stop()
+		cn.link.end()
+	} else {
+		cn.link.kill()
+		cn.w.stop()
+		cn.w.finish()
+	}
+	cn.deafen()
+	<-cn.ended
+	cn.ws.CloseNow()
+	cn.link.release()
+	close(cn.gone)
+}
+
+// verdict says why the connection ended. The reader has returned.
+func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
+	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
+	cn.mu.Lock()
+	cause, writeErr := cn.cause, cn.writeErr
+	cn.mu.Unlock()
+
+	var ce websocket.CloseError
+	switch err := cn.readErr; {
+	case errors.As(err, &ce):
+		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
+		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
+	case cn.link.socketError() == nil:
+		// The socket is well, so what came over it was not.
+		violation = true
+		f.Initiator, f.Err = Remote, fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
+		f.Code = violationCode(err)
+	case cause != nil:
+		f.Err = cause
+	default:
+		f.Err = cn.link.socketError()
+		if errors.Is(f.Err, net.ErrClosed) && writeErr != nil {
+			f.Err = writeErr
+		}
+		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", f.Err)
+	}
+	ev.Failure = f
+	return f, ev, violation
+}
+
+// violationCode is what answers a violation, RFC 6455, section 7.4.1.
+func violationCode(err error) StatusCode {
+	switch {
+	case errors.Is(err, errNotUTF8):
+		return StatusInvalidFramePayloadData
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return StatusMessageTooBig
+	}
+	return StatusProtocolError
+}

@@ -1,0 +1,165 @@
+package wsnotify
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// The sentinels of this package. Test for them with errors.Is.
+var (
+	// ErrNotConnected means that the message was certainly not sent, because
+	// there is no open connection. Try again once it is Open, or use Enqueue.
+	ErrNotConnected = errors.New("wsnotify: WebSocket is not connected")
+
+	// ErrClosed means that the client was ended by Disconnect or Close, gave
+	// up, or was taken over by a later Connect. It is an ErrNotConnected too:
+	// nothing was sent, and waiting will not help.
+	ErrClosed error = &closedError{}
+
+	// ErrUnconfirmed means that the connection or the ctx ended while the
+	// message was being written: the peer may or may not get it.
+	ErrUnconfirmed = errors.New("wsnotify: the message may or may not have been sent")
+
+	// ErrOutboxFull means that the outbox has no room for the message.
+	ErrOutboxFull = errors.New("wsnotify: the outbox is full")
+
+	// ErrExpired means that the message waited in the outbox for longer than
+	// Outbox.MaxAge.
+	ErrExpired = errors.New("wsnotify: the message expired in the outbox")
+
+	// ErrHeartbeatTimeout means that nothing came from the peer within
+	// Heartbeat.Timeout after a ping.
+	ErrHeartbeatTimeout = errors.New("wsnotify: no answer to the heartbeat")
+)
+
+type closedError struct{}
+
+func (*closedError) Error() string        { return "wsnotify: the client is closed" }
+func (*closedError) Is(target error) bool { return target == ErrNotConnected }
+
+// errWriteTimeout is the cause of a connection whose peer stopped reading.
+var errWriteTimeout = errors.New("wsnotify: the peer did not take a write within WriteTimeout")
+
+// HandshakeError is a server's answer to the opening handshake that made no
+// WebSocket connection: a refusal, or a 101 that breaks RFC 6455, section 4.1.
+type HandshakeError struct {
+	StatusCode int         // of the response
+	Header     http.Header // of the response
+	Body       []byte      // its first KiB
+	Err        error       // what was wrong
+}
+
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("wsnotify: the server answered the handshake with %s: %v", statusText(e.StatusCode), e.Err)
+}
+
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+func statusText(code int) string {
+	if text := http.StatusText(code); text != "" {
+		return fmt.Sprintf("%d %s", code, text)
+	}
+	return fmt.Sprintf("status %d", code)
+}
+
+// GiveUpError says that the policy made no further attempt.
+type GiveUpError struct {
+	Attempts int     // dials made since the counter of reconnects was last reset
+	Failure  Failure // the last one
+}
+
+func (e *GiveUpError) Error() string {
+	plural := "s"
+	if e.Attempts == 1 {
+		plural = ""
+	}
+	return fmt.Sprintf("wsnotify: giving up after %d attempt%s: %v", e.Attempts, plural, e.Failure.Err)
+}
+
+func (e *GiveUpError) Unwrap() error { return e.Failure.Err }
+
+// ParseError is a text message that is not JSON. The connection stays up.
+type ParseError struct {
+	Data []byte // the message
+	Err  error
+}
+
+func (e *ParseError) Error() string {
+	return fmt.Sprintf("wsnotify: a message of %d bytes is not JSON: %v", len(e.Data), e.Err)
+}
+
+func (e *ParseError) Unwrap() error { return e.Err }
+
+// DecodeError is a notification whose content does not fit the type of an On
+// handler. The connection stays up, and other handlers are still called.
+type DecodeError struct {
+	MsgType string
+	Content string
+	Err     error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("wsnotify: the content of a %q notification: %v", e.MsgType, e.Err)
+}
+
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// Phase says how far an attempt or a connection had come when it failed.
+type Phase int
+
+const (
+	// PhaseHook is a BeforeDial or OnHandshake that failed.
+	PhaseHook Phase = iota
+	// PhaseDial lasts until a response of the server has come: name, TCP,
+	// proxy, TLS, request.
+	PhaseDial
+	// PhaseHandshake begins with the response.
+	PhaseHandshake
+	// PhaseOpen is an established connection.
+	PhaseOpen
+)
+
+// String returns "hook", "dial", "handshake" or "open".
+func (p Phase) String() string {
+	return name(int(p), "Phase", "hook", "dial", "handshake", "open")
+}
+
+// Initiator says who ended an attempt or a connection.
+type Initiator int
+
+const (
+	// Local is this side: a hook, Reconnect, Disconnect, Close.
+	Local Initiator = iota
+	// Remote is the peer by what it said or did: a close frame, an HTTP
+	// status, a protocol violation, a certificate.
+	Remote
+	// Network is a link that broke without a word: FIN, RST, a time-out, a
+	// missed heartbeat, a name that does not resolve.
+	Network
+)
+
+// String returns "local", "remote" or "network".
+func (i Initiator) String() string {
+	return name(int(i), "Initiator", "local", "remote", "network")
+}
+
+func name(i int, typ string, names ...string) string {
+	if i >= 0 && i < len(names) {
+		return names[i]
+	}
+	return fmt.Sprintf("%s(%d)", typ, i)
+}
+
+// Failure says why an attempt failed or a connection ended.
+type Failure struct {
+	Phase      Phase
+	Initiator  Initiator
+	Code       StatusCode    // the peer's close code, or the one that answered its violation; -1 if none
+	Reason     string        // of the peer's close frame
+	HTTPStatus int           // of the response that refused the handshake; 0 if there was none
+	RetryAfter time.Duration // what a 429 or 503 asked for; 0 if nothing
+	Uptime     time.Duration // how long the connection was open
+	Err        error         // never nil
+}
