@@ -26,14 +26,15 @@ type Client struct {
 	never            chan struct{} // Done before the first Connect: closed
 
 	mu     sync.Mutex
-	run    *run    // the latest; nil before the first
-	outbox *outbox // of run, or for the first one
+	run    *run          // the latest; nil before the first
+	begun  chan struct{} // closed and replaced when that changes
+	outbox *outbox       // of run, or for the first one
 }
 
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), never: make(chan struct{})}
+	c := &Client{cfg: cfg.withDefaults(), never: make(chan struct{}), begun: make(chan struct{})}
 	close(c.never)
 	c.cfgErr = c.cfg.validate()
 	c.state.init()
@@ -117,6 +118,8 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	}
 	r.outbox = c.outbox
 	c.run = r
+	close(c.begun)
+	c.begun = make(chan struct{})
 	c.mu.Unlock()
 	go r.supervise()
 	return r, nil
@@ -313,12 +316,14 @@ func (c *Client) Status() Status {
 // state won't come, why: Err or ErrClosed. Before the first Connect it waits
 // for that.
 func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
+	reached := c.state.reach(s)
+	if reached == nil {
+		return nil
+	}
 	for {
-		reached := c.state.reach(s)
-		if reached == nil {
-			return nil
-		}
-		r := c.current()
+		c.mu.Lock()
+		r, begun := c.run, c.begun
+		c.mu.Unlock()
 		var over <-chan struct{}
 		if r != nil {
 			over = r.over
@@ -328,15 +333,16 @@ func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-begun:
+			continue // a later Connect goes on
 		case <-over:
 		}
 		select {
 		case <-reached:
 			return nil
+		case <-begun:
+			continue
 		default:
-		}
-		if c.current() != r {
-			continue // a later Connect goes on
 		}
 		if err := r.outcome(); err != nil {
 			return err

@@ -13,7 +13,7 @@ type inbox struct {
 
 	mu       sync.Mutex
 	queue    []delivery
-	messages int           // not yet returned from their callbacks, and their bytes
+	messages int // not yet returned from their callbacks, and their bytes
 	bytes    int
 	room     chan struct{} // closed when there may be room; nil if nobody waits
 	running  bool

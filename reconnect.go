@@ -40,10 +40,10 @@ type run struct {
 	code       StatusCode
 	reason     string
 	superseded bool
-	err        error     // why it is over; nil if it was told so
-	closeErr   error     // what the closing handshake lacked
-	request    *request  // what Reconnect would ask for; nil while connecting
-	conn       *conn     // while Open
+	err        error    // why it is over; nil if it was told so
+	closeErr   error    // what the closing handshake lacked
+	request    *request // what Reconnect would ask for; nil while connecting
+	conn       *conn    // while Open
 
 	// The owner's.
 	prev     *run            // to be ended first
@@ -51,8 +51,8 @@ type run struct {
 	ctxDone  <-chan struct{} // nil once it does not matter any more
 	stays    bool            // Run: ctx matters to the end
 	backoff  backoff.BackOff
-	attempts int // reconnects since the counter was reset
-	dials    int // dials since then
+	attempts int    // reconnects since the counter was reset
+	dials    int    // dials since then
 	epoch    uint64 // of the attempt or connection
 	last     *Failure
 	gaveUp   bool
@@ -84,7 +84,8 @@ func (r *run) supervise() {
 	if r.backoff = r.c.cfg.BackOff(); r.backoff == nil {
 		r.backoff = &backoff.StopBackOff{}
 	}
-	r.backoff.Reset()
+	r.resetCounter()
+	r.c.state.update(func(s *Status) { s.GaveUp, s.LastFailure = false, nil })
 	for {
 		var l *loss
 		if cn, failure := r.dial(); cn != nil {

@@ -28,7 +28,7 @@ type dialKey struct{}
 type dialing struct {
 	ctx      context.Context
 	sock     *socket
-	link     *link         // once there is a 101
+	link     *link                // once there is a 101
 	answered func(*http.Response) // a response has come
 }
 

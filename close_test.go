@@ -1,0 +1,458 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+func TestDisconnectWhileWaiting(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect().Drop()
+		w.pass(time.Second)
+		w.journal()
+		w.must(w.c.Disconnect())
+		if n := w.c.ReconnectAttempts(); n != 0 {
+			t.Errorf("ReconnectAttempts is %d after Disconnect", n)
+		}
+		w.must(w.c.Disconnect()) // again
+		w.pass(time.Minute)
+		w.expect()
+		if w.srv.Total() != 1 {
+			t.Errorf("%d connections were made", w.srv.Total())
+		}
+		w.must(w.c.Err())
+	})
+}
+
+func TestDisconnectWhileDialling(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.net.Hang(true)
+		result := make(chan error)
+		go func() { result <- w.c.Connect(context.Background(), w.srv.URL(), "ada") }()
+		w.pass(time.Second)
+		w.must(w.c.Close(context.Background(), 4000, "not used"))
+		w.wantErr(<-result, wsnotify.ErrClosed)
+		w.expect("0s CONNECTING", "1s CLOSING", "1s CLOSED")
+	})
+}
+
+func TestDisconnectWhileTheHandshakeHangs(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.HangHandshake(1)
+		result := make(chan error)
+		go func() { result <- w.c.Connect(context.Background(), w.srv.URL(), "ada") }()
+		w.pass(time.Second)
+		w.must(w.c.Disconnect())
+		w.wantErr(<-result, wsnotify.ErrClosed)
+		w.expect("0s CONNECTING", "1s CLOSING", "1s CLOSED")
+	})
+}
+
+// A hook that ignores its context keeps Done waiting, but not Disconnect.
+func TestDisconnectWhileInAHook(t *testing.T) {
+	for _, name := range []string{"BeforeDial", "OnHandshake"} {
+		t.Run(name, func(t *testing.T) {
+			release := func() {}
+			hook := func() error { panic("set below") }
+			cfg := wsnotify.Config{}
+			if name == "BeforeDial" {
+				cfg.BeforeDial = func(context.Context, *wsnotify.DialRequest) error { return hook() }
+			} else {
+				cfg.OnHandshake = func(context.Context, *wsnotify.Handshake) error { return hook() }
+			}
+			inBubble(t, cfg, func(w *world) {
+				stuck := make(chan struct{})
+				release = func() { close(stuck) }
+				hook = func() error { <-stuck; return nil }
+				result := make(chan error, 1)
+				go func() { result <- w.c.Connect(context.Background(), w.srv.URL(), "ada") }()
+				w.pass(time.Second)
+				w.must(w.c.Disconnect())
+				w.wantErr(<-result, wsnotify.ErrClosed)
+				w.expect("0s CONNECTING", "1s CLOSING", "1s CLOSED")
+				select {
+				case <-w.c.Done():
+					t.Error("Done did not wait for the hook")
+				default:
+				}
+				release()
+				<-w.c.Done()
+			})
+		})
+	}
+}
+
+func TestDisconnectInsideEachCallback(t *testing.T) {
+	var w *world
+	calls := 0
+	disconnect := func() {
+		calls++
+		if err := w.c.Disconnect(); err != nil && w.c.ReadyState() != wsnotify.Closed {
+			w.Errorf("Disconnect: %v", err)
+		}
+	}
+	for name, set := range map[string]func(*wsnotify.Config){
+		"OnStateChange/Connecting": func(cfg *wsnotify.Config) {
+			cfg.OnStateChange = func(ev wsnotify.StateChange) {
+				if ev.To == wsnotify.Connecting {
+					disconnect()
+				}
+			}
+		},
+		"OnStateChange/Open": func(cfg *wsnotify.Config) {
+			cfg.OnStateChange = func(ev wsnotify.StateChange) {
+				if ev.To == wsnotify.Open {
+					disconnect()
+				}
+			}
+		},
+		"OnStateChange/Closed": func(cfg *wsnotify.Config) {
+			cfg.OnStateChange = func(ev wsnotify.StateChange) {
+				if ev.To == wsnotify.Closed {
+					disconnect()
+				}
+			}
+		},
+		"OnOpen":         func(cfg *wsnotify.Config) { cfg.OnOpen = func(wsnotify.OpenEvent) { disconnect() } },
+		"OnClose":        func(cfg *wsnotify.Config) { cfg.OnClose = func(wsnotify.CloseEvent) { disconnect() } },
+		"OnReconnecting": func(cfg *wsnotify.Config) { cfg.OnReconnecting = func(wsnotify.ReconnectEvent) { disconnect() } },
+		"OnError":        func(cfg *wsnotify.Config) { cfg.OnError = func(error) { disconnect() } },
+		"OnMessage":      func(cfg *wsnotify.Config) { cfg.OnMessage = func(wsnotify.Message) { disconnect() } },
+		"OnNotification": func(cfg *wsnotify.Config) { cfg.OnNotification = func(wsnotify.Notification) { disconnect() } },
+		"ShouldReconnect": func(cfg *wsnotify.Config) {
+			cfg.ShouldReconnect = func(wsnotify.Failure) bool { disconnect(); return true }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls = 0
+			var cfg wsnotify.Config
+			set(&cfg)
+			inBubble(t, cfg, func(world *world) {
+				w = world
+				w.c.Connect(context.Background(), w.srv.URL(), "ada")
+				synctest.Wait()
+				if w.srv.Live() > 0 {
+					w.srv.SendText("ada", `{"msgType":"a","content":"b"}`)
+					w.srv.SendText("ada", `not JSON`)
+					synctest.Wait()
+					w.srv.DropAll()
+				}
+				w.pass(time.Hour)
+				total := w.srv.Total()
+				if calls == 0 {
+					t.Error("the callback was not called")
+				}
+				if w.c.ReadyState() != wsnotify.Closed || total > 1 {
+					t.Errorf("%v after %d connections", w.c.ReadyState(), total)
+				}
+				select {
+				case <-w.c.Done():
+				default:
+					t.Error("Done is not closed")
+				}
+			})
+		})
+	}
+}
+
+func TestDisconnectInsideOnUndelivered(t *testing.T) {
+	var w *world
+	inBubble(t, wsnotify.Config{
+		Outbox:        wsnotify.Outbox{MaxAge: time.Second},
+		OnUndelivered: func(wsnotify.Message, error) { w.c.Disconnect() },
+	}, func(world *world) {
+		w = world
+		w.connect()
+		w.srv.Stop()
+		w.pass(0)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("old")))
+		<-w.c.Done()
+		if d := time.Since(w.start); d != time.Second {
+			t.Errorf("closed after %v", d)
+		}
+	})
+}
+
+func TestCloseIsBoundedWhenThePeerStopsInMidFrame(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.WriteRaw([]byte{0x81, 0x05, 'h'}))
+		conn.Mute(true)
+		w.srv.AnswerClose(false)
+		w.pass(time.Second)
+		w.journal()
+		err := w.c.Disconnect()
+		if err == nil || !strings.Contains(err.Error(), "did not answer the close frame") {
+			t.Errorf("Disconnect: %v", err)
+		}
+		w.expect("1s CLOSING", "6s CLOSED", `6s close 1 code=1006 reason="" clean=false again=false`)
+	})
+}
+
+func TestCloseIsBoundedWhenThePeerDoesNotRead(t *testing.T) {
+	inBubble(t, wsnotify.Config{Outbox: wsnotify.Outbox{Messages: -1, Bytes: -1}}, func(w *world) {
+		conn := w.connect()
+		conn.StopReading(true)
+		for range 100 {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 4096)))
+		}
+		w.pass(time.Second)
+		w.journal()
+		if err := w.c.Disconnect(); err == nil {
+			t.Error("Disconnect returned nil")
+		}
+		if d := time.Since(w.start); d != 6*time.Second {
+			t.Errorf("closed at %v", d)
+		}
+	})
+}
+
+func TestCloseContextShortensTheWait(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := w.c.Close(ctx, 4001, "bye"); err == nil {
+			t.Error("Close returned nil")
+		}
+		if d := time.Since(w.start); d != time.Second {
+			t.Errorf("closed after %v", d)
+		}
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 4001 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestCloseFlushesWhatWasAccepted(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		for range 500 {
+			w.must(w.c.Enqueue(wsnotify.MessageText, []byte("m")))
+		}
+		w.must(w.c.Disconnect())
+		if n := len(w.srv.Messages("ada")); n != 500 {
+			t.Errorf("the server got %d messages", n)
+		}
+	})
+}
+
+func TestCloseRefusesCodesThatAreNotForApplications(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		for _, code := range []wsnotify.StatusCode{0, 999, 1001, 1005, 1006, 1011, 2999, 5000, -1} {
+			if err := w.c.Close(context.Background(), code, ""); err == nil || !strings.Contains(err.Error(), "3000 to 4999") {
+				t.Errorf("code %d: %v", code, err)
+			}
+		}
+		if w.c.Close(context.Background(), 1000, strings.Repeat("x", 124)) == nil {
+			t.Error("a reason of 124 bytes was taken")
+		}
+		if w.c.Close(context.Background(), 1000, "\xff") == nil {
+			t.Error("a reason that is not UTF-8 was taken")
+		}
+		if !w.c.IsConnected() {
+			t.Error("a refused Close changed something")
+		}
+		w.must(w.c.Close(context.Background(), 4999, strings.Repeat("é", 61)))
+	})
+}
+
+func TestConcurrentCloseCallsAgree(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		results := make(chan error, 10)
+		for range 10 {
+			go func() { results <- w.c.Disconnect() }()
+		}
+		for range 10 {
+			if <-results == nil {
+				t.Error("one of them returned nil")
+			}
+		}
+		if codes := w.srv.CloseCodes(); len(codes) != 1 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestCloseTimeoutNegativeDoesNotWait(t *testing.T) {
+	inBubble(t, wsnotify.Config{CloseTimeout: -1}, func(w *world) {
+		w.connect()
+		w.c.Disconnect()
+		if d := time.Since(w.start); d != 0 {
+			t.Errorf("closed after %v", d)
+		}
+		synctest.Wait()
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestConnectOnAConnectedClient(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		ran := make(chan error, 1)
+		go func() { ran <- w.c.Run(context.Background(), w.srv.URL(), "ada") }()
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		w.must(w.c.Connect(context.Background(), w.srv.URL(), "bob"))
+		w.wantErr(<-ran, wsnotify.ErrClosed)
+		if w.srv.MaxLive() != 1 || w.srv.Total() != 2 {
+			t.Errorf("at most %d live, %d in total", w.srv.MaxLive(), w.srv.Total())
+		}
+		w.pass(time.Minute)
+		w.must(w.c.Err())
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s CLOSING", "0s CLOSED",
+			`0s close 1 code=1000 reason="" clean=true again=false`,
+			"0s CONNECTING", "0s OPEN", "0s open 2")
+		if w.srv.Live() != 1 {
+			t.Errorf("%d live connections", w.srv.Live())
+		}
+	})
+}
+
+// The old peer does not answer the close frame, and its connection breaks
+// when the new one is long there.
+func TestConnectDoesNotHearTheOldConnection(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		w.srv.AnswerClose(false)
+		conn.Mute(true)
+		w.must(w.c.Connect(context.Background(), w.srv.URL(), "bob"))
+		if w.srv.MaxLive() > 1 {
+			t.Errorf("%d connections were live at once", w.srv.MaxLive())
+		}
+		conn.Reset()
+		w.pass(time.Second)
+		if !w.c.IsConnected() || w.c.Status().Epoch != 2 {
+			t.Errorf("%+v", w.c.Status())
+		}
+		w.srv.AnswerClose(true)
+	})
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		ctx, cancel := context.WithCancel(context.Background())
+		ran := make(chan error, 1)
+		go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+		w.must(w.c.WaitFor(ctx, wsnotify.Open))
+		cancel()
+		w.wantErr(<-ran, context.Canceled)
+		w.wantErr(w.c.Err(), context.Canceled)
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestRunReturnsNilAfterDisconnect(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		ran := make(chan error, 1)
+		go func() { ran <- w.c.Run(context.Background(), w.srv.URL(), "ada") }()
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		w.must(w.c.Disconnect())
+		w.must(<-ran)
+	})
+}
+
+func TestConnectEndsWithItsContext(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.Stop()
+		ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+		defer cancel()
+		err := w.c.Connect(ctx, w.srv.URL(), "ada")
+		w.wantErr(err, context.DeadlineExceeded)
+		if d := time.Since(w.start); d != 25*time.Second {
+			t.Errorf("returned after %v", d)
+		}
+		dials := w.net.Dials()
+		w.pass(time.Hour)
+		if w.net.Dials() != dials {
+			t.Error("it went on behind the caller's back")
+		}
+	})
+}
+
+func TestConnectContextDoesNotMatterOnceOpen(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		ctx, cancel := context.WithCancel(context.Background())
+		w.must(w.c.Connect(ctx, w.srv.URL(), "ada"))
+		cancel()
+		w.pass(time.Minute)
+		if !w.c.IsConnected() {
+			t.Error("it was closed")
+		}
+	})
+}
+
+func TestClientStartsAfreshAfterGivingUp(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.Stop()
+		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		var gaveUp *wsnotify.GiveUpError
+		if !errors.As(err, &gaveUp) || gaveUp.Attempts != 7 {
+			t.Fatalf("Connect: %v", err)
+		}
+		if w.c.Err() != err || !w.c.Status().GaveUp {
+			t.Errorf("Err is %v, Status %+v", w.c.Err(), w.c.Status())
+		}
+		w.wantErr(w.c.Enqueue(wsnotify.MessageText, nil), wsnotify.ErrClosed)
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.srv.Start()
+		w.connect()
+		if s := w.c.Status(); s.GaveUp || s.ReconnectAttempts != 0 || s.LastFailure != nil || w.c.Err() != nil {
+			t.Errorf("Status %+v, Err %v", s, w.c.Err())
+		}
+	})
+}
+
+func TestWaitForEndsWithTheClient(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.Stop()
+		go w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		var gaveUp *wsnotify.GiveUpError
+		if err := w.c.WaitFor(context.Background(), wsnotify.Open); !errors.As(err, &gaveUp) {
+			t.Errorf("WaitFor: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.wantErr(wsnotify.New(wsnotify.Config{}).WaitFor(ctx, wsnotify.Open), context.DeadlineExceeded)
+	})
+}
+
+// Reading is not possible any more once close has begun, so nothing is lost
+// that a callback could still have seen.
+func TestDisconnectWithAFullInbox(t *testing.T) {
+	block := make(chan struct{})
+	got := 0
+	inBubble(t, wsnotify.Config{
+		Inbox:     wsnotify.Inbox{Messages: 2},
+		OnMessage: func(wsnotify.Message) { got++; <-block },
+	}, func(w *world) {
+		block = make(chan struct{})
+		conn := w.connect()
+		for range 10 {
+			w.must(conn.SendText("{}"))
+		}
+		synctest.Wait()
+		w.must(w.c.Disconnect())
+		if d := time.Since(w.start); d != 0 {
+			t.Errorf("Disconnect took %v", d)
+		}
+		close(block)
+		<-w.c.Done()
+		if got != 3 { // one more than the inbox holds was read from the socket
+			t.Errorf("%d messages were delivered", got)
+		}
+	})
+}
+

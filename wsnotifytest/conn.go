@@ -1,0 +1,209 @@
+package wsnotifytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// A Conn is one connection that the server has accepted. Its methods may be called from any
+// goroutine. Those that send wait for room if the client does not read, and fail when the
+// connection ends.
+type Conn struct {
+	s    *Server
+	sock *socket
+	id   int
+	user string
+	req  *http.Request
+
+	writing chan struct{} // full while somebody writes: a lock that may be held over I/O
+	replies chan reply    // what the server sends by itself
+	done    chan struct{}
+
+	// guarded by s.mu
+	ended      bool
+	broken     bool // by the test: what the client does now is no fault of it
+	muted      bool
+	closeSent  bool // the server answers no close frame any more
+	staying    bool // CloseFrame: nor does it end the connection after one
+	closeCode  int  // received
+	closeTimer *time.Timer
+	messages   []string
+}
+
+// ID numbers the server's connections from 1.
+func (c *Conn) ID() int { return c.id }
+
+// User is the user of the address.
+func (c *Conn) User() string { return c.user }
+
+// Request is the handshake's request. Its context ends with the connection.
+func (c *Conn) Request() *http.Request { return c.req }
+
+// Done is closed when the server's end is closed.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// CloseCode is the code of the close frame that was received, 1005 if it had none, 1006 if the
+// connection ended without a close frame. It is 0 while neither has happened.
+func (c *Conn) CloseCode() int {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.closeCode
+}
+
+// Messages is what was received on this connection, without the heartbeats.
+func (c *Conn) Messages() []string {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return append([]string(nil), c.messages...)
+}
+
+// SendText sends a text message.
+func (c *Conn) SendText(text string) error { return c.WriteFrame(true, OpText, []byte(text)) }
+
+// SendBinary sends a binary message.
+func (c *Conn) SendBinary(b []byte) error { return c.WriteFrame(true, OpBinary, b) }
+
+// Notify sends {"msgType":…,"content":…} as a text message.
+func (c *Conn) Notify(msgType string, content any) error {
+	b, err := notification(msgType, content)
+	if err != nil {
+		return err
+	}
+	return c.WriteFrame(true, OpText, b)
+}
+
+func notification(msgType string, content any) ([]byte, error) {
+	return json.Marshal(struct {
+		MsgType string `json:"msgType"`
+		Content any    `json:"content"`
+	}{msgType, content})
+}
+
+// Ping sends a ping frame and does not wait for the pong.
+func (c *Conn) Ping(payload string) error { return c.WriteFrame(true, OpPing, []byte(payload)) }
+
+// WriteFrame sends any frame, a wrong one too, in one write.
+func (c *Conn) WriteFrame(fin bool, opcode byte, payload []byte) error {
+	return c.WriteRaw(AppendFrame(nil, fin, opcode, payload))
+}
+
+// WriteRaw sends bytes in one write: several frames, half of one, or garbage.
+func (c *Conn) WriteRaw(b []byte) error {
+	select {
+	case c.writing <- struct{}{}:
+	case <-c.done:
+		return ErrConnClosed
+	}
+	defer func() { <-c.writing }()
+	if _, err := c.sock.top.Write(b); err != nil {
+		return fmt.Errorf("%w: %w", ErrConnClosed, err)
+	}
+	return nil
+}
+
+// closeWait is how long a client may take to answer Conn.Close.
+const closeWait = 5 * time.Second
+
+// Close sends a close frame, an empty one if code is 0, and returns. In the background the
+// connection ends with the client's answer, or without it after 5 s.
+func (c *Conn) Close(code int, reason string) error {
+	c.s.mu.Lock()
+	if c.ended {
+		c.s.mu.Unlock()
+		return ErrConnClosed
+	}
+	answered := c.closeCode != 0
+	if c.closeTimer == nil {
+		c.closeSent, c.staying = true, false
+		c.closeTimer = time.AfterFunc(closeWait, func() { c.finish(c.sock.drop) })
+	}
+	c.s.mu.Unlock()
+	err := c.WriteFrame(true, OpClose, closePayload(code, reason))
+	if answered {
+		c.finish(c.sock.close)
+	}
+	return err
+}
+
+// CloseFrame sends a close frame, an empty one if code is 0, and does nothing else, not even when
+// the client answers: a server that says good-bye and stays.
+func (c *Conn) CloseFrame(code int, reason string) error {
+	c.s.mu.Lock()
+	if !c.closeSent {
+		c.closeSent, c.staying = true, true
+	}
+	c.s.mu.Unlock()
+	return c.WriteFrame(true, OpClose, closePayload(code, reason))
+}
+
+// Drop ends the connection with a FIN and no close frame, as when the server's process dies.
+func (c *Conn) Drop() {
+	c.breakOff()
+	c.finish(c.sock.drop)
+}
+
+// Reset ends the connection with an RST: the client gets ECONNRESET, and what it has not read is
+// lost.
+func (c *Conn) Reset() {
+	c.breakOff()
+	c.finish(c.sock.reset)
+}
+
+// Mute makes the server send nothing by itself on this connection, neither pongs nor replies nor
+// close frames; it goes on reading and recording. What the test sends is sent.
+func (c *Conn) Mute(on bool) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.muted = on
+}
+
+// StopReading makes the server read nothing more from this connection, so that the client's writes
+// fill the buffers and then block.
+func (c *Conn) StopReading(on bool) {
+	c.sock.stopReading(on)
+	c.s.poke()
+}
+
+// BlackHole makes the link half-open: nothing arrives in either direction and nobody gets an
+// error, while writes succeed as long as the buffer has room. With false the link is back, and
+// what was held arrives. On loopback it is Mute and StopReading, and so what the test sends arrives.
+func (c *Conn) BlackHole(on bool) {
+	if c.sock.pipe != nil {
+		c.sock.pipe.l.setHole(on)
+		c.s.poke()
+		return
+	}
+	c.Mute(on)
+	c.StopReading(on)
+}
+
+// breakOff notes that the test has broken the connection.
+func (c *Conn) breakOff() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.broken = true
+}
+
+// finish ends the connection once; end closes the socket.
+func (c *Conn) finish(end func()) {
+	c.s.mu.Lock()
+	first := !c.ended
+	c.ended = true
+	if c.closeTimer != nil {
+		c.closeTimer.Stop()
+	}
+	c.s.mu.Unlock()
+	if !first {
+		return
+	}
+	end()
+	c.s.mu.Lock()
+	if c.closeCode == 0 {
+		c.closeCode = codeAbnormal
+	}
+	c.s.unregister(c)
+	close(c.done)
+	c.s.mu.Unlock()
+}

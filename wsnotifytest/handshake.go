@@ -1,0 +1,194 @@
+package wsnotifytest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Handshake is a request that reached the server.
+type Handshake struct {
+	Time   time.Time   // when it had been read
+	URL    *url.URL    // as requested: path and query
+	Header http.Header // of the request
+	Host   string
+	User   string
+	Status int // of the response; 0 if there was none, or a raw one
+}
+
+// serve answers one request and, if it becomes a WebSocket, serves that to its end.
+func (s *Server) serve(k *socket) {
+	br := bufio.NewReaderSize(k.top, 16<<10)
+	r, err := http.ReadRequest(br)
+	if err != nil {
+		return
+	}
+	r = r.WithContext(k.ctx)
+	r.RemoteAddr = k.raw.RemoteAddr().String()
+	h := Handshake{Time: time.Now(), URL: r.URL, Header: r.Header.Clone(), Host: r.Host, User: userOf(r.URL)}
+
+	s.mu.Lock()
+	p := s.nextPlan()
+	onHandshake := s.onHandshake
+	s.mu.Unlock()
+	key, bad := checkUpgrade(r)
+	switch {
+	case p.kind == planHang:
+		s.saw(h)
+		_, _ = io.Copy(io.Discard, br)
+		return
+	case p.kind == planRaw:
+		s.saw(h)
+		_, _ = io.WriteString(k.top, p.body)
+		return
+	case p.kind == planWrongKey:
+		h.Status = http.StatusSwitchingProtocols
+		s.saw(h)
+		_, _ = k.top.Write(switching("this is not it", "", nil))
+		_, _ = io.Copy(io.Discard, br)
+		return
+	case p.kind == planAccept && bad != "":
+		header := http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
+		p = plan{kind: planRefuse, status: http.StatusUpgradeRequired, header: header, body: bad}
+	case p.kind == planAccept && onHandshake != nil:
+		p.status, p.header = onHandshake(r)
+		if p.status != 0 && p.status != http.StatusSwitchingProtocols {
+			p.kind = planRefuse
+		}
+	}
+	if p.kind == planRefuse {
+		h.Status = p.status
+		s.saw(h)
+		_, _ = k.top.Write(refusal(r, p))
+		return
+	}
+
+	h.Status = http.StatusSwitchingProtocols
+	s.mu.Lock()
+	protocol := choose(s.subprotocols, r.Header)
+	c := s.register(k, r, h)
+	s.mu.Unlock()
+	if c == nil {
+		return
+	}
+	// The connection counts before the client can know of it, and its write lock, which register
+	// took, keeps everybody's frames behind the response.
+	_, err = k.top.Write(switching(acceptKey(key), protocol, p.header))
+	<-c.writing
+	if err == nil {
+		s.start(c)
+		c.readLoop(br)
+	}
+	c.finish(k.close)
+}
+
+// start runs what accompanies a new connection.
+func (s *Server) start(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.wg.Go(c.replyLoop)
+	if f := s.onConn; f != nil {
+		s.wg.Go(func() { f(c) })
+	}
+}
+
+func (s *Server) saw(h Handshake) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handshakes = append(s.handshakes, h)
+	s.changed.send()
+}
+
+// userOf is the query parameter "user" or else the last segment of the path.
+func userOf(u *url.URL) string {
+	if q := u.Query(); q.Has("user") {
+		return q.Get("user")
+	}
+	path := u.EscapedPath()
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	if user, err := url.PathUnescape(last); err == nil {
+		return user
+	}
+	return last
+}
+
+// checkUpgrade returns the client's key, or what is missing for a WebSocket (RFC 6455, section 4.2.1).
+func checkUpgrade(r *http.Request) (key, bad string) {
+	key = r.Header.Get("Sec-WebSocket-Key")
+	raw, err := base64.StdEncoding.DecodeString(key)
+	switch {
+	case r.Method != http.MethodGet:
+		return "", "not a GET request"
+	case !hasToken(r.Header, "Connection", "upgrade"), !hasToken(r.Header, "Upgrade", "websocket"):
+		return "", "not a WebSocket handshake"
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return "", "not version 13"
+	case err != nil || len(raw) != 16:
+		return "", "Sec-WebSocket-Key is not 16 bytes"
+	}
+	return key, ""
+}
+
+func tokens(h http.Header, name string) []string {
+	var list []string
+	for _, v := range h.Values(name) {
+		for t := range strings.SplitSeq(v, ",") {
+			list = append(list, strings.TrimSpace(t))
+		}
+	}
+	return list
+}
+
+func hasToken(h http.Header, name, token string) bool {
+	return slices.ContainsFunc(tokens(h, name), func(t string) bool { return strings.EqualFold(t, token) })
+}
+
+func choose(names []string, h http.Header) string {
+	offered := tokens(h, "Sec-WebSocket-Protocol")
+	for _, name := range names {
+		if slices.Contains(offered, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// switching is a 101 response.
+func switching(accept, protocol string, extra http.Header) []byte {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+	fmt.Fprintf(&b, "Sec-WebSocket-Accept: %s\r\n", accept)
+	if protocol != "" {
+		fmt.Fprintf(&b, "Sec-WebSocket-Protocol: %s\r\n", protocol)
+	}
+	_ = extra.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// refusal is any other response.
+func refusal(r *http.Request, p plan) []byte {
+	var b bytes.Buffer
+	resp := http.Response{
+		StatusCode: p.status, ProtoMajor: 1, ProtoMinor: 1, Request: r, Close: true,
+		Header: p.header, Body: io.NopCloser(strings.NewReader(p.body)), ContentLength: int64(len(p.body)),
+	}
+	_ = resp.Write(&b)
+	return b.Bytes()
+}

@@ -1,0 +1,139 @@
+package wsnotifytest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// TestMain fails if a goroutine of this package or its users is left when all tests have run.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	var stacks string
+	for range 100 {
+		buf := make([]byte, 1<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		if runtime.NumGoroutine() == 1 || !strings.Contains(stacks, "wsnotifytest.") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if code == 0 && strings.Contains(strings.ReplaceAll(stacks, "wsnotifytest_test.TestMain", ""), "wsnotifytest.") {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", stacks)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// A recorder is a TB whose test has not failed.
+type recorder struct {
+	testing.TB
+	mu       sync.Mutex
+	cleanups []func()
+	errs     []string
+}
+
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.errs = append(r.errs, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
+
+func (r *recorder) end() []string {
+	for _, f := range slices.Backward(r.cleanups) {
+		f()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.errs
+}
+
+func wantErrors(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d errors %q, want %q", len(got), got, want)
+	}
+	for i := range got {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("error %q, want %q", got[i], want[i])
+		}
+	}
+}
+
+func TestOpenConnectionsAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		n := wsnotifytest.NewNetwork(r)
+		s := n.NewServer()
+		dial(t, s, "ada")
+		dial(t, s, "bob")
+		newest(t, s, "bob").Drop() // the client's end is open all the same
+		closed := dial(t, s, "eve")
+		newest(t, s, "eve").BlackHole(true)
+		_ = closed.CloseNow()
+		raw, err := n.DialContext(t.Context(), "tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		late := dial(t, s, "late")
+		time.AfterFunc(time.Second/2, func() { _ = late.CloseNow() })
+		wantErrors(t, r.end(), `connection 1 of user "ada" was left open`, `connection 2 of user "bob" was left open`,
+			"a connection to server-1.test:80 that never became a WebSocket was left open")
+	})
+	r := &recorder{TB: t}
+	s := wsnotifytest.NewServer(r)
+	c := dial(t, s, "ada")
+	wantErrors(t, r.end(), `connection 1 of user "ada" was left open`)
+	_ = c.CloseNow()
+}
+
+func TestOpenConnectionsAreAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		n := wsnotifytest.NewNetwork(r)
+		s := n.NewServer()
+		n.Latency(time.Hour)
+		dial(t, s, "ada")
+		s.AllowOpenConns()
+		start := time.Now()
+		wantErrors(t, r.end())
+		if time.Since(start) != 0 {
+			t.Error("waited for nothing")
+		}
+	})
+}
+
+func TestMisuseIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		wsnotifytest.NewServer(r)
+		wantErrors(t, r.end(), "use NewNetwork(t).NewServer()")
+	})
+	r := &recorder{TB: t}
+	n := wsnotifytest.NewNetwork(r)
+	s := n.NewServer()
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := n.DialContext(t.Context(), "tcp", s.Addr()); err == nil {
+			t.Error("dialled out of the bubble")
+		}
+	})
+	wantErrors(t, r.end(), "made outside of the synctest bubble")
+	if err := s.WaitLive(context.Background(), 1); !errors.Is(err, wsnotifytest.ErrServerClosed) {
+		t.Error(err)
+	}
+}

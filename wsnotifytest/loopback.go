@@ -1,0 +1,99 @@
+package wsnotifytest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+)
+
+// NewServer starts a server on a free port of the loopback address. It goes when the test ends,
+// and a connection that the code under test has left open then fails the test. In a bubble of
+// testing/synctest real sockets stop the clock: use NewNetwork there.
+func NewServer(t TB) *Server {
+	t.Helper()
+	return newLoopback(t, false)
+}
+
+// NewTLSServer is NewServer with TLS; HTTPClient trusts the certificate.
+func NewTLSServer(t TB) *Server {
+	t.Helper()
+	return newLoopback(t, true)
+}
+
+func newLoopback(t TB, withTLS bool) *Server {
+	t.Helper()
+	if inBubble() {
+		t.Fatalf("wsnotifytest: NewServer in a synctest bubble: use NewNetwork(t).NewServer()")
+		return nil
+	}
+	s := newServer(t)
+	s.host = "127.0.0.1"
+	s.addr = "127.0.0.1:0"
+	if withTLS {
+		s.cert = newCertificate()
+		s.tls = s.cert.serverConfig()
+	}
+	s.Start()
+	t.Cleanup(s.cleanup)
+	return s
+}
+
+// listen gets the port back even if the kernel needs a moment for it.
+func listen(addr string) (l net.Listener, err error) {
+	var config net.ListenConfig
+	for range 50 {
+		if l, err = config.Listen(context.Background(), "tcp", addr); err == nil {
+			return l, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil, err
+}
+
+func (s *Server) acceptLoop(l net.Listener) {
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				s.tb.Errorf("wsnotifytest: the server accepts no more: %v", err)
+			}
+			return
+		}
+		if !s.take(raw) {
+			_ = raw.Close()
+		}
+	}
+}
+
+// cleanup is for a server on loopback; Network.cleanup does it for those in memory.
+func (s *Server) cleanup() {
+	s.tb.Helper()
+	// A server that was told not to read does not see that the client has gone.
+	for _, c := range s.LiveConns() {
+		c.sock.stopReading(false)
+	}
+	timeout := time.NewTimer(leaveTime)
+	defer timeout.Stop()
+	for late := false; !late; {
+		s.mu.Lock()
+		done := s.allowOpen || s.closed || s.live() == 0
+		changed := s.changed.next()
+		s.mu.Unlock()
+		if done {
+			break
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			late = true
+		}
+	}
+	left := s.LiveConns()
+	if !s.opensAllowed() {
+		for _, c := range left {
+			reportOpen(s.tb, c)
+		}
+	}
+	s.Close()
+}

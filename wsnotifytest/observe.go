@@ -1,0 +1,202 @@
+package wsnotifytest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// register makes a Conn of an accepted handshake, with its write lock taken; nil if the server is
+// down. Called with s.mu held.
+func (s *Server) register(k *socket, r *http.Request, h Handshake) *Conn {
+	s.handshakes = append(s.handshakes, h)
+	s.changed.send()
+	if s.closed || !s.up {
+		return nil
+	}
+	c := &Conn{
+		s: s, sock: k, id: len(s.conns) + 1, user: h.User, req: r,
+		writing: make(chan struct{}, 1),
+		replies: make(chan reply, 16),
+		done:    make(chan struct{}),
+	}
+	c.writing <- struct{}{}
+	s.conns = append(s.conns, c)
+	s.open = append(s.open, c)
+	held := 0
+	for _, o := range s.open {
+		if !o.sock.peerClosed() {
+			held++
+		}
+	}
+	s.maxLive = max(s.maxLive, held)
+	return c
+}
+
+// unregister is told that c has ended. Called with s.mu held.
+func (s *Server) unregister(c *Conn) {
+	s.open = slices.DeleteFunc(s.open, func(o *Conn) bool { return o == c })
+	s.changed.send()
+}
+
+// live is called with s.mu held.
+func (s *Server) live() int {
+	n := 0
+	for _, c := range s.open {
+		if !c.sock.zombie() {
+			n++
+		}
+	}
+	return n
+}
+
+// usable reports whether something sent on c may reach the client. Called with s.mu held.
+func (c *Conn) usable() bool {
+	return c.closeCode == 0 && !c.closeSent && !c.sock.peerClosed()
+}
+
+// Live is how many connections are open. One that the client has closed counts until the server
+// has noticed, unless it can't, being behind a black hole in memory.
+func (s *Server) Live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live()
+}
+
+// MaxLive is how many connections were open at once at most. In memory it counts exactly those
+// that clients held open. On loopback it counts until the server has noticed the end.
+func (s *Server) MaxLive() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.maxLive
+}
+
+// Total is how many connections there have been.
+func (s *Server) Total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// LiveConns returns the open connections, oldest first.
+func (s *Server) LiveConns() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.open), func(c *Conn) bool { return c.sock.zombie() })
+}
+
+// Handshakes returns the requests so far, the refused ones too.
+func (s *Server) Handshakes() []Handshake {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.handshakes)
+}
+
+// Messages returns the messages of a user over all its connections, text and binary, without the
+// text heartbeat "ping".
+func (s *Server) Messages(user string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.messages[user])
+}
+
+// Heartbeats is how many text messages "ping" and how many ping frames a user has sent.
+func (s *Server) Heartbeats(user string) (texts, pings int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.texts[user], s.pings[user]
+}
+
+// CloseCodes returns the codes of the close frames received, in order; 1005 stands for an empty one.
+func (s *Server) CloseCodes() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.closeCodes)
+}
+
+// Violations returns what clients did against RFC 6455.
+func (s *Server) Violations() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.violations)
+}
+
+// wait returns when done, called with s.mu held, has returned true.
+func (s *Server) wait(ctx context.Context, what string, done func() (ok bool, have string)) error {
+	for {
+		s.mu.Lock()
+		ok, have := done()
+		closed, changed := s.closed, s.changed.next()
+		s.mu.Unlock()
+		switch {
+		case ok:
+			return nil
+		case closed:
+			return fmt.Errorf("%w: waiting for %s, have %s", ErrServerClosed, what, have)
+		case ctx.Err() != nil:
+			return fmt.Errorf("wsnotifytest: waiting for %s, have %s: %w", what, have, ctx.Err())
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Conn returns the newest live connection of user, or of anybody if user is "", and waits for one
+// if there is none. One that is being closed is passed over.
+func (s *Server) Conn(ctx context.Context, user string) (c *Conn, err error) {
+	err = s.wait(ctx, fmt.Sprintf("a connection of user %q", user), func() (bool, string) {
+		for _, o := range slices.Backward(s.open) {
+			if (user == "" || o.user == user) && o.usable() {
+				c = o
+				return true, ""
+			}
+		}
+		return false, "none"
+	})
+	return c, err
+}
+
+// NthConn returns the connection with the number n, live or not, counting from 1, and waits for it.
+func (s *Server) NthConn(ctx context.Context, n int) (c *Conn, err error) {
+	err = s.wait(ctx, fmt.Sprintf("connection %d", n), func() (bool, string) {
+		if n < 1 || n > len(s.conns) {
+			return false, fmt.Sprint(len(s.conns))
+		}
+		c = s.conns[n-1]
+		return true, ""
+	})
+	return c, err
+}
+
+// WaitMessages waits until user has sent n messages and returns them all.
+func (s *Server) WaitMessages(ctx context.Context, user string, n int) ([]string, error) {
+	err := s.wait(ctx, fmt.Sprintf("%d messages of user %q", n, user), func() (bool, string) {
+		return len(s.messages[user]) >= n, fmt.Sprintf("%.200q", s.messages[user])
+	})
+	return s.Messages(user), err
+}
+
+// WaitLive waits until exactly n connections are live.
+func (s *Server) WaitLive(ctx context.Context, n int) error {
+	return s.wait(ctx, fmt.Sprintf("%d live connections", n), func() (bool, string) {
+		return s.live() == n, fmt.Sprint(s.live())
+	})
+}
+
+// WaitHandshakes waits until there have been n handshakes, refused ones included.
+func (s *Server) WaitHandshakes(ctx context.Context, n int) error {
+	return s.wait(ctx, fmt.Sprintf("%d handshakes", n), func() (bool, string) {
+		return len(s.handshakes) >= n, fmt.Sprint(len(s.handshakes))
+	})
+}
+
+// WaitCloseCodes waits until n close frames were received and returns the codes of all.
+func (s *Server) WaitCloseCodes(ctx context.Context, n int) ([]int, error) {
+	err := s.wait(ctx, fmt.Sprintf("%d close frames", n), func() (bool, string) {
+		return len(s.closeCodes) >= n, fmt.Sprint(s.closeCodes)
+	})
+	return s.CloseCodes(), err
+}

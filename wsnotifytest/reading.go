@@ -1,0 +1,192 @@
+package wsnotifytest
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"unicode/utf8"
+)
+
+// heartbeat is the text message that counts as a heartbeat and not as a message.
+const heartbeat = "ping"
+
+// readLoop reads frames until the connection ends.
+func (c *Conn) readLoop(br *bufio.Reader) {
+	var (
+		opcode byte // of the message that is being put together
+		parts  []byte
+	)
+	for c.sock.waitReading() {
+		f, err := readFrame(br)
+		if v := violation(""); errors.As(err, &v) {
+			c.violate(br, v)
+			return
+		}
+		if err != nil {
+			return
+		}
+		if err := c.frame(f, &opcode, &parts); err != nil {
+			c.violate(br, violation(err.Error()))
+			return
+		}
+	}
+}
+
+// frame handles one frame; the error is a violation.
+func (c *Conn) frame(f frame, opcode *byte, parts *[]byte) error {
+	switch f.opcode {
+	case OpPing:
+		c.pinged(f.payload)
+		return nil
+	case OpPong:
+		return nil
+	case OpClose:
+		return c.closeReceived(f.payload)
+	case OpContinuation:
+		if *opcode == 0 {
+			return violation("continuation of nothing (section 5.4)")
+		}
+	default:
+		if *opcode != 0 {
+			return violation("a new message within a fragmented one (section 5.4)")
+		}
+		*opcode = f.opcode
+	}
+	if c.CloseCode() != 0 {
+		return violation("data after a close frame (section 5.5.1)")
+	}
+	if len(*parts)+len(f.payload) > maxMessage {
+		return violation("message is too long")
+	}
+	data := f.payload
+	if len(*parts) > 0 || !f.fin {
+		*parts = append(*parts, f.payload...)
+		data = *parts
+	}
+	if !f.fin {
+		return nil
+	}
+	typ := *opcode
+	*opcode, *parts = 0, nil
+	if typ == OpText && !utf8.Valid(data) {
+		return violation("text message is not UTF-8 (section 5.6)")
+	}
+	c.received(typ, data)
+	return nil
+}
+
+// received records a message and lets the server react to it.
+func (c *Conn) received(typ byte, data []byte) {
+	s := c.s
+	text := string(data)
+	s.mu.Lock()
+	answer := ""
+	if typ == OpText && text == heartbeat {
+		s.texts[c.user]++
+		if !c.muted {
+			answer = s.answerText
+		}
+	} else {
+		s.messages[c.user] = append(s.messages[c.user], text)
+		c.messages = append(c.messages, text)
+	}
+	onMessage := s.onMessage
+	s.changed.send()
+	s.mu.Unlock()
+	if answer != "" {
+		c.reply(reply{frame: AppendFrame(nil, true, OpText, []byte(answer))})
+	}
+	if onMessage != nil {
+		onMessage(c, typ, data)
+	}
+}
+
+func (c *Conn) pinged(payload []byte) {
+	s := c.s
+	s.mu.Lock()
+	s.pings[c.user]++
+	answer := s.answerPings && !c.muted && c.closeCode == 0
+	s.changed.send()
+	s.mu.Unlock()
+	if answer {
+		c.reply(reply{frame: AppendFrame(nil, true, OpPong, payload)})
+	}
+}
+
+// closeReceived records a close frame and answers it, unless it is the answer itself.
+func (c *Conn) closeReceived(payload []byte) error {
+	code, _, err := parseClose(payload)
+	if err != nil {
+		return err
+	}
+	s := c.s
+	s.mu.Lock()
+	again := c.closeCode != 0
+	c.closeCode = code
+	s.closeCodes = append(s.closeCodes, code)
+	weBegan, staying := c.closeSent, c.staying
+	answer := s.answerClose && !c.muted && !staying
+	if answer {
+		c.closeSent = true
+	}
+	s.changed.send()
+	s.mu.Unlock()
+	switch {
+	case again:
+		return violation("a second close frame (section 5.5.1)")
+	case staying:
+	case weBegan:
+		c.finish(c.sock.close)
+	case answer:
+		c.reply(reply{frame: AppendFrame(nil, true, OpClose, payload), last: true})
+	}
+	return nil
+}
+
+// violate reports what the client did wrong, says good-bye with 1002 and waits for the end.
+func (c *Conn) violate(br *bufio.Reader, v violation) {
+	s := c.s
+	s.mu.Lock()
+	c.closeSent = true
+	report := !c.broken && !s.allowBad
+	s.violations = append(s.violations, string(v))
+	s.changed.send()
+	s.mu.Unlock()
+	if report {
+		s.tb.Errorf("wsnotifytest: connection %d of user %q: %s", c.id, c.user, v)
+	}
+	c.reply(reply{frame: AppendFrame(nil, true, OpClose, closePayload(1002, string(v))), last: true})
+	_, _ = io.Copy(io.Discard, br)
+}
+
+// A reply is something that the server sends by itself.
+type reply struct {
+	frame []byte
+	last  bool // close the connection after it
+}
+
+// reply never waits: a client that does not read gets no pongs, and the reading goes on.
+func (c *Conn) reply(r reply) {
+	select {
+	case c.replies <- r:
+	default:
+		if r.last {
+			c.finish(c.sock.drop)
+		}
+	}
+}
+
+// replyLoop writes the replies, so that the reader does not have to.
+func (c *Conn) replyLoop() {
+	for {
+		select {
+		case r := <-c.replies:
+			_ = c.WriteRaw(r.frame)
+			if r.last {
+				c.finish(c.sock.close)
+			}
+		case <-c.done:
+			return
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package wsnotifytest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A socket is the server's end of one network connection, in memory or TCP, with TLS or without.
+// Its lock is held for no I/O.
+type socket struct {
+	raw  net.Conn
+	pipe *pipeConn // raw, if it is in memory
+	top  net.Conn  // what the server reads and writes: gate, or TLS over it
+
+	ctx    context.Context // ends with the socket
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	stopped chan struct{} // not nil while reading is stopped; closed when it goes on
+}
+
+func newSocket(raw net.Conn, config *tls.Config) *socket {
+	k := &socket{raw: raw}
+	k.pipe, _ = raw.(*pipeConn)
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.top = gate{raw, k}
+	if config != nil {
+		k.top = tls.Server(k.top, config)
+	}
+	return k
+}
+
+// A gate is the socket's connection with a tap in it. It is below TLS, so that what TLS has
+// buffered is all that can still come once the tap is closed.
+type gate struct {
+	net.Conn
+	k *socket
+}
+
+// Read hides the timeout with which stopReading interrupts it: nothing else sets a read deadline.
+func (g gate) Read(p []byte) (int, error) {
+	for {
+		if !g.k.waitReading() {
+			return 0, net.ErrClosed
+		}
+		n, err := g.Conn.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		return n, err
+	}
+}
+
+// waitReading waits until reading is not stopped; false means that the socket is closed.
+func (k *socket) waitReading() bool {
+	for {
+		k.mu.Lock()
+		closed, stopped := k.closed, k.stopped
+		k.mu.Unlock()
+		if closed || stopped == nil {
+			return !closed
+		}
+		select {
+		case <-stopped:
+		case <-k.ctx.Done():
+			return false
+		}
+	}
+}
+
+func (k *socket) stopReading(on bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || on == (k.stopped != nil) {
+		return
+	}
+	if on {
+		k.stopped = make(chan struct{})
+		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	_ = k.raw.SetReadDeadline(time.Time{})
+	close(k.stopped)
+	k.stopped = nil
+}
+
+func (k *socket) readingStopped() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.stopped != nil
+}
+
+// markClosed reports whether the caller is the one to close the socket.
+func (k *socket) markClosed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	first := !k.closed
+	k.closed = true
+	return first
+}
+
+// close ends the socket the polite way: with TLS the peer is told. A peer that does not read can
+// delay that by up to five seconds.
+func (k *socket) close() {
+	if k.markClosed() {
+		_ = k.top.Close()
+		k.cancel()
+	}
+}
+
+// drop sends a FIN and nothing else, as the kernel does for a process that was killed.
+func (k *socket) drop() {
+	if k.markClosed() {
+		// A TCP socket that has unread bytes is reset by Close; the FIN is to come first.
+		if half, ok := k.raw.(interface{ CloseWrite() error }); ok && k.pipe == nil {
+			_ = half.CloseWrite()
+		}
+		_ = k.raw.Close()
+		k.cancel()
+	}
+}
+
+// reset sends an RST.
+func (k *socket) reset() {
+	if k.markClosed() {
+		switch c := k.raw.(type) {
+		case *pipeConn:
+			_ = c.Reset()
+		case *net.TCPConn:
+			_ = c.SetLinger(0)
+			_ = c.Close()
+		default:
+			_ = c.Close()
+		}
+		k.cancel()
+	}
+}
+
+// peerClosed reports whether the client has closed its end: known at once, and only, in memory.
+func (k *socket) peerClosed() bool { return k.pipe != nil && k.pipe.peer.isClosed() }
+
+// zombie reports whether the client is gone and the server can't notice, since the test has
+// broken the link or stopped the reading.
+func (k *socket) zombie() bool {
+	return k.peerClosed() && (k.pipe.l.holed() || k.readingStopped())
+}
