@@ -455,4 +455,3 @@ func TestDisconnectWithAFullInbox(t *testing.T) {
 		}
 	})
 }
-

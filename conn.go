@@ -1,7 +1,6 @@
 package wsnotify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -68,7 +67,7 @@ func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 		c.state.lastReceived.Store(time.Now().UnixNano())
 		cn.beats.heard()
 	}
-	l.started.Store(true)
+	l.start()
 	return cn
 }
 
@@ -88,9 +87,7 @@ func (cn *conn) start() {
 	cn.beats.start()
 }
 
-// read receives until the connection ends. It must not use a context that can
-// be cancelled: the transport would pay for it at every message, and would
-// skip the close frame.
+// read receives until the connection ends.
 func (cn *conn) read() {
 	defer close(cn.ended)
 	var buf []byte
@@ -121,7 +118,7 @@ func (cn *conn) read() {
 
 // receive reads one message into buf, or a larger one.
 func (cn *conn) receive(buf []byte) (MessageType, []byte, error) {
-	typ, r, err := cn.ws.Reader(context.Background())
+	typ, r, err := cn.link.next(cn.ws)
 	if err != nil {
 		return 0, nil, err
 	}

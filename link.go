@@ -3,6 +3,7 @@
 package wsnotify
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // link stands between the transport and the upgraded body of its handshake,
@@ -53,6 +56,16 @@ var largeReads = sync.Pool{New: func() any { b := make([]byte, largeRead); retur
 
 func newLink(body io.ReadWriteCloser, conn *socket) *link {
 	return &link{body: body, conn: conn, closeSent: -1}
+}
+
+// start lets the transport read.
+func (l *link) start() { l.started.Store(true) }
+
+// next returns the next message. The context must not be one that can be
+// cancelled: the transport would pay for it at every message, and would skip
+// the close frame when it is.
+func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {
+	return ws.Reader(context.Background())
 }
 
 // Read serves the transport's reader.

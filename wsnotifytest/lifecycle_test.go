@@ -170,9 +170,11 @@ func TestNotAWebSocketRequest(t *testing.T) {
 // Stop is allowed where Close is not.
 func TestStopInCallbacks(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		again := make(chan bool, 1)
 		s.OnMessage(func(*wsnotifytest.Conn, byte, []byte) {
 			s.Stop()
 			s.Start()
+			again <- true
 		})
 		for range 5 {
 			c := dial(t, s, "ada")
@@ -181,6 +183,7 @@ func TestStopInCallbacks(t *testing.T) {
 				t.Error("still connected")
 			}
 			_ = c.CloseNow()
+			<-again
 		}
 	})
 }
@@ -189,7 +192,7 @@ func TestStopInCallbacks(t *testing.T) {
 func TestChaos(t *testing.T) {
 	run := func(t *testing.T, s *wsnotifytest.Server, pause time.Duration) {
 		s.AnswerText("pong")
-		ctx, cancel := context.WithTimeout(t.Context(), 300*pause)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*pause)
 		defer cancel()
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -200,9 +203,13 @@ func TestChaos(t *testing.T) {
 					c, _, err := websocket.Dial(dctx, fmt.Sprint(s.URL(), i), &websocket.DialOptions{HTTPClient: s.HTTPClient()})
 					if err == nil {
 						c.SetReadLimit(-1)
-						rctx := c.CloseRead(dctx)
-						for rctx.Err() == nil {
-							if c.Write(rctx, websocket.MessageText, make([]byte, 5000)) != nil || c.Ping(rctx) != nil {
+						wg.Go(func() {
+							for err := error(nil); err == nil; {
+								_, _, err = c.Read(dctx)
+							}
+						})
+						for dctx.Err() == nil {
+							if c.Write(dctx, websocket.MessageText, make([]byte, 5000)) != nil || c.Ping(dctx) != nil {
 								break
 							}
 						}
@@ -260,9 +267,9 @@ func TestChaos(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := wsnotifytest.NewNetwork(t)
-			n.Latency(3 * time.Millisecond)
+			n.Latency(20 * time.Millisecond)
 			run(t, n.NewServer(), time.Second/10)
 		})
 	})
-	t.Run("loopback", func(t *testing.T) { run(t, wsnotifytest.NewServer(t), time.Millisecond) })
+	t.Run("loopback", func(t *testing.T) { run(t, wsnotifytest.NewServer(t), 3*time.Millisecond) })
 }
