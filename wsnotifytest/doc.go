@@ -4,16 +4,16 @@
 //
 //	func TestReconnect(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
-//			net := wsnotifytest.NewNetwork(t) // inside the bubble
-//			srv := net.NewServer()
-//			// … give srv.URL() and srv.HTTPClient() to the code under test …
-//			conn, err := srv.Conn(t.Context(), "ada") // waits for the connection
+//			n := wsnotifytest.NewNetwork(t) // inside the bubble
+//			s := n.NewServer()
+//			// … give s.URL() and s.HTTPClient() to the code under test …
+//			conn, err := s.Conn(t.Context(), "ada") // waits for the connection
 //			if err != nil {
 //				t.Fatal(err)
 //			}
 //			conn.Drop() // the server's process dies
 //			// … and see that the client is back …
-//			if _, err := srv.NthConn(t.Context(), 2); err != nil {
+//			if _, err := s.NthConn(t.Context(), 2); err != nil {
 //				t.Fatal(err)
 //			}
 //		})

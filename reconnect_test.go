@@ -1,0 +1,600 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+func every(d time.Duration) func() backoff.BackOff {
+	return func() backoff.BackOff { return backoff.NewConstantBackOff(d) }
+}
+
+func TestReconnectAfterTheServerHasGone(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		w.must(conn.Close(1012, "restart"))
+		w.pass(10 * time.Second)
+		w.expect("0s CLOSED", `0s close 1 code=1012 reason="restart" clean=true again=true`, "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s OPEN", "10s open 2")
+		s := w.c.Status()
+		if s.Reconnects != 1 || s.ReconnectAttempts != 0 || s.Epoch != 2 || s.LastFailure.Code != 1012 {
+			t.Errorf("%+v", s)
+		}
+		if s.LastFailure.Initiator != wsnotify.Remote || s.LastFailure.Phase != wsnotify.PhaseOpen {
+			t.Errorf("%+v", s.LastFailure)
+		}
+	})
+}
+
+func TestConnectReturnsWithTheFirstConnectionThatOpens(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.Refuse(3, 503, nil, "busy")
+		w.connect()
+		if d := time.Since(w.start); d != 30*time.Second {
+			t.Errorf("connected after %v", d)
+		}
+		if n := w.c.ReconnectAttempts(); n != 0 {
+			t.Errorf("ReconnectAttempts is %d after Open", n)
+		}
+	})
+}
+
+// With Open itself as the proof, a server that accepts and drops is dialled
+// for ever; with StableAfter the client gives up.
+func TestServerThatAcceptsAndDrops(t *testing.T) {
+	for _, stable := range []time.Duration{0, time.Minute} {
+		t.Run(fmt.Sprint(stable), func(t *testing.T) {
+			inBubble(t, wsnotify.Config{StableAfter: stable}, func(w *world) {
+				w.srv.OnConn(func(c *wsnotifytest.Conn) { c.Drop() })
+				w.c.Connect(context.Background(), w.srv.URL(), "ada")
+				w.pass(time.Hour)
+				total := w.srv.Total()
+				if stable == 0 && (total < 300 || w.c.Err() != nil) {
+					t.Errorf("%d connections, %v", total, w.c.Err())
+				}
+				if stable > 0 && (total != 7 || !w.c.Status().GaveUp) {
+					t.Errorf("%d connections, %v", total, w.c.Err())
+				}
+			})
+		})
+	}
+}
+
+func TestStableConnectionResetsTheCounter(t *testing.T) {
+	inBubble(t, wsnotify.Config{StableAfter: time.Minute}, func(w *world) {
+		w.srv.Refuse(3, 503, nil, "")
+		w.connect()
+		w.pass(59 * time.Second)
+		if n := w.c.ReconnectAttempts(); n != 3 {
+			t.Errorf("ReconnectAttempts is %d before StableAfter", n)
+		}
+		w.pass(time.Second)
+		if n := w.c.ReconnectAttempts(); n != 0 {
+			t.Errorf("ReconnectAttempts is %d after StableAfter", n)
+		}
+	})
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		header string
+		want   time.Duration
+	}{
+		{503, "25", 25 * time.Second},
+		{429, "25", 25 * time.Second},
+		{503, "3", 10 * time.Second}, // the back-off is later
+		{500, "25", 10 * time.Second},
+		{503, "Sat, 01 Jan 2000 00:00:40 GMT", 40 * time.Second},
+		{503, "Sat, 01 Jan 1999 00:00:40 GMT", 10 * time.Second},
+		{503, "999999999999999999999999", 5 * time.Minute},
+		{503, "100000", 5 * time.Minute},
+		{503, "-5", 10 * time.Second},
+		{503, "soon", 10 * time.Second},
+		{503, "", 10 * time.Second},
+	} {
+		inBubble(t, wsnotify.Config{}, func(w *world) {
+			w.srv.Refuse(1, test.status, http.Header{"Retry-After": {test.header}}, "")
+			w.connect()
+			if d := time.Since(w.start); d != test.want {
+				t.Errorf("%d with Retry-After %q: %v and not %v", test.status, test.header, d, test.want)
+			}
+		})
+	}
+}
+
+func TestFailFast(t *testing.T) {
+	stops := map[int]bool{400: true, 401: true, 403: true, 404: true, 410: true, 426: true, 408: false, 429: false, 500: false, 502: false, 503: false}
+	for status, stop := range stops {
+		inBubble(t, wsnotify.Config{ShouldReconnect: wsnotify.FailFast}, func(w *world) {
+			w.srv.Refuse(1, status, http.Header{"X-Why": {"because"}}, "no")
+			err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+			if !stop {
+				w.must(err)
+				return
+			}
+			var gaveUp *wsnotify.GiveUpError
+			var refused *wsnotify.HandshakeError
+			if !errors.As(err, &gaveUp) || gaveUp.Attempts != 1 || !errors.As(err, &refused) {
+				t.Fatalf("%d: %v", status, err)
+			}
+			if refused.StatusCode != status || string(refused.Body) != "no" || refused.Header.Get("X-Why") != "because" {
+				t.Errorf("%+v", refused)
+			}
+			f := gaveUp.Failure
+			if f.Phase != wsnotify.PhaseHandshake || f.Initiator != wsnotify.Remote || f.HTTPStatus != status || f.Code != -1 {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+	for code := wsnotify.StatusCode(1000); code <= 1014; code++ {
+		if code >= 1004 && code <= 1006 {
+			continue
+		}
+		inBubble(t, wsnotify.Config{ShouldReconnect: wsnotify.FailFast}, func(w *world) {
+			w.must(w.connect().Close(int(code), ""))
+			w.pass(10 * time.Second)
+			stop := code == 1002 || code == 1003 || code >= 1007 && code <= 1010
+			if w.c.Status().GaveUp != stop {
+				t.Errorf("close code %d: %+v", code, w.c.Status())
+			}
+		})
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+		other := w.net.NewServer()
+		w.srv.Refuse(-1, 302, http.Header{"Location": {strings.Replace(other.URL(), "ws://", "http://", 1)}}, "")
+		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		var refused *wsnotify.HandshakeError
+		if !errors.As(err, &refused) || refused.StatusCode != 302 || !strings.Contains(err.Error(), "redirects are not followed") {
+			t.Errorf("Connect: %v", err)
+		}
+		if len(other.Handshakes()) != 0 {
+			t.Error("the redirect was followed")
+		}
+	})
+}
+
+func TestWrongKeyIsBoundedByTheDialTimeout(t *testing.T) {
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+		w.srv.WrongKey(-1)
+		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		var refused *wsnotify.HandshakeError
+		if !errors.As(err, &refused) || refused.StatusCode != 101 || !strings.Contains(err.Error(), "Sec-WebSocket-Accept") {
+			t.Errorf("Connect: %v", err)
+		}
+		if d := time.Since(w.start); d > time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestDialTimeoutBoundsAnAttempt(t *testing.T) {
+	for name, hang := range map[string]func(*world){
+		"dial":      func(w *world) { w.net.Hang(true) },
+		"handshake": func(w *world) { w.srv.HangHandshake(-1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+				hang(w)
+				err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+				w.wantErr(err, context.DeadlineExceeded)
+				var gaveUp *wsnotify.GiveUpError
+				if !errors.As(err, &gaveUp) || gaveUp.Failure.Phase != wsnotify.PhaseDial || gaveUp.Failure.Initiator != wsnotify.Network {
+					t.Errorf("%+v", gaveUp)
+				}
+				if d := time.Since(w.start); d != 10*time.Second {
+					t.Errorf("it took %v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestDialFailuresAreTheNetworks(t *testing.T) {
+	for name, fault := range map[string]func(*world){
+		"refused":      func(w *world) { w.net.Refuse(true) },
+		"no such host": func(w *world) { w.net.NoSuchHost(true) },
+		"stopped":      func(w *world) { w.srv.Stop() },
+		"EOF":          func(w *world) { w.srv.RefuseRaw(-1, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+				fault(w)
+				var gaveUp *wsnotify.GiveUpError
+				if err := w.c.Connect(context.Background(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) {
+					t.Fatal(err)
+				}
+				f := gaveUp.Failure
+				if f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Network || f.Code != -1 || f.HTTPStatus != 0 {
+					t.Errorf("%+v", f)
+				}
+			})
+		})
+	}
+}
+
+func TestGarbageInsteadOfAResponseIsRemote(t *testing.T) {
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+		w.srv.RefuseRaw(-1, "SSH-2.0-OpenSSH\r\n\r\n")
+		var gaveUp *wsnotify.GiveUpError
+		if err := w.c.Connect(context.Background(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) {
+			t.Fatal(err)
+		}
+		if f := gaveUp.Failure; f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Remote {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestSubprotocolThatIsMissingFailsTheAttempt(t *testing.T) {
+	inBubble(t, wsnotify.Config{Subprotocols: []string{"v2", "v1"}, ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
+		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		var refused *wsnotify.HandshakeError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "subprotocols") {
+			t.Errorf("Connect: %v", err)
+		}
+		w.srv.Subprotocols("v1")
+		got := ""
+		c := wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient(), Subprotocols: []string{"v2", "v1"},
+			OnOpen: func(ev wsnotify.OpenEvent) { got = ev.Subprotocol }})
+		w.must(c.Connect(context.Background(), w.srv.URL(), "ada"))
+		w.must(c.Disconnect())
+		<-c.Done()
+		if got != "v1" {
+			t.Errorf("the subprotocol is %q", got)
+		}
+	})
+}
+
+func TestBeforeDialRefreshesAToken(t *testing.T) {
+	var seen []string
+	cfg := wsnotify.Config{
+		Header: http.Header{"X-App": {"test"}},
+		BeforeDial: func(_ context.Context, req *wsnotify.DialRequest) error {
+			status := 0
+			if req.Last != nil {
+				status = req.Last.HTTPStatus
+			}
+			seen = append(seen, fmt.Sprint(req.Attempt, " ", status))
+			token := "old"
+			if status == 401 {
+				token = "fresh"
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			q := req.URL.Query()
+			q.Set("attempt", fmt.Sprint(req.Attempt))
+			req.URL.RawQuery = q.Encode()
+			return nil
+		},
+	}
+	inBubble(t, cfg, func(w *world) {
+		seen = nil
+		w.srv.OnHandshake(func(r *http.Request) (int, http.Header) {
+			if r.Header.Get("Authorization") != "Bearer fresh" || r.Header.Get("X-App") != "test" {
+				return 401, nil
+			}
+			return 0, nil
+		})
+		w.connect()
+		if got := strings.Join(seen, ", "); got != "0 0, 1 401" {
+			t.Errorf("BeforeDial saw %q", got)
+		}
+		if hs := w.srv.Handshakes(); hs[1].URL.RawQuery != "attempt=1" {
+			t.Errorf("the second request was for %v", hs[1].URL)
+		}
+	})
+}
+
+func TestBeforeDialThatFailsIsRetried(t *testing.T) {
+	fails := 2
+	inBubble(t, wsnotify.Config{BeforeDial: func(context.Context, *wsnotify.DialRequest) error {
+		if fails--; fails >= 0 {
+			return errors.New("no token")
+		}
+		return nil
+	}}, func(w *world) {
+		w.connect()
+		w.expect("0s CONNECTING", "0s CLOSED", "0s error hook", "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s CLOSED", "10s error hook", "10s reconnect 2 in 10s",
+			"20s CONNECTING", "20s OPEN", "20s open 1")
+		if f := w.c.Status().LastFailure; f.Phase != wsnotify.PhaseHook || f.Initiator != wsnotify.Local {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestBeforeDialMustLeaveAUsableRequest(t *testing.T) {
+	for name, spoil := range map[string]func(*wsnotify.DialRequest){
+		"nil":    func(r *wsnotify.DialRequest) { r.URL = nil },
+		"scheme": func(r *wsnotify.DialRequest) { r.URL.Scheme = "ftp" },
+		"host":   func(r *wsnotify.DialRequest) { r.URL.Host = "" },
+		"header": func(r *wsnotify.DialRequest) { r.Header = http.Header{"A b": {"c"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{
+				ShouldReconnect: func(wsnotify.Failure) bool { return false },
+				BeforeDial:      func(_ context.Context, r *wsnotify.DialRequest) error { spoil(r); return nil },
+			}, func(w *world) {
+				var gaveUp *wsnotify.GiveUpError
+				if err := w.c.Connect(context.Background(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) || gaveUp.Failure.Phase != wsnotify.PhaseHook {
+					t.Errorf("Connect: %v", err)
+				}
+				if w.net.Dials() != 0 {
+					t.Error("it was dialled")
+				}
+			})
+		})
+	}
+}
+
+func TestOnHandshakeComesBeforeEverythingQueued(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		if err := h.SendMessage(ctx, "login "+fmt.Sprint(h.Epoch)); err != nil {
+			return err
+		}
+		m, err := h.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		if string(m.Data) != "welcome" || m.Epoch != h.Epoch {
+			return fmt.Errorf("got %q", m.Data)
+		}
+		return nil
+	}}, func(w *world) {
+		w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
+			if strings.HasPrefix(string(data), "login") {
+				c.SendText("welcome")
+				c.Notify("mail", "after")
+			}
+		})
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("queued")))
+		w.connect().Drop()
+		w.pass(0)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("again")))
+		w.pass(10 * time.Second)
+		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[login 1 queued login 2 again]" {
+			t.Errorf("the server got %s", got)
+		}
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s notification mail: after",
+			"0s CLOSED", `0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s OPEN", "10s open 2", "10s notification mail: after")
+	})
+}
+
+// A message that Receive did not wait for is the connection's first.
+func TestOnHandshakeLosesNoMessage(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := h.Receive(short); !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("Receive: %w", err)
+		}
+		return nil
+	}}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.Notify("a", "first"))
+		w.must(conn.Notify("a", "second"))
+		w.pass(0)
+		w.expect("0s CONNECTING", "1s OPEN", "1s open 1", "1s notification a: first", "1s notification a: second")
+	})
+}
+
+func TestOnHandshakeThatFails(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		if h.Epoch == 1 && time.Now().Second() == 0 {
+			return errors.New("not welcome")
+		}
+		return nil
+	}}, func(w *world) {
+		w.connect()
+		w.expect("0s CONNECTING", "0s CLOSED", "0s error hook", "0s reconnect 1 in 10s", "10s CONNECTING", "10s OPEN", "10s open 1")
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestHandshakeMethodsEndWithTheHook(t *testing.T) {
+	var kept *wsnotify.Handshake
+	inBubble(t, wsnotify.Config{OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error { kept = h; return nil }}, func(w *world) {
+		w.connect()
+		if kept.SendMessage(context.Background(), "x") == nil {
+			t.Error("Send worked")
+		}
+		if _, err := kept.Receive(context.Background()); err == nil {
+			t.Error("Receive worked")
+		}
+	})
+}
+
+func TestReconnectOnAnOpenConnection(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.pass(time.Second)
+		w.journal()
+		w.must(w.c.Reconnect())
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		if w.c.Status().Epoch != 2 {
+			t.Errorf("%+v", w.c.Status())
+		}
+		w.expect("1s CLOSED", `1s close 1 code=1000 reason="" clean=true again=true`, "1s reconnect 1 in 0s",
+			"1s CONNECTING", "1s OPEN", "1s open 2")
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+		if w.srv.MaxLive() != 1 {
+			t.Errorf("%d live at once", w.srv.MaxLive())
+		}
+		if f := w.c.Status().LastFailure; f.Initiator != wsnotify.Local || f.Phase != wsnotify.PhaseOpen {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestReconnectCutsTheWaitShort(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect().Drop()
+		w.pass(3 * time.Second)
+		if next := w.c.Status().NextAttempt; !next.Equal(w.start.Add(10 * time.Second)) {
+			t.Errorf("the next attempt is at %v", next)
+		}
+		w.must(w.c.Reconnect())
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		if d := time.Since(w.start); d != 3*time.Second {
+			t.Errorf("connected after %v", d)
+		}
+		if !w.c.Status().NextAttempt.IsZero() {
+			t.Error("NextAttempt is not zero while Open")
+		}
+	})
+}
+
+func TestReconnectWhileConnectingChangesNothing(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.net.Hang(true)
+		go w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		w.pass(time.Second)
+		w.must(w.c.Reconnect())
+		w.net.Hang(false)
+		w.pass(time.Minute)
+		w.expect("0s CONNECTING", "1s OPEN", "1s open 1")
+	})
+}
+
+func TestReconnectCountsAsAnAttempt(t *testing.T) {
+	inBubble(t, wsnotify.Config{StableAfter: time.Hour}, func(w *world) {
+		w.connect()
+		for range 6 {
+			w.must(w.c.Reconnect())
+			w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		}
+		w.must(w.c.Reconnect())
+		<-w.c.Done()
+		if !w.c.Status().GaveUp {
+			t.Errorf("%+v", w.c.Status())
+		}
+	})
+}
+
+func TestShouldReconnectStopsWithItsFailure(t *testing.T) {
+	var got wsnotify.Failure
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(f wsnotify.Failure) bool { got = f; return false }}, func(w *world) {
+		conn := w.connect()
+		w.pass(5 * time.Second)
+		w.must(conn.Close(4001, "revoked"))
+		<-w.c.Done()
+		if got.Code != 4001 || got.Reason != "revoked" || got.Initiator != wsnotify.Remote || got.Uptime != 5*time.Second {
+			t.Errorf("%+v", got)
+		}
+		var ce wsnotify.CloseError
+		if err := w.c.Err(); !errors.As(err, &ce) || ce.Code != 4001 {
+			t.Errorf("Err: %v", err)
+		}
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "5s CLOSED",
+			`5s close 1 code=4001 reason="revoked" clean=true again=false`, "5s give up after 0")
+	})
+}
+
+func TestExponentialStaysBelowItsCap(t *testing.T) {
+	const max = 10 * time.Second
+	firsts := map[time.Duration]bool{}
+	for range 200 {
+		b := wsnotify.Exponential(500*time.Millisecond, max, -1)()
+		b.Reset()
+		firsts[b.NextBackOff().Truncate(10*time.Millisecond)] = true
+		late := map[time.Duration]bool{}
+		for i := range 50 {
+			d := b.NextBackOff()
+			if d <= 0 || d > max {
+				t.Fatalf("the wait %d is %v", i, d)
+			}
+			if i > 10 {
+				late[d] = true
+				if d < max/4 {
+					t.Fatalf("the late wait %d is %v", i, d)
+				}
+			}
+		}
+		if len(late) < 30 {
+			t.Fatalf("the jitter does not survive the cap: %v", late)
+		}
+	}
+	if len(firsts) < 20 {
+		t.Errorf("the first retry is not spread: %v", firsts)
+	}
+	for _, retries := range []int{0, 1, 3} {
+		b := wsnotify.Exponential(0, 0, retries)()
+		b.Reset()
+		n := 0
+		for b.NextBackOff() != backoff.Stop {
+			n++
+		}
+		if n != retries {
+			t.Errorf("%d retries and not %d", n, retries)
+		}
+	}
+}
+
+func TestUsersBackOffIsResetAndAskedOnce(t *testing.T) {
+	inBubble(t, wsnotify.Config{BackOff: every(time.Second)}, func(w *world) {
+		w.srv.Refuse(100, 500, nil, "")
+		w.connect()
+		if d := time.Since(w.start); d != 100*time.Second {
+			t.Errorf("connected after %v", d)
+		}
+	})
+}
+
+// What the old connection still had to say is not told about the new one.
+func TestLateErrorsOfAnOldConnectionChangeNothing(t *testing.T) {
+	inBubble(t, wsnotify.Config{BackOff: every(time.Second)}, func(w *world) {
+		old := w.connect()
+		old.BlackHole(true)
+		w.must(w.c.Reconnect())
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		w.journal()
+		old.BlackHole(false)
+		old.Reset()
+		w.pass(time.Second)
+		w.expect()
+	})
+}
+
+func TestNoGoroutineIsLeftByAThousandReconnects(t *testing.T) {
+	inBubble(t, wsnotify.Config{BackOff: every(time.Second)}, func(w *world) {
+		w.connect()
+		for i := range 1000 {
+			switch conn := w.conn(); i % 3 {
+			case 0:
+				conn.Drop()
+			case 1:
+				conn.Reset()
+			case 2:
+				conn.Close(1001, "")
+			}
+			w.pass(time.Second)
+			if !w.c.IsConnected() {
+				t.Fatalf("not connected after %d: %+v", i, w.c.Status())
+			}
+		}
+		synctest.Wait()
+		if w.net.Conns() != 1 {
+			t.Errorf("%d connections", w.net.Conns())
+		}
+	})
+}
