@@ -59,7 +59,7 @@ func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 		deaf:   make(chan struct{}),
 		gone:   make(chan struct{}),
 	}
-	cn.w = newWriter(ws, l, box, c.cfg.WriteTimeout, cn.writeFailed)
+	cn.w = newWriter(ws, l, box, &c.cfg, func() { cn.kill(errWriteTimeout) }, cn.writeFailed)
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
 	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))
@@ -195,9 +195,6 @@ func (cn *conn) kill(cause error) {
 func (cn *conn) writeFailed(err error) {
 	cn.mu.Lock()
 	cn.writeErr = err
-	if err == errWriteTimeout && cn.cause == nil {
-		cn.cause = err
-	}
 	cn.mu.Unlock()
 	cn.isBroken.Do(func() { close(cn.broken) })
 }

@@ -20,7 +20,8 @@ type writer struct {
 	link    *link
 	box     *outbox
 	timeout time.Duration // of one write; negative: none
-	broke   func(error)   // told once, of the write that failed
+	overdue func()        // kills the link, for a write that took longer
+	broke   func(error)   // told of the write that failed
 
 	running atomic.Int32  // idle, rounds or again
 	stopped atomic.Bool   // set by stop
@@ -78,8 +79,11 @@ var (
 	batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
 )
 
-func newWriter(ws *websocket.Conn, l *link, box *outbox, timeout time.Duration, broke func(error)) *writer {
-	return &writer{ws: ws, link: l, box: box, timeout: timeout, broke: broke, joined: make(chan struct{})}
+func newWriter(ws *websocket.Conn, l *link, box *outbox, cfg *Config, overdue func(), broke func(error)) *writer {
+	return &writer{
+		ws: ws, link: l, box: box, timeout: cfg.WriteTimeout,
+		overdue: overdue, broke: broke, joined: make(chan struct{}),
+	}
 }
 
 // kick makes sure that a round begins after this call.
@@ -276,7 +280,7 @@ func (w *writer) arm() {
 	default:
 		w.guard = time.AfterFunc(w.timeout, func() {
 			w.late.Store(true)
-			w.link.kill()
+			w.overdue()
 		})
 	}
 }

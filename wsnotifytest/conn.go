@@ -30,6 +30,7 @@ type Conn struct {
 	closeCode  int  // received
 	closeTimer *time.Timer
 	messages   []string
+	pongs      []string
 }
 
 // ID numbers the server's connections from 1.
@@ -57,6 +58,13 @@ func (c *Conn) Messages() []string {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return append([]string(nil), c.messages...)
+}
+
+// Pongs is what the pong frames carried that were received.
+func (c *Conn) Pongs() []string {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return append([]string(nil), c.pongs...)
 }
 
 // SendText sends a text message.

@@ -39,6 +39,10 @@ func (c *Conn) frame(f frame, opcode *byte, parts *[]byte) error {
 		c.pinged(f.payload)
 		return nil
 	case OpPong:
+		c.s.mu.Lock()
+		c.pongs = append(c.pongs, string(f.payload))
+		c.s.changed.send()
+		c.s.mu.Unlock()
 		return nil
 	case OpClose:
 		return c.closeReceived(f.payload)
