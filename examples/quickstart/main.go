@@ -202,14 +202,20 @@ func (a *app) startCountdown() (stop func()) {
 	}
 }
 
-// countdownStep is a second, or less if the interval is short.
+// countdownStep is a second, or less if the interval is shorter.
 func (a *app) countdownStep() time.Duration {
-	return min(time.Second, max(a.interval/3, time.Millisecond))
+	if a.interval < time.Second {
+		return max(a.interval/3, time.Millisecond)
+	}
+	return time.Second
 }
 
 // round leaves of d what a person wants to read.
 func (a *app) round(d time.Duration) time.Duration {
-	return d.Round(min(time.Second/10, a.countdownStep()))
+	if a.interval < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second / 10)
 }
 
 // line prints what happened, under the time since the start.

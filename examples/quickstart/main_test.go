@@ -22,7 +22,6 @@ func TestDemo(t *testing.T) {
 		"mail     Charles: The engine is ready",
 		"notify   deploy: the server restarts soon",
 		"notify   您有新的通知: 您有新的通知，请前往消息列表查看",
-		"server   gone",
 		"close    code 1006",
 		"wait     reconnect 1 of 6 in 30ms",
 		"error    wsnotify: dialling ws://127.0.0.1:",
@@ -38,6 +37,7 @@ func TestDemo(t *testing.T) {
 		"state    CLOSED → CONNECTING", "state    CONNECTING → OPEN",
 		"state    OPEN → CLOSING", "state    CLOSING → CLOSED")
 	wantInOrder(t, stdout.String(),
+		"server   gone",
 		`enqueue  "written while the server was away"`,
 		`server   got "written while the server was away" from ada`)
 }

@@ -1,0 +1,291 @@
+package wsnotify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// The tests of this file use real sockets on loopback. Their times are bounds
+// against hanging, never what is tested.
+
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func openFiles(t *testing.T) int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("open files are counted in /proc, which is not here")
+	}
+	return len(entries)
+}
+
+func TestThousandReconnectsOnRealSockets(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	ctx := deadline(t)
+	opened := make(chan uint64, 10)
+	c := wsnotify.New(wsnotify.Config{
+		HTTPClient: srv.HTTPClient(),
+		BackOff:    every(0),
+		OnOpen:     func(ev wsnotify.OpenEvent) { opened <- ev.Epoch },
+	})
+	if err := c.Connect(ctx, srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	var goroutines, files int
+	for i := range 1000 {
+		conn, err := srv.NthConn(ctx, i+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case epoch := <-opened:
+			if epoch != uint64(i+1) {
+				t.Fatalf("epoch %d after %d reconnects", epoch, i)
+			}
+		case <-ctx.Done():
+			t.Fatal("it did not reconnect")
+		}
+		switch i % 4 {
+		case 0:
+			conn.Drop()
+		case 1:
+			conn.Reset()
+		case 2:
+			conn.Close(1001, "")
+		case 3:
+			c.Reconnect()
+		}
+		switch i {
+		case 100:
+			goroutines, files = runtime.NumGoroutine(), openFiles(t)
+		case 999:
+			if g, f := runtime.NumGoroutine(), openFiles(t); g > goroutines+10 || f > files+10 {
+				t.Errorf("goroutines: %d, then %d; open files: %d, then %d", goroutines, g, files, f)
+			}
+		}
+	}
+	<-opened
+	if err := c.Disconnect(); err != nil {
+		t.Error(err)
+	}
+	<-c.Done()
+}
+
+func TestTLS(t *testing.T) {
+	srv := wsnotifytest.NewTLSServer(t)
+	srv.Echo()
+	ctx := deadline(t)
+	got := make(chan string, 1)
+	c := wsnotify.New(wsnotify.Config{
+		HTTPClient: srv.HTTPClient(),
+		OnMessage:  func(m wsnotify.Message) { got <- string(m.Data) },
+	})
+	if err := c.Connect(ctx, srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`{"msgType":"a","content":"b"}`, strings.Repeat(" ", 200_000)} {
+		if err := c.SendMessage(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+		if echo := <-got; echo != text {
+			t.Errorf("the echo of %d bytes has %d", len(text), len(echo))
+		}
+	}
+	if err := c.Disconnect(); err != nil {
+		t.Error(err)
+	}
+	<-c.Done()
+}
+
+func TestTLSIsVerifiedByDefault(t *testing.T) {
+	srv := wsnotifytest.NewTLSServer(t)
+	c := wsnotify.New(wsnotify.Config{ShouldReconnect: wsnotify.FailFast})
+	err := c.Connect(deadline(t), srv.URL(), "ada")
+	var gaveUp *wsnotify.GiveUpError
+	if !errors.As(err, &gaveUp) {
+		t.Fatalf("Connect: %v", err)
+	}
+	if f := gaveUp.Failure; f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Remote {
+		t.Errorf("%+v", f)
+	}
+	<-c.Done()
+}
+
+func TestTLSToAPlainPort(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler()) // answers in plain HTTP
+	defer srv.Close()
+	c := wsnotify.New(wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }})
+	err := c.Connect(deadline(t), strings.Replace(srv.URL, "http:", "wss:", 1), "ada")
+	var gaveUp *wsnotify.GiveUpError
+	if !errors.As(err, &gaveUp) || gaveUp.Failure.Phase != wsnotify.PhaseDial || gaveUp.Failure.Initiator != wsnotify.Remote {
+		t.Errorf("%+v", gaveUp)
+	}
+	<-c.Done()
+}
+
+// The transport's own server, with compression, and a cookie jar.
+func TestAgainstTheTransportsServer(t *testing.T) {
+	cookies := make(chan string, 10)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookie, _ := r.Cookie("session")
+		cookies <- cookie.String()
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "s1"})
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionContextTakeover})
+		if err != nil {
+			return
+		}
+		defer ws.CloseNow()
+		ws.SetReadLimit(-1)
+		for {
+			typ, data, err := ws.Read(context.Background())
+			if err != nil {
+				return
+			}
+			if ws.Write(context.Background(), typ, data) != nil {
+				return
+			}
+		}
+	})
+	srv := httptest.NewServer(handler)
+	defer srv.Close()
+	jar := &memoryJar{}
+	got := make(chan string, 1)
+	c := wsnotify.New(wsnotify.Config{
+		HTTPClient:  &http.Client{Jar: jar},
+		Compression: wsnotify.CompressionContextTakeover,
+		BackOff:     every(0),
+		OnMessage:   func(m wsnotify.Message) { got <- string(m.Data) },
+	})
+	ctx := deadline(t)
+	if err := c.Connect(ctx, srv.URL, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, 10, 1000, 100_000} {
+		text := strings.Repeat("0123456789", size/10)
+		if err := c.SendMessage(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+		if echo := <-got; echo != text {
+			t.Errorf("the echo of %d bytes has %d", len(text), len(echo))
+		}
+	}
+	if err := c.Reconnect(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitFor(ctx, wsnotify.Open); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := <-cookies, <-cookies; first != "" || second != "session=s1" {
+		t.Errorf("cookies %q, %q", first, second)
+	}
+	if err := c.Disconnect(); err != nil {
+		t.Error(err)
+	}
+	<-c.Done()
+}
+
+type memoryJar struct{ cookies atomic.Pointer[[]*http.Cookie] }
+
+func (j *memoryJar) SetCookies(_ *url.URL, cookies []*http.Cookie) { j.cookies.Store(&cookies) }
+func (j *memoryJar) Cookies(*url.URL) []*http.Cookie {
+	if p := j.cookies.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// A user's own RoundTripper is used as it is.
+func TestUsersRoundTripper(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	calls := 0
+	c := wsnotify.New(wsnotify.Config{HTTPClient: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		calls++
+		r = r.Clone(r.Context())
+		r.Header.Set("X-Extra", "yes")
+		return srv.HTTPClient().Transport.RoundTrip(r)
+	})}})
+	if err := c.Connect(deadline(t), srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Disconnect(); err != nil {
+		t.Error(err)
+	}
+	<-c.Done()
+	if h := srv.Handshakes(); calls != 1 || h[0].Header.Get("X-Extra") != "yes" {
+		t.Errorf("%d calls, %v", calls, h[0].Header)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The user's transport is not changed, and not closed.
+func TestUsersTransportIsCopied(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	dials := 0
+	tr := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials++
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}
+	c := wsnotify.New(wsnotify.Config{HTTPClient: &http.Client{Transport: tr}})
+	if err := c.Connect(deadline(t), srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	c.Disconnect()
+	<-c.Done()
+	if dials != 1 || tr.DisableKeepAlives || tr.TLSClientConfig != nil {
+		t.Errorf("%d dials, %+v", dials, tr)
+	}
+}
+
+// Nothing that a user may not show stands in the log or in an error.
+func TestSecretsAreRedacted(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	var log bytes.Buffer
+	c := wsnotify.New(wsnotify.Config{
+		Header:          http.Header{"Authorization": {"Bearer hunter2"}},
+		Logger:          slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		ShouldReconnect: func(wsnotify.Failure) bool { return false },
+	})
+	base := strings.Replace(srv.URL(), "ws://", "ws://user:hunter2@", 1) + "?token=hunter2&user="
+	ctx := deadline(t)
+	if err := c.Connect(ctx, base, "ada"); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := srv.Conn(ctx, "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Drop()
+	<-c.Done()
+	srv.Stop()
+	err = c.Connect(ctx, base, "ada")
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "token=xxxxx") {
+		t.Errorf("Connect: %v", err)
+	}
+	<-c.Done()
+	text := log.String()
+	if strings.Contains(text, "hunter2") || !strings.Contains(text, "token=xxxxx") || !strings.Contains(text, "giving up") {
+		t.Errorf("the log says\n%s", text)
+	}
+}
