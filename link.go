@@ -4,7 +4,6 @@ package wsnotify
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -43,7 +42,8 @@ type link struct {
 	mu        sync.Mutex
 	pending   []byte // encoded and not yet taken by the writer
 	appended  int64  // bytes that went into pending, and what would have after the seal
-	sealed    bool   // a close frame is the last thing in pending
+	frames    frameScanner
+	sealed    bool // a close frame was the last thing
 	closeSent StatusCode
 }
 
@@ -111,14 +111,10 @@ func (l *link) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// Write holds back what the transport encoded. A control frame comes as one
-// write of its own.
+// Write holds back what the transport encoded, in pieces of any size.
 func (l *link) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	l.add(p)
-	if !l.sealed && len(p) >= 6 && p[0] == 0x80|opClose {
-		l.seal(p)
-	}
 	l.mu.Unlock()
 	return len(p), nil
 }
@@ -128,21 +124,17 @@ func (l *link) Write(p []byte) (int, error) {
 // the link.
 func (l *link) Close() error { return nil }
 
-// add counts also what is thrown away behind a close frame, so that the
-// writer knows that it never left.
+// add keeps p up to the end of a close frame. What comes behind that is
+// counted all the same, so that the writer knows that it never left.
 func (l *link) add(p []byte) {
 	l.appended += int64(len(p))
-	if !l.sealed {
-		l.pending = append(l.pending, p...)
+	if l.sealed {
+		return
 	}
-}
-
-// seal notes the code of the masked close frame p.
-func (l *link) seal(p []byte) {
-	l.sealed = true
-	l.closeSent = StatusNoStatusRcvd
-	if len(p) >= 8 {
-		l.closeSent = StatusCode(binary.BigEndian.Uint16([]byte{p[6] ^ p[2], p[7] ^ p[3]}))
+	n, closed := l.frames.scan(p)
+	l.pending = append(l.pending, p[:n]...)
+	if closed {
+		l.sealed, l.closeSent = true, l.frames.closeCode()
 	}
 }
 
@@ -151,11 +143,8 @@ func (l *link) appendFrame(opcode byte, payload []byte) {
 	var frame [256]byte
 	b := encodeFrame(frame[:0], opcode, payload)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.add(b)
-	if opcode == opClose && !l.sealed {
-		l.seal(b)
-	}
+	l.mu.Unlock()
 }
 
 // offset is where the next frame begins in the stream of bytes.

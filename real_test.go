@@ -203,7 +203,9 @@ func TestAgainstTheTransportsServer(t *testing.T) {
 	<-c.Done()
 }
 
-type memoryJar struct{ cookies atomic.Pointer[[]*http.Cookie] }
+type memoryJar struct {
+	cookies atomic.Pointer[[]*http.Cookie]
+}
 
 func (j *memoryJar) SetCookies(_ *url.URL, cookies []*http.Cookie) { j.cookies.Store(&cookies) }
 func (j *memoryJar) Cookies(*url.URL) []*http.Cookie {
