@@ -30,8 +30,9 @@ import (
 // since Done waits for the callback. A panic in one is not recovered.
 //
 // BeforeDial, OnHandshake and ShouldReconnect run on a goroutine of their
-// own, one at a time. When the client is closed, or DialTimeout has passed,
-// it goes on without them.
+// own, beside the callbacks. When the client is closed, or DialTimeout has
+// passed, it goes on without one that does not return; only Done waits for
+// it. So they should heed their ctx.
 type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are

@@ -79,11 +79,9 @@ func readLimit(limit int64) int64 {
 	return limit
 }
 
-// start begins to serve the connection. OnOpen has been queued.
+// start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
-	cn.opened = time.Now()
 	go cn.read()
-	cn.w.box.attach(cn.w)
 	cn.beats.start()
 }
 

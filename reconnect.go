@@ -204,7 +204,8 @@ func (r *run) serve(cn *conn) *loss {
 	}
 }
 
-// open makes a connection the current one.
+// open makes a connection the current one. It can send before it is seen to
+// be Open, so that nobody who sees it finds that it can't.
 func (r *run) open(cn *conn, req *request) {
 	c := r.c
 	c.opened = cn.epoch
@@ -212,10 +213,12 @@ func (r *run) open(cn *conn, req *request) {
 		r.resetCounter()
 	}
 	r.listen(req)
-	r.enter(Open, nil)
+	cn.opened = time.Now()
 	r.mu.Lock()
 	r.conn = cn
 	r.mu.Unlock()
+	r.outbox.attach(cn.w)
+	r.enter(Open, nil)
 	c.onOpen(OpenEvent{Epoch: cn.epoch, Attempt: cn.attempt, URL: cn.url, Subprotocol: cn.subprotocol, Header: cn.header})
 	cn.start()
 	select {
