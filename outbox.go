@@ -28,6 +28,7 @@ type outbox struct {
 	bytes   int
 	w       *writer       // of the open connection, nil if there is none
 	refused bool          // takes nothing more
+	parted  bool          // w may not take any more: its connection is over
 	empty   chan struct{} // closed when queued becomes 0; nil if nobody waits
 	over    chan struct{} // closed by finish
 	expiry  *time.Timer   // of the oldest entry that may expire
@@ -243,7 +244,7 @@ func (b *outbox) send(ctx context.Context, typ MessageType, data []byte) error {
 	case b.refused:
 		b.mu.Unlock()
 		return ErrClosed
-	case w == nil:
+	case w == nil || b.parted:
 		b.mu.Unlock()
 		return ErrNotConnected
 	}
@@ -322,7 +323,7 @@ type item struct {
 func (b *outbox) take(w *writer, items []item, limit int) []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.w != w {
+	if b.w != w || b.parted {
 		return items
 	}
 	for size := 0; b.taken < b.n && len(items) < cap(items) && size < limit; b.taken++ {
@@ -370,12 +371,21 @@ func (b *outbox) finishTaken(done int) {
 // attach gives the messages to the writer of a connection that is now open.
 func (b *outbox) attach(w *writer) {
 	b.mu.Lock()
-	b.w = w
+	b.w, b.parted = w, false
 	waiting := b.n > 0
 	b.mu.Unlock()
 	if waiting {
 		w.kick()
 	}
+}
+
+// part leaves what is not yet encoded to the next connection. It comes before
+// the state is Closed, so that nothing that is queued after that is written to
+// a socket whose other end is gone.
+func (b *outbox) part() {
+	b.mu.Lock()
+	b.parted = true
+	b.mu.Unlock()
 }
 
 // detach takes them back when the connection can't write any more: done

@@ -235,6 +235,7 @@ func (r *run) open(cn *conn, req *request) {
 func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
 	r.listen(newRequest())
+	r.outbox.part()
 	r.enter(Closed, failure.Err)
 	if violation {
 		cn.w.bye(failure.Code, "", false)
@@ -250,6 +251,7 @@ func (r *run) lost(cn *conn) *loss {
 // drop ends a connection for Reconnect.
 func (r *run) drop(cn *conn, req *request) *loss {
 	cn.deafen()
+	r.outbox.part()
 	r.enter(Closed, errReconnect)
 	r.answer(req)
 	cn.w.bye(StatusNormalClosure, "", false)

@@ -95,7 +95,8 @@ func (d *dialer) init() {
 	dial := t.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
-		if old := t.Dial; old != nil { //nolint:staticcheck // a user's transport may still set it
+		//lint:ignore SA1019 a user's transport may still set it
+		if old := t.Dial; old != nil {
 			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 		}
 	}

@@ -100,8 +100,7 @@ func (w *writer) claim() bool {
 
 // run does rounds until there is nothing to write.
 func (w *writer) run() {
-	for !w.stopped.Load() {
-		w.running.Store(rounds)
+	for w.begin() {
 		for w.round() {
 		}
 		if w.running.CompareAndSwap(rounds, idle) {
@@ -114,8 +113,7 @@ func (w *writer) run() {
 // lead is run for a Send: it ends when that has its result, and lets another
 // goroutine go on.
 func (w *writer) lead(wt *waiter) {
-	for !w.stopped.Load() {
-		w.running.Store(rounds)
+	for w.begin() {
 		more := w.round()
 		answered := len(wt.result) > 0
 		if answered && more {
@@ -131,6 +129,14 @@ func (w *writer) lead(wt *waiter) {
 		}
 	}
 	close(w.joined)
+}
+
+// begin reports whether there is to be another round. The order matters: were
+// stopped looked at first, the store could wipe out the claim of a stop that
+// came between the two, which would then wait for ever.
+func (w *writer) begin() bool {
+	w.running.Store(rounds)
+	return !w.stopped.Load()
 }
 
 // stop joins the run under way, which the caller has made sure can't take
