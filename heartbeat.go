@@ -30,7 +30,7 @@ type heartbeat struct {
 	watch   *time.Timer
 	watched time.Time // when the watch began; zero if none is under way
 	stalled bool      // the reader waits for callbacks
-	stall   time.Time // when it last did
+	stall   time.Time // when it last began or ended to
 
 	seq  uint64
 	sent map[uint64]pingSent // by the number in the payload
@@ -133,10 +133,7 @@ func (h *heartbeat) verdict(now time.Time) (dead bool) {
 		// Life came when the timer had fired already, and the tick of the same
 		// moment began the next watch.
 		return false
-	case h.stalled:
-		h.watched = time.Time{} // the next beat that finds the reader listening begins another
-		return false
-	case h.stall.After(h.watched), late > h.cfg.Timeout/2+time.Second:
+	case h.stalled || !h.stall.Before(h.watched) || late > h.cfg.Timeout/2+time.Second:
 		// The reader, or the whole process, did not listen for all of the
 		// time. What came meanwhile may be about to be read.
 		h.begin(now)

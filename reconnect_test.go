@@ -598,3 +598,38 @@ func TestNoGoroutineIsLeftByAThousandReconnects(t *testing.T) {
 		}
 	})
 }
+
+// Refused handshakes leave no idle connection behind, whatever the user's
+// transport would keep.
+func TestRefusedHandshakesLeaveNothingBehind(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		c := wsnotify.New(wsnotify.Config{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: w.net.DialContext}}})
+		w.srv.Refuse(3, 503, nil, "busy")
+		w.must(c.Connect(context.Background(), w.srv.URL(), "ada"))
+		synctest.Wait()
+		if n := w.net.Conns(); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+		w.must(c.Disconnect())
+		<-c.Done()
+	})
+}
+
+// The network comes back while the policy is being asked.
+func TestReconnectWhileThePolicyIsAsked(t *testing.T) {
+	ask := make(chan bool)
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return <-ask }}, func(w *world) {
+		ask = make(chan bool)
+		w.connect().Drop()
+		synctest.Wait()
+		done := make(chan error)
+		go func() { done <- w.c.Reconnect() }()
+		w.pass(time.Second)
+		ask <- true
+		w.must(<-done)
+		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		if d := time.Since(w.start); d != time.Second {
+			t.Errorf("connected after %v", d)
+		}
+	})
+}

@@ -164,8 +164,9 @@ func TestSendIsBoundedByItsContextAndBreaksNothing(t *testing.T) {
 					ctx, cancel := context.WithTimeout(bg, limit)
 					defer cancel()
 					text := fmt.Sprintf("%d %s", g, strings.Repeat("x", size))
-					began := time.Now()
-					err := w.c.SendMessage(ctx, text)
+					began, data := time.Now(), []byte(text)
+					err := w.c.Send(ctx, wsnotify.MessageText, data)
+					clear(data) // it is ours again
 					if d := time.Since(began); d > limit {
 						t.Errorf("it took %v with a ctx of %v", d, limit)
 					}
@@ -472,4 +473,62 @@ func TestCloseFrameIsTheLastOfABurst(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was accepted by Send and not begun is certainly not sent.
+func TestSendThatWaitsWhenTheClientIsClosed(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.net.Buffer(10)
+		w.connect().StopReading(true)
+		first, second := make(chan error), make(chan error)
+		go func() { first <- w.c.SendMessage(bg, strings.Repeat("x", 100)) }()
+		synctest.Wait()
+		go func() { second <- w.c.SendMessage(bg, "behind it") }()
+		synctest.Wait()
+		if w.c.Disconnect() == nil {
+			t.Error("Disconnect returned nil")
+		}
+		w.wantErr(<-first, wsnotify.ErrUnconfirmed)
+		w.wantErr(<-second, wsnotify.ErrClosed)
+	})
+}
+
+// Outboxes share memory through a pool, and never at once.
+func TestOutboxesDoNotMixTheirMessages(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				user := fmt.Sprint("user", g)
+				c := wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient()})
+				if err := c.Connect(bg, w.srv.URL(), user); err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range 2000 {
+					text := strings.Repeat(fmt.Sprint(user, " ", i, " "), 1+i%50)
+					for c.Enqueue(wsnotify.MessageText, []byte(text)) != nil {
+						c.Flush(bg)
+					}
+					if i%7 == 0 {
+						c.Flush(bg)
+					}
+				}
+				c.Disconnect()
+				<-c.Done()
+				got, err := w.srv.WaitMessages(bg, user, 2000)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i, text := range got {
+					if text != strings.Repeat(fmt.Sprint(user, " ", i, " "), 1+i%50) {
+						t.Errorf("%s got %q as message %d", user, text, i)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
 }

@@ -1,0 +1,14 @@
+module github.com/wsnotify/wsnotify/bench
+
+go 1.26
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0
+	github.com/coder/websocket v1.8.15
+	github.com/gobwas/ws v1.5.0
+	github.com/gorilla/websocket v1.5.3
+	github.com/lxzan/gws v1.8.9
+	github.com/wsnotify/wsnotify v0.0.0
+)
+
+replace github.com/wsnotify/wsnotify => ../

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// session is one WebSocket connection at the server.
+type session struct {
+	conn net.Conn
+	r    *bufio.Reader
+
+	counted atomic.Int64 // messages of the size that the work sends
+
+	begin chan struct{} // closed to let a blast begin
+	halt  atomic.Bool   // ends it
+	ended chan struct{} // closed when sent and err are valid
+	sent  int64
+	err   error
+}
+
+func newSession(conn net.Conn, r *bufio.Reader) *session {
+	return &session{conn: conn, r: r, begin: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// sink counts the messages of a size. Others, such as heartbeats, don't count.
+func (s *session) sink(r *http.Request) {
+	size, _ := strconv.Atoi(r.FormValue("size"))
+	s.serve(256<<10, size, nil)
+}
+
+// echo returns every message as it came.
+func (s *session) echo(r *http.Request) {
+	var out []byte
+	s.serve(16<<10, 0, func(opcode byte, payload []byte) error {
+		out = appendFrame(out[:0], opcode, payload)
+		_, err := s.conn.Write(out)
+		return err
+	})
+}
+
+// blast sends messages as fast as the client takes them, from begin to halt.
+func (s *session) blast(r *http.Request) {
+	opcode, payload := payloadNamed(r.FormValue("payload"))
+	go s.serve(4<<10, 0, nil)
+	select {
+	case <-s.begin:
+	case <-r.Context().Done():
+		return
+	}
+	one := appendFrame(nil, opcode, payload)
+	count := max(1, (256<<10)/len(one))
+	var many []byte
+	for range count {
+		many = append(many, one...)
+	}
+	for s.err == nil && !s.halt.Load() {
+		if _, s.err = s.conn.Write(many); s.err == nil {
+			s.sent += int64(count)
+		}
+	}
+	close(s.ended)
+	// The connection must stay open until the client has read everything.
+	time.Sleep(drainTime)
+}
+
+// serve reads frames until the connection ends. It answers pings and close
+// frames, counts messages of the size, and hands data frames to data.
+func (s *session) serve(buffer, size int, data func(opcode byte, payload []byte) error) {
+	br := bufio.NewReaderSize(joined(s.r, s.conn), buffer)
+	var payload []byte
+	message := 0 // bytes of it so far; some libraries send it in fragments
+	for {
+		f, err := readFrame(br)
+		if err != nil {
+			return
+		}
+		switch {
+		case f.opcode == opClose || f.opcode == opPing:
+			if payload, err = readPayload(br, f, payload); err != nil {
+				return
+			}
+			answer := f.opcode
+			if answer == opPing {
+				answer = opPong
+			}
+			if _, err = s.conn.Write(appendFrame(nil, answer, payload)); err != nil || answer == opClose {
+				return
+			}
+		case f.opcode == opPong || data == nil:
+			if _, err = br.Discard(f.length); err != nil {
+				return
+			}
+			if f.opcode == opPong {
+				continue
+			}
+			message += f.length
+			if f.fin {
+				if message == size {
+					s.counted.Add(1)
+				}
+				message = 0
+			}
+		default:
+			if payload, err = readPayload(br, f, payload); err != nil {
+				return
+			}
+			if err = data(f.opcode, payload); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// waitCount returns the count once it is at least want and has stopped
+// growing, or when ctx ends.
+func (s *session) waitCount(ctx context.Context, want int64) int64 {
+	for {
+		n := s.counted.Load()
+		select {
+		case <-ctx.Done():
+			return s.counted.Load()
+		case <-time.After(5 * time.Millisecond):
+		}
+		if n >= want && n == s.counted.Load() {
+			return n
+		}
+	}
+}
+
+// waitBlast returns how many messages were sent, once the blast is over.
+func (s *session) waitBlast(ctx context.Context) (int64, error) {
+	select {
+	case <-s.ended:
+		return s.sent, s.err
+	case <-ctx.Done():
+		return 0, errors.New("the blast did not end: the client does not read")
+	}
+}
+
+// buffered is what the HTTP server has read ahead, and then the connection.
+type buffered struct {
+	ahead *bufio.Reader
+	conn  net.Conn
+}
+
+func joined(ahead *bufio.Reader, conn net.Conn) *buffered { return &buffered{ahead, conn} }
+
+func (b *buffered) Read(p []byte) (int, error) {
+	if b.ahead != nil {
+		if n := b.ahead.Buffered(); n > 0 {
+			return b.ahead.Read(p[:min(n, len(p))])
+		}
+		b.ahead = nil
+	}
+	return b.conn.Read(p)
+}
