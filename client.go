@@ -177,6 +177,7 @@ func (c *Client) Close(ctx context.Context, code StatusCode, reason string) erro
 		r.hurry()
 		<-r.over
 	}
+	c.state.update(func(s *Status) { s.ReconnectAttempts = 0 }) // the client may have given up before
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closeErr

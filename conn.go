@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -33,7 +34,8 @@ type conn struct {
 	ended    chan struct{} // the reader has returned
 	readErr  error         // why; valid after ended
 	broken   chan struct{} // a write failed
-	deaf     chan struct{} // closed when what comes is not delivered any more
+	unbound  chan struct{} // closed when the reader must not wait for room
+	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	pending  chan received // a read that Receive began and did not see the end of; of capacity 1
 	isBroken sync.Once
@@ -54,10 +56,10 @@ type received struct {
 func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 	cn := &conn{
 		c: c, ws: ws, link: l,
-		ended:  make(chan struct{}),
-		broken: make(chan struct{}),
-		deaf:   make(chan struct{}),
-		gone:   make(chan struct{}),
+		ended:   make(chan struct{}),
+		broken:  make(chan struct{}),
+		unbound: make(chan struct{}),
+		gone:    make(chan struct{}),
 	}
 	cn.w = newWriter(ws, l, box, &c.cfg, func() { cn.kill(errWriteTimeout) }, cn.writeFailed)
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
@@ -154,10 +156,8 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	if err := cn.check(typ, data); err != nil {
 		return err
 	}
-	select {
-	case <-cn.deaf:
+	if cn.deaf.Load() {
 		return nil // as a browser while CLOSING
-	default:
 	}
 	if typ == MessageText && cn.isReply(data) {
 		return nil
@@ -165,7 +165,7 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	cn.c.state.messagesIn.Add(1)
 	cn.c.state.bytesIn.Add(uint64(len(data)))
 	msg := Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...), Epoch: cn.epoch}
-	cn.c.inbox.put(msg, cn.deaf, cn.beats.stalling)
+	cn.c.inbox.put(msg, cn.unbound, cn.beats.stalling)
 	return nil
 }
 
@@ -197,13 +197,20 @@ func (cn *conn) writeFailed(err error) {
 	cn.isBroken.Do(func() { close(cn.broken) })
 }
 
-// deafen makes the reader drop what comes, and not wait for callbacks.
-func (cn *conn) deafen() {
+// unbind makes the reader not wait for callbacks any more. Nothing new can
+// come, or it is dropped. Only the owner calls it.
+func (cn *conn) unbind() {
 	select {
-	case <-cn.deaf:
+	case <-cn.unbound:
 	default:
-		close(cn.deaf)
+		close(cn.unbound)
 	}
+}
+
+// deafen makes the reader drop what comes.
+func (cn *conn) deafen() {
+	cn.deaf.Store(true)
+	cn.unbind()
 }
 
 // shut ends everything of the connection. What is encoded may still leave

@@ -185,11 +185,13 @@ func (r *run) serve(cn *conn) *loss {
 			return r.lost(cn)
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
-			// more. If it does not, the peer is gone all the same.
+			// more. If it does not, or waits for a callback, the connection is
+			// over all the same.
 			broken = nil
 			lingered = time.After(closeGrace)
 		case <-lingered:
 			cn.link.kill()
+			cn.unbind()
 		case <-stable:
 			r.resetCounter()
 		case <-req.asked:

@@ -532,3 +532,32 @@ func TestOutboxesDoNotMixTheirMessages(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// A callback that takes its time does not keep a dead connection open.
+func TestBrokenConnectionIsReplacedDuringASlowCallback(t *testing.T) {
+	got := 0
+	inBubble(t, wsnotify.Config{
+		Inbox:     wsnotify.Inbox{Messages: 1},
+		BackOff:   every(time.Second),
+		OnMessage: func(wsnotify.Message) { time.Sleep(30 * time.Second); got++ },
+	}, func(w *world) {
+		got = 0
+		conn := w.connect()
+		for range 5 {
+			w.must(conn.SendText("{}"))
+		}
+		synctest.Wait()
+		conn.StopReading(true)
+		for range 20 {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8192)))
+		}
+		w.must(w.c.Flush(bg))
+		if d := time.Since(w.start); d > 15*time.Second {
+			t.Errorf("the messages left after %v", d)
+		}
+		w.pass(5 * time.Minute)
+		if n := w.c.Status().MessagesIn; got == 0 || uint64(got) != n {
+			t.Errorf("%d messages were delivered of %d", got, n)
+		}
+	})
+}

@@ -11,4 +11,10 @@ require (
 	github.com/wsnotify/wsnotify v0.0.0
 )
 
+require (
+	github.com/dolthub/maphash v0.1.0 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/klauspost/compress v1.17.9 // indirect
+)
+
 replace github.com/wsnotify/wsnotify => ../

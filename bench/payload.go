@@ -41,5 +41,5 @@ func payloadNamed(name string) (opcode byte, payload []byte) {
 func padded(template string) []byte {
 	const words = "the engine weaves algebraic patterns just as the loom weaves flowers and leaves"
 	room := notificationSize - (len(template) - len("%s"))
-	return []byte(strings.Replace(template, "%s", strings.TrimSpace(words[:room-1])+strings.Repeat(".", room-len(strings.TrimSpace(words[:room-1]))), 1))
+	return []byte(strings.Replace(template, "%s", words[:room], 1))
 }

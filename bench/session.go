@@ -48,10 +48,14 @@ func (s *session) echo(r *http.Request) {
 // blast sends messages as fast as the client takes them, from begin to halt.
 func (s *session) blast(r *http.Request) {
 	opcode, payload := payloadNamed(r.FormValue("payload"))
-	go s.serve(4<<10, 0, nil)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.serve(4<<10, 0, nil)
+	}()
 	select {
 	case <-s.begin:
-	case <-r.Context().Done():
+	case <-gone:
 		return
 	}
 	one := appendFrame(nil, opcode, payload)
@@ -66,14 +70,13 @@ func (s *session) blast(r *http.Request) {
 		}
 	}
 	close(s.ended)
-	// The connection must stay open until the client has read everything.
-	time.Sleep(drainTime)
+	<-gone // the client closes when it has read everything
 }
 
 // serve reads frames until the connection ends. It answers pings and close
 // frames, counts messages of the size, and hands data frames to data.
 func (s *session) serve(buffer, size int, data func(opcode byte, payload []byte) error) {
-	br := bufio.NewReaderSize(joined(s.r, s.conn), buffer)
+	br := bufio.NewReaderSize(&ahead{s.r, s.conn}, buffer)
 	var payload []byte
 	message := 0 // bytes of it so far; some libraries send it in fragments
 	for {
@@ -144,20 +147,19 @@ func (s *session) waitBlast(ctx context.Context) (int64, error) {
 	}
 }
 
-// buffered is what the HTTP server has read ahead, and then the connection.
-type buffered struct {
-	ahead *bufio.Reader
-	conn  net.Conn
+// ahead is what the HTTP server has read ahead, and then the connection
+// itself, so that large reads don't go through its small buffer.
+type ahead struct {
+	r    *bufio.Reader
+	conn net.Conn
 }
 
-func joined(ahead *bufio.Reader, conn net.Conn) *buffered { return &buffered{ahead, conn} }
-
-func (b *buffered) Read(p []byte) (int, error) {
-	if b.ahead != nil {
-		if n := b.ahead.Buffered(); n > 0 {
-			return b.ahead.Read(p[:min(n, len(p))])
+func (a *ahead) Read(p []byte) (int, error) {
+	if a.r != nil {
+		if n := a.r.Buffered(); n > 0 {
+			return a.r.Read(p[:min(n, len(p))])
 		}
-		b.ahead = nil
+		a.r = nil
 	}
-	return b.conn.Read(p)
+	return a.conn.Read(p)
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// coderClient uses a context that can't be cancelled, which is the faster way:
+// one with a deadline costs 1 µs a message read and 2 µs a message written.
+type coderClient struct{ conn *websocket.Conn }
+
+func openCoder(t target, h *handlers) (client, error) {
+	conn, _, err := websocket.Dial(context.Background(), t.url, &websocket.DialOptions{HTTPClient: httpClient(t)})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(1 << 20) // its default is too small for the largest work
+	if h.reads() {
+		go func() {
+			deliver := h.deliver()
+			for {
+				_, p, err := conn.Read(context.Background())
+				if err != nil {
+					break
+				}
+				deliver(p)
+			}
+			if h.ended != nil {
+				h.ended()
+			}
+		}()
+	}
+	return &coderClient{conn}, nil
+}
+
+func (c *coderClient) send(p []byte) error {
+	return c.conn.Write(context.Background(), websocket.MessageBinary, p)
+}
+
+func (c *coderClient) enqueue(p []byte) error { return c.send(p) }
+func (c *coderClient) flush() error           { return nil }
+func (c *coderClient) close()                 { c.conn.CloseNow() }
+
+// httpClient is how coder/websocket and ours are given a dialer. Nil, where
+// there is nothing to give, means their default.
+func httpClient(t target) *http.Client {
+	if t.tls == nil && t.calls == nil {
+		return nil
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = t.tls
+	if t.calls != nil {
+		transport.DialContext = t.calls.dialContext
+	}
+	return &http.Client{Transport: transport}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify"
+)
+
+type wsnotifyClient struct{ c *wsnotify.Client }
+
+func openWsnotify(t target, h *handlers) (client, error) {
+	cfg := wsnotify.Config{HTTPClient: httpClient(t)}
+	if h.raw != nil {
+		cfg.OnMessage = func(m wsnotify.Message) { h.raw(m.Data) }
+	}
+	if h.notification != nil {
+		cfg.OnNotification = func(n wsnotify.Notification) { h.notification(n.MsgType, n.Content) }
+	}
+	if h.opened != nil {
+		cfg.OnOpen = func(wsnotify.OpenEvent) { h.opened() }
+		cfg.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(0) }
+	}
+	c := wsnotify.New(cfg)
+	if h.order != nil {
+		wsnotify.On(c, orderType, h.order)
+	}
+	if h.orderOnce != nil {
+		wsnotify.On(c, orderType, h.orderOnce)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := c.Connect(ctx, t.url, ""); err != nil {
+		return nil, err
+	}
+	return &wsnotifyClient{c}, nil
+}
+
+// openHerd is a client that comes back for ever, as many do at once.
+func openHerd(url string) (client, error) {
+	c := wsnotify.New(wsnotify.Config{BackOff: wsnotify.Exponential(0, 0, -1)})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return &wsnotifyClient{c}, c.Connect(ctx, url, "")
+}
+
+func (c *wsnotifyClient) send(p []byte) error {
+	return c.c.Send(context.Background(), wsnotify.MessageBinary, p)
+}
+
+// enqueue keeps trying while the outbox is full, since a peer's write call
+// waits, too.
+func (c *wsnotifyClient) enqueue(p []byte) error {
+	for {
+		err := c.c.Enqueue(wsnotify.MessageBinary, p)
+		if !errors.Is(err, wsnotify.ErrOutboxFull) {
+			return err
+		}
+		runtime.Gosched()
+	}
+}
+
+func (c *wsnotifyClient) flush() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return c.c.Flush(ctx)
+}
+
+func (c *wsnotifyClient) close() {
+	c.c.Disconnect()
+	<-c.c.Done()
+}
