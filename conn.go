@@ -90,7 +90,6 @@ func (cn *conn) start() {
 // read receives until the connection ends.
 func (cn *conn) read() {
 	defer close(cn.ended)
-	var buf []byte
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
 		if r.err != nil {
@@ -102,7 +101,7 @@ func (cn *conn) read() {
 		}
 	}
 	for {
-		typ, data, err := cn.receive(buf[:0])
+		typ, data, err := cn.receive()
 		if err == nil {
 			err = cn.accept(typ, data)
 		}
@@ -110,26 +109,34 @@ func (cn *conn) read() {
 			cn.readErr = err
 			return
 		}
-		if buf = data; cap(buf) > keepBytes {
-			buf = nil
-		}
 	}
 }
 
-// receive reads one message into buf, or a larger one.
-func (cn *conn) receive(buf []byte) (MessageType, []byte, error) {
-	typ, r, err := cn.link.next(cn.ws)
+// trustedSize is what is allocated because a peer says that it will send as
+// much. Larger messages get memory as they come.
+const trustedSize = 1 << 20
+
+// receive reads one message into memory of its own, which the user may keep.
+func (cn *conn) receive() (MessageType, []byte, error) {
+	typ, r, size, err := cn.link.next(cn.ws)
 	if err != nil {
 		return 0, nil, err
 	}
+	limit := cn.c.cfg.ReadLimit
+	if size >= 0 && size <= trustedSize && (limit < 0 || size <= limit) {
+		data := make([]byte, size)
+		_, err := io.ReadFull(r, data)
+		return typ, data, err
+	}
+	data := make([]byte, 0, 1024)
 	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, make([]byte, max(512, cap(buf)))...)[:len(buf)]
+		if len(data) == cap(data) {
+			data = append(data, make([]byte, cap(data))...)[:len(data)]
 		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
 		if errors.Is(err, io.EOF) {
-			return typ, buf, nil
+			return typ, data, nil
 		}
 		if err != nil {
 			return 0, nil, err
@@ -151,7 +158,7 @@ func (cn *conn) check(typ MessageType, data []byte) error {
 	return nil
 }
 
-// accept checks a message and hands a copy of it on.
+// accept checks a message and hands it on.
 func (cn *conn) accept(typ MessageType, data []byte) error {
 	if err := cn.check(typ, data); err != nil {
 		return err
@@ -164,7 +171,7 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	}
 	cn.c.state.messagesIn.Add(1)
 	cn.c.state.bytesIn.Add(uint64(len(data)))
-	msg := Message{Type: typ, Data: append(make([]byte, 0, len(data)), data...), Epoch: cn.epoch}
+	msg := Message{Type: typ, Data: data, Epoch: cn.epoch}
 	cn.c.inbox.put(msg, cn.unbound, cn.beats.stalling)
 	return nil
 }

@@ -67,7 +67,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 
 // receiveOne reads one message and checks it.
 func (cn *conn) receiveOne() received {
-	typ, data, err := cn.receive(nil)
+	typ, data, err := cn.receive()
 	if err == nil {
 		err = cn.check(typ, data)
 	}

@@ -53,8 +53,8 @@ type link struct {
 
 func (l *link) start() {}
 
-// next returns the next message.
-func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {
+// next returns the next message, of a size that is not known.
+func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, int64, error) {
 	typ, r, err := ws.Reader(l.ctx)
 	if err != nil && !errors.Is(err, websocket.ErrMessageTooBig) {
 		l.readErr = err
@@ -62,7 +62,7 @@ func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {
 	if err == nil {
 		l.heard(1)
 	}
-	return typ, r, err
+	return typ, r, -1, err
 }
 
 func (l *link) appendFrame(opcode byte, payload []byte) {

@@ -42,12 +42,13 @@ func (h *herd) listen(addr string) error {
 	return nil
 }
 
-// accept holds a connection and notes when its handshake was made.
-func (h *herd) accept(w http.ResponseWriter, r *http.Request) {
-	conn, rw, err := upgrade(w, r)
+// join holds a connection and notes when its handshake came.
+func (h *herd) join(w http.ResponseWriter, r *http.Request) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
+	defer conn.Close()
 	h.mu.Lock()
 	conns := h.conns
 	conns[conn] = struct{}{}
@@ -55,8 +56,9 @@ func (h *herd) accept(w http.ResponseWriter, r *http.Request) {
 		h.handshakes = append(h.handshakes, time.Since(h.back))
 	}
 	h.mu.Unlock()
-	newSession(conn, rw.Reader).serve(256, 0, nil)
-	conn.Close()
+	if accept(conn, r) == nil {
+		newSession(conn, rw.Reader).serve(256, 0, nil)
+	}
 	h.mu.Lock()
 	delete(conns, conn)
 	h.mu.Unlock()

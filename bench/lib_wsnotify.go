@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -51,15 +50,15 @@ func (c *wsnotifyClient) send(p []byte) error {
 	return c.c.Send(context.Background(), wsnotify.MessageBinary, p)
 }
 
-// enqueue keeps trying while the outbox is full, since a peer's write call
-// waits, too.
+// enqueue waits a little while the outbox is full, as a peer's write call
+// waits for the socket. To spin here would take the CPU from the writer.
 func (c *wsnotifyClient) enqueue(p []byte) error {
 	for {
 		err := c.c.Enqueue(wsnotify.MessageBinary, p)
 		if !errors.Is(err, wsnotify.ErrOutboxFull) {
 			return err
 		}
-		runtime.Gosched()
+		time.Sleep(50 * time.Microsecond)
 	}
 }
 

@@ -30,6 +30,8 @@ type Result struct {
 	Peak      float64 `json:",omitempty"` // of handshakes in a bucket, against the mean
 
 	Handshakes []time.Duration `json:",omitempty"`
+
+	Others float64 // cores that other processes kept busy meanwhile
 }
 
 // median takes the median of every figure over the rounds.
@@ -48,6 +50,7 @@ func median(rounds []Result) Result {
 		func(r *Result) *float64 { return &r.Resident },
 		func(r *Result) *float64 { return &r.Goroutine },
 		func(r *Result) *float64 { return &r.Peak },
+		func(r *Result) *float64 { return &r.Others },
 	} {
 		values := make([]float64, len(rounds))
 		for i := range rounds {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -63,7 +62,7 @@ func serve() error {
 	hs.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	go hs.Serve(plain)
 	go hs.ServeTLS(secure, "", "")
-	s.herd.server = s.http(http.HandlerFunc(s.herd.accept))
+	s.herd.server = s.http(http.HandlerFunc(s.herd.join))
 	if err := s.herd.listen("127.0.0.1:0"); err != nil {
 		return err
 	}
@@ -141,35 +140,34 @@ func (s *server) control(answer func(*session, *http.Request) (int64, error)) ht
 // socket makes the handshake and runs a session on what comes of it.
 func (s *server) socket(run func(*session, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		conn, rw, err := upgrade(w, r)
+		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
 		defer conn.Close()
 		ses := newSession(conn, rw.Reader)
 		if id := r.FormValue("id"); id != "" {
+			// The client may ask about its session as soon as it has the
+			// answer, and after the end; so it stays until the next one with
+			// its id. There are few.
 			s.mu.Lock()
 			s.sessions[id] = ses
 			s.mu.Unlock()
-			// The figures of a session are asked for when it is over, too, so
-			// it stays until the next one with its id. There are few.
 		}
-		run(ses, r)
+		if accept(conn, r) == nil {
+			run(ses, r)
+		}
 	}
 }
 
-// upgrade answers the opening handshake of RFC 6455, section 4.2.2.
-func upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, *bufio.ReadWriter, error) {
+// accept answers the opening handshake of RFC 6455, section 4.2.2.
+func accept(conn net.Conn, r *http.Request) error {
 	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + guid))
-	conn, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
 	conn.SetDeadline(time.Time{})
-	_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
-	return conn, rw, err
+	return err
 }
 
 // selfSigned makes a certificate for the loopback address.

@@ -1,0 +1,138 @@
+// Command bench has this library and its peers do the same work against the
+// same server, and prints what that took. See README.md.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	if childMain() {
+		return
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	work    *regexp.Regexp
+	libs    []string
+	rounds  int
+	time    time.Duration
+	profile string
+	quiet   bool
+}
+
+func run() error {
+	var (
+		pattern = flag.String("work", "", "`regexp` of the works to do; empty for all")
+		libs    = flag.String("lib", "", "comma-separated `names` of the libraries; empty for all")
+		rounds  = flag.Int("rounds", 5, "rounds, of which the medians are printed")
+		length  = flag.Duration("time", time.Second, "of one measurement")
+		asJSON  = flag.Bool("json", false, "print every measurement as JSON, and no tables")
+		profile = flag.String("cpuprofile", "", "write a profile of one work with one library to this `file`: of the CPU, or of the heap for idle works")
+		out     = flag.String("out", "", "`folder` for herd.csv and herd.svg; empty for none")
+	)
+	flag.Parse()
+	re, err := regexp.Compile(*pattern)
+	if err != nil {
+		return err
+	}
+	o := options{work: re, rounds: *rounds, time: *length, profile: *profile}
+	if *libs != "" {
+		o.libs = strings.Split(*libs, ",")
+	}
+	results, err := o.measure()
+	if err != nil {
+		return err
+	}
+	if *out != "" {
+		if err := drawHerd(*out, results); err != nil {
+			return err
+		}
+	}
+	if *asJSON {
+		enc := json.NewEncoder(os.Stdout)
+		for _, r := range results {
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return report(os.Stdout, results, o)
+}
+
+// measure does every chosen work with every chosen library, interleaved: a
+// disturbance of the machine hits all of them alike, and the medians little.
+func (o options) measure() ([]Result, error) {
+	jobs, err := o.jobs()
+	if err != nil {
+		return nil, err
+	}
+	server, err := startServer()
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	var results []Result
+	for round := range o.rounds {
+		for i, j := range jobs {
+			if round > 0 && workNamed(j.Work).once {
+				continue
+			}
+			if !o.quiet {
+				fmt.Fprintf(os.Stderr, "round %d of %d, %d of %d: %s with %s\n", round+1, o.rounds, i+1, len(jobs), j.Work, j.Lib)
+			}
+			j.Endpoints = server.endpoints
+			began := busyNow(server.cmd.Process.Pid)
+			r, cpu, err := j.do()
+			if err != nil {
+				return nil, err
+			}
+			r.Others = busyNow(server.cmd.Process.Pid).others(began, cpu)
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}
+
+func (o *options) jobs() ([]job, error) {
+	for _, name := range o.libs {
+		if libraryNamed(name) == nil {
+			return nil, fmt.Errorf("no library %q", name)
+		}
+	}
+	var jobs []job
+	for _, w := range works {
+		if !o.work.MatchString(w.name) {
+			continue
+		}
+		for _, lib := range libraries {
+			if len(o.libs) > 0 && !slices.Contains(o.libs, lib.name) || w.only != "" && w.only != lib.name {
+				continue
+			}
+			jobs = append(jobs, job{Work: w.name, Lib: lib.name, Time: o.time, Profile: o.profile})
+		}
+	}
+	if len(jobs) == 0 {
+		return nil, fmt.Errorf("no work matches %q", o.work)
+	}
+	if o.profile != "" {
+		if len(jobs) > 1 {
+			return nil, fmt.Errorf("-cpuprofile is for one work with one library, and these are %d", len(jobs))
+		}
+		o.rounds = 1
+	}
+	return jobs, nil
+}

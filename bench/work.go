@@ -1,0 +1,88 @@
+package main
+
+// work is something that every library is made to do.
+type work struct {
+	name    string
+	section section
+	about   string
+	run     func(*measurement) (Result, error)
+	goals   []goal
+	only    string // the one library that does it; empty for all
+	once    bool   // one round is enough: memory does not vary
+}
+
+// section says which figures of a work count.
+type section int
+
+const (
+	sending section = iota
+	receiving
+	latency
+	idling
+	herding
+)
+
+// goal is a ratio that ours should reach, in the figure of its section.
+type goal struct {
+	against string // a library; empty for the fastest peer
+	work    string // that the other one does; empty for the same
+	atLeast float64
+	atMost  float64
+}
+
+var works = []work{
+	{name: "enqueue-64-1", run: send(64, 1, queued), goals: []goal{{atLeast: 8}},
+		about: "messages of 64 bytes from one goroutine, then a flush"},
+	{name: "enqueue-64-16", run: send(64, 16, queued), goals: []goal{{atLeast: 8}},
+		about: "from 16 goroutines"},
+	{name: "enqueue-4096-16", run: send(4096, 16, queued), goals: []goal{{atLeast: 2.5}},
+		about: "of 4 KiB from 16 goroutines"},
+	{name: "send-64-1", run: send(64, 1, waiting),
+		about: "each call returns when its frame is in the kernel"},
+	{name: "send-64-16", run: send(64, 16, waiting), goals: []goal{{atLeast: 1.3}},
+		about: "from 16 goroutines"},
+	{name: "enqueue-64-16-tls", run: send(64, 16, queued|encrypted), goals: []goal{{atLeast: 8}},
+		about: "over wss"},
+	{name: "enqueue-4096-16-tls", run: send(4096, 16, queued|encrypted), goals: []goal{{atLeast: 2.5}},
+		about: "over wss"},
+	{name: "send-64-16-tls", run: send(64, 16, waiting|encrypted), goals: []goal{{atLeast: 1.3}},
+		about: "over wss"},
+
+	{name: "recv-notification-120", section: receiving, run: receiveNotification, goals: []goal{{against: "gws", atLeast: 2}, {against: "coder", atLeast: 3}},
+		about: "a JSON notification of 120 bytes, read, parsed and handed to a function"},
+	{name: "recv-typed-120", section: receiving, run: receiveTyped, goals: []goal{{against: "gws", atLeast: 1.5}},
+		about: "with an object as content; peers decode the envelope, then the content"},
+	{name: "recv-typed-120-once", section: receiving, run: receiveTypedOnce,
+		about: "the same; peers decode both at once, as if there were one type only"},
+	{name: "recv-raw-120", section: receiving, run: receiveRaw(120), goals: []goal{{against: "gorilla", atLeast: 1}},
+		about: "the bytes of a message handed to a function"},
+	{name: "recv-raw-4096", section: receiving, run: receiveRaw(4096), goals: []goal{{against: "gws", atLeast: 1.2}},
+		about: "of 4 KiB"},
+	{name: "recv-raw-65536", section: receiving, run: receiveRaw(65536), goals: []goal{{against: "gws", atLeast: 0.9}},
+		about: "of 64 KiB"},
+
+	{name: "echo-64", section: latency, run: echo(false), goals: []goal{{against: "coder", atMost: 1}},
+		about: "a message of 64 bytes there and back; the handler sends the next"},
+	{name: "echo-64-tls", section: latency, run: echo(true), goals: []goal{{against: "coder", atMost: 1}},
+		about: "over wss"},
+	{name: "dial", section: latency, run: dial,
+		about: "from the call to an open connection"},
+	{name: "reconnect", section: latency, run: reconnect, goals: []goal{{against: "coder", work: "dial", atMost: 2}},
+		about: "from the server's drop to an open connection, without back-off"},
+
+	{name: "idle-1000", section: idling, run: idle(1000), once: true, goals: []goal{{against: "coder", atMost: 1.15}},
+		about: "1,000 connections on which nothing happens but heartbeats of ours"},
+	{name: "idle-5000", section: idling, run: idle(5000), once: true, goals: []goal{{against: "coder", atMost: 1.15}},
+		about: "5,000"},
+	{name: "herd", section: herding, run: herdWork, only: ours, once: true, goals: []goal{{atMost: 3}},
+		about: "2,000 clients with Exponential come back to a server that was away for 5 s"},
+}
+
+func workNamed(name string) *work {
+	for i := range works {
+		if works[i].name == name {
+			return &works[i]
+		}
+	}
+	return nil
+}

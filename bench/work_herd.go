@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+)
+
+const (
+	herdSize   = 2000
+	herdDown   = 5 * time.Second
+	herdBucket = 100 * time.Millisecond
+)
+
+// herdWork has many clients lose one server at once and come back to it, and
+// looks at how that is spread.
+func herdWork(m *measurement) (Result, error) {
+	size, down := herdSize, herdDown
+	if m.Time < time.Second/2 {
+		size, down = 50, 10*m.Time // a smoke test
+	}
+	if limit := raiseFileLimit(); limit < uint64(size)+100 {
+		return Result{Skipped: fmt.Sprintf("only %d files may be open", limit)}, nil
+	}
+	clients, err := openMany(size, func() (client, error) { return openHerd("ws://" + m.Endpoints.Herd) })
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() {
+		for _, c := range clients {
+			go c.close()
+		}
+	}()
+	if body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}}); err != nil {
+		return Result{}, err
+	} else {
+		body.Close()
+	}
+	for deadline := time.Now().Add(down + 30*time.Second); time.Now().Before(deadline); time.Sleep(herdBucket) {
+		body, err := m.tell("/herd/handshakes", nil)
+		if err != nil {
+			return Result{}, err
+		}
+		var report herdReport
+		err = json.NewDecoder(body).Decode(&report)
+		body.Close()
+		if err != nil {
+			return Result{}, err
+		}
+		if report.Back && len(report.Handshakes) >= size && report.Open == size {
+			buckets := histogram(report.Handshakes)
+			mean := float64(size) / float64(len(buckets))
+			return Result{
+				Messages:   int64(size),
+				Peak:       float64(slices.Max(buckets)) / mean,
+				Handshakes: report.Handshakes,
+			}, nil
+		}
+	}
+	return Result{}, errHerd
+}
+
+// histogram counts handshakes in buckets, from the server's return to the
+// last.
+func histogram(handshakes []time.Duration) []int {
+	buckets := make([]int, slices.Max(handshakes)/herdBucket+1)
+	for _, at := range handshakes {
+		buckets[at/herdBucket]++
+	}
+	return buckets
+}

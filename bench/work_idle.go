@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// idle opens many connections, waits until each of ours has sent a heartbeat,
+// and looks at what they cost.
+func idle(connections int) func(*measurement) (Result, error) {
+	return func(m *measurement) (Result, error) {
+		if limit := raiseFileLimit(); limit < uint64(connections)+100 {
+			return Result{Skipped: fmt.Sprintf("only %d files may be open", limit)}, nil
+		}
+		if m.Time < time.Second/2 {
+			connections /= 50 // a smoke test
+		}
+		h := &handlers{raw: func([]byte) {}}
+		// One connection first: what is allocated once is not per connection.
+		first, err := m.lib.open(m.plain("/sink"), h)
+		if err != nil {
+			return Result{}, err
+		}
+		defer first.close()
+		before := footprint()
+		clients, err := openMany(connections, func() (client, error) { return m.lib.open(m.plain("/sink"), h) })
+		if err != nil {
+			return Result{}, err
+		}
+		time.Sleep(7 * m.Time)
+		after := footprint()
+		if err := m.heapProfile(); err != nil {
+			return Result{}, err
+		}
+		for _, c := range clients {
+			go c.close()
+		}
+		each := float64(connections)
+		return Result{
+			Messages:  int64(connections),
+			Memory:    (after.memory - before.memory) / each,
+			Resident:  (after.resident - before.resident) / each,
+			Goroutine: (after.goroutines - before.goroutines) / each,
+		}, nil
+	}
+}
+
+// openMany opens connections from a few goroutines.
+func openMany(n int, open func() (client, error)) ([]client, error) {
+	var (
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		fail    error
+		clients = make([]client, n)
+		next    = make(chan int)
+	)
+	for range 16 {
+		wg.Go(func() {
+			for i := range next {
+				c, err := open()
+				mu.Lock()
+				if clients[i] = c; err != nil {
+					fail = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return clients, fail
+}
+
+type cost struct{ memory, resident, goroutines float64 }
+
+func footprint() cost {
+	runtime.GC()
+	runtime.GC() // pools let go of what they hold at the second
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	return cost{
+		memory:     float64(mem.HeapInuse + mem.StackInuse),
+		resident:   resident(),
+		goroutines: float64(runtime.NumGoroutine()),
+	}
+}
+
+// resident reads the process's resident pages; 0 where there is no /proc.
+func resident() float64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(string(fields[1]))
+	return float64(pages * os.Getpagesize())
+}
+
+// raiseFileLimit returns how many files this process may have open, at best.
+func raiseFileLimit() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	more := syscall.Rlimit{Cur: limit.Max, Max: limit.Max}
+	if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) == nil {
+		return more.Cur
+	}
+	return limit.Cur
+}
