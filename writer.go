@@ -3,6 +3,7 @@ package wsnotify
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,10 +99,14 @@ func (w *writer) claim() bool {
 	return w.running.Load() != again && w.running.Swap(again) == idle
 }
 
-// run does rounds until there is nothing to write.
+// run does rounds until there is nothing to write. Before each it lets those
+// go first who have just been told that their message is written: what they
+// send next leaves in the same write.
 func (w *writer) run() {
 	for w.begin() {
+		runtime.Gosched()
 		for w.round() {
+			runtime.Gosched()
 		}
 		if w.running.CompareAndSwap(rounds, idle) {
 			return

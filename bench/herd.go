@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -57,7 +56,7 @@ func (h *herd) join(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mu.Unlock()
 	if accept(conn, r) == nil {
-		newSession(conn, rw.Reader).serve(256, 0, nil)
+		newSession(conn, rw.Reader).quiet(r)
 	}
 	h.mu.Lock()
 	delete(conns, conn)
@@ -91,5 +90,3 @@ func (h *herd) report(w http.ResponseWriter, _ *http.Request) {
 	defer h.mu.Unlock()
 	json.NewEncoder(w).Encode(herdReport{Open: len(h.conns), Back: !h.back.IsZero(), Handshakes: h.handshakes})
 }
-
-var errHerd = errors.New("the herd did not come back in time")

@@ -24,6 +24,15 @@ var libraries = []library{
 	{"gobwas", "github.com/gobwas/ws", openGobwas},
 }
 
+func libraryNamed(name string) *library {
+	for i := range libraries {
+		if libraries[i].name == name {
+			return &libraries[i]
+		}
+	}
+	return nil
+}
+
 // target is what a client connects to.
 type target struct {
 	url   string

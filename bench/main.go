@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -30,7 +31,8 @@ type options struct {
 	rounds  int
 	time    time.Duration
 	profile string
-	quiet   bool
+	calm    float64 // cores that other processes may keep busy
+	quiet   bool    // no progress on stderr
 }
 
 func run() error {
@@ -40,15 +42,23 @@ func run() error {
 		rounds  = flag.Int("rounds", 5, "rounds, of which the medians are printed")
 		length  = flag.Duration("time", time.Second, "of one measurement")
 		asJSON  = flag.Bool("json", false, "print every measurement as JSON, and no tables")
+		calm    = flag.Float64("calm", 0.1, "measure again, at most twice, when other processes kept more `cores` busy")
 		profile = flag.String("cpuprofile", "", "write a profile of one work with one library to this `file`: of the CPU, or of the heap for idle works")
 		out     = flag.String("out", "", "`folder` for herd.csv and herd.svg; empty for none")
+		list    = flag.Bool("list", false, "list the works, and do nothing")
 	)
 	flag.Parse()
+	if *list {
+		for _, w := range works {
+			fmt.Printf("%-22s %s\n", w.name, w.about)
+		}
+		return nil
+	}
 	re, err := regexp.Compile(*pattern)
 	if err != nil {
 		return err
 	}
-	o := options{work: re, rounds: *rounds, time: *length, profile: *profile}
+	o := options{work: re, rounds: *rounds, time: *length, profile: *profile, calm: *calm}
 	if *libs != "" {
 		o.libs = strings.Split(*libs, ",")
 	}
@@ -95,12 +105,14 @@ func (o options) measure() ([]Result, error) {
 				fmt.Fprintf(os.Stderr, "round %d of %d, %d of %d: %s with %s\n", round+1, o.rounds, i+1, len(jobs), j.Work, j.Lib)
 			}
 			j.Endpoints = server.endpoints
-			began := busyNow(server.cmd.Process.Pid)
-			r, cpu, err := j.do()
+			calm := o.calm
+			if workNamed(j.Work).once {
+				calm = math.Inf(1) // they take long, and memory does not depend on it
+			}
+			r, err := j.calmly(server.cmd.Process.Pid, calm)
 			if err != nil {
 				return nil, err
 			}
-			r.Others = busyNow(server.cmd.Process.Pid).others(began, cpu)
 			results = append(results, r)
 		}
 	}

@@ -48,6 +48,25 @@ func ticks(field []byte) time.Duration {
 	return time.Duration(n) * tick
 }
 
+// calmly does a job, again if the machine was not calm, and returns the calmest.
+func (j job) calmly(server int, cores float64) (calmest Result, err error) {
+	for try := range 3 {
+		before := busyNow(server)
+		r, cpu, err := j.do()
+		if err != nil {
+			return r, err
+		}
+		r.Others = busyNow(server).others(before, cpu)
+		if try == 0 || r.Others < calmest.Others {
+			calmest = r
+		}
+		if r.Others <= cores {
+			break
+		}
+	}
+	return calmest, nil
+}
+
 // others is how many cores were busy with what was neither the server nor a
 // client that took so much; 0 where there is no /proc.
 func (b busy) others(before busy, client time.Duration) float64 {

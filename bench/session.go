@@ -35,6 +35,9 @@ func (s *session) sink(r *http.Request) {
 	s.serve(256<<10, size, nil)
 }
 
+// quiet is for connections on which little happens, of which there are many.
+func (s *session) quiet(*http.Request) { s.serve(256, 0, nil) }
+
 // echo returns every message as it came.
 func (s *session) echo(r *http.Request) {
 	var out []byte

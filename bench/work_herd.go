@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -24,20 +25,15 @@ func herdWork(m *measurement) (Result, error) {
 	if limit := raiseFileLimit(); limit < uint64(size)+100 {
 		return Result{Skipped: fmt.Sprintf("only %d files may be open", limit)}, nil
 	}
-	clients, err := openMany(size, func() (client, error) { return openHerd("ws://" + m.Endpoints.Herd) })
+	err := openMany(size, func() (client, error) { return openHerd("ws://" + m.Endpoints.Herd) })
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() {
-		for _, c := range clients {
-			go c.close()
-		}
-	}()
-	if body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}}); err != nil {
+	body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}})
+	if err != nil {
 		return Result{}, err
-	} else {
-		body.Close()
 	}
+	body.Close()
 	for deadline := time.Now().Add(down + 30*time.Second); time.Now().Before(deadline); time.Sleep(herdBucket) {
 		body, err := m.tell("/herd/handshakes", nil)
 		if err != nil {
@@ -59,7 +55,7 @@ func herdWork(m *measurement) (Result, error) {
 			}, nil
 		}
 	}
-	return Result{}, errHerd
+	return Result{}, errors.New("the herd did not come back in time")
 }
 
 // histogram counts handshakes in buckets, from the server's return to the

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -23,13 +24,13 @@ func idle(connections int) func(*measurement) (Result, error) {
 		}
 		h := &handlers{raw: func([]byte) {}}
 		// One connection first: what is allocated once is not per connection.
-		first, err := m.lib.open(m.plain("/sink"), h)
+		first, err := m.lib.open(m.plain("/quiet"), h)
 		if err != nil {
 			return Result{}, err
 		}
 		defer first.close()
 		before := footprint()
-		clients, err := openMany(connections, func() (client, error) { return m.lib.open(m.plain("/sink"), h) })
+		err = openMany(connections, func() (client, error) { return m.lib.open(m.plain("/quiet"), h) })
 		if err != nil {
 			return Result{}, err
 		}
@@ -37,9 +38,6 @@ func idle(connections int) func(*measurement) (Result, error) {
 		after := footprint()
 		if err := m.heapProfile(); err != nil {
 			return Result{}, err
-		}
-		for _, c := range clients {
-			go c.close()
 		}
 		each := float64(connections)
 		return Result{
@@ -51,33 +49,27 @@ func idle(connections int) func(*measurement) (Result, error) {
 	}
 }
 
-// openMany opens connections from a few goroutines.
-func openMany(n int, open func() (client, error)) ([]client, error) {
+// openMany opens connections, a few at a time. They end with the process.
+func openMany(n int, open func() (client, error)) error {
 	var (
-		wg      sync.WaitGroup
-		mu      sync.Mutex
-		fail    error
-		clients = make([]client, n)
-		next    = make(chan int)
+		wg   sync.WaitGroup
+		next atomic.Int64
+		fail atomic.Pointer[error]
 	)
 	for range 16 {
 		wg.Go(func() {
-			for i := range next {
-				c, err := open()
-				mu.Lock()
-				if clients[i] = c; err != nil {
-					fail = err
+			for next.Add(1) <= int64(n) && fail.Load() == nil {
+				if _, err := open(); err != nil {
+					fail.Store(&err)
 				}
-				mu.Unlock()
 			}
 		})
 	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
 	wg.Wait()
-	return clients, fail
+	if err := fail.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 type cost struct{ memory, resident, goroutines float64 }

@@ -92,7 +92,7 @@ func dial(m *measurement) (Result, error) {
 	var result Result
 	for until := time.Now().Add(m.Time); time.Now().Before(until) && len(samples) < maxDials; {
 		began := time.Now()
-		c, err := m.lib.open(m.plain("/sink"), &handlers{raw: func([]byte) {}})
+		c, err := m.lib.open(m.plain("/quiet"), &handlers{raw: func([]byte) {}})
 		if err != nil {
 			return result, err
 		}
@@ -114,7 +114,7 @@ func reconnect(m *measurement) (Result, error) {
 		failed = make(chan error, 1)
 	)
 	h := &handlers{raw: func([]byte) {}, opened: func() { open <- time.Now() }}
-	t := m.plain("/sink?id=" + sessionID)
+	t := m.plain("/quiet?id=" + sessionID)
 	var connect func()
 	if m.Lib != ours {
 		h.ended = func() {
