@@ -3,6 +3,8 @@ package wsnotify_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,6 +277,31 @@ func TestHeartbeatDiesWithItsConnection(t *testing.T) {
 		w.pass(time.Second)
 		if texts, _ := w.srv.Heartbeats("ada"); texts != 1 {
 			t.Errorf("%d heartbeats", texts)
+		}
+	})
+}
+
+// The owner and the reader: no goroutine waits for something to write, to
+// deliver or to beat.
+func TestIdleClientHasTwoGoroutines(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		for range 100 {
+			w.must(w.c.Enqueue(wsnotify.MessageText, []byte("x")))
+			w.must(conn.Notify("a", "b"))
+		}
+		w.must(w.c.SendMessage(context.Background(), "y"))
+		w.pass(time.Minute)
+		buf := make([]byte, 1<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		mine := 0
+		for _, stack := range stacks {
+			if strings.Contains(stack, "wsnotify.(") {
+				mine++
+			}
+		}
+		if mine != 2 {
+			t.Errorf("%d goroutines:\n%s", mine, strings.Join(stacks, "\n\n"))
 		}
 	})
 }

@@ -91,6 +91,8 @@ func (d *dialer) init() {
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{}
 	}
+	// What is to be sent comes in batches, whose records may be full at once.
+	t.TLSClientConfig.DynamicRecordSizingDisabled = true
 	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
 	dial := t.DialContext
 	if dial == nil {

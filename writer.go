@@ -24,6 +24,7 @@ type writer struct {
 	overdue func()        // kills the link, for a write that took longer
 	broke   func(error)   // told of the write that failed
 
+	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
 	stopped atomic.Bool   // set by stop
 	ending  sync.Once     // of stop
@@ -81,16 +82,18 @@ var (
 )
 
 func newWriter(ws *websocket.Conn, l *link, box *outbox, cfg *Config, overdue func(), broke func(error)) *writer {
-	return &writer{
+	w := &writer{
 		ws: ws, link: l, box: box, timeout: cfg.WriteTimeout,
 		overdue: overdue, broke: broke, joined: make(chan struct{}),
 	}
+	w.start = w.run
+	return w
 }
 
 // kick makes sure that a round begins after this call.
 func (w *writer) kick() {
 	if w.claim() {
-		go w.run()
+		go w.start()
 	}
 }
 
@@ -122,14 +125,14 @@ func (w *writer) lead(wt *waiter) {
 		more := w.round()
 		answered := len(wt.result) > 0
 		if answered && more {
-			go w.run()
+			go w.start()
 			return
 		}
 		if !more && w.running.CompareAndSwap(rounds, idle) {
 			return
 		}
 		if answered {
-			go w.run()
+			go w.start()
 			return
 		}
 	}
