@@ -37,6 +37,7 @@ type conn struct {
 	unbound  chan struct{} // closed when the reader must not wait for room
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
+	batch    []delivery    // read and not handed over; the reader's own
 	pending  chan received // a read that Receive began and did not see the end of; of capacity 1
 	isBroken sync.Once
 
@@ -65,7 +66,8 @@ func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
 	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))
-	l.heard = func(int) {
+	l.waits = cn.handOver
+	l.heard = func() {
 		c.state.lastReceived.Store(time.Now().UnixNano())
 		cn.beats.heard()
 	}
@@ -81,6 +83,9 @@ func readLimit(limit int64) int64 {
 	return limit
 }
 
+// handOverSize is how many messages the reader hands over at once.
+const handOverSize = 16
+
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
 	go cn.read()
@@ -90,6 +95,7 @@ func (cn *conn) start() {
 // read receives until the connection ends.
 func (cn *conn) read() {
 	defer close(cn.ended)
+	defer cn.handOver()
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
 		if r.err != nil {
@@ -171,9 +177,30 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	}
 	cn.c.state.messagesIn.Add(1)
 	cn.c.state.bytesIn.Add(uint64(len(data)))
-	msg := Message{Type: typ, Data: data, Epoch: cn.epoch}
-	cn.c.inbox.put(msg, cn.unbound, cn.beats.stalling)
+	if inbox := &cn.c.inbox; !inbox.reserve(len(data)) {
+		cn.handOver()
+		cn.beats.stalling(true)
+		inbox.wait(len(data), cn.unbound)
+		cn.beats.stalling(false)
+	}
+	if cn.batch == nil {
+		cn.batch = make([]delivery, 0, handOverSize)
+	}
+	cn.batch = append(cn.batch, delivery{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}})
+	if len(cn.batch) == cap(cn.batch) {
+		cn.handOver()
+	}
 	return nil
+}
+
+// handOver gives the inbox what was read: several messages at once if they
+// came at once, and before the reader waits for anything.
+func (cn *conn) handOver() {
+	if len(cn.batch) > 0 {
+		cn.c.inbox.put(cn.batch)
+		clear(cn.batch)
+		cn.batch = cn.batch[:0]
+	}
 }
 
 // isReply reports whether a text message answers the heartbeat's.

@@ -1,22 +1,28 @@
 package wsnotify
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // inbox stands between those who have something to tell the user and the one
-// goroutine that runs his callbacks. Messages are bounded: the reader waits
-// for room. Events are few, and are never waited for.
+// goroutine that runs his callbacks. Messages are bounded: the reader, who is
+// the only one to bring any, reserves room for each before it hands over
+// several at once. Events are few, and are never waited for.
 //
 // The goroutine exists while there is something to dispatch.
 type inbox struct {
 	limit    Inbox
 	dispatch func(Message) // runs the callbacks of a message
 
-	mu       sync.Mutex
-	queue    []delivery
-	messages int // not yet returned from their callbacks, and their bytes
-	bytes    int
-	room     chan struct{} // closed when there may be room; nil if nobody waits
-	running  bool
+	// Reserved and not yet returned from their callbacks.
+	messages, bytes atomic.Int64
+	waiting         atomic.Bool // room is not nil
+
+	mu      sync.Mutex
+	queue   []delivery
+	room    chan struct{} // closed when there may be room; nil if nobody waits
+	running bool
 
 	// Of the goroutine that dispatches.
 	batch []delivery
@@ -32,52 +38,70 @@ type delivery struct {
 // tell queues an event. It never blocks.
 func (b *inbox) tell(event func()) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.add(delivery{event: event})
+	b.queue = append(b.queue, delivery{event: event})
+	b.wake()
+	b.mu.Unlock()
 }
 
-// add is called with mu.
-func (b *inbox) add(d delivery) {
-	b.queue = append(b.queue, d)
+// put queues messages for which room was reserved.
+func (b *inbox) put(messages []delivery) {
+	b.mu.Lock()
+	b.queue = append(b.queue, messages...)
+	b.wake()
+	b.mu.Unlock()
+}
+
+// wake is called with mu.
+func (b *inbox) wake() {
 	if !b.running {
 		b.running = true
 		go b.run()
 	}
 }
 
-// put queues a message, waiting for room until quit is closed; then the
-// message is queued past the bound. It reports whether it had to wait.
-func (b *inbox) put(msg Message, quit <-chan struct{}, stalled func(bool)) {
-	b.mu.Lock()
-	for !b.fits(len(msg.Data)) {
+// reserve takes room for a message of size, if there is any.
+func (b *inbox) reserve(size int) bool {
+	if !b.fits(size) {
+		return false
+	}
+	b.take(size)
+	return true
+}
+
+func (b *inbox) take(size int) {
+	b.messages.Add(1)
+	b.bytes.Add(int64(size))
+}
+
+// wait takes room for a message of size once there is any, or past the bound
+// once quit is closed.
+func (b *inbox) wait(size int, quit <-chan struct{}) {
+	defer b.take(size)
+	for {
+		b.mu.Lock()
 		if b.room == nil {
 			b.room = make(chan struct{})
+			b.waiting.Store(true)
 		}
 		room := b.room
 		b.mu.Unlock()
-		stalled(true)
+		if b.fits(size) { // since before anybody could see that we wait
+			return
+		}
 		select {
 		case <-room:
-			stalled(false)
-			b.mu.Lock()
-			continue
 		case <-quit:
-			stalled(false)
-			b.mu.Lock()
+			return
 		}
-		break
 	}
-	b.messages++
-	b.bytes += len(msg.Data)
-	b.add(delivery{msg: msg})
-	b.mu.Unlock()
 }
 
 // fits lets a message through that is larger than the bound when it is alone.
 func (b *inbox) fits(size int) bool {
-	return b.messages == 0 ||
-		(b.limit.Messages < 0 || b.messages < b.limit.Messages) &&
-			(b.limit.Bytes < 0 || b.bytes+size <= b.limit.Bytes)
+	messages := b.messages.Load()
+	return messages == 0 ||
+		(b.limit.Messages < 0 || messages < int64(b.limit.Messages)) &&
+			(b.limit.Bytes < 0 || b.bytes.Load()+int64(size) <= int64(b.limit.Bytes))
 }
 
 // run dispatches until the queue is empty.
@@ -99,15 +123,14 @@ func (b *inbox) run() {
 				d.event()
 				continue
 			}
-			size := len(d.msg.Data)
-			b.dispatchOne(d.msg, size)
+			b.deliver(d.msg)
 		}
 	}
 	ended = true
 }
 
-func (b *inbox) dispatchOne(msg Message, size int) {
-	defer b.done(size)
+func (b *inbox) deliver(msg Message) {
+	defer b.done(len(msg.Data))
 	b.dispatch(msg)
 }
 
@@ -124,13 +147,17 @@ func (b *inbox) fetch() bool {
 	return true
 }
 
+// done gives the room of a message back.
 func (b *inbox) done(size int) {
-	b.mu.Lock()
-	b.messages--
-	b.bytes -= size
-	if b.room != nil {
-		close(b.room)
-		b.room = nil
+	b.messages.Add(-1)
+	b.bytes.Add(int64(-size))
+	if b.waiting.Load() {
+		b.mu.Lock()
+		if b.room != nil {
+			close(b.room)
+			b.room = nil
+			b.waiting.Store(false)
+		}
+		b.mu.Unlock()
 	}
-	b.mu.Unlock()
 }

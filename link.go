@@ -28,7 +28,8 @@ import (
 type link struct {
 	body  io.ReadWriteCloser
 	conn  *socket // what kill closes
-	heard func(n int)
+	waits func()  // the reader is about to wait for the socket
+	heard func()  // the socket has given something
 
 	// Until started, a read ends at once: after a handshake that it refuses,
 	// the transport would wait 3 s for a body that is no body.
@@ -129,9 +130,10 @@ func (l *link) receive(p []byte) (int, error) {
 	if l.refused != nil {
 		return 0, l.refused
 	}
+	l.waits()
 	n, err := l.body.Read(p)
 	if n > 0 {
-		l.heard(n)
+		l.heard()
 		// What stands before a frame that is refused is still good.
 		if n, l.refused = l.inbound.scan(p[:n]); l.refused != nil && n == 0 {
 			return 0, l.refused

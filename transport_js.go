@@ -41,7 +41,8 @@ func (d *dialer) dial(ctx context.Context, req *DialRequest, _ *socket, answered
 // link is the little that a browser lets us do.
 type link struct {
 	ws      *websocket.Conn
-	heard   func(n int)
+	waits   func()
+	heard   func()
 	ctx     context.Context // ends the reads
 	cancel  context.CancelFunc
 	readErr error
@@ -55,12 +56,13 @@ func (l *link) start() {}
 
 // next returns the next message, of a size that is not known.
 func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, int64, error) {
+	l.waits()
 	typ, r, err := ws.Reader(l.ctx)
 	if err != nil && !errors.Is(err, websocket.ErrMessageTooBig) {
 		l.readErr = err
 	}
 	if err == nil {
-		l.heard(1)
+		l.heard()
 	}
 	return typ, r, -1, err
 }
