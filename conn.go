@@ -66,12 +66,10 @@ func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
 	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))
-	l.waits = cn.handOver
-	l.heard = func() {
+	l.start(c.cfg.ReadLimit, cn.handOver, func() {
 		c.state.lastReceived.Store(time.Now().UnixNano())
 		cn.beats.heard()
-	}
-	l.start()
+	})
 	return cn
 }
 
@@ -106,6 +104,7 @@ func (cn *conn) read() {
 			return
 		}
 	}
+	cn.link.handOver(cn.accept)
 	for {
 		typ, data, err := cn.receive()
 		if err == nil {
@@ -118,21 +117,12 @@ func (cn *conn) read() {
 	}
 }
 
-// trustedSize is what is allocated because a peer says that it will send as
-// much. Larger messages get memory as they come.
-const trustedSize = 1 << 20
-
-// receive reads one message into memory of its own, which the user may keep.
+// receive returns the next message that is for the transport, in memory of
+// its own, which the user may keep.
 func (cn *conn) receive() (MessageType, []byte, error) {
-	typ, r, size, err := cn.link.next(cn.ws)
+	typ, r, err := cn.link.next(cn.ws)
 	if err != nil {
 		return 0, nil, err
-	}
-	limit := cn.c.cfg.ReadLimit
-	if size >= 0 && size <= trustedSize && (limit < 0 || size <= limit) {
-		data := make([]byte, size)
-		_, err := io.ReadFull(r, data)
-		return typ, data, err
 	}
 	data := make([]byte, 0, 1024)
 	for {
@@ -150,8 +140,12 @@ func (cn *conn) receive() (MessageType, []byte, error) {
 	}
 }
 
-// errNotUTF8 is a text message that is none.
-var errNotUTF8 = errors.New("a text message is not valid UTF-8")
+// Violations that the transport lets pass.
+var (
+	errNotUTF8     = errors.New("a text message is not valid UTF-8")
+	errCloseReason = errors.New("the reason of a close frame is not valid UTF-8") // RFC 6455, section 5.5.1
+	errMasked      = errors.New("a frame of the server is masked")                // section 5.1
+)
 
 // check looks for what the transport lets pass.
 func (cn *conn) check(typ MessageType, data []byte) error {
@@ -304,7 +298,7 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 // violationCode is what answers a violation, RFC 6455, section 7.4.1.
 func violationCode(err error) StatusCode {
 	switch {
-	case errors.Is(err, errNotUTF8):
+	case errors.Is(err, errNotUTF8), errors.Is(err, errCloseReason):
 		return StatusInvalidFramePayloadData
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return StatusMessageTooBig

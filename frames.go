@@ -3,7 +3,6 @@ package wsnotify
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"math"
 )
 
@@ -109,76 +108,4 @@ func (s *frameScanner) closeCode() StatusCode {
 	}
 	mask := s.header[2:] // a close frame is short
 	return StatusCode(binary.BigEndian.Uint16([]byte{s.payload[0] ^ mask[0], s.payload[1] ^ mask[1]}))
-}
-
-// inboundScanner looks ahead at the frames that come, before the transport
-// reads them: it knows how long a message in one frame will be, and sees what
-// the transport lets pass.
-type inboundScanner struct {
-	header [14]byte
-	have   int     // bytes of header
-	left   uint64  // of the payload
-	sizes  []int64 // of the messages that have begun and the transport has not returned; -1: not known
-	next   int     // in sizes
-}
-
-// errMasked is a frame that RFC 6455, section 5.1, forbids a server to send.
-var errMasked = errors.New("a frame of the server is masked")
-
-// scan returns how many bytes of p may be passed on.
-func (s *inboundScanner) scan(p []byte) (n int, err error) {
-	for n < len(p) {
-		if s.left > 0 {
-			m := min(s.left, uint64(len(p)-n))
-			s.left -= m
-			n += int(m)
-			continue
-		}
-		s.header[s.have] = p[n]
-		s.have++
-		n++
-		if s.have < 2 {
-			continue
-		}
-		if s.header[1]&0x80 != 0 {
-			return n - 1, errMasked
-		}
-		switch size := s.header[1]; {
-		case size <= 125:
-			s.left = uint64(size)
-		case size == 126 && s.have == 4:
-			s.left = uint64(binary.BigEndian.Uint16(s.header[2:]))
-		case size == 127 && s.have == 10:
-			s.left = binary.BigEndian.Uint64(s.header[2:])
-		default:
-			continue
-		}
-		s.have = 0
-		s.frame(s.header[0], s.left)
-	}
-	return n, nil
-}
-
-// frame notes the size of a message that begins.
-func (s *inboundScanner) frame(first byte, size uint64) {
-	const finText, finBinary = 0x81, 0x82
-	if s.next == len(s.sizes) {
-		s.sizes, s.next = s.sizes[:0], 0
-	}
-	switch opcode := first & 0xf; {
-	case first == finText, first == finBinary:
-		s.sizes = append(s.sizes, int64(min(size, math.MaxInt64)))
-	case opcode == opText, opcode == opBinary: // in fragments, or compressed
-		s.sizes = append(s.sizes, -1)
-	}
-}
-
-// size is that of the message which the transport has just returned; -1 if it
-// has to be read to its end to know.
-func (s *inboundScanner) size() int64 {
-	if s.next == len(s.sizes) {
-		return -1
-	}
-	s.next++
-	return s.sizes[s.next-1]
 }

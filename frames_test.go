@@ -3,10 +3,7 @@ package wsnotify
 import (
 	"bytes"
 	"math/rand/v2"
-	"slices"
 	"testing"
-
-	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 // A stream of random frames is scanned in random pieces: nothing is taken for
@@ -69,49 +66,4 @@ func FuzzFrameScanner(f *testing.F) {
 			t.Errorf("%d %v in one piece, %d %v in two", n, closed, m, first)
 		}
 	})
-}
-
-// However a stream of frames is cut, the messages in it have the same sizes.
-func TestInboundScanner(t *testing.T) {
-	for seed := range uint64(200) {
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		var stream []byte
-		var want []int64
-		for range rnd.IntN(30) {
-			payload := make([]byte, []int{0, 1, 125, 126, 5000, 66000}[rnd.IntN(6)])
-			switch rnd.IntN(5) {
-			case 0:
-				stream = wsnotifytest.AppendFrame(stream, true, opPing, payload[:min(len(payload), 125)])
-			case 1: // in fragments
-				stream = wsnotifytest.AppendFrame(stream, false, opText, payload)
-				stream = wsnotifytest.AppendFrame(stream, true, 0, payload)
-				want = append(want, -1)
-			default:
-				stream = wsnotifytest.AppendFrame(stream, true, opBinary, payload)
-				want = append(want, int64(len(payload)))
-			}
-		}
-		masked := rnd.IntN(2) == 0
-		good := len(stream)
-		if masked {
-			stream = encodeFrame(stream, opText, []byte("x"))
-			good++ // its first byte alone says nothing
-		}
-		var s inboundScanner
-		var got []int64
-		passed := 0
-		var err error
-		for passed < len(stream) && err == nil {
-			piece := stream[passed:]
-			var n int
-			n, err = s.scan(piece[:min(len(piece), 1+rnd.IntN(10_000))])
-			passed += n
-			for s.next < len(s.sizes) {
-				got = append(got, s.size())
-			}
-		}
-		if passed != good || (err != nil) != masked || !slices.Equal(got, want) {
-			t.Errorf("seed %d: %d of %d bytes passed, %v; sizes %v and not %v", seed, passed, good, err, got, want)
-		}
-	}
 }

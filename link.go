@@ -4,10 +4,8 @@ package wsnotify
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,30 +20,18 @@ import (
 //     to send as one;
 //   - a close frame among those writes is noticed, and nothing goes out
 //     behind it;
+//   - what comes is looked at before the transport sees it: inbound;
 //   - the end of the stream is an error of its own, since the transport takes
 //     io.EOF and io.ErrUnexpectedEOF inside a message for the message's end;
 //   - kill closes the net.Conn under everything, which nothing can delay.
 type link struct {
-	body  io.ReadWriteCloser
-	conn  *socket // what kill closes
-	waits func()  // the reader is about to wait for the socket
-	heard func()  // the socket has given something
+	body io.ReadWriteCloser
+	conn *socket // what kill closes
+	in   inbound
 
 	// Until started, a read ends at once: after a handshake that it refuses,
 	// the transport would wait 3 s for a body that is no body.
 	started atomic.Bool
-	readErr error // of the socket; for the reader and those who have joined it
-
-	// The reader's own.
-	inbound inboundScanner
-	refused error     // of inbound
-	unended io.Reader // the message that was not read to its EOF
-	insists bool      // the transport wants the EOF to be read
-
-	// Large reads, for as long as they pay.
-	hungry bool // the last read filled its buffer
-	buf    *[]byte
-	unread []byte
 
 	mu        sync.Mutex
 	pending   []byte // encoded and not yet taken by the writer
@@ -55,97 +41,33 @@ type link struct {
 	closeSent StatusCode
 }
 
-// errStreamEnd replaces io.EOF below the transport.
-var errStreamEnd = errors.New("the connection ended without a close frame")
-
-const largeRead = 64 << 10
-
-var largeReads = sync.Pool{New: func() any { b := make([]byte, largeRead); return &b }}
-
 func newLink(body io.ReadWriteCloser, conn *socket) *link {
-	return &link{body: body, conn: conn, closeSent: -1}
+	return &link{body: body, conn: conn, in: inbound{body: body}, closeSent: -1}
 }
 
-// start lets the transport read.
-func (l *link) start() { l.started.Store(true) }
+// start lets the transport read, messages of at most limit bytes.
+func (l *link) start(limit int64, waits, heard func()) {
+	l.in.limit, l.in.waits, l.in.heard = limit, waits, heard
+	l.started.Store(true)
+}
 
-// next returns the next message, and its size, or -1 if it has to be read to
-// its end to know. A message of known size need not be read past it: the EOF
-// would cost a third of what a small message costs.
-//
-// The context must not be one that can be cancelled: the transport would pay
-// for it at every message, and would skip the close frame when it is.
-func (l *link) next(ws *websocket.Conn) (typ MessageType, r io.Reader, size int64, err error) {
-	typ, r, err = ws.Reader(context.Background())
-	if err != nil && l.unended != nil && strings.Contains(err.Error(), "not read to completion") {
-		// A version of the transport that insists on the EOF. It gets it, from
-		// now on.
-		l.insists = true
-		l.unended.Read(make([]byte, 1))
-		typ, r, err = ws.Reader(context.Background())
-	}
-	if err != nil {
-		return 0, nil, 0, err
-	}
-	size = l.inbound.size()
-	if l.insists {
-		size = -1
-	}
-	if l.unended = nil; size >= 0 {
-		l.unended = r
-	}
-	return typ, r, size, nil
+// handOver gives message what it can, instead of the transport, from the next
+// frame on.
+func (l *link) handOver(message func(MessageType, []byte) error) { l.in.message = message }
+
+// next returns the next message that is for the transport. The context must
+// not be one that can be cancelled: the transport would pay for it at every
+// message, and would skip the close frame when it is.
+func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {
+	return ws.Reader(context.Background())
 }
 
 // Read serves the transport's reader.
 func (l *link) Read(p []byte) (int, error) {
-	if len(l.unread) > 0 {
-		n := copy(p, l.unread)
-		l.unread = l.unread[n:]
-		return n, nil
-	}
 	if !l.started.Load() {
 		return 0, io.EOF
 	}
-	if l.buf == nil && l.hungry && len(p) < largeRead/2 {
-		l.buf = largeReads.Get().(*[]byte)
-	}
-	if l.buf == nil {
-		n, err := l.receive(p)
-		l.hungry = n == len(p)
-		return n, err
-	}
-	n, err := l.receive(*l.buf)
-	m := copy(p, (*l.buf)[:n])
-	l.unread = (*l.buf)[m:n]
-	if len(l.unread) == 0 {
-		l.hungry = false
-		largeReads.Put(l.buf)
-		l.buf = nil
-	}
-	return m, err
-}
-
-func (l *link) receive(p []byte) (int, error) {
-	if l.refused != nil {
-		return 0, l.refused
-	}
-	l.waits()
-	n, err := l.body.Read(p)
-	if n > 0 {
-		l.heard()
-		// What stands before a frame that is refused is still good.
-		if n, l.refused = l.inbound.scan(p[:n]); l.refused != nil && n == 0 {
-			return 0, l.refused
-		}
-	}
-	if err != nil {
-		l.readErr = err
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			l.readErr, err = io.ErrUnexpectedEOF, errStreamEnd
-		}
-	}
-	return n, err
+	return l.in.Read(p)
 }
 
 // Write holds back what the transport encoded, in pieces of any size.
@@ -218,7 +140,7 @@ func (l *link) take() []byte {
 }
 
 // socketError is what ended the stream; nil if that goes on.
-func (l *link) socketError() error { return l.readErr }
+func (l *link) socketError() error { return l.in.err }
 
 // write sends a part of what was taken.
 func (l *link) write(p []byte) (int, error) { return l.body.Write(p) }
@@ -240,13 +162,7 @@ func (l *link) end() {
 }
 
 // release gives memory back once the reader has ended.
-func (l *link) release() {
-	if l.buf != nil {
-		l.unread = nil
-		largeReads.Put(l.buf)
-		l.buf = nil
-	}
-}
+func (l *link) release() { l.in.release() }
 
 // socket is the handle of the net.Conn that an attempt dialled. It may be
 // closed before there is one.

@@ -185,6 +185,7 @@ func TestViolationsOfThePeer(t *testing.T) {
 		"close code 999":       {frame(0x88, "\x03\xe7"), 1002},
 		"close code 1005":      {frame(0x88, "\x03\xed"), 1002},
 		"close of one byte":    {frame(0x88, "x"), 1002},
+		"reason not UTF-8":     {frame(0x88, "\x03\xe8\xff"), 1007},
 		"masked":               {[]byte{0x81, 0x81, 1, 2, 3, 4, 'a' ^ 1}, 1002},
 		"too long":             {wsnotifytest.AppendFrame(nil, true, wsnotifytest.OpText, make([]byte, 101)), 1009},
 		"negative length":      {[]byte{0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 1}, 1002},

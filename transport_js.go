@@ -52,10 +52,13 @@ type link struct {
 	closeSent StatusCode
 }
 
-func (l *link) start() {}
+func (l *link) start(_ int64, waits, heard func()) { l.waits, l.heard = waits, heard }
 
-// next returns the next message, of a size that is not known.
-func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, int64, error) {
+// handOver is not for us: the transport returns every message.
+func (l *link) handOver(func(MessageType, []byte) error) {}
+
+// next returns the next message.
+func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {
 	l.waits()
 	typ, r, err := ws.Reader(l.ctx)
 	if err != nil && !errors.Is(err, websocket.ErrMessageTooBig) {
@@ -64,7 +67,7 @@ func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, int64, error) {
 	if err == nil {
 		l.heard()
 	}
-	return typ, r, -1, err
+	return typ, r, err
 }
 
 func (l *link) appendFrame(opcode byte, payload []byte) {

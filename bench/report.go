@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -73,7 +75,8 @@ func report(w io.Writer, results []Result, o options) error {
 	t := newTable(results)
 	fmt.Fprintf(w, "%s, %d cores, %s/%s; medians of %d rounds of %v; %s.\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, o.rounds, o.time, strings.Join(versions(), ", "))
-	fmt.Fprintf(w, "Meanwhile other processes kept %.2f cores busy (median).\n", median(results).Others)
+	most := slices.MaxFunc(results, func(a, b Result) int { return cmp.Compare(a.Others, b.Others) })
+	fmt.Fprintf(w, "Meanwhile other processes kept %.2f cores busy, and at most %.2f.\n", median(results).Others, most.Others)
 	for s, name := range sectionNames {
 		chosen := t.works(section(s))
 		if len(chosen) == 0 {
