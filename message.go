@@ -110,9 +110,12 @@ func decodeContent(raw json.RawMessage, v any) error {
 // off removes the handler; a call under way is not waited for. Both may be
 // called from anywhere.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
-	h := &typedHandler{call: func(c *Client, n Notification) {
+	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
+		if content == nil {
+			content = n.rawContent()
+		}
 		var v T
-		if err := n.Decode(&v); err != nil {
+		if err := decodeContent(content, &v); err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
 		}
@@ -123,7 +126,7 @@ func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 }
 
 type typedHandler struct {
-	call func(*Client, Notification)
+	call func(c *Client, n Notification, content json.RawMessage) // nil for a Fallback
 }
 
 // handlers holds the handlers of On: copied when changed, so that they can be
@@ -188,21 +191,22 @@ func (c *Client) deliver(msg Message) {
 		return
 	}
 	n := Notification{Raw: raw, Epoch: msg.Epoch}
-	msgType, content, ok, err := parseEnvelope(raw)
+	msgType, content, ok, err := rawEnvelope(raw)
 	switch {
 	case err != nil:
 		c.onError(&ParseError{Data: raw, Err: err})
 		return
 	case ok:
-		n.MsgType, n.Content = msgType, content
+		n.MsgType, n.Content = envelopeText(msgType, content)
 	default:
+		content = nil
 		n.MsgType, n.Content, n.Fallback = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content, true
 	}
 	if f := c.cfg.OnNotification; f != nil {
 		f(n)
 	}
 	for _, h := range c.handlers.of(n.MsgType) {
-		h.call(c, n)
+		h.call(c, n, content)
 	}
 	c.notificationSubs.send(n)
 }

@@ -18,31 +18,31 @@ import (
 	"unicode/utf8"
 )
 
-// parseEnvelope finds msgType and content in a text message. It is ok when the
-// message is an object in which both are truthy, in JavaScript's sense. A string
-// gives its text, any other value the JSON that stands in the message.
+// rawEnvelope finds msgType and content in a text message, as they stand there. It
+// is ok when the message is an object in which both are truthy, in JavaScript's sense.
 //
 // The error is a *json.SyntaxError, for what is not JSON, and for more than 10000
 // levels of nesting, where JSON.parse has no limit. data must be valid UTF-8.
-//
-// The strings don't refer to data. They share one allocation, so a kept msgType
-// keeps its content alive.
-func parseEnvelope(data []byte) (msgType, content string, ok bool, err error) {
+func rawEnvelope(data []byte) (msgType, content []byte, ok bool, err error) {
 	s := envelopeScanner{data: data}
 	if !s.document() {
 		if s.msgType, s.content, err = decodeEnvelope(data); err != nil {
-			return "", "", false, err
+			return nil, nil, false, err
 		}
 	}
-	if !jsonTruthy(s.msgType) || !jsonTruthy(s.content) {
-		return "", "", false, nil
-	}
+	return s.msgType, s.content, jsonTruthy(s.msgType) && jsonTruthy(s.content), nil
+}
+
+// envelopeText says what the values are: a string its text, any other value the JSON
+// that stands in the message. The strings don't refer to the message. They share one
+// allocation, so a kept msgType keeps its content alive.
+func envelopeText(rawType, rawContent []byte) (msgType, content string) {
 	var b strings.Builder
-	b.Grow(len(s.msgType) + len(s.content)) // the text is never longer than its JSON
-	writeJSONText(&b, s.msgType)
+	b.Grow(len(rawType) + len(rawContent)) // the text is never longer than its JSON
+	writeJSONText(&b, rawType)
 	n := b.Len()
-	writeJSONText(&b, s.content)
-	return b.String()[:n], b.String()[n:], true, nil
+	writeJSONText(&b, rawContent)
+	return b.String()[:n], b.String()[n:]
 }
 
 // decodeEnvelope is the scanner's work done by encoding/json: slower, but without

@@ -329,3 +329,12 @@ func FuzzParseEnvelope(f *testing.F) {
 		}
 	})
 }
+
+// parseEnvelope is what deliver does with a text message.
+func parseEnvelope(data []byte) (msgType, content string, ok bool, err error) {
+	rawType, rawContent, ok, err := rawEnvelope(data)
+	if ok {
+		msgType, content = envelopeText(rawType, rawContent)
+	}
+	return msgType, content, ok, err
+}
