@@ -79,7 +79,8 @@ func (l *load) run(d time.Duration) (calls int64, err error) {
 			n := int64(0)
 			for !stop.Load() {
 				if err := l.call(p); err != nil {
-					fail.Store(&err)
+					failed := err // err itself would be allocated for every message
+					fail.Store(&failed)
 					break
 				}
 				n++
