@@ -104,7 +104,7 @@ func (cn *conn) read() {
 			return
 		}
 	}
-	cn.link.handOver(cn.accept)
+	cn.link.divert(cn.accept)
 	for {
 		typ, data, err := cn.receive()
 		if err == nil {

@@ -51,9 +51,9 @@ func (l *link) start(limit int64, waits, heard func()) {
 	l.started.Store(true)
 }
 
-// handOver gives message what it can, instead of the transport, from the next
+// divert gives message what it can, instead of the transport, from the next
 // frame on.
-func (l *link) handOver(message func(MessageType, []byte) error) { l.in.message = message }
+func (l *link) divert(message func(MessageType, []byte) error) { l.in.message = message }
 
 // next returns the next message that is for the transport. The context must
 // not be one that can be cancelled: the transport would pay for it at every

@@ -113,7 +113,7 @@ func jsonUnescape(b []byte) (r rune, size int) {
 	return 0, 0
 }
 
-// jsonCodeUnit decodes the \uXXXX at the start of b, or returns -1.
+// jsonCodeUnit decodes the \uHHHH at the start of b, or returns -1.
 func jsonCodeUnit(b []byte) (r rune) {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1

@@ -633,3 +633,30 @@ func TestReconnectWhileThePolicyIsAsked(t *testing.T) {
 		}
 	})
 }
+
+// A hook that goes on sending to a connection that is gone is told so each
+// time, also without a ctx that ends.
+func TestHandshakeSendOnABrokenConnection(t *testing.T) {
+	var errs []error
+	inBubble(t, wsnotify.Config{
+		ShouldReconnect: func(wsnotify.Failure) bool { return false },
+		OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error {
+			for len(errs) < 3 {
+				if err := h.SendMessage(context.Background(), "hello"); err != nil {
+					errs = append(errs, err)
+				}
+			}
+			return errs[0]
+		},
+	}, func(w *world) {
+		errs = nil
+		w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) { c.Reset() })
+		w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		for _, err := range errs[1:] {
+			w.wantErr(err, wsnotify.ErrNotConnected)
+		}
+		if d := time.Since(w.start); d > time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}

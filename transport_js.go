@@ -54,8 +54,8 @@ type link struct {
 
 func (l *link) start(_ int64, waits, heard func()) { l.waits, l.heard = waits, heard }
 
-// handOver is not for us: the transport returns every message.
-func (l *link) handOver(func(MessageType, []byte) error) {}
+// divert is not for us: the transport returns every message.
+func (l *link) divert(func(MessageType, []byte) error) {}
 
 // next returns the next message.
 func (l *link) next(ws *websocket.Conn) (MessageType, io.Reader, error) {

@@ -175,7 +175,11 @@ func (w *writer) finish() {
 
 // round writes one batch and reports whether there may be more.
 func (w *writer) round() (more bool) {
-	if w.stopped.Load() || w.dead.Load() {
+	if w.stopped.Load() {
+		return false
+	}
+	if w.dead.Load() {
+		w.refuseFirst()
 		return false
 	}
 	buf := buffers.Get().(*[]byte)
@@ -200,6 +204,17 @@ func (w *writer) round() (more bool) {
 	}
 	w.settle(err)
 	return more && err == nil
+}
+
+// refuseFirst answers a Handshake whose connection can't write any more.
+func (w *writer) refuseFirst() {
+	w.mu.Lock()
+	late := w.front.first
+	w.front.first = nil
+	w.mu.Unlock()
+	for _, f := range late {
+		f.result <- ErrNotConnected
+	}
 }
 
 // encodeControls encodes what is due but for the close frame, which it
