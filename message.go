@@ -3,6 +3,7 @@ package wsnotify
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,27 +80,13 @@ func (n Notification) Decode(v any) error {
 // rawContent is content as it stands in Raw. A Notification that was made by
 // hand has none, so that Content is all there is.
 func (n Notification) rawContent() json.RawMessage {
-	if !n.Fallback && len(n.Raw) > 0 {
-		// A map, since the names of struct fields match in either case.
-		var fields map[string]json.RawMessage
-		if json.Unmarshal(n.Raw, &fields) == nil && fields["content"] != nil {
-			return fields["content"]
+	if !n.Fallback {
+		if _, content, _, err := rawEnvelope(n.Raw); err == nil && content != nil {
+			return content
 		}
 	}
 	raw, _ := json.Marshal(n.Content)
 	return raw
-}
-
-func decodeContent(raw json.RawMessage, v any) error {
-	err := json.Unmarshal(raw, v)
-	if err == nil || len(raw) == 0 || raw[0] != '"' {
-		return err
-	}
-	var text string
-	if json.Unmarshal(raw, &text) != nil || !json.Valid([]byte(text)) {
-		return err
-	}
-	return json.Unmarshal([]byte(text), v)
 }
 
 // On calls handler with the content of each notification of a msgType,
@@ -110,12 +97,13 @@ func decodeContent(raw json.RawMessage, v any) error {
 // off removes the handler; a call under way is not waited for. Both may be
 // called from anywhere.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
+	d := newDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
 		if content == nil {
 			content = n.rawContent()
 		}
-		var v T
-		if err := decodeContent(content, &v); err != nil {
+		v, err := decodeAs[T](d, content)
+		if err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
 		}

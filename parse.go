@@ -45,6 +45,17 @@ func envelopeText(rawType, rawContent []byte) (msgType, content string) {
 	return b.String()[:n], b.String()[n:]
 }
 
+// jsonText is what a JSON string says.
+func jsonText(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
+	}
+	var b strings.Builder
+	b.Grow(len(raw))
+	writeJSONText(&b, raw)
+	return b.String()
+}
+
 // decodeEnvelope is the scanner's work done by encoding/json: slower, but without
 // the limit on nesting, and with errors that say what is wrong and where.
 func decodeEnvelope(data []byte) (msgType, content []byte, err error) {

@@ -1,0 +1,200 @@
+package wsnotify
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// The types that the decoder must treat as encoding/json does.
+type (
+	inner struct {
+		City string `json:"city"`
+		Zip  int
+	}
+	flat struct {
+		ID       int    `json:"id"`
+		Customer string `json:"customer,omitempty"`
+		Price    float64
+		Small    int8
+		Byte     uint8 `json:"byte"`
+		Half     float32
+		Paid     bool
+		hidden   string
+		Never    string `json:"-"`
+		Dash     string `json:"-,"`
+	}
+	nested struct {
+		Name  inner          `json:"name"`
+		Time  time.Time      `json:"time"`
+		Any   any            `json:"any"`
+		Ptr   *inner         `json:"ptr"`
+		List  []inner        `json:"list"`
+		Map   map[string]int `json:"map"`
+		Raw   json.RawMessage
+		Array [2]string
+		Num   json.Number
+	}
+	embedding struct {
+		inner
+		Own string
+	}
+	quoted struct {
+		N int `json:"n,string"`
+	}
+	doubled struct {
+		A string `json:"B"`
+		B string
+	}
+	strange struct {
+		A string `json:"a/b"`
+		B int    `json:"ключ"`
+		C string
+	}
+	shouting string
+	lenient  struct{ V string }
+)
+
+func (s *shouting) UnmarshalText(text []byte) error {
+	*s = shouting(strings.ToUpper(string(text)))
+	return nil
+}
+
+func (l *lenient) UnmarshalJSON(text []byte) error {
+	l.V = string(text)
+	return nil
+}
+
+var decodings = []struct {
+	name    string
+	compare func(t *testing.T, content string)
+}{
+	{"string", compareDecoding[string]},
+	{"bool", compareDecoding[bool]},
+	{"int", compareDecoding[int]},
+	{"uint16", compareDecoding[uint16]},
+	{"float32", compareDecoding[float32]},
+	{"duration", compareDecoding[time.Duration]},
+	{"number", compareDecoding[json.Number]},
+	{"any", compareDecoding[any]},
+	{"map", compareDecoding[map[string]string]},
+	{"slice", compareDecoding[[]inner]},
+	{"pointer", compareDecoding[*inner]},
+	{"text", compareDecoding[shouting]},
+	{"unmarshaler", compareDecoding[lenient]},
+	{"empty", compareDecoding[struct{}]},
+	{"inner", compareDecoding[inner]},
+	{"flat", compareDecoding[flat]},
+	{"nested", compareDecoding[nested]},
+	{"embedding", compareDecoding[embedding]},
+	{"quoted", compareDecoding[quoted]},
+	{"doubled", compareDecoding[doubled]},
+	{"strange", compareDecoding[strange]},
+}
+
+// compareDecoding decodes content as T by both ways, and compares the results.
+func compareDecoding[T any](t *testing.T, content string) {
+	t.Helper()
+	var want T
+	wantErr := decodeContent(json.RawMessage(content), &want)
+	got, err := decodeAs[T](newDecoder(reflect.TypeFor[T]()), json.RawMessage(content))
+	if !reflect.DeepEqual(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+		t.Errorf("%T of %s is\n\t%+v, %v\nand encoding/json makes it\n\t%+v, %v", got, content, got, err, want, wantErr)
+	}
+}
+
+var decodingContents = []string{
+	`"text"`, `""`, `"a\"b\\\/\b\f\n\r\tü\u00fc\ud83d\ude00"`, `"\ud800"`, `"\ud800\u0041"`, `"😀"`,
+	`true`, `false`, `null`, `0`, `-0`, `7`, `-1`, `255`, `256`, `1.5`, `1e2`, `1E400`, `-1e-400`,
+	`9223372036854775807`, `9223372036854775808`, `123456789012345678901234567890`,
+	`[]`, `{}`, `[1, 2]`, `[null]`, `{"a":1}`, ` {} `, `"{}"`, `"null"`, `"7"`, `"[]"`, `"\"x\""`,
+	`{"id":1,"customer":"Ada","Price":19.95,"Small":-128,"byte":255,"Half":0.5,"Paid":true}`,
+	`{ "Paid" : false , "id" : 2 , "unknown" : { "id" : [ 3 ] } , "customer" : "Bo" }`,
+	`{"id":1,"id":2}`, `{"ID":5}`, `{"Id":5,"id":6}`, `{"id":6,"iD":7}`, `{"\u0069d":8}`, `{"PRICE":1}`, `{"price":null,"id":null}`,
+	`{"hidden":"x","Never":"y","-":"z","never":"v"}`, `{"id":"1"}`, `{"id":1.5}`, `{"id":1e1}`, `{"Small":128}`, `{"byte":-1}`, `{"byte":256}`,
+	`{"Half":1e39}`, `{"Half":"x"}`, `{"Paid":1}`, `{"customer":1}`, `{"customer":{}}`, `{"customer":["x"]}`,
+	`{"Customer":"folded","customer":"exact"}`, `{"ſmall":1}`, `{"Kelvin":1}`, `{"zip":1}`, `{"Zip":1,"city":"K"}`, `{"City":"\u004b"}`,
+	`"{\"id\":1,\"customer\":\"A\\\"da\"}"`, `"{\"id\":1} "`, `"{\"id\":\"x\"}"`, `"{\"id\":1"`, `"{\"city\":\"Z\\u00fcrich\"}"`,
+	`{"name":{"city":"Bern","Zip":3000},"time":"2026-01-02T03:04:05Z","any":{"x":[1,null]},"ptr":{"city":"Ulm"},"list":[{"city":"A"},{"Zip":2}],"map":{"a":1},"Raw": {"x" : 1} ,"Array":["a","b","c"],"Num":1e5}`,
+	`{"name":null,"time":null,"any":null,"ptr":null,"list":null,"map":null,"Raw":null,"Array":null,"Num":null}`,
+	`{"name":{"city":"A"},"name":{"Zip":1},"ptr":{"city":"A"},"ptr":{"Zip":1},"list":[{"city":"A"}],"list":[{"Zip":1}],"map":{"a":1},"map":{"b":2}}`,
+	`{"name":"{\"city\":\"A\"}"}`, `{"name":[]}`, `{"time":"yesterday"}`, `{"Num":"x"}`, `{"Num":"1"}`, `{"list":{}}`,
+	`{"Own":"o","city":"promoted","Zip":1}`, `{"n":"5"}`, `{"n":5}`, `{"B":"which","A":"x","b":"y"}`, `{"a/b":"s","ключ":1,"C":"c"}`, `{"КЛЮЧ":2}`, `{"c":"folded"}`,
+	`{"a":{"b":{"c":[[[{}]]]}},"id":3}`, `{"":1}`, `{"id":1,"":"x"}`,
+	strings.Repeat("[", 100) + strings.Repeat("]", 100),
+	`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":4}`,
+	`{"any":` + strings.Repeat(`{"a":`, 70) + "1" + strings.Repeat("}", 70) + `}`,
+}
+
+func TestDecodingIsThatOfEncodingJSON(t *testing.T) {
+	for _, d := range decodings {
+		t.Run(d.name, func(t *testing.T) {
+			for _, content := range decodingContents {
+				d.compare(t, content)
+			}
+		})
+	}
+}
+
+// The decoder would be of no use if it left everything to encoding/json.
+func TestPlainTypesNeedNoEncodingJSON(t *testing.T) {
+	for _, content := range []string{
+		`{"id":1,"customer":"A\nda","Price":19.95,"Small":-128,"byte":255,"Half":0.5,"Paid":true,"more":[{}]}`,
+		`"{\"id\":1,\"customer\":\"Ada\"}"`,
+	} {
+		var v flat
+		if !newDecoder(reflect.TypeFor[flat]()).decode([]byte(content), reflect.ValueOf(&v).Elem()) || v.ID != 1 {
+			t.Errorf("%s is left to encoding/json, after %+v", content, v)
+		}
+	}
+	var s string
+	if !newDecoder(reflect.TypeFor[string]()).decode([]byte(`"text"`), reflect.ValueOf(&s).Elem()) || s != "text" {
+		t.Errorf("a string is left to encoding/json, after %q", s)
+	}
+}
+
+func FuzzDecodeContent(f *testing.F) {
+	for _, content := range decodingContents {
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		content = strings.Trim(content, " \t\r\n")
+		if !json.Valid([]byte(content)) || !utf8.ValidString(content) {
+			return // is not given to the decoder
+		}
+		for _, d := range decodings {
+			d.compare(t, content)
+		}
+	})
+}
+
+func BenchmarkDecodeContent(b *testing.B) {
+	content := json.RawMessage(`{"id":4711,"customer":"Ada Lovelace","price":1995}`)
+	type order struct {
+		ID       int    `json:"id"`
+		Customer string `json:"customer"`
+		Price    int    `json:"price"`
+	}
+	b.Run("decoder", func(b *testing.B) {
+		d := newDecoder(reflect.TypeFor[order]())
+		b.ReportAllocs()
+		for b.Loop() {
+			if v, err := decodeAs[order](d, content); err != nil || v.ID == 0 {
+				b.Fatal(v, err)
+			}
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var v order
+			if err := decodeContent(content, &v); err != nil || v.ID == 0 {
+				b.Fatal(v, err)
+			}
+		}
+	})
+}
