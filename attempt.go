@@ -22,7 +22,7 @@ type attempt struct {
 	box    *outbox
 	req    *DialRequest
 	epoch  uint64
-	sock   socket
+	sock   *socket
 	result chan attemptResult // of capacity 1
 	ended  chan struct{}      // closed when run returns
 
@@ -54,6 +54,7 @@ func newAttempt(r *run) *attempt {
 	return &attempt{
 		c: r.c, box: r.outbox, epoch: r.c.opened + 1,
 		req:    &DialRequest{URL: urlOf(r.url), Header: header, Attempt: r.attempts, Last: last},
+		sock:   &socket{},
 		result: make(chan attemptResult, 1),
 		ended:  make(chan struct{}),
 		phase:  PhaseDial,
@@ -111,15 +112,18 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	frames := &controlFrames{}
-	ws, l, resp, err := a.c.dialer.dial(ctx, a.req, &a.sock, a.answered, frames)
+	ws, l, resp, err := dial(ctx, cfg, a.req, a.sock, a.answered, frames)
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
 	cn := newConn(a.c, a.box, ws, l)
 	frames.conn = cn
-	cn.epoch, cn.attempt, cn.url = a.epoch, a.req.Attempt, a.req.URL.String()
-	cn.subprotocol, cn.header = ws.Subprotocol(), responseHeader(resp)
-	if len(cfg.Subprotocols) > 0 && cn.subprotocol == "" {
+	cn.epoch = a.epoch
+	cn.event = &OpenEvent{
+		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
+		Subprotocol: ws.Subprotocol(), Header: responseHeader(resp),
+	}
+	if len(cfg.Subprotocols) > 0 && cn.event.Subprotocol == "" {
 		// The transport lets it pass; WHATWG and RFC 6455, section 4.1, don't.
 		cn.discard()
 		return nil, handshakeError(resp, errors.New("it chose none of the offered subprotocols"))
@@ -129,7 +133,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 			cn.discard()
 			return nil, err
 		}
-		h := &Handshake{Epoch: cn.epoch, Subprotocol: cn.subprotocol, Header: cn.header.Clone(), conn: cn}
+		h := &Handshake{Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
 		err := hook(ctx, h)
 		h.over.Store(true)
 		if err != nil {

@@ -21,9 +21,7 @@ type Client struct {
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	dialer           dialer
-	opened           uint64        // connections so far; handed from owner to owner
-	never            chan struct{} // Done before the first Connect: closed
+	opened           uint64 // connections so far; handed from owner to owner
 
 	mu     sync.Mutex
 	run    *run          // the latest; nil before the first
@@ -34,12 +32,10 @@ type Client struct {
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), never: make(chan struct{}), begun: make(chan struct{})}
-	close(c.never)
+	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{})}
 	c.cfgErr = c.cfg.validate()
 	c.state.init()
 	c.inbox.limit, c.inbox.dispatch = c.cfg.Inbox, c.deliver
-	c.dialer.cfg = &c.cfg
 	c.outbox = c.newOutbox()
 	return c
 }
@@ -352,6 +348,13 @@ func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 	}
 }
 
+// over is what Done returns before the first Connect.
+var over = func() <-chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}()
+
 // Done returns a channel that is closed when the latest Connect or Run is over
 // and the last callback has returned. It is closed before the first one, too.
 // Waiting for it inside a callback blocks for ever.
@@ -359,7 +362,7 @@ func (c *Client) Done() <-chan struct{} {
 	if r := c.current(); r != nil {
 		return r.done
 	}
-	return c.never
+	return over
 }
 
 // Err returns why the latest Connect or Run is over: nil while it is not, and

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +23,8 @@ type conn struct {
 	w     *writer
 	beats *heartbeat
 
-	epoch       uint64
-	attempt     int
-	url         string
-	subprotocol string
-	header      http.Header
+	epoch uint64
+	event *OpenEvent // for OnOpen; nil once that is told
 
 	opened   time.Time
 	ended    chan struct{} // the reader has returned

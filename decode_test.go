@@ -24,9 +24,9 @@ type (
 		Byte     uint8 `json:"byte"`
 		Half     float32
 		Paid     bool
-		hidden   string
+		hidden   string //lint:ignore U1000 must be left alone
 		Never    string `json:"-"`
-		Dash     string `json:"-,"`
+		Dash     string `json:"-,omitempty"` //lint:ignore SA5008 it is meant
 	}
 	nested struct {
 		Name  inner          `json:"name"`

@@ -3,6 +3,7 @@ package wsnotify
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 )
@@ -33,17 +34,18 @@ type heartbeat struct {
 	stall   time.Time // when it last began or ended to
 
 	seq  uint64
-	sent map[uint64]pingSent // by the number in the payload
+	sent []pingSent // few: at most one of a heartbeat, and those of Ping
 }
 
 // pingSent is a ping whose pong has not come.
 type pingSent struct {
+	seq    uint64 // is its payload
 	at     time.Time
 	answer chan<- time.Duration // of capacity 1; nil for a heartbeat
 }
 
 func newHeartbeat(cfg Heartbeat, w *writer, dead func(), rtt func(time.Duration)) *heartbeat {
-	return &heartbeat{cfg: cfg, w: w, dead: dead, rtt: rtt, pings: canPing, sent: map[uint64]pingSent{}}
+	return &heartbeat{cfg: cfg, w: w, dead: dead, rtt: rtt, pings: canPing}
 }
 
 // start begins to beat: first one Interval from now, as the store's ticker.
@@ -91,11 +93,7 @@ func (h *heartbeat) tick() {
 		text = h.cfg.Text
 	}
 	if h.pings && h.cfg.Timeout > 0 && !h.stalled {
-		for n, p := range h.sent { // at most one heartbeat is waited for
-			if p.answer == nil {
-				delete(h.sent, n)
-			}
-		}
+		h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
 		ping = h.payload(now, nil)
 		if h.watched.IsZero() {
 			h.begin(now)
@@ -163,7 +161,7 @@ func (h *heartbeat) stalling(stalled bool) {
 // payload notes a ping and returns what it carries. mu is held.
 func (h *heartbeat) payload(now time.Time, answer chan<- time.Duration) []byte {
 	h.seq++
-	h.sent[h.seq] = pingSent{at: now, answer: answer}
+	h.sent = append(h.sent, pingSent{seq: h.seq, at: now, answer: answer})
 	return binary.BigEndian.AppendUint64(nil, h.seq)
 }
 
@@ -173,11 +171,7 @@ func (h *heartbeat) pong(payload []byte) {
 	if len(payload) != 8 {
 		return
 	}
-	h.mu.Lock()
-	n := binary.BigEndian.Uint64(payload)
-	p, ok := h.sent[n]
-	delete(h.sent, n)
-	h.mu.Unlock()
+	p, ok := h.forget(binary.BigEndian.Uint64(payload))
 	if !ok {
 		return
 	}
@@ -186,6 +180,19 @@ func (h *heartbeat) pong(payload []byte) {
 	if p.answer != nil {
 		p.answer <- rtt
 	}
+}
+
+// forget returns a ping that is not waited for any more, if it was.
+func (h *heartbeat) forget(seq uint64) (p pingSent, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.sent, func(p pingSent) bool { return p.seq == seq })
+	if i < 0 {
+		return pingSent{}, false
+	}
+	p = h.sent[i]
+	h.sent = slices.Delete(h.sent, i, i+1)
+	return p, true
 }
 
 // ping sends a protocol ping and waits for its pong, until gone is closed.
@@ -202,9 +209,7 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	case <-gone:
 		return 0, ErrNotConnected
 	case <-ctx.Done():
-		h.mu.Lock()
-		delete(h.sent, n)
-		h.mu.Unlock()
+		h.forget(n)
 		return 0, ctx.Err()
 	}
 }

@@ -175,7 +175,8 @@ func (r *run) open(cn *conn, req *request) {
 	r.mu.Unlock()
 	r.outbox.attach(cn.w)
 	r.enter(Open, nil)
-	c.onOpen(OpenEvent{Epoch: cn.epoch, Attempt: cn.attempt, URL: cn.url, Subprotocol: cn.subprotocol, Header: cn.header})
+	c.onOpen(*cn.event)
+	cn.event = nil
 	cn.start()
 	select {
 	case <-r.opened:

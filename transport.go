@@ -9,24 +9,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync"
 
 	"github.com/coder/websocket"
 )
 
-// dialer makes the handshakes of a Client.
-type dialer struct {
-	cfg  *Config
-	once sync.Once
-	base http.RoundTripper
-}
-
-type dialKey struct{}
-
-// dialing is one handshake under way, found by the functions that the HTTP
-// transport calls through the context of the request.
+// dialing is one handshake under way. It is the http.RoundTripper that the
+// transport makes its request with.
 type dialing struct {
 	ctx      context.Context
+	base     http.RoundTripper
 	sock     *socket
 	link     *link                // once there is a 101
 	answered func(*http.Response) // a response has come
@@ -34,57 +25,55 @@ type dialing struct {
 
 // dial returns a connection whose link has not started, or an error. The
 // response, if one came, is returned with either.
-func (d *dialer) dial(ctx context.Context, req *DialRequest, sock *socket, answered func(*http.Response), frames *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
-	d.once.Do(d.init)
-	if c := d.cfg.HTTPClient; c != nil && c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
+func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answered func(*http.Response), frames *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
+	base := http.DefaultTransport
+	var jar http.CookieJar
+	if c := cfg.HTTPClient; c != nil {
+		jar = c.Jar
+		if c.Transport != nil {
+			base = c.Transport
+		}
+		if c.Timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+			defer cancel()
+		}
 	}
-	dg := &dialing{sock: sock, answered: answered}
-	ctx = context.WithValue(ctx, dialKey{}, dg)
-	dg.ctx = ctx
-
-	client := &http.Client{
-		Transport:     d,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if d.cfg.HTTPClient != nil {
-		client.Jar = d.cfg.HTTPClient.Jar
+	d := &dialing{ctx: ctx, base: base, sock: sock, answered: answered}
+	if t, ok := base.(*http.Transport); ok {
+		d.base = d.transport(t)
 	}
 	header := req.Header.Clone()
 	host := header.Get("Host")
 	header.Del("Host")
 	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
-		HTTPClient:      client,
+		HTTPClient: &http.Client{
+			Transport:     d,
+			Jar:           jar,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		HTTPHeader:      header,
 		Host:            host,
-		Subprotocols:    d.cfg.Subprotocols,
-		CompressionMode: d.cfg.Compression,
+		Subprotocols:    cfg.Subprotocols,
+		CompressionMode: cfg.Compression,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
 			frames.ping(payload)
 			return false // the writer answers it
 		},
 		OnPongReceived: func(_ context.Context, payload []byte) { frames.pong(payload) },
 	})
-	return ws, dg.link, resp, err
+	return ws, d.link, resp, err
 }
 
-// init prepares the transport that makes the requests.
-func (d *dialer) init() {
-	base := http.DefaultTransport
-	if c := d.cfg.HTTPClient; c != nil && c.Transport != nil {
-		base = c.Transport
-	}
-	t, ok := base.(*http.Transport)
-	if !ok {
-		d.base = base
-		return
-	}
+// transport returns a copy of t for this handshake alone. Kept, it would cost
+// each client 2 KB.
+func (d *dialing) transport(t *http.Transport) *http.Transport {
 	t = t.Clone()
 	// An idle connection would be left behind by a refused handshake.
 	t.DisableKeepAlives = true
 	t.DisableCompression = true
+	// Without this, a client would prepare for HTTP/2, which can't be upgraded.
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
@@ -102,28 +91,24 @@ func (d *dialer) init() {
 			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 		}
 	}
-	t.DialContext = adopting(dial)
+	t.DialContext = d.adopting(dial)
 	if t.DialTLSContext != nil {
-		t.DialTLSContext = adopting(t.DialTLSContext)
+		t.DialTLSContext = d.adopting(t.DialTLSContext)
 	}
-	d.base = t
+	return t
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // adopting binds a dial to its attempt: the HTTP transport would go on with
 // it after the attempt's end, and keep the net.Conn to itself.
-func adopting(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dg, ok := ctx.Value(dialKey{}).(*dialing)
-		if !ok {
-			return dial(ctx, network, addr)
-		}
-		conn, err := dial(dg.ctx, network, addr)
+func (d *dialing) adopting(dial dialFunc) dialFunc {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(d.ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		if !dg.sock.adopt(conn) {
+		if !d.sock.adopt(conn) {
 			conn.Close()
 			return nil, net.ErrClosed
 		}
@@ -133,15 +118,14 @@ func adopting(dial dialFunc) dialFunc {
 
 // RoundTrip makes the request and puts a link in the place of the upgraded
 // body.
-func (d *dialer) RoundTrip(r *http.Request) (*http.Response, error) {
-	dg := r.Context().Value(dialKey{}).(*dialing)
-	if _, ours := d.base.(*http.Transport); !ours {
+func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, copied := d.base.(*http.Transport); !copied {
 		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 			conn := info.Conn
 			if t, ok := conn.(*tls.Conn); ok {
 				conn = t.NetConn()
 			}
-			if !dg.sock.adopt(conn) {
+			if !d.sock.adopt(conn) {
 				conn.Close()
 			}
 		}}
@@ -151,10 +135,10 @@ func (d *dialer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	dg.answered(resp)
+	d.answered(resp)
 	if body, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		dg.link = newLink(body, dg.sock)
-		resp.Body = dg.link
+		d.link = newLink(body, d.sock)
+		resp.Body = d.link
 	}
 	return resp, nil
 }

@@ -19,16 +19,13 @@ import (
 // canPing says that the transport does not let us write frames of our own.
 const canPing = false
 
-// dialer makes the handshakes of a Client.
-type dialer struct{ cfg *Config }
-
 var errNoHeaders = errors.New("a browser can't send headers of its own with a handshake")
 
-func (d *dialer) dial(ctx context.Context, req *DialRequest, _ *socket, answered func(*http.Response), _ *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
+func dial(ctx context.Context, cfg *Config, req *DialRequest, _ *socket, answered func(*http.Response), _ *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
 	if len(req.Header) > 0 {
 		return nil, nil, nil, errNoHeaders
 	}
-	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{Subprotocols: d.cfg.Subprotocols})
+	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{Subprotocols: cfg.Subprotocols})
 	if err != nil {
 		return nil, nil, nil, err
 	}
