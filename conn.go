@@ -141,6 +141,7 @@ var (
 	errNotUTF8     = errors.New("a text message is not valid UTF-8")
 	errCloseReason = errors.New("the reason of a close frame is not valid UTF-8") // RFC 6455, section 5.5.1
 	errMasked      = errors.New("a frame of the server is masked")                // section 5.1
+	errLength      = errors.New("a frame's length is not in its shortest form")   // section 5.2
 )
 
 // check looks for what the transport lets pass.

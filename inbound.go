@@ -9,6 +9,8 @@ import (
 	"math"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/coder/websocket"
 )
 
 // inbound is the reading half of a link. It takes the stream apart into
@@ -36,6 +38,8 @@ type inbound struct {
 
 	pass       uint64 // bytes of the frame that the transport has still to get
 	fragmented bool   // a message in fragments is under way
+	counts     bool   // it is not compressed, so that its size is
+	total      uint64 // what its frames have claimed
 	err        error  // of the socket
 }
 
@@ -88,12 +92,23 @@ func (in *inbound) frame() error {
 		}
 		return in.message(MessageType(opcode), data)
 	case opcode <= opBinary:
+		if opcode != 0 {
+			in.counts, in.total = first&0x70 == 0, 0
+		}
 		in.fragmented = first&0x80 == 0
-	case opcode == opClose && size <= 125:
+		if in.counts && in.limit >= 0 && size <= math.MaxInt64 {
+			// The transport would read up to the limit before it said so.
+			if in.total += size; in.total > uint64(in.limit) {
+				return websocket.ErrMessageTooBig
+			}
+		}
+	case first >= 0x80|opClose && first <= 0x80|opPong && size <= 125:
+		// The transport gives a control frame 5 s from its header on; a slow
+		// line may take longer.
 		if err := in.need(header + int(size)); err != nil {
 			return err
 		}
-		if size > 2 && !utf8.Valid(in.buf[header+2:header+int(size)]) {
+		if opcode == opClose && size > 2 && !utf8.Valid(in.buf[header+2:header+int(size)]) {
 			return errCloseReason
 		}
 	}
@@ -116,13 +131,19 @@ func (in *inbound) header() (length int, size uint64, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		return 4, uint64(binary.BigEndian.Uint16(in.buf[2:])), nil
+		if size = uint64(binary.BigEndian.Uint16(in.buf[2:])); size < 126 {
+			return 0, 0, errLength
+		}
+		return 4, size, nil
 	case 127:
 		err := in.need(10)
 		if err != nil {
 			return 0, 0, err
 		}
-		return 10, binary.BigEndian.Uint64(in.buf[2:]), nil
+		if size = binary.BigEndian.Uint64(in.buf[2:]); size <= math.MaxUint16 {
+			return 0, 0, errLength
+		}
+		return 10, size, nil
 	}
 	return 2, uint64(code), nil
 }

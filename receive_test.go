@@ -188,6 +188,8 @@ func TestViolationsOfThePeer(t *testing.T) {
 		"reason not UTF-8":     {frame(0x88, "\x03\xe8\xff"), 1007},
 		"masked":               {[]byte{0x81, 0x81, 1, 2, 3, 4, 'a' ^ 1}, 1002},
 		"too long":             {wsnotifytest.AppendFrame(nil, true, wsnotifytest.OpText, make([]byte, 101)), 1009},
+		"length too wide":      {[]byte{0x81, 126, 0, 1, 'a'}, 1002},
+		"much too wide":        {[]byte{0x81, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 1002},
 		"negative length":      {[]byte{0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 1}, 1002},
 	} {
 		t.Run(name, func(t *testing.T) {
