@@ -27,8 +27,8 @@ func everywhere(t *testing.T, f func(t *testing.T, s *wsnotifytest.Server)) {
 	t.Run("memory TLS", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { f(t, wsnotifytest.NewNetwork(t).NewTLSServer()) })
 	})
-	t.Run("loopback", func(t *testing.T) { f(t, wsnotifytest.NewServer(t)) })
-	t.Run("loopback TLS", func(t *testing.T) { f(t, wsnotifytest.NewTLSServer(t)) })
+	t.Run("loopback", func(t *testing.T) { t.Parallel(); f(t, wsnotifytest.NewServer(t)) })
+	t.Run("loopback TLS", func(t *testing.T) { t.Parallel(); f(t, wsnotifytest.NewTLSServer(t)) })
 }
 
 func virtual(s *wsnotifytest.Server) bool { return strings.Contains(s.Addr(), ".test") }

@@ -1,7 +1,6 @@
 package wsnotifytest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -17,11 +16,14 @@ type Conn struct {
 	user string
 	req  *http.Request
 
-	writing chan struct{} // full while somebody writes: a lock that may be held over I/O
-	replies chan reply    // what the server sends by itself
-	done    chan struct{}
+	writing  chan struct{} // full while somebody writes: a lock that may be held over I/O
+	midFrame bool          // guarded by writing: nothing more is sent
+	deflate  *deflate      // nil unless compression was agreed on
+	replies  chan reply    // what the server sends by itself
+	done     chan struct{}
 
 	// guarded by s.mu
+	manner     manner
 	ended      bool
 	broken     bool // by the test: what the client does now is no fault of it
 	muted      bool
@@ -68,10 +70,10 @@ func (c *Conn) Pongs() []string {
 }
 
 // SendText sends a text message.
-func (c *Conn) SendText(text string) error { return c.WriteFrame(true, OpText, []byte(text)) }
+func (c *Conn) SendText(text string) error { return c.send(OpText, []byte(text)) }
 
 // SendBinary sends a binary message.
-func (c *Conn) SendBinary(b []byte) error { return c.WriteFrame(true, OpBinary, b) }
+func (c *Conn) SendBinary(b []byte) error { return c.send(OpBinary, b) }
 
 // Notify sends {"msgType":…,"content":…} as a text message.
 func (c *Conn) Notify(msgType string, content any) error {
@@ -79,32 +81,58 @@ func (c *Conn) Notify(msgType string, content any) error {
 	if err != nil {
 		return err
 	}
-	return c.WriteFrame(true, OpText, b)
+	return c.send(OpText, b)
 }
 
-func notification(msgType string, content any) ([]byte, error) {
-	return json.Marshal(struct {
-		MsgType string `json:"msgType"`
-		Content any    `json:"content"`
-	}{msgType, content})
+// send sends a message, compressed if that was agreed on.
+func (c *Conn) send(opcode byte, payload []byte) error {
+	return c.write(func() ([]byte, error) {
+		if c.deflate == nil {
+			return AppendFrame(nil, true, opcode, payload), nil
+		}
+		small, err := c.deflate.compress(payload)
+		return AppendFrame(nil, true, opcode|rsv1, small), err
+	})
 }
 
 // Ping sends a ping frame and does not wait for the pong.
 func (c *Conn) Ping(payload string) error { return c.WriteFrame(true, OpPing, []byte(payload)) }
 
-// WriteFrame sends any frame, a wrong one too, in one write.
+// WriteFrame sends any frame, a wrong one too, in one write and as it is.
 func (c *Conn) WriteFrame(fin bool, opcode byte, payload []byte) error {
 	return c.WriteRaw(AppendFrame(nil, fin, opcode, payload))
 }
 
 // WriteRaw sends bytes in one write: several frames, half of one, or garbage.
 func (c *Conn) WriteRaw(b []byte) error {
+	return c.write(func() ([]byte, error) { return b, nil })
+}
+
+// StopMidFrame sends the first half of a text message's frame and after that nothing more, no pong
+// and no close frame either: everything that would be sent fails. Drop or Reset end it.
+func (c *Conn) StopMidFrame(text string) error {
+	return c.write(func() ([]byte, error) {
+		c.midFrame = true
+		b := AppendFrame(nil, true, OpText, []byte(text))
+		return b[:(len(b)+1)/2], nil
+	})
+}
+
+// write sends what f returns; f is called while nobody else writes.
+func (c *Conn) write(f func() ([]byte, error)) error {
 	select {
 	case c.writing <- struct{}{}:
 	case <-c.done:
 		return ErrConnClosed
 	}
 	defer func() { <-c.writing }()
+	if c.midFrame {
+		return errMidFrame
+	}
+	b, err := f()
+	if err != nil {
+		return err
+	}
 	if _, err := c.sock.top.Write(b); err != nil {
 		return fmt.Errorf("%w: %w", ErrConnClosed, err)
 	}
@@ -115,8 +143,18 @@ func (c *Conn) WriteRaw(b []byte) error {
 const closeWait = 5 * time.Second
 
 // Close sends a close frame, an empty one if code is 0, and returns. In the background the
-// connection ends with the client's answer, or without it after 5 s.
+// connection ends with the client's answer, or without it after 5 s. A code or a reason that RFC 6455
+// does not allow fails the test; CloseFrame sends anything.
 func (c *Conn) Close(code int, reason string) error {
+	c.s.tb.Helper()
+	payload := closePayload(code, reason)
+	if _, _, err := parseClose(payload); err != nil || len(payload) > 125 {
+		if err == nil {
+			err = fmt.Errorf("a reason of %d bytes, and at most 123 are allowed (section 5.5)", len(reason))
+		}
+		c.s.misuse("Close: %v; CloseFrame sends anything", err)
+		return err
+	}
 	c.s.mu.Lock()
 	if c.ended {
 		c.s.mu.Unlock()
@@ -128,7 +166,7 @@ func (c *Conn) Close(code int, reason string) error {
 		c.closeTimer = time.AfterFunc(closeWait, func() { c.finish(c.sock.drop) })
 	}
 	c.s.mu.Unlock()
-	err := c.WriteFrame(true, OpClose, closePayload(code, reason))
+	err := c.WriteFrame(true, OpClose, payload)
 	if answered {
 		c.finish(c.sock.close)
 	}
@@ -176,15 +214,17 @@ func (c *Conn) StopReading(on bool) {
 
 // BlackHole makes the link half-open: nothing arrives in either direction and nobody gets an
 // error, while writes succeed as long as the buffer has room. With false the link is back, and
-// what was held arrives. On loopback it is Mute and StopReading, and so what the test sends arrives.
+// what was held arrives.
 func (c *Conn) BlackHole(on bool) {
-	if c.sock.pipe != nil {
-		c.sock.pipe.l.setHole(on)
-		c.s.poke()
-		return
-	}
-	c.Mute(on)
-	c.StopReading(on)
+	c.sock.pipe.l.setHole(on)
+	c.s.poke()
+}
+
+// ComeBack ends BlackHole, Mute and StopReading.
+func (c *Conn) ComeBack() {
+	c.Mute(false)
+	c.StopReading(false)
+	c.BlackHole(false)
 }
 
 // breakOff notes that the test has broken the connection.

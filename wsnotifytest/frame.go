@@ -45,21 +45,30 @@ type violation string
 func (v violation) Error() string { return string(v) }
 
 type frame struct {
-	fin     bool
-	opcode  byte
-	payload []byte
+	fin        bool
+	compressed bool // RSV1 of permessage-deflate
+	opcode     byte
+	payload    []byte
 }
+
+// rsv1 is the bit of a frame's first byte that says that the message is compressed (RFC 7692,
+// section 6).
+const rsv1 = 0x40
 
 func isControl(opcode byte) bool { return opcode&0x8 != 0 }
 
 // readFrame reads one frame of a client. The error is a violation if the frame is wrong in itself.
-func readFrame(r *bufio.Reader) (frame, error) {
+func readFrame(r *bufio.Reader, deflate bool) (frame, error) {
 	var h [8]byte
 	if _, err := io.ReadFull(r, h[:2]); err != nil {
 		return frame{}, err
 	}
 	f := frame{fin: h[0]&0x80 != 0, opcode: h[0] & 0x0F}
 	reserved, masked, size := h[0]>>4&0x7, h[1]&0x80 != 0, uint64(h[1]&0x7F)
+	if deflate && h[0]&rsv1 != 0 && (f.opcode == OpText || f.opcode == OpBinary) {
+		f.compressed = true
+		reserved &^= rsv1 >> 4
+	}
 	switch {
 	case reserved != 0:
 		return f, violation(fmt.Sprintf("reserved bits %03b are set and no extension was agreed (section 5.2)", reserved))

@@ -32,11 +32,11 @@ func (s *Server) serve(k *socket) {
 		return
 	}
 	r = r.WithContext(k.ctx)
-	r.RemoteAddr = k.raw.RemoteAddr().String()
+	r.RemoteAddr = k.pipe.RemoteAddr().String()
 	h := Handshake{Time: time.Now(), URL: r.URL, Header: r.Header.Clone(), Host: r.Host, User: userOf(r.URL)}
 
 	s.mu.Lock()
-	p := s.nextPlan()
+	p := s.nextPlan(h.User)
 	onHandshake := s.onHandshake
 	s.mu.Unlock()
 	key, bad := checkUpgrade(r)
@@ -52,7 +52,7 @@ func (s *Server) serve(k *socket) {
 	case p.kind == planWrongKey:
 		h.Status = http.StatusSwitchingProtocols
 		s.saw(h)
-		_, _ = k.top.Write(switching("this is not it", "", nil))
+		_, _ = k.top.Write(switching("this is not it", "", "", nil))
 		_, _ = io.Copy(io.Discard, br)
 		return
 	case p.kind == planAccept && bad != "":
@@ -75,23 +75,27 @@ func (s *Server) serve(k *socket) {
 	s.mu.Lock()
 	protocol := choose(s.subprotocols, r.Header)
 	c := s.register(k, r, h)
+	extension := ""
+	if c != nil && s.compress {
+		c.deflate, extension = negotiate(r.Header)
+	}
 	s.mu.Unlock()
 	if c == nil {
 		return
 	}
 	// The connection counts before the client can know of it, and its write lock, which register
 	// took, keeps everybody's frames behind the response.
-	_, err = k.top.Write(switching(acceptKey(key), protocol, p.header))
+	_, err = k.top.Write(switching(acceptKey(key), protocol, extension, p.header))
 	<-c.writing
 	if err == nil {
-		s.start(c)
+		s.accompany(c)
 		c.readLoop(br)
 	}
 	c.finish(k.close)
 }
 
-// start runs what accompanies a new connection.
-func (s *Server) start(c *Conn) {
+// accompany runs what a new connection needs beside its reader.
+func (s *Server) accompany(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -170,12 +174,15 @@ func acceptKey(key string) string {
 }
 
 // switching is a 101 response.
-func switching(accept, protocol string, extra http.Header) []byte {
+func switching(accept, protocol, extension string, extra http.Header) []byte {
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
 	fmt.Fprintf(&b, "Sec-WebSocket-Accept: %s\r\n", accept)
 	if protocol != "" {
 		fmt.Fprintf(&b, "Sec-WebSocket-Protocol: %s\r\n", protocol)
+	}
+	if extension != "" {
+		fmt.Fprintf(&b, "Sec-WebSocket-Extensions: %s\r\n", extension)
 	}
 	_ = extra.Write(&b)
 	b.WriteString("\r\n")

@@ -15,6 +15,7 @@ type link struct {
 	hole bool // nothing arrives, in either direction
 	dead bool // both ends are closed, or the network is gone
 	ends [2]*pipeConn
+	base linkConfig // as it was made
 }
 
 // linkConfig is how a link behaves; the zero value is a fast one.
@@ -62,7 +63,7 @@ func newLink(cfg linkConfig) *link {
 	if cfg.buffer <= 0 {
 		cfg.buffer = defaultBuffer
 	}
-	l := new(link)
+	l := &link{base: cfg}
 	l.cond.L = &l.mu
 	a, b := &pipeConn{l: l}, &pipeConn{l: l}
 	ab := &stream{l: l, cfg: cfg, dst: b}
@@ -213,6 +214,29 @@ func (l *link) holed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.hole
+}
+
+// shape changes both directions for what is sent from now on.
+func (l *link) shape(latency time.Duration, bytesPerSec int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.ends {
+		e.out.cfg.latency, e.out.cfg.bytesPerSec = latency, bytesPerSec
+	}
+}
+
+// hurry makes everything arrive now that is on its way, over any hole.
+func (l *link) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hole = false
+	for _, e := range l.ends {
+		e.out.cfg.latency, e.out.cfg.bytesPerSec = 0, 0
+		for i := range e.out.flight {
+			e.out.flight[i].due = time.Time{}
+		}
+		e.out.pump()
+	}
 }
 
 // kill ends the link for both sides at once; nothing of it is left.

@@ -111,7 +111,7 @@ func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Co
 	id := n.dials
 	n.changed.send()
 	n.mu.Unlock()
-	if d := n.roundTrip(); d > 0 {
+	if d := n.roundTrip(addr); d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {
@@ -158,7 +158,7 @@ func (n *Network) tryDial(id int, network, addr string) (conn *pipeConn, wait <-
 	case n.noHost, !found:
 		return nil, nil, dialError(network, addr,
 			&net.DNSError{Err: "no such host", Name: host, IsNotFound: true})
-	case n.hang, n.hole:
+	case n.hang, n.hole, s.hangs():
 		return nil, n.changed.next(), nil
 	case n.refuse, port != strconv.Itoa(s.port):
 		return nil, nil, refused
@@ -170,7 +170,7 @@ func (n *Network) tryDial(id int, network, addr string) (conn *pipeConn, wait <-
 	server.local, server.remote = client.remote, client.local
 	client.writeCalls = &n.writes
 	client.onClose = func() { n.forget(client, s) }
-	if !s.take(server) {
+	if !s.take(server, relay{}) {
 		return nil, nil, refused
 	}
 	n.conns[client] = s
@@ -196,10 +196,20 @@ func (n *Network) forget(c *pipeConn, s *Server) {
 	s.poke()
 }
 
-func (n *Network) roundTrip() time.Duration {
+func (n *Network) roundTrip(addr string) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return 2 * n.link.latency
+	latency := n.link.latency
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		if s, found := n.lookup(host); found {
+			s.mu.Lock()
+			if s.latency != nil {
+				latency = *s.latency
+			}
+			s.mu.Unlock()
+		}
+	}
+	return 2 * latency
 }
 
 func dialError(network, addr string, err error) error {

@@ -22,15 +22,10 @@ func (s *Server) register(k *socket, r *http.Request, h Handshake) *Conn {
 		done:    make(chan struct{}),
 	}
 	c.writing <- struct{}{}
+	s.shape(k.pipe.l, c.levels()...)
 	s.conns = append(s.conns, c)
 	s.open = append(s.open, c)
-	held := 0
-	for _, o := range s.open {
-		if !o.sock.peerClosed() {
-			held++
-		}
-	}
-	s.maxLive = max(s.maxLive, held)
+	s.maxLive = max(s.maxLive, len(s.held()))
 	return c
 }
 
@@ -38,6 +33,11 @@ func (s *Server) register(k *socket, r *http.Request, h Handshake) *Conn {
 func (s *Server) unregister(c *Conn) {
 	s.open = slices.DeleteFunc(s.open, func(o *Conn) bool { return o == c })
 	s.changed.send()
+}
+
+// held are the connections whose clients have not closed their ends. Called with s.mu held.
+func (s *Server) held() []*Conn {
+	return slices.DeleteFunc(slices.Clone(s.open), func(c *Conn) bool { return c.sock.peerClosed() })
 }
 
 // live is called with s.mu held.
@@ -65,7 +65,8 @@ func (s *Server) Live() int {
 }
 
 // MaxLive is how many connections were open at once at most. In memory it counts exactly those
-// that clients held open. On loopback it counts until the server has noticed the end.
+// that clients held open. On loopback one counts until the news of its end has come, so that a client
+// which closes one and at once makes another may be seen to hold two: ask in memory.
 func (s *Server) MaxLive() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,11 +95,20 @@ func (s *Server) Handshakes() []Handshake {
 }
 
 // Messages returns the messages of a user over all its connections, text and binary, without the
-// text heartbeat "ping".
+// text heartbeat "ping", in the order in which the server read them. Within a connection that is
+// the order in which they were sent; what was still unread on one when the next was there may
+// stand behind what came on that. Conn.Messages tells them apart.
 func (s *Server) Messages(user string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.messages[user])
+}
+
+// Received is how many messages a user has sent, recorded or not, without the text heartbeats.
+func (s *Server) Received(user string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.received[user]
 }
 
 // Heartbeats is how many text messages "ping" and how many ping frames a user has sent.
@@ -173,10 +183,24 @@ func (s *Server) NthConn(ctx context.Context, n int) (c *Conn, err error) {
 
 // WaitMessages waits until user has sent n messages and returns them all.
 func (s *Server) WaitMessages(ctx context.Context, user string, n int) ([]string, error) {
+	s.mu.Lock()
+	lost := s.forget && len(s.messages[user]) < n
+	s.mu.Unlock()
+	if lost {
+		return s.Messages(user), errNotRecorded
+	}
 	err := s.wait(ctx, fmt.Sprintf("%d messages of user %q", n, user), func() (bool, string) {
 		return len(s.messages[user]) >= n, fmt.Sprintf("%.200q", s.messages[user])
 	})
 	return s.Messages(user), err
+}
+
+// WaitHeartbeats waits until user has sent at least that many text messages "ping" and ping frames.
+func (s *Server) WaitHeartbeats(ctx context.Context, user string, texts, pings int) error {
+	return s.wait(ctx, fmt.Sprintf("%d texts and %d pings of user %q", texts, pings, user), func() (bool, string) {
+		return s.texts[user] >= texts && s.pings[user] >= pings,
+			fmt.Sprintf("%d and %d", s.texts[user], s.pings[user])
+	})
 }
 
 // WaitLive waits until exactly n connections are live.

@@ -154,10 +154,11 @@ func (c *pipeConn) end(kind segmentKind) error {
 	return nil
 }
 
-func (c *pipeConn) isClosed() bool {
+// hasEnded reports whether this end will send nothing more. A half-closed WebSocket is of no use.
+func (c *pipeConn) hasEnded() bool {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	return c.closed
+	return c.closed || c.finSent
 }
 
 func (c *pipeConn) LocalAddr() net.Addr  { return c.local }

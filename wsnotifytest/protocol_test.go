@@ -20,13 +20,20 @@ import (
 // rawDial makes a handshake and hands over the bare connection.
 func rawDial(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) (net.Conn, *bufio.Reader) {
 	t.Helper()
+	c, br, _ := rawDialWith(t, n, s, "")
+	return c, br
+}
+
+// rawDialWith adds headers to the request, and returns the response's head too.
+func rawDialWith(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server, header string) (net.Conn, *bufio.Reader, string) {
+	t.Helper()
 	c, err := n.DialContext(t.Context(), "tcp", s.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	_, err = io.WriteString(c, "GET /ws/raw HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+header+"\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +50,7 @@ func rawDial(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) (net
 	if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
 		t.Fatal(head)
 	}
-	return c, br
+	return c, br, head
 }
 
 // masked is a frame as a client sends it, with a mask of zeros.

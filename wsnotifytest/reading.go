@@ -13,11 +13,11 @@ const heartbeat = "ping"
 // readLoop reads frames until the connection ends.
 func (c *Conn) readLoop(br *bufio.Reader) {
 	var (
-		opcode byte // of the message that is being put together
+		opcode byte // of the message that is being put together, with its RSV1
 		parts  []byte
 	)
 	for c.sock.waitReading() {
-		f, err := readFrame(br)
+		f, err := readFrame(br, c.deflate != nil)
 		if v := violation(""); errors.As(err, &v) {
 			c.violate(br, v)
 			return
@@ -55,6 +55,9 @@ func (c *Conn) frame(f frame, opcode *byte, parts *[]byte) error {
 			return violation("a new message within a fragmented one (section 5.4)")
 		}
 		*opcode = f.opcode
+		if f.compressed {
+			*opcode |= rsv1
+		}
 	}
 	if c.CloseCode() != 0 {
 		return violation("data after a close frame (section 5.5.1)")
@@ -70,7 +73,13 @@ func (c *Conn) frame(f frame, opcode *byte, parts *[]byte) error {
 	if !f.fin {
 		return nil
 	}
-	typ := *opcode
+	typ := *opcode &^ rsv1
+	if *opcode&rsv1 != 0 {
+		var err error
+		if data, err = c.deflate.inflate(data); err != nil {
+			return err
+		}
+	}
 	*opcode, *parts = 0, nil
 	if typ == OpText && !utf8.Valid(data) {
 		return violation("text message is not UTF-8 (section 5.6)")
@@ -88,11 +97,14 @@ func (c *Conn) received(typ byte, data []byte) {
 	if typ == OpText && text == heartbeat {
 		s.texts[c.user]++
 		if !c.muted {
-			answer = s.answerText
+			answer = said("", c.allLevels(), func(m *manner) *string { return m.text })
 		}
 	} else {
-		s.messages[c.user] = append(s.messages[c.user], text)
-		c.messages = append(c.messages, text)
+		s.received[c.user]++
+		if !s.forget {
+			s.messages[c.user] = append(s.messages[c.user], text)
+			c.messages = append(c.messages, text)
+		}
 	}
 	onMessage := s.onMessage
 	s.changed.send()
@@ -109,7 +121,7 @@ func (c *Conn) pinged(payload []byte) {
 	s := c.s
 	s.mu.Lock()
 	s.pings[c.user]++
-	answer := s.answerPings && !c.muted && c.closeCode == 0
+	answer := !c.muted && c.closeCode == 0 && said(true, c.allLevels(), func(m *manner) *bool { return m.pings })
 	s.changed.send()
 	s.mu.Unlock()
 	if answer {
@@ -129,7 +141,7 @@ func (c *Conn) closeReceived(payload []byte) error {
 	c.closeCode = code
 	s.closeCodes = append(s.closeCodes, code)
 	weBegan, staying := c.closeSent, c.staying
-	answer := s.answerClose && !c.muted && !staying
+	answer := !c.muted && !staying && said(true, c.allLevels(), func(m *manner) *bool { return m.closes })
 	if answer {
 		c.closeSent = true
 	}

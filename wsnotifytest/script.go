@@ -40,7 +40,7 @@ func (s *Server) Script(ctx context.Context, steps ...Step) (wait func() error) 
 			plans = append(plans, *st.plan)
 		}
 	}
-	s.plan(plans...)
+	s.plan(s.Everybody(), plans...)
 	var (
 		err  error
 		done = make(chan struct{})

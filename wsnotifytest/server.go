@@ -6,20 +6,22 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // A Server is a WebSocket notification server for tests. It accepts every handshake, answers pings
 // and close frames and records what it gets, until it is told otherwise. All methods may be
 // called from any goroutine, at any time.
 type Server struct {
-	tb      TB
-	network *Network // nil on loopback
-	host    string
-	ip      net.IP
-	port    int
-	addr    string
-	tls     *tls.Config  // nil without TLS
-	cert    *certificate // on loopback with TLS
+	tb        TB
+	network   *Network // nil on loopback
+	hangDials bool     // guarded by network.mu
+	host      string
+	ip        net.IP
+	port      int
+	addr      string
+	tls       *tls.Config  // nil without TLS
+	cert      *certificate // on loopback with TLS
 
 	wg sync.WaitGroup // every goroutine of the server; Add only under mu and not after closed
 
@@ -30,6 +32,10 @@ type Server struct {
 	closed   bool
 	listener net.Listener // on loopback, while up
 	sockets  map[*socket]struct{}
+	relays   map[relay]struct{} // on loopback
+	users    map[string]*userState
+	hole     bool        // BlackHole
+	restart  *time.Timer // Restart
 	behaviour
 	record
 }
@@ -41,6 +47,7 @@ type record struct {
 	maxLive    int
 	handshakes []Handshake
 	messages   map[string][]string
+	received   map[string]int
 	texts      map[string]int
 	pings      map[string]int
 	closeCodes []int
@@ -49,12 +56,14 @@ type record struct {
 
 func newServer(t TB) *Server {
 	return &Server{
-		tb:        t,
-		changed:   newBroadcast(),
-		sockets:   make(map[*socket]struct{}),
-		behaviour: behaviour{answerPings: true, answerClose: true},
+		tb:      t,
+		changed: newBroadcast(),
+		sockets: make(map[*socket]struct{}),
+		relays:  make(map[relay]struct{}),
+		users:   make(map[string]*userState),
 		record: record{
 			messages: make(map[string][]string),
+			received: make(map[string]int),
 			texts:    make(map[string]int),
 			pings:    make(map[string]int),
 		},
@@ -94,53 +103,23 @@ func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// Start ends a Stop: the server listens again at the same address.
-func (s *Server) Start() {
+// misuse fails the test for a mistake in the test itself.
+func (s *Server) misuse(format string, args ...any) {
 	s.tb.Helper()
-	s.mu.Lock()
-	if s.up || s.closed || s.starting {
-		s.mu.Unlock()
-		return
-	}
-	s.starting = true
-	addr := s.addr
-	s.mu.Unlock()
-	var l net.Listener
-	var err error
-	if s.network == nil {
-		l, err = listen(addr)
-	}
-	s.mu.Lock()
-	s.starting = false
-	switch {
-	case err != nil:
-	case s.closed && l != nil:
-		_ = l.Close()
-	case s.closed:
-	default:
-		s.up = true
-		if l != nil {
-			s.listener = l
-			s.addr = l.Addr().String()
-			s.wg.Go(func() { s.acceptLoop(l) })
-		}
-	}
-	s.changed.send()
-	s.mu.Unlock()
-	if err != nil {
-		s.tb.Fatalf("wsnotifytest: %v", err)
-	}
+	s.tb.Errorf("wsnotifytest: "+format, args...)
 }
 
-// take serves raw on a goroutine of its own, unless the server is down.
-func (s *Server) take(raw net.Conn) bool {
+// take serves end on a goroutine of its own, unless the server is down. The relay is for loopback.
+func (s *Server) take(end *pipeConn, r relay) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.up || s.closed {
 		return false
 	}
-	k := newSocket(raw, s.tls)
+	k := newSocket(end, s.tls)
 	s.sockets[k] = struct{}{}
+	s.shape(end.l)
+	end.l.setHole(s.hole)
 	s.wg.Go(func() {
 		s.serve(k)
 		k.close()
@@ -148,39 +127,17 @@ func (s *Server) take(raw net.Conn) bool {
 		delete(s.sockets, k)
 		s.mu.Unlock()
 	})
+	if r.raw != nil {
+		s.relays[r] = struct{}{}
+		s.wg.Go(func() { r.up(); s.poke() })
+		s.wg.Go(func() {
+			r.down()
+			s.mu.Lock()
+			delete(s.relays, r)
+			s.mu.Unlock()
+		})
+	}
 	return true
-}
-
-// Stop takes the listener down and drops all connections, as the end of a process does: FIN and
-// no close frame. Dials are refused until Start.
-func (s *Server) Stop() {
-	s.mu.Lock()
-	s.up = false
-	l := s.listener
-	s.listener = nil
-	sockets := make([]*socket, 0, len(s.sockets))
-	for k := range s.sockets {
-		sockets = append(sockets, k)
-	}
-	open := append([]*Conn(nil), s.open...)
-	s.changed.send()
-	s.mu.Unlock()
-	if l != nil {
-		_ = l.Close()
-	}
-	for _, c := range open {
-		c.Drop()
-	}
-	for _, k := range sockets {
-		k.drop()
-	}
-}
-
-// DropAll drops all live connections with FIN and no close frame; new ones are accepted.
-func (s *Server) DropAll() {
-	for _, c := range s.LiveConns() {
-		c.Drop()
-	}
 }
 
 // Close is a Stop for good that returns when the server's goroutines have ended, so it must not be
@@ -188,8 +145,17 @@ func (s *Server) DropAll() {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
+	if s.restart != nil {
+		s.restart.Stop()
+	}
 	s.mu.Unlock()
 	s.Stop()
+	s.mu.Lock()
+	for r := range s.relays {
+		r.end.l.hurry()
+		defer r.bound(leaveTime)()
+	}
+	s.mu.Unlock()
 	s.wg.Wait()
 }
 

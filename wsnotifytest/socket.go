@@ -10,12 +10,10 @@ import (
 	"time"
 )
 
-// A socket is the server's end of one network connection, in memory or TCP, with TLS or without.
-// Its lock is held for no I/O.
+// A socket is the server's end of one connection, with TLS or without. Its lock is held for no I/O.
 type socket struct {
-	raw  net.Conn
-	pipe *pipeConn // raw, if it is in memory
-	top  net.Conn  // what the server reads and writes: gate, or TLS over it
+	pipe *pipeConn
+	top  net.Conn // what the server reads and writes: gate, or TLS over it
 
 	ctx    context.Context // ends with the socket
 	cancel context.CancelFunc
@@ -25,11 +23,10 @@ type socket struct {
 	stopped chan struct{} // not nil while reading is stopped; closed when it goes on
 }
 
-func newSocket(raw net.Conn, config *tls.Config) *socket {
-	k := &socket{raw: raw}
-	k.pipe, _ = raw.(*pipeConn)
+func newSocket(pipe *pipeConn, config *tls.Config) *socket {
+	k := &socket{pipe: pipe}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.top = gate{raw, k}
+	k.top = gate{pipe, k}
 	if config != nil {
 		k.top = tls.Server(k.top, config)
 	}
@@ -82,10 +79,10 @@ func (k *socket) stopReading(on bool) {
 	}
 	if on {
 		k.stopped = make(chan struct{})
-		_ = k.raw.SetReadDeadline(time.Unix(1, 0))
+		_ = k.pipe.SetReadDeadline(time.Unix(1, 0))
 		return
 	}
-	_ = k.raw.SetReadDeadline(time.Time{})
+	_ = k.pipe.SetReadDeadline(time.Time{})
 	close(k.stopped)
 	k.stopped = nil
 }
@@ -96,54 +93,31 @@ func (k *socket) readingStopped() bool {
 	return k.stopped != nil
 }
 
-// markClosed reports whether the caller is the one to close the socket.
-func (k *socket) markClosed() bool {
+// end closes the socket once, with how.
+func (k *socket) end(how func() error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	first := !k.closed
 	k.closed = true
-	return first
+	k.mu.Unlock()
+	if first {
+		_ = how()
+		k.cancel()
+	}
 }
 
 // close ends the socket the polite way: with TLS the peer is told. A peer that does not read can
 // delay that by up to five seconds.
-func (k *socket) close() {
-	if k.markClosed() {
-		_ = k.top.Close()
-		k.cancel()
-	}
-}
+func (k *socket) close() { k.end(k.top.Close) }
 
 // drop sends a FIN and nothing else, as the kernel does for a process that was killed.
-func (k *socket) drop() {
-	if k.markClosed() {
-		// A TCP socket that has unread bytes is reset by Close; the FIN is to come first.
-		if half, ok := k.raw.(interface{ CloseWrite() error }); ok && k.pipe == nil {
-			_ = half.CloseWrite()
-		}
-		_ = k.raw.Close()
-		k.cancel()
-	}
-}
+func (k *socket) drop() { k.end(k.pipe.Close) }
 
 // reset sends an RST.
-func (k *socket) reset() {
-	if k.markClosed() {
-		switch c := k.raw.(type) {
-		case *pipeConn:
-			_ = c.Reset()
-		case *net.TCPConn:
-			_ = c.SetLinger(0)
-			_ = c.Close()
-		default:
-			_ = c.Close()
-		}
-		k.cancel()
-	}
-}
+func (k *socket) reset() { k.end(k.pipe.Reset) }
 
-// peerClosed reports whether the client has closed its end: known at once, and only, in memory.
-func (k *socket) peerClosed() bool { return k.pipe != nil && k.pipe.peer.isClosed() }
+// peerClosed reports whether the client has closed its end: known at once in memory, and soon on
+// loopback.
+func (k *socket) peerClosed() bool { return k.pipe.peer.hasEnded() }
 
 // zombie reports whether the client is gone and the server can't notice, since the test has
 // broken the link or stopped the reading.

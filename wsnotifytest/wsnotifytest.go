@@ -21,6 +21,9 @@ var (
 	ErrConnClosed = errors.New("wsnotifytest: connection is closed")
 	// ErrServerClosed means that the server was closed, so what was waited for cannot come.
 	ErrServerClosed = errors.New("wsnotifytest: server is closed")
+
+	errNotRecorded = errors.New("wsnotifytest: RecordMessages is off")
+	errMidFrame    = errors.New("wsnotifytest: the connection has stopped in the middle of a frame")
 )
 
 // Frame opcodes of RFC 6455, section 5.2.

@@ -1,0 +1,131 @@
+package wsnotifytest_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+func TestRestart(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		c := dial(t, s, "ada")
+		s.Restart(short)
+		if got := read(t, c, long); got != "FIN" {
+			t.Error(got)
+		}
+		if err := tryDial(t.Context(), s); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Error(err)
+		}
+		for err := errors.New(""); err != nil; {
+			err = tryDial(t.Context(), s)
+			time.Sleep(short / 10)
+		}
+	})
+}
+
+// One of two hosts goes dead: what is on its way is held, and its dials wait.
+func TestOneHostIsCutOff(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		other := n.NewServer()
+		a, b := dial(t, s, "ada"), dial(t, other, "ada")
+		s.BlackHole(true)
+		if x, y := ping(t, a, short), ping(t, b, long); x != "no pong" || y != "pong" {
+			t.Error(x, y)
+		}
+		_ = a.CloseNow()
+		for _, unreachable := range []func(bool){s.BlackHole, s.HangDials} {
+			unreachable(true)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if err := tryDial(ctx, s); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			if err := tryDial(t.Context(), other); err != nil {
+				t.Error("the other host: ", err)
+			}
+			cancel()
+			time.AfterFunc(time.Second, func() { unreachable(false) })
+			took(t, time.Second, func() {
+				if err := tryDial(t.Context(), s); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if err := s.WaitLive(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A host on loopback that is cut off accepts, since the kernel does, and says nothing.
+func TestCutOffOnLoopback(t *testing.T) {
+	s := wsnotifytest.NewServer(t)
+	s.BlackHole(true)
+	ctx, cancel := context.WithTimeout(t.Context(), short)
+	defer cancel()
+	if err := tryDial(ctx, s); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	s.BlackHole(false)
+	if err := tryDial(t.Context(), s); err != nil {
+		t.Error(err)
+	}
+}
+
+// took runs f and checks how much virtual time went by.
+func took(t *testing.T, want time.Duration, f func()) {
+	t.Helper()
+	start := time.Now()
+	f()
+	if got := time.Since(start); got != want {
+		t.Errorf("took %v, want %v", got, want)
+	}
+}
+
+// The line can be slowed down for one server, one user or one connection, in the middle of it all.
+func TestSlowLines(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		const ms = time.Millisecond
+		other := n.NewServer()
+		n.Latency(10 * ms)
+		s.Latency(50 * ms)
+		s.User("ada").Latency(100 * ms)
+		var a *websocket.Conn
+		took(t, 250*ms, func() { a = dial(t, s, "ada") }) // 100 for TCP, 50 up; the user is known then
+		took(t, 200*ms, func() { dial(t, s, "bob") })
+		took(t, 40*ms, func() { dial(t, other, "ada") })
+		next := func() {
+			t.Helper()
+			if _, _, err := a.Read(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		sc := newest(t, s, "ada")
+		_ = sc.SendText("x")
+		took(t, 100*ms, next)
+		sc.Latency(7 * ms)
+		_ = sc.SendText("x")
+		took(t, 7*ms, next)
+		sc.Latency(0)
+		s.User("ada").BytesPerSecond(1000)
+		_ = sc.SendText(strings.Repeat("x", 98))
+		took(t, 100*ms, next)
+		s.User("ada").BytesPerSecond(0)
+		_ = sc.SendText(strings.Repeat("x", 98))
+		took(t, 0, next)
+	})
+	loopback := wsnotifytest.NewServer(t)
+	loopback.Latency(short)
+	start := time.Now()
+	dial(t, loopback, "ada")
+	if d := time.Since(start); d < 2*short { // the kernel answers the dial
+		t.Error(d)
+	}
+}
+

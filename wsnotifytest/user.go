@@ -1,0 +1,246 @@
+package wsnotifytest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A User is what a test does to one user, or with Everybody to all of them. There are three kinds of
+// verbs, and each means the same here as on a Conn or on the Server:
+//
+//   - to push, to end a connection or to silence one, from SendText to StopMidFrame, is done to the
+//     connections that are there now, and not to those to come;
+//   - how the server behaves, AnswerPings, AnswerText, AnswerClose, Latency and BytesPerSecond, holds
+//     for the connections that are there and for those to come. What was said of a Conn beats what
+//     was said of its User, and that beats Everybody;
+//   - what becomes of handshakes, from Refuse to HangHandshake, holds for the next n of this user. A
+//     user's own go before those of the server.
+type User struct {
+	s    *Server
+	name string
+	all  bool
+}
+
+// User returns the handle for one user, whether it has ever connected or not.
+func (s *Server) User(name string) *User { return &User{s: s, name: name} }
+
+// Everybody returns the handle for all users of the server.
+func (s *Server) Everybody() *User { return &User{s: s, all: true} }
+
+// userState is what was said of one user. Guarded by Server.mu.
+type userState struct {
+	manner
+	plans []plan
+}
+
+// state is called with s.mu held.
+func (s *Server) state(user string) *userState {
+	u := s.users[user]
+	if u == nil {
+		u = new(userState)
+		s.users[user] = u
+	}
+	return u
+}
+
+// conns are the connections that the server holds and want allows, oldest first.
+func (u *User) conns(want func(*Conn) bool) []*Conn {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	var list []*Conn
+	for _, c := range u.s.open {
+		if (u.all || c.user == u.name) && want(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (u *User) each(f func(*Conn)) {
+	for _, c := range u.conns(func(*Conn) bool { return true }) {
+		f(c)
+	}
+}
+
+// push calls f for the connections through which the client can be reached.
+func (u *User) push(f func(*Conn) error) error {
+	conns := u.conns((*Conn).usable)
+	if len(conns) == 0 {
+		return u.nobody()
+	}
+	var errs []error
+	for _, c := range conns {
+		errs = append(errs, f(c))
+	}
+	return errors.Join(errs...)
+}
+
+func (u *User) nobody() error {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	who := "of anybody"
+	if !u.all {
+		who = fmt.Sprintf("of user %q", u.name)
+	}
+	if u.s.closed {
+		return fmt.Errorf("%w %s: %w", ErrNoConn, who, ErrServerClosed)
+	}
+	var names []string
+	for _, c := range u.s.open {
+		names = append(names, fmt.Sprintf("%q", c.user))
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		who += "; connected: " + strings.Join(slices.Compact(names), ", ")
+	}
+	return fmt.Errorf("%w %s", ErrNoConn, who)
+}
+
+// Notify sends {"msgType":…,"content":…}. It returns ErrNoConn if nobody is there, and waits for
+// room if a client does not read; so do the other two.
+func (u *User) Notify(msgType string, content any) error {
+	b, err := notification(msgType, content)
+	if err != nil {
+		return err
+	}
+	return u.push(func(c *Conn) error { return c.send(OpText, b) })
+}
+
+// SendText sends a text message, JSON or not.
+func (u *User) SendText(text string) error {
+	return u.push(func(c *Conn) error { return c.SendText(text) })
+}
+
+// SendBinary sends a binary message.
+func (u *User) SendBinary(b []byte) error {
+	return u.push(func(c *Conn) error { return c.SendBinary(b) })
+}
+
+// Ping sends a ping frame and does not wait for the pong.
+func (u *User) Ping(payload string) error {
+	return u.push(func(c *Conn) error { return c.Ping(payload) })
+}
+
+// Close is Conn.Close.
+func (u *User) Close(code int, reason string) error {
+	u.s.tb.Helper()
+	return u.push(func(c *Conn) error { u.s.tb.Helper(); return c.Close(code, reason) })
+}
+
+// Drop is Conn.Drop.
+func (u *User) Drop() { u.each((*Conn).Drop) }
+
+// Reset is Conn.Reset.
+func (u *User) Reset() { u.each((*Conn).Reset) }
+
+// Mute is Conn.Mute.
+func (u *User) Mute(on bool) { u.each(func(c *Conn) { c.Mute(on) }) }
+
+// BlackHole is Conn.BlackHole. New connections get through: see Server.BlackHole and HangHandshake.
+func (u *User) BlackHole(on bool) { u.each(func(c *Conn) { c.BlackHole(on) }) }
+
+// StopReading is Conn.StopReading.
+func (u *User) StopReading(on bool) { u.each(func(c *Conn) { c.StopReading(on) }) }
+
+// StopMidFrame is Conn.StopMidFrame.
+func (u *User) StopMidFrame(text string) error {
+	return u.push(func(c *Conn) error { return c.StopMidFrame(text) })
+}
+
+// ComeBack is Conn.ComeBack.
+func (u *User) ComeBack() { u.each((*Conn).ComeBack) }
+
+// AnswerPings says whether protocol pings are answered with pongs; they are by default.
+func (u *User) AnswerPings(on bool) { u.change(func(m *manner) { m.pings = &on }) }
+
+// AnswerText is the reply to the text message "ping"; "" means none and is the default.
+func (u *User) AnswerText(reply string) { u.change(func(m *manner) { m.text = &reply }) }
+
+// AnswerClose says whether a close frame is echoed and the socket then closed; it is by default.
+func (u *User) AnswerClose(on bool) { u.change(func(m *manner) { m.closes = &on }) }
+
+// Latency is how long a byte takes from one end to the other, in either direction. A line that
+// becomes faster delivers nothing before what is already on its way.
+func (u *User) Latency(d time.Duration) {
+	u.s.tb.Helper()
+	if d < 0 {
+		u.s.misuse("Latency(%v) is negative", d)
+		return
+	}
+	u.change(func(m *manner) { m.latency = &d })
+}
+
+// BytesPerSecond limits each direction; 0 ends it. Frames' headers count, and so does TLS.
+func (u *User) BytesPerSecond(rate int) {
+	u.s.tb.Helper()
+	if rate < 0 {
+		u.s.misuse("BytesPerSecond(%d) is negative", rate)
+		return
+	}
+	u.change(func(m *manner) { m.rate = &rate })
+}
+
+func (u *User) change(f func(*manner)) {
+	s := u.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u.all {
+		f(&s.manner)
+	} else {
+		f(&s.state(u.name).manner)
+	}
+	for _, c := range s.open {
+		s.shape(c.sock.pipe.l, c.levels()...)
+	}
+}
+
+// Refuse is Server.Refuse.
+func (u *User) Refuse(n, status int, header http.Header, body string) {
+	u.s.tb.Helper()
+	u.plan(plan{kind: planRefuse, n: n, status: status, header: header.Clone(), body: body})
+}
+
+// Redirect is Server.Redirect.
+func (u *User) Redirect(n int, location string) {
+	u.s.tb.Helper()
+	u.plan(redirection(n, location))
+}
+
+// RefuseRaw is Server.RefuseRaw.
+func (u *User) RefuseRaw(n int, response string) {
+	u.s.tb.Helper()
+	u.plan(plan{kind: planRaw, n: n, body: response})
+}
+
+// WrongKey is Server.WrongKey.
+func (u *User) WrongKey(n int) {
+	u.s.tb.Helper()
+	u.plan(plan{kind: planWrongKey, n: n})
+}
+
+// HangHandshake is Server.HangHandshake.
+func (u *User) HangHandshake(n int) {
+	u.s.tb.Helper()
+	u.plan(plan{kind: planHang, n: n})
+}
+
+func (u *User) plan(p plan) {
+	u.s.tb.Helper()
+	if problem := p.check(); problem != "" {
+		u.s.misuse("%s", problem)
+		return
+	}
+	u.s.plan(u, p)
+}
+
+func notification(msgType string, content any) ([]byte, error) {
+	return json.Marshal(struct {
+		MsgType string `json:"msgType"`
+		Content any    `json:"content"`
+	}{msgType, content})
+}
