@@ -86,8 +86,8 @@ func (in *inbound) frame() error {
 		size <= trustedSize && (in.limit < 0 || size <= uint64(in.limit)):
 		in.buf = in.buf[header:]
 		in.last = size
-		data := make([]byte, size)
-		if err := in.fill(data); err != nil {
+		data, err := in.take(int(size))
+		if err != nil {
 			return err
 		}
 		return in.message(MessageType(opcode), data)
@@ -181,18 +181,25 @@ func (in *inbound) more() error {
 	return err
 }
 
-// fill reads the whole of data, past every buffer.
-func (in *inbound) fill(data []byte) error {
-	n := copy(data, in.buf)
-	in.buf = in.buf[n:]
-	for n < len(data) {
-		m, err := in.receive(data[n:])
-		n += m
-		if err != nil {
-			return err
-		}
+// take returns the next n bytes in memory of their own. What is not in buf is
+// read past every buffer.
+func (in *inbound) take(n int) ([]byte, error) {
+	if n <= len(in.buf) {
+		data := append([]byte{}, in.buf[:n]...) // make would clear it first
+		in.buf = in.buf[n:]
+		return data[:n:n], nil
 	}
-	return nil
+	data := make([]byte, n)
+	have := copy(data, in.buf)
+	in.buf = nil
+	for have < n {
+		m, err := in.receive(data[have:])
+		if err != nil {
+			return nil, err
+		}
+		have += m
+	}
+	return data, nil
 }
 
 // receive reads from the socket. An error that comes with bytes is returned

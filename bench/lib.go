@@ -56,9 +56,11 @@ type client interface {
 // set; with none, nothing is read.
 type handlers struct {
 	raw          func([]byte)
+	keeps        bool // what raw is given is its own to keep, as ours always is
 	notification func(msgType, content string)
 	order        func(order) // peers take two steps: envelope, then content
 	orderOnce    func(order) // peers decode all at once, as if there were one type only
+	beats        bool        // coder's connection sends heartbeats too, and watches for life
 	ended        func()      // the connection, of a peer
 	opened       func()      // a connection, of ours
 }

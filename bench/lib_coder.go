@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -32,7 +33,26 @@ func openCoder(t target, h *handlers) (client, error) {
 			}
 		}()
 	}
+	if h.beats {
+		go beat(conn)
+	}
 	return &coderClient{conn}, nil
+}
+
+// beat is the heartbeat that a user of coder/websocket writes himself.
+func beat(conn *websocket.Conn) {
+	for range time.Tick(6 * time.Second) {
+		ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
+		err := conn.Write(ctx, websocket.MessageText, []byte("ping"))
+		if err == nil {
+			err = conn.Ping(ctx)
+		}
+		cancel()
+		if err != nil {
+			conn.CloseNow()
+			return
+		}
+	}
 }
 
 func (c *coderClient) send(p []byte) error {

@@ -13,11 +13,14 @@ type gwsClient struct{ conn *gws.Conn }
 type gwsEvents struct {
 	gws.BuiltinEventHandler
 	deliver func([]byte)
+	keeps   bool
 }
 
 func (e *gwsEvents) OnMessage(_ *gws.Conn, message *gws.Message) {
 	e.deliver(message.Bytes())
-	message.Close()
+	if !e.keeps {
+		message.Close()
+	}
 }
 
 // gwsDialer is the interface that the library takes its dialer as.
@@ -32,7 +35,7 @@ func openGws(t target, h *handlers) (client, error) {
 	if t.calls != nil {
 		option.NewDialer = func() (gws.Dialer, error) { return gwsDialer{t.calls}, nil }
 	}
-	conn, _, err := gws.NewClient(&gwsEvents{deliver: h.deliver()}, option)
+	conn, _, err := gws.NewClient(&gwsEvents{deliver: h.deliver(), keeps: h.keeps}, option)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 
 // idle opens many connections, waits until each of ours has sent a heartbeat,
 // and looks at what they cost.
-func idle(connections int) func(*measurement) (Result, error) {
+func idle(connections int, beats bool) func(*measurement) (Result, error) {
 	return func(m *measurement) (Result, error) {
 		if limit := raiseFileLimit(); limit < uint64(connections)+100 {
 			return Result{Skipped: fmt.Sprintf("only %d files may be open", limit)}, nil
@@ -22,7 +22,10 @@ func idle(connections int) func(*measurement) (Result, error) {
 		if m.Time < time.Second/2 {
 			connections /= 50 // a smoke test
 		}
-		h := &handlers{raw: func([]byte) {}}
+		if beats && m.lib.name != ours && m.lib.name != "coder" {
+			return Result{Skipped: "nobody has written a heartbeat for it"}, nil
+		}
+		h := &handlers{raw: func([]byte) {}, beats: beats}
 		// One connection first: what is allocated once is not per connection.
 		first, err := m.lib.open(m.plain("/quiet"), h)
 		if err != nil {

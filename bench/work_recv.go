@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func receiveRaw(size int) func(*measurement) (Result, error) {
+func receiveRaw(size int, keeps bool) func(*measurement) (Result, error) {
 	return func(m *measurement) (Result, error) {
 		var n atomic.Int64
-		return receive(m, strconv.Itoa(size), &n, &handlers{raw: func(p []byte) {
+		return receive(m, strconv.Itoa(size), &n, &handlers{keeps: keeps, raw: func(p []byte) {
 			if len(p) == size {
 				n.Add(1)
 			}
