@@ -101,8 +101,8 @@ func withoutURL(err error) error {
 	return errors.New("it is not a URL of RFC 3986")
 }
 
-// redacted returns u for logs and errors: without the password, and without
-// the values of the query, where tokens live.
+// redacted returns u for logs and errors: without the password, or a user
+// that has none and may be a token, and without the values of the query.
 func redacted(u *url.URL) string {
 	if u.User == nil && u.RawQuery == "" {
 		return u.String()
@@ -110,6 +110,8 @@ func redacted(u *url.URL) string {
 	v := *u
 	if _, ok := v.User.Password(); ok {
 		v.User = url.UserPassword(v.User.Username(), "xxxxx")
+	} else if v.User != nil {
+		v.User = url.User("xxxxx")
 	}
 	if v.RawQuery != "" {
 		pairs := strings.Split(v.RawQuery, "&")

@@ -75,9 +75,9 @@ func TestAddressRefuses(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	for raw, want := range map[string]string{
-		"wss://h/ws/ada":                     "wss://h/ws/ada",
-		"wss://u:secret@h/ws?a=secret&b":     "wss://u:xxxxx@h/ws?a=xxxxx&xxxxx",
-		"wss://u@h/ws?token=secret;x=secret": "wss://u@h/ws?token=xxxxx",
+		"wss://h/ws/ada":                          "wss://h/ws/ada",
+		"wss://u:secret@h/ws?a=secret&b":          "wss://u:xxxxx@h/ws?a=xxxxx&xxxxx",
+		"wss://secret@h/ws?token=secret;x=secret": "wss://xxxxx@h/ws?token=xxxxx",
 	} {
 		u, _ := url.Parse(raw)
 		if got := redacted(u); got != want {

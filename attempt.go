@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -123,10 +125,9 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
 		Subprotocol: ws.Subprotocol(), Header: responseHeader(resp),
 	}
-	if len(cfg.Subprotocols) > 0 && cn.event.Subprotocol == "" {
-		// The transport lets it pass; WHATWG and RFC 6455, section 4.1, don't.
+	if err := checkResponse(cfg, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
-		return nil, handshakeError(resp, errors.New("it chose none of the offered subprotocols"))
+		return nil, handshakeError(resp, err)
 	}
 	if hook := cfg.OnHandshake; hook != nil {
 		if err := a.in(ctx, PhaseHook); err != nil {
@@ -193,13 +194,38 @@ func (a *attempt) abandon(cancel context.CancelFunc) {
 }
 
 // explain makes one error of what the transport returned. The addresses that
-// it and net/http put into theirs may hold secrets.
+// it and net/http put into theirs may hold secrets, and what they quote of the
+// server may be long, or meant for a terminal.
 func (a *attempt) explain(resp *http.Response, err error) error {
 	err = withoutURL(err)
+	if text := err.Error(); printable(text) != text {
+		err = &quotingError{err}
+	}
 	if resp != nil {
 		return handshakeError(resp, err)
 	}
 	return fmt.Errorf("wsnotify: dialling %s: %w", redacted(a.req.URL), err)
+}
+
+// checkResponse looks for what the transport lets pass in a 101, and WHATWG
+// and RFC 6455, sections 4.1 and 11.3, don't. A browser has looked by itself,
+// and shows no response.
+func checkResponse(cfg *Config, resp *http.Response, subprotocol string) error {
+	if resp == nil {
+		return nil
+	}
+	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
+		if len(resp.Header.Values(name)) > 1 {
+			return fmt.Errorf("it has more than one %s", name)
+		}
+	}
+	switch {
+	case len(cfg.Subprotocols) == 0 || slices.Contains(cfg.Subprotocols, subprotocol):
+		return nil
+	case subprotocol == "":
+		return errors.New("it chose none of the offered subprotocols")
+	}
+	return fmt.Errorf("it chose the subprotocol %q, which was not offered", subprotocol)
 }
 
 // handshakeError describes a response that made no connection.
@@ -255,7 +281,8 @@ func isNetworkError(err error) bool {
 	return op != nil || errors.As(err, &dns) || errors.As(err, &errno) ||
 		errors.As(err, &timeout) && timeout.Timeout() ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		strings.HasSuffix(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
 }
 
 // urlOf copies a URL for a hook to change.

@@ -216,6 +216,7 @@ func closeCases() []conformanceCase {
 		closing("7.3.4", 1000, "Hello, world!", list(closeFrame(1000, "Hello, world!"))),
 		closing("7.3.5", 1000, strings.Repeat("*", 123), list(closeFrame(1000, strings.Repeat("*", 123)))),
 		broken("7.3.6", 1002, list(closeFrame(1000, strings.Repeat("*", 124)))),
+		broken("7.5.2", 1007, list(closeFrame(1000, "half a character: \xce"))),
 		broken("7.5.1", 1007, list(closeFrame(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"))),
 	}
 	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The sentinels of this package. Test for them with errors.Is.
@@ -101,7 +104,7 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("wsnotify: the content of a %q notification: %v", e.MsgType, e.Err)
+	return fmt.Sprintf("wsnotify: the content of a %q notification: %s", e.MsgType, printable(e.Err.Error()))
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
@@ -162,4 +165,35 @@ type Failure struct {
 	RetryAfter time.Duration // what a 429 or 503 asked for; 0 if nothing
 	Uptime     time.Duration // how long the connection was open
 	Err        error         // never nil
+}
+
+// quotingError has a text that a peer had a hand in.
+type quotingError struct{ err error }
+
+func (e *quotingError) Error() string { return printable(e.err.Error()) }
+func (e *quotingError) Unwrap() error { return e.err }
+
+// maxShown is how much of a text that a peer had a hand in is shown, in bytes.
+const maxShown = 512
+
+// printable makes such a text fit for a terminal and a log: what can't be
+// seen is escaped, and the length is bounded.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		if b.Len() >= maxShown {
+			return b.String() + "…"
+		}
+		_, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }

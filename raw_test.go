@@ -57,6 +57,7 @@ func (n *rawNet) serve(p *rawPeer) {
 	n.ending.Go(func() {
 		n.script(p)
 		p.fin()
+		close(p.over)
 	})
 }
 
@@ -100,6 +101,8 @@ type rawPeer struct {
 	net.Conn
 	rst  func()        // ends it as RST does
 	gone chan struct{} // the client has gone
+	deaf atomic.Bool   // nothing more is read
+	over chan struct{} // the script has ended
 
 	mu   sync.Mutex
 	more sync.Cond
@@ -108,7 +111,7 @@ type rawPeer struct {
 }
 
 func newRawPeer(conn net.Conn) *rawPeer {
-	p := &rawPeer{Conn: conn, gone: make(chan struct{})}
+	p := &rawPeer{Conn: conn, gone: make(chan struct{}), over: make(chan struct{})}
 	p.more.L = &p.mu
 	return p
 }
@@ -125,6 +128,9 @@ func (p *rawPeer) collect() {
 		if err != nil {
 			close(p.gone)
 			return
+		}
+		if p.deaf.Load() {
+			<-p.over
 		}
 	}
 }
@@ -181,10 +187,9 @@ func (p *rawPeer) closed() []byte {
 	}
 }
 
-func (p *rawPeer) write(s string)      { io.WriteString(p.Conn, s) }
-func (p *rawPeer) bytes(b ...byte)     { p.Conn.Write(b) }
-func (p *rawPeer) frames(bs ...[]byte) { p.Conn.Write(bytes.Join(bs, nil)) }
-func (p *rawPeer) fin()                { p.Conn.Close() }
+func (p *rawPeer) write(s string) error { _, err := io.WriteString(p.Conn, s); return err }
+func (p *rawPeer) frames(bs ...[]byte)  { p.Conn.Write(bytes.Join(bs, nil)) }
+func (p *rawPeer) fin()                 { p.Conn.Close() }
 
 // answer takes the request and writes a response.
 func (p *rawPeer) answer(response string) {

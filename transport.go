@@ -21,6 +21,7 @@ type dialing struct {
 	sock     *socket
 	link     *link                // once there is a 101
 	answered func(*http.Response) // a response has come
+	location []string             // of a redirect
 }
 
 // dial returns a connection whose link has not started, or an error. The
@@ -62,6 +63,9 @@ func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answ
 		},
 		OnPongReceived: func(_ context.Context, payload []byte) { frames.pong(payload) },
 	})
+	if resp != nil && d.location != nil {
+		resp.Header["Location"] = d.location
+	}
 	return ws, d.link, resp, err
 }
 
@@ -136,6 +140,12 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	d.answered(resp)
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		// The http.Client must not see where it leads: one that can't be parsed
+		// would be quoted in an error, and hide the response.
+		d.location = resp.Header["Location"]
+		delete(resp.Header, "Location")
+	}
 	if body, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		d.link = newLink(body, d.sock)
 		resp.Body = d.link

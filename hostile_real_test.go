@@ -1,0 +1,185 @@
+package wsnotify_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// What the kernel has a say in, on real sockets: FIN and RST at each stage,
+// and TLS. How long it takes is tested in virtual time.
+
+// failureOf connects once, and returns how that ended.
+func failureOf(t *testing.T, url string, cfg wsnotify.Config) (f wsnotify.Failure, opened, closed int, delivered []string) {
+	t.Helper()
+	cfg.BackOff = never
+	cfg.OnOpen = func(wsnotify.OpenEvent) { opened++ }
+	cfg.OnClose = func(wsnotify.CloseEvent) { closed++ }
+	cfg.OnMessage = func(m wsnotify.Message) { delivered = append(delivered, string(m.Data)) }
+	c := wsnotify.New(cfg)
+	c.Connect(deadline(t), url, "ada")
+	<-c.Done()
+	return *c.Status().LastFailure, opened, closed, delivered
+}
+
+func TestConnectionsThatBreakOnRealSockets(t *testing.T) {
+	one := text("one")
+	head := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+	stages := []struct {
+		name   string
+		script func(*rawPeer)
+		open   bool // the client may have seen the whole response
+		torn   bool // what came may be taken for malformed
+	}{
+		{"before the request", func(p *rawPeer) {}, false, false},
+		{"after the request", func(p *rawPeer) { p.request() }, false, false},
+		{"in the status line", func(p *rawPeer) { p.answer("HTTP/1.1 10") }, false, true},
+		{"in the headers", func(p *rawPeer) { p.answer(head + "Connec") }, false, true},
+		{"between two headers", func(p *rawPeer) { p.answer(head) }, false, false},
+		{"after the handshake", func(p *rawPeer) { p.accept() }, true, false},
+		{"in a frame's header", func(p *rawPeer) { p.accept(); p.frames(one, []byte{0x81, 126, 1}) }, true, false},
+		{"in a frame", func(p *rawPeer) { p.accept(); p.frames(one, one[:4]) }, true, false},
+		{"between two fragments", func(p *rawPeer) { p.accept(); p.frames(one, frame(false, 1, "tw")) }, true, false},
+		{"in a close frame", func(p *rawPeer) { p.accept(); p.frames(one, closeFrame(1000, "bye")[:5]) }, true, false},
+	}
+	for _, stage := range stages {
+		for _, how := range []string{"FIN", "RST"} {
+			t.Run(how+" "+stage.name, func(t *testing.T) {
+				url := onLoopback(t, nil, func(p *rawPeer) {
+					stage.script(p)
+					if how == "RST" {
+						p.rst()
+					}
+				})
+				f, opened, closed, delivered := failureOf(t, url, wsnotify.Config{})
+				malformed := stage.torn && f.Initiator == wsnotify.Remote && strings.Contains(f.Err.Error(), "malformed")
+				if f.Initiator != wsnotify.Network && !malformed || f.Code != -1 || f.HTTPStatus != 0 {
+					t.Errorf("%s: %v", describe(f), f.Err)
+				}
+				// A reset may outrun the response.
+				if f.Phase == wsnotify.PhaseOpen != (opened == 1) || opened != closed ||
+					opened == 0 && f.Phase != wsnotify.PhaseDial && f.Phase != wsnotify.PhaseHandshake ||
+					!stage.open && opened > 0 || stage.open && how == "FIN" && opened == 0 {
+					t.Errorf("%s, %d OnOpen, %d OnClose: %v", describe(f), opened, closed, f.Err)
+				}
+				for _, data := range delivered {
+					if data != "one" {
+						t.Errorf("%q was delivered", data)
+					}
+				}
+			})
+		}
+	}
+}
+
+// certificate makes one that is its own authority, and the pool that trusts
+// it.
+func certificate(t *testing.T, name string, from, to time.Time) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+func trusting(config *tls.Config) *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+}
+
+func TestTLSOnRealSockets(t *testing.T) {
+	now := time.Now()
+	good, trusted := certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))
+	expired, expiredPool := certificate(t, "127.0.0.1", now.Add(-2*time.Hour), now.Add(-time.Hour))
+	future, futurePool := certificate(t, "127.0.0.1", now.Add(time.Hour), now.Add(2*time.Hour))
+	other, otherPool := certificate(t, "elsewhere.example", now.Add(-time.Hour), now.Add(time.Hour))
+	old := &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	of := func(cert tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }
+	for _, test := range []struct {
+		name   string
+		server *tls.Config
+		client *http.Client
+		cert   bool // the certificate is what is wrong
+		opens  bool
+	}{
+		{"self-signed", of(good), nil, true, false},
+		{"expired", of(expired), trusting(&tls.Config{RootCAs: expiredPool}), true, false},
+		{"not yet valid", of(future), trusting(&tls.Config{RootCAs: futurePool}), true, false},
+		{"another host's", of(other), trusting(&tls.Config{RootCAs: otherPool}), true, false},
+		{"TLS 1.1", old, trusting(&tls.Config{RootCAs: trusted}), false, false},
+		{"TLS 1.1, and the user's client asks for 1.0", old, trusting(&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS10}), false, false},
+		{"trusted", of(good), trusting(&tls.Config{RootCAs: trusted}), false, true},
+		{"not verified, since the user's client says so", of(good), trusting(&tls.Config{InsecureSkipVerify: true}), false, true},
+		{"plain", nil, nil, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			url := onLoopback(t, test.server, func(p *rawPeer) {
+				if test.server == nil {
+					p.write(response(400, "this is plain HTTP"))
+					p.silence()
+					return
+				}
+				if request := p.request(); request != "" {
+					p.write(switching(request))
+					p.frames(closeFrame(1000, ""))
+					p.closed()
+				}
+			})
+			f, opened, _, _ := failureOf(t, strings.Replace(url, "ws:", "wss:", 1), wsnotify.Config{HTTPClient: test.client})
+			if test.opens {
+				if opened != 1 || f.Code != 1000 {
+					t.Errorf("%s: %v", describe(f), f.Err)
+				}
+				return
+			}
+			if opened != 0 || f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Remote {
+				t.Errorf("%d OnOpen, %s: %v", opened, describe(f), f.Err)
+			}
+			var verification *tls.CertificateVerificationError
+			if errors.As(f.Err, &verification) != test.cert || wsnotify.FailFast(f) == test.cert {
+				t.Errorf("%v; FailFast goes on: %v", f.Err, wsnotify.FailFast(f))
+			}
+			checkShown(t, f.Err.Error())
+		})
+	}
+}
+
+func TestPlainToATLSPort(t *testing.T) {
+	good, _ := certificate(t, "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	url := onLoopback(t, &tls.Config{Certificates: []tls.Certificate{good}}, func(p *rawPeer) { p.request() })
+	f, opened, _, _ := failureOf(t, url, wsnotify.Config{})
+	if opened != 0 || f.Phase == wsnotify.PhaseOpen || f.HTTPStatus != 0 && f.HTTPStatus != 400 {
+		t.Errorf("%d OnOpen, %s: %v", opened, describe(f), f.Err)
+	}
+	checkShown(t, f.Err.Error())
+}
