@@ -1,0 +1,313 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify"
+)
+
+const (
+	scripts     = 1000
+	scriptSteps = 40
+)
+
+// Random scripts of calls and faults, each step done to a client and to the
+// model. After every step the callbacks, the status and what the server saw
+// must be those of the model, to the nanosecond.
+func TestClientDoesWhatTheModelDoes(t *testing.T) {
+	for seed := range uint64(scripts) {
+		if runScript(t, seed); t.Failed() {
+			return
+		}
+	}
+}
+
+// script is a client and its model, and the steps that were done to both.
+type script struct {
+	*world
+	m     model
+	rnd   *rand.Rand
+	steps []string
+	texts int
+
+	mu      sync.Mutex
+	results []string
+	cancels []context.CancelFunc // of the calls, the latest last
+}
+
+func runScript(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 6))
+	m := model{phase: off, up: true}
+	m.delay = time.Duration(1+rnd.IntN(12)) * time.Second
+	m.retries = rnd.IntN(5) - 1
+	if rnd.IntN(2) == 0 {
+		m.stable = time.Duration(1+rnd.IntN(20))*time.Second + 300*time.Millisecond
+	}
+	m.room = 1 + rnd.IntN(8)
+	cfg := wsnotify.Config{
+		StableAfter: m.stable,
+		Outbox:      wsnotify.Outbox{Messages: m.room},
+		BackOff: func() backoff.BackOff {
+			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
+			if m.retries >= 0 {
+				b = backoff.WithMaxRetries(b, uint64(m.retries))
+			}
+			return b
+		},
+	}
+	inBubble(t, cfg, func(w *world) {
+		s := &script{world: w, m: m, rnd: rnd}
+		for range scriptSteps {
+			if s.step(); t.Failed() {
+				t.Fatalf("seed %d, retries %d, delay %v, stable %v; the steps:\n\t%s",
+					seed, m.retries, m.delay, m.stable, strings.Join(s.steps, "\n\t"))
+			}
+		}
+		s.do("Disconnect", w.c.Disconnect, func() string { return s.m.close(1000, "") })
+		s.compareServer()
+		for _, cancel := range s.cancels {
+			cancel()
+		}
+	})
+}
+
+// step does one thing to the client and to its model.
+func (s *script) step() {
+	if s.m.phase == isOpen && s.m.conn.hole && s.rnd.IntN(3) > 0 {
+		s.stepInHole()
+		return
+	}
+	switch s.rnd.IntN(16) {
+	case 0:
+		s.begin(&call{name: fmt.Sprint("Connect ", len(s.steps))}, s.c.Connect)
+	case 1:
+		s.begin(&call{name: fmt.Sprint("Run ", len(s.steps)), stays: true}, s.c.Run)
+	case 2:
+		s.do("cancel", func() error { s.cancelLatest(); return nil }, func() string { s.m.cancel(); return "" })
+	case 3:
+		s.do("Disconnect", s.c.Disconnect, func() string { return s.m.close(1000, "") })
+	case 4:
+		s.do("Close", func() error { return s.c.Close(bg, 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
+	case 5:
+		s.do("Reconnect", s.c.Reconnect, s.m.reconnect)
+	case 6, 7:
+		text := s.text()
+		s.do("Enqueue "+text, func() error { return s.c.Enqueue(wsnotify.MessageText, []byte(text)) },
+			func() string { return s.m.enqueue(text) })
+	case 8:
+		text := s.text()
+		s.do("SendMessage "+text, func() error { return s.c.SendMessage(bg, text) },
+			func() string { return s.m.sendMessage(text) })
+	case 9:
+		h := []handshake{{503, 0}, {503, 17 * time.Second}, {401, 0}, {}}[s.rnd.IntN(4)]
+		s.do(fmt.Sprint("refuse ", h), func() error { s.refuse(h); return nil },
+			func() string { s.m.handshakes = append(s.m.handshakes, h); return "" })
+	case 10, 11:
+		s.fault()
+	default:
+		s.pass()
+	}
+}
+
+// stepInHole does what makes sense while nothing arrives.
+func (s *script) stepInHole() {
+	switch s.rnd.IntN(4) {
+	case 0:
+		conn := s.conn()
+		s.do("lift", func() error { conn.BlackHole(false); return nil }, func() string { s.m.lift(); return "" })
+	case 1:
+		s.notify()
+	default:
+		s.pass()
+	}
+}
+
+// fault is something that the server or the network does.
+func (s *script) fault() {
+	m := &s.m
+	switch {
+	case m.phase != isOpen && m.up:
+		s.do("stop", func() error { s.srv.Stop(); return nil }, func() string { m.stop(); return "" })
+		return
+	case m.phase != isOpen:
+		s.do("start", func() error { s.srv.Start(); return nil }, func() string { m.up = true; return "" })
+		return
+	case m.conn.hole:
+		s.pass()
+		return
+	}
+	conn := s.conn()
+	switch s.rnd.IntN(8) {
+	case 0:
+		s.do("drop", func() error { conn.Drop(); return nil }, func() string { m.broke(""); return "" })
+	case 1:
+		s.do("reset", func() error { conn.Reset(); return nil }, func() string { m.broke(""); return "" })
+	case 2:
+		s.do("close", func() error { return conn.Close(1012, "restart") }, func() string { m.serverCloses(1012, "restart"); return "" })
+	case 3:
+		s.do("violate", func() error { return conn.WriteFrame(true, 0x3, nil) }, func() string { m.serverErrs(); return "" })
+	case 4:
+		s.do("stop", func() error { s.srv.Stop(); return nil }, func() string { m.stop(); return "" })
+	case 5:
+		s.notify()
+	default:
+		s.do("hole", func() error { conn.BlackHole(true); return nil }, func() string { m.conn.hole = true; return "" })
+	}
+}
+
+func (s *script) notify() {
+	text, conn := s.text(), s.conn()
+	s.do("notify "+text, func() error { return conn.Notify("news", text) }, func() string { s.m.notify(text); return "" })
+}
+
+// pass lets some time go by. Its nanoseconds keep it from meeting an event.
+func (s *script) pass() {
+	d := time.Duration(s.rnd.Int64N(int64(20 * time.Second)))
+	s.do(fmt.Sprint("pass ", d), func() error { return nil }, func() string { s.m.pass(d); return "" })
+}
+
+func (s *script) text() string {
+	s.texts++
+	return fmt.Sprint("text ", s.texts)
+}
+
+func (s *script) refuse(h handshake) {
+	switch {
+	case h.status == 0:
+		s.srv.HangHandshake(1)
+	case h.after > 0:
+		s.srv.Refuse(1, h.status, http.Header{"Retry-After": {fmt.Sprint(int(h.after.Seconds()))}}, "")
+	default:
+		s.srv.Refuse(1, h.status, nil, "")
+	}
+}
+
+// begin calls Connect or Run, which return in their time.
+func (s *script) begin(c *call, f func(context.Context, string, string) error) {
+	ctx, cancel := context.WithCancel(bg)
+	s.cancels = append(s.cancels, cancel)
+	s.do(c.name, func() error {
+		go func() {
+			err := f(ctx, s.srv.URL(), "ada")
+			s.mu.Lock()
+			s.results = append(s.results, c.name+": "+answer(err, "nil"))
+			s.mu.Unlock()
+		}()
+		return nil
+	}, func() string { s.m.begin(c); return "" })
+}
+
+func (s *script) cancelLatest() {
+	if n := len(s.cancels); n > 0 {
+		s.cancels[n-1]()
+	}
+}
+
+// do does a step, lets the time pass that it takes, and compares.
+func (s *script) do(name string, real func() error, modelled func() string) {
+	s.Helper()
+	s.steps = append(s.steps, fmt.Sprintf("%v %s", s.m.now, name))
+	result := make(chan error, 1)
+	go func() { result <- real() }()
+	want := modelled()
+	if d := s.m.now - time.Since(s.start); d > 0 {
+		time.Sleep(d)
+	}
+	synctest.Wait()
+	select {
+	case err := <-result:
+		if got := answer(err, ""); got != want {
+			s.Errorf("%s answers %v and not %q", name, err, want)
+		}
+	default:
+		s.Errorf("%s does not return", name)
+	}
+	s.expect(s.m.journal...)
+	s.m.journal = nil
+	s.compareStatus()
+}
+
+// answer names an error as the model does.
+func answer(err error, none string) string {
+	var gaveUp *wsnotify.GiveUpError
+	switch {
+	case err == nil:
+		return none
+	case errors.As(err, &gaveUp):
+		return "gave up"
+	case errors.Is(err, wsnotify.ErrClosed):
+		return "ErrClosed"
+	case errors.Is(err, wsnotify.ErrNotConnected):
+		return "ErrNotConnected"
+	case errors.Is(err, wsnotify.ErrOutboxFull):
+		return "ErrOutboxFull"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	return "other"
+}
+
+func (s *script) compareStatus() {
+	s.Helper()
+	m, st := &s.m, s.c.Status()
+	state, epoch, next := wsnotify.Closed, m.opened, time.Time{}
+	switch m.phase {
+	case dials:
+		state, epoch = wsnotify.Connecting, m.opened+1
+	case isOpen:
+		state = wsnotify.Open
+	case waiting:
+		next = s.start.Add(m.scheduled)
+	}
+	check := func(what string, got, want any) {
+		s.Helper()
+		if got != want {
+			s.Errorf("%s is %v and not %v", what, got, want)
+		}
+	}
+	check("ReadyState", st.ReadyState, state)
+	check("Epoch", st.Epoch, uint64(epoch))
+	check("ReconnectAttempts", st.ReconnectAttempts, m.attempts)
+	check("NextAttempt", st.NextAttempt.Equal(next), true)
+	check("GaveUp", st.GaveUp, m.gaveUp)
+	check("Reconnects", st.Reconnects, uint64(max(0, m.opened-1)))
+	check("Queued", st.Queued, len(m.queue))
+	check("Undelivered", st.Undelivered, uint64(m.lost))
+	check("MessagesOut", st.MessagesOut, uint64(m.sent))
+	check("MessagesIn", st.MessagesIn, uint64(m.received))
+	check("Err", answer(s.c.Err(), ""), m.err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.results)
+	slices.Sort(m.results)
+	check("what Connect and Run returned", fmt.Sprint(s.results), fmt.Sprint(m.results))
+}
+
+// compareServer compares what the server saw of each connection.
+func (s *script) compareServer() {
+	if n := s.srv.Total(); n != len(s.m.seen) {
+		s.Errorf("the server saw %d connections and not %d", n, len(s.m.seen))
+		return
+	}
+	for i, want := range s.m.seen {
+		conn, err := s.srv.NthConn(bg, i+1)
+		s.must(err)
+		if got := conn.Messages(); fmt.Sprint(got) != fmt.Sprint(want.got) {
+			s.Errorf("connection %d brought %q and not %q", i+1, got, want.got)
+		}
+		if got := conn.CloseCode(); got != want.code && want.code != inHole {
+			s.Errorf("connection %d ended with %d and not %d", i+1, got, want.code)
+		}
+	}
+}
