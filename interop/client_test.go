@@ -1,0 +1,211 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// quick reconnects every 100 ms for ever.
+func quick() backoff.BackOff { return backoff.NewConstantBackOff(100 * time.Millisecond) }
+
+// client is a wsnotify.Client whose callbacks are written down.
+type client struct {
+	*wsnotify.Client
+	t testing.TB
+
+	mu            sync.Mutex
+	news          chan struct{}
+	opens         []wsnotify.OpenEvent
+	closes        []wsnotify.CloseEvent
+	reconnects    []wsnotify.ReconnectEvent
+	notifications []wsnotify.Notification
+	messages      []wsnotify.Message
+	undelivered   []string
+	errors        []error
+	closedAt      []time.Time
+}
+
+// newClient returns a client that is closed with the test.
+func newClient(t testing.TB, cfg wsnotify.Config) *client {
+	c := &client{t: t, news: make(chan struct{})}
+	note := func(f func()) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		f()
+		close(c.news)
+		c.news = make(chan struct{})
+	}
+	cfg.OnOpen = func(e wsnotify.OpenEvent) { note(func() { c.opens = append(c.opens, e) }) }
+	cfg.OnClose = func(e wsnotify.CloseEvent) {
+		note(func() { c.closes, c.closedAt = append(c.closes, e), append(c.closedAt, time.Now()) })
+	}
+	cfg.OnReconnecting = func(e wsnotify.ReconnectEvent) { note(func() { c.reconnects = append(c.reconnects, e) }) }
+	cfg.OnNotification = func(n wsnotify.Notification) { note(func() { c.notifications = append(c.notifications, n) }) }
+	cfg.OnMessage = func(m wsnotify.Message) { note(func() { c.messages = append(c.messages, m) }) }
+	cfg.OnError = func(err error) { note(func() { c.errors = append(c.errors, err) }) }
+	cfg.OnUndelivered = func(m wsnotify.Message, err error) {
+		if !errors.Is(err, wsnotify.ErrUnconfirmed) {
+			t.Errorf("%q was not delivered: %v", m.Data, err)
+		}
+		note(func() { c.undelivered = append(c.undelivered, string(m.Data)) })
+	}
+	c.Client = wsnotify.New(cfg)
+	t.Cleanup(func() {
+		c.Disconnect()
+		<-c.Done()
+		if t.Failed() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			t.Logf("opens %d, closes %+v, reconnects %d, errors %v, %+v", len(c.opens), c.closes, len(c.reconnects), c.errors, c.Status())
+		}
+	})
+	return c
+}
+
+// connect opens the first connection.
+func (c *client) connect(url string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := c.Connect(ctx, url, "ada"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// say has the server send text.
+func (c *client) say(text string) {
+	c.t.Helper()
+	if err := c.SendMessage(context.Background(), "say "+text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// until waits for what the callbacks are to write down. is runs under mu.
+func (c *client) until(what string, within time.Duration, is func() bool) {
+	c.t.Helper()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		ok, news := is(), c.news
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-news:
+		case <-timer.C:
+			c.t.Fatalf("%s did not come within %v", what, within)
+		}
+	}
+}
+
+// notification waits for the next one after the first n.
+func (c *client) notification(n int) (got wsnotify.Notification) {
+	c.t.Helper()
+	c.until("a notification", patience, func() bool {
+		if len(c.notifications) > n {
+			got = c.notifications[n]
+			return true
+		}
+		return false
+	})
+	return got
+}
+
+// opened waits until there were n connections.
+func (c *client) opened(n int) (e wsnotify.OpenEvent) {
+	c.t.Helper()
+	c.until(fmt.Sprintf("connection %d", n), patience, func() bool {
+		if len(c.opens) >= n {
+			e = c.opens[n-1]
+			return true
+		}
+		return false
+	})
+	if e.Epoch != uint64(n) {
+		c.t.Errorf("connection %d has the epoch %d", n, e.Epoch)
+	}
+	return e
+}
+
+// closed waits until n connections have ended, and returns what the last of
+// them told.
+func (c *client) closed(n int) (e wsnotify.CloseEvent) {
+	c.t.Helper()
+	c.until(fmt.Sprintf("the end of connection %d", n), patience, func() bool {
+		if len(c.closes) >= n {
+			e = c.closes[n-1]
+			return true
+		}
+		return false
+	})
+	if e.Epoch != uint64(n) {
+		c.t.Errorf("the end of connection %d has the epoch %d", n, e.Epoch)
+	}
+	return e
+}
+
+// failed waits for a failure with so many notes of it before, of the kind
+// that is asked for.
+func (c *client) failed(what string, is func(wsnotify.Failure) bool) (e wsnotify.ReconnectEvent) {
+	c.t.Helper()
+	c.until(what, patience, func() bool {
+		for _, r := range c.reconnects {
+			if is(r.Failure) {
+				e = r
+				return true
+			}
+		}
+		return false
+	})
+	return e
+}
+
+// status waits for an attempt that was refused with an HTTP status.
+func (c *client) status(status int) wsnotify.ReconnectEvent {
+	c.t.Helper()
+	return c.failed(fmt.Sprintf("HTTP status %d", status), func(f wsnotify.Failure) bool { return f.HTTPStatus == status })
+}
+
+func numbered(i int) string { return fmt.Sprintf("n %06d", i) }
+
+// enqueue queues the messages first to last-1.
+func (c *client) enqueue(first, last int) {
+	c.t.Helper()
+	for i := first; i < last; i++ {
+		if err := c.Enqueue(wsnotify.MessageText, []byte(numbered(i))); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// wantLost says that the connection broke without a close frame.
+func wantLost(t testing.TB, e wsnotify.CloseEvent) {
+	t.Helper()
+	f := e.Failure
+	if e.Code != wsnotify.StatusAbnormalClosure || e.WasClean || !e.WillReconnect ||
+		f.Phase != wsnotify.PhaseOpen || f.Initiator != wsnotify.Network || f.Code != -1 {
+		t.Errorf("a connection that broke ended with %+v", e)
+	}
+}
+
+// wantClosed says that the server ended the connection with a close frame.
+func wantClosed(t testing.TB, e wsnotify.CloseEvent, code wsnotify.StatusCode, reason string) {
+	t.Helper()
+	f := e.Failure
+	if e.Code != code || e.Reason != reason || !e.WasClean || !e.WillReconnect ||
+		f.Phase != wsnotify.PhaseOpen || f.Initiator != wsnotify.Remote || f.Code != code || f.Reason != reason {
+		t.Errorf("a connection that was closed with %d %q ended with %+v", code, reason, e)
+	}
+}

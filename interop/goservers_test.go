@@ -1,0 +1,301 @@
+//go:build linux
+
+package interop
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/gorilla/websocket"
+	"github.com/lxzan/gws"
+)
+
+// Every test server does the same. It tells what happens in lines of JSON on
+// its standard output: that it listens, that a connection is open or closed,
+// and each text message. It answers
+//
+//	ping               with pong
+//	say <text>         with the text
+//	close <code> <why> with that close frame
+//	a binary message   with itself
+//
+// On SIGTERM it closes every connection with 1001 and ends.
+
+// options say how a server is to behave.
+type options struct {
+	Host        string `json:"host"`
+	Port        int    `json:"port"`
+	Deflate     bool   `json:"deflate"`
+	Subprotocol string `json:"subprotocol"`
+	Cert        string `json:"cert"`
+	Key         string `json:"key"`
+}
+
+// line is what a server or a client process tells.
+type line struct {
+	Event string `json:"event"`
+	Conn  int    `json:"conn,omitempty"`
+	Text  string `json:"text,omitempty"`
+	Code  int    `json:"code,omitempty"`
+}
+
+func tell(l line) {
+	b, _ := json.Marshal(l)
+	os.Stdout.Write(append(b, '\n'))
+}
+
+// session is one connection of a Go server, whatever the library.
+type session interface {
+	text(string) error
+	binary([]byte) error
+	close(code int, reason string) error
+}
+
+// host is what the Go servers have in common.
+type host struct {
+	options
+	mu       sync.Mutex
+	conns    int
+	sessions map[int]session
+	ended    sync.WaitGroup
+}
+
+func (h *host) opened(s session, url string) (conn int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns++
+	h.sessions[h.conns] = s
+	h.ended.Add(1)
+	tell(line{Event: "open", Conn: h.conns, Text: url})
+	return h.conns
+}
+
+func (h *host) closed(conn, code int, reason string) {
+	tell(line{Event: "close", Conn: conn, Code: code, Text: reason})
+	h.mu.Lock()
+	delete(h.sessions, conn)
+	h.mu.Unlock()
+	h.ended.Done()
+}
+
+func (h *host) message(s session, conn int, binary bool, data []byte) {
+	if binary {
+		s.binary(data)
+		return
+	}
+	text := string(data)
+	tell(line{Event: "text", Conn: conn, Text: text[:min(len(text), 40)]})
+	verb, rest, _ := strings.Cut(text, " ")
+	switch verb {
+	case "ping":
+		s.text("pong")
+	case "say":
+		s.text(rest)
+	case "close":
+		var code int
+		number, reason, _ := strings.Cut(rest, " ")
+		fmt.Sscan(number, &code)
+		s.close(code, reason)
+	}
+}
+
+// serveGo runs a Go server in this process, which was started for it.
+func serveGo(kind, arg string) error {
+	h := &host{sessions: map[int]session{}}
+	if err := json.Unmarshal([]byte(arg), &h.options); err != nil {
+		return err
+	}
+	handler := map[string]func(*host) http.Handler{"gorilla": gorillaHandler, "gws": gwsHandler, "gobwas": gobwasHandler}[kind]
+	if handler == nil {
+		return fmt.Errorf("there is no server %q", kind)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(h.Host, fmt.Sprint(h.Port)))
+	if err != nil {
+		return err
+	}
+	if h.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(h.Cert, h.Key)
+		if err != nil {
+			return err
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
+	}
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	go http.Serve(l, handler(h))
+	tell(line{Event: "listening"})
+
+	<-terminated
+	l.Close()
+	h.mu.Lock()
+	for _, s := range h.sessions {
+		s.close(1001, "restart")
+	}
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() { h.ended.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+	}
+	return nil
+}
+
+type gorillaSession struct{ *websocket.Conn }
+
+func (s gorillaSession) text(t string) error   { return s.WriteMessage(websocket.TextMessage, []byte(t)) }
+func (s gorillaSession) binary(p []byte) error { return s.WriteMessage(websocket.BinaryMessage, p) }
+func (s gorillaSession) close(code int, reason string) error {
+	return s.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
+}
+
+func gorillaHandler(h *host) http.Handler {
+	up := websocket.Upgrader{EnableCompression: h.Deflate, CheckOrigin: func(*http.Request) bool { return true }}
+	if h.Subprotocol != "" {
+		up.Subprotocols = []string{h.Subprotocol}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		s := gorillaSession{c}
+		conn := h.opened(s, r.RequestURI)
+		for {
+			typ, data, err := c.ReadMessage()
+			if err != nil {
+				code, reason := 1006, ""
+				var ce *websocket.CloseError
+				if errors.As(err, &ce) {
+					code, reason = ce.Code, ce.Text
+				}
+				h.closed(conn, code, reason)
+				return
+			}
+			h.message(s, conn, typ == websocket.BinaryMessage, data)
+		}
+	})
+}
+
+type gwsSession struct{ *gws.Conn }
+
+func (s gwsSession) text(t string) error   { return s.WriteMessage(gws.OpcodeText, []byte(t)) }
+func (s gwsSession) binary(p []byte) error { return s.WriteMessage(gws.OpcodeBinary, p) }
+func (s gwsSession) close(code int, reason string) error {
+	return s.WriteClose(uint16(code), []byte(reason))
+}
+
+type gwsEvents struct {
+	gws.BuiltinEventHandler
+	h    *host
+	url  string
+	conn int
+}
+
+func (e *gwsEvents) OnOpen(c *gws.Conn)           { e.conn = e.h.opened(gwsSession{c}, e.url) }
+func (e *gwsEvents) OnPing(c *gws.Conn, p []byte) { c.WritePong(p) }
+func (e *gwsEvents) OnClose(_ *gws.Conn, err error) {
+	code, reason := 1006, ""
+	var ce *gws.CloseError
+	if errors.As(err, &ce) {
+		code, reason = int(ce.Code), string(ce.Reason)
+	}
+	e.h.closed(e.conn, code, reason)
+}
+
+func (e *gwsEvents) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer m.Close()
+	e.h.message(gwsSession{c}, e.conn, m.Opcode == gws.OpcodeBinary, m.Bytes())
+}
+
+func gwsHandler(h *host) http.Handler {
+	// With its default of 12 bits for the client's window the server would ask
+	// for that unasked, which RFC 7692, section 7.1.2.2, forbids.
+	option := &gws.ServerOption{PermessageDeflate: gws.PermessageDeflate{
+		Enabled: h.Deflate, ServerContextTakeover: true, ClientContextTakeover: true, ClientMaxWindowBits: 15, Threshold: 1,
+	}}
+	if h.Subprotocol != "" {
+		option.SubProtocols = []string{h.Subprotocol}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := gws.NewUpgrader(&gwsEvents{h: h, url: r.RequestURI}, option).Upgrade(w, r)
+		if err != nil {
+			return
+		}
+		c.ReadLoop()
+	})
+}
+
+// gobwasSession serializes its writes, since the library leaves that to us.
+type gobwasSession struct {
+	mu sync.Mutex
+	net.Conn
+}
+
+func (s *gobwasSession) write(op ws.OpCode, p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return wsutil.WriteServerMessage(s.Conn, op, p)
+}
+
+func (s *gobwasSession) text(t string) error   { return s.write(ws.OpText, []byte(t)) }
+func (s *gobwasSession) binary(p []byte) error { return s.write(ws.OpBinary, p) }
+func (s *gobwasSession) close(code int, reason string) error {
+	return s.write(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason))
+}
+
+func gobwasHandler(h *host) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		up := ws.HTTPUpgrader{Protocol: func(p string) bool { return p == h.Subprotocol }}
+		c, _, _, err := up.Upgrade(r, w)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		s := &gobwasSession{Conn: c}
+		conn := h.opened(s, r.RequestURI)
+		control := func(f ws.Header, body io.Reader) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return wsutil.ControlFrameHandler(c, ws.StateServerSide)(f, body)
+		}
+		reader := wsutil.Reader{Source: c, State: ws.StateServerSide, CheckUTF8: true, OnIntermediate: control}
+		for {
+			f, err := reader.NextFrame()
+			if err == nil && f.OpCode.IsControl() {
+				err = control(f, &reader)
+				if err == nil {
+					continue
+				}
+			}
+			var data []byte
+			if err == nil {
+				data, err = io.ReadAll(&reader)
+			}
+			if err != nil {
+				code, reason := 1006, ""
+				var ce wsutil.ClosedError
+				if errors.As(err, &ce) {
+					code, reason = int(ce.Code), ce.Reason
+				}
+				h.closed(conn, code, reason)
+				return
+			}
+			h.message(s, conn, f.OpCode == ws.OpBinary, data)
+		}
+	})
+}
