@@ -128,4 +128,3 @@ func TestSlowLines(t *testing.T) {
 		t.Error(d)
 	}
 }
-
