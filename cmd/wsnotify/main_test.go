@@ -1,0 +1,423 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// TestMain is the program itself when a test has started it as one.
+func TestMain(m *testing.M) {
+	if os.Getenv("WSNOTIFY_TEST_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// buffer is an output that a test may read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// command is a run under way.
+type command struct {
+	out, err buffer
+	cancel   context.CancelFunc
+	code     chan int
+}
+
+func start(t *testing.T, stdin io.Reader, args ...string) *command {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	c := &command{cancel: cancel, code: make(chan int, 1)}
+	go func() { c.code <- run(ctx, args, stdin, &c.out, &c.err) }()
+	return c
+}
+
+func (c *command) wants(t *testing.T, code int) {
+	t.Helper()
+	if got := <-c.code; got != code {
+		t.Errorf("it ended with %d and not %d:\n%s%s", got, code, &c.out, &c.err)
+	}
+}
+
+// program starts the program as a process.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "WSNOTIFY_TEST_MAIN=1", "TERM=xterm")
+	return cmd
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestListenPrintsOneObjectALine(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--count", "2", "--filter", "mail", "--header", "X-Try: yes", "--heartbeat=-1s")
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "3 new")
+	conn.Notify("spam", "not wanted")
+	conn.SendText("no JSON")
+	conn.Notify("mail", map[string]int{"n": 1})
+	c.wants(t, exitOK)
+	lines := strings.Split(strings.TrimSpace(c.out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"msgType":"mail","content":"3 new","fallback":false,"epoch":1}`) ||
+		!strings.Contains(lines[1], `"content":{"n":1}`) {
+		t.Errorf("it printed %s", &c.out)
+	}
+	if got := conn.Request().Header.Get("X-Try"); got != "yes" {
+		t.Errorf("the header was %q", got)
+	}
+	if code := conn.CloseCode(); code != 1000 {
+		t.Errorf("it closed with %d", code)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	refusing := wsnotifytest.NewServer(t)
+	refusing.Refuse(-1, 404, nil, "")
+	gone := wsnotifytest.NewServer(t)
+	gone.Stop()
+	for _, test := range []struct {
+		args string
+		code int
+	}{
+		{"--help", exitOK},
+		{"--version", exitOK},
+		{"nonsense", exitUsage},
+		{"listen", exitUsage},
+		{"listen a b", exitUsage},
+		{"listen --nonsense " + srv.URL(), exitUsage},
+		{"listen --count -1 " + srv.URL(), exitUsage},
+		{"listen --color pink " + srv.URL(), exitUsage},
+		{"listen --header nonsense " + srv.URL(), exitUsage},
+		{"listen --proxy nonsense " + srv.URL(), exitUsage},
+		{"listen --interval -1s " + srv.URL(), exitUsage},
+		{"listen http://[", exitUsage},
+		{"listen ftp://example.com/", exitUsage},
+		{"listen --attempts 1 --interval 1ms " + gone.URL(), exitGaveUp},
+		{"listen --attempts 0 " + gone.URL(), exitGaveUp},
+		{"listen --fail-fast " + refusing.URL(), exitRefused},
+		{"listen --attempts 1 --interval 1ms " + refusing.URL(), exitRefused},
+		{"listen --timeout 50ms " + srv.URL(), exitOK},
+		{"listen --count 1 --timeout 50ms " + srv.URL(), exitTimeout},
+		{"send --attempts 0 " + gone.URL(), exitGaveUp},
+		{"send --fail-fast " + refusing.URL(), exitRefused},
+		{"send --timeout 50ms " + gone.URL(), exitTimeout},
+		{"send http://[", exitUsage},
+		{"serve extra", exitUsage},
+		{"serve --addr nonsense", exitFailure},
+	} {
+		stdin := strings.NewReader("a line\n")
+		c := start(t, stdin, strings.Fields(test.args)...)
+		if got := <-c.code; got != test.code {
+			t.Errorf("wsnotify %s ends with %d and not %d: %s", test.args, got, test.code, &c.err)
+		}
+		if test.code != exitOK && c.err.String() == "" {
+			t.Errorf("wsnotify %s ends with %d and no word", test.args, test.code)
+		}
+	}
+}
+
+// The server is away for most of it.
+func TestSendLosesNothingAcrossARestart(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	in, out := io.Pipe()
+	c := start(t, in, "send", srv.URL(), "--user", "ada", "--interval", "10ms", "--attempts", "-1")
+	const lines = 3000 // more than the outbox takes
+	fmt.Fprintln(out, "line 0")
+	if _, err := srv.WaitMessages(within(t), "ada", 1); err != nil {
+		t.Fatal(err)
+	}
+	srv.Stop()
+	for !strings.Contains(c.err.String(), "attempt") {
+		runtime.Gosched() // what it writes before it has noticed may be lost
+	}
+	go func() {
+		for i := 1; i < lines; i++ {
+			if i == 1000 {
+				srv.Start()
+			}
+			fmt.Fprintln(out, "line", i)
+		}
+		out.Close()
+	}()
+	c.wants(t, exitOK)
+	got := srv.Messages("ada")
+	for i := range lines {
+		if i >= len(got) || got[i] != fmt.Sprint("line ", i) {
+			t.Fatalf("message %d of %d is not line %d", i, len(got), i)
+		}
+	}
+}
+
+func TestSendReportsWhatItCouldNot(t *testing.T) {
+	gone := wsnotifytest.NewServer(t)
+	gone.Stop()
+	c := start(t, strings.NewReader("lost\nbad \xff\n"), "send", gone.URL(), "--attempts", "2", "--interval", "20ms")
+	c.wants(t, exitGaveUp)
+	for _, want := range []string{"not delivered: lost", "not sent: line 2"} {
+		if !strings.Contains(c.err.String(), want) {
+			t.Errorf("%q is missing in %s", want, &c.err)
+		}
+	}
+}
+
+func TestTokenFileIsReadForEachAttempt(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Refuse(1, 401, nil, "")
+	file := filepath.Join(t.TempDir(), "token")
+	os.WriteFile(file, []byte("old\n"), 0o600)
+	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--token-file", file, "--interval", "200ms")
+	for len(srv.Handshakes()) == 0 {
+		runtime.Gosched()
+	}
+	os.WriteFile(file, []byte("new\n"), 0o600)
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.Request().Header.Get("Authorization"); got != "Bearer new" {
+		t.Errorf("Authorization is %q", got)
+	}
+	c.cancel()
+	c.wants(t, exitOK)
+	if strings.Contains(c.out.String()+c.err.String(), "old") {
+		t.Error("the token was printed")
+	}
+}
+
+func TestExec(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--count", "2",
+		"--exec", `echo "$MSG_TYPE|$(echo "$CONTENT" | wc -c)|$FALLBACK|$EPOCH|$(wc -c)"; exit 3`)
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "nul\x00; $(exit)")
+	conn.Notify("big", strings.Repeat("x", 300_000))
+	c.wants(t, exitOK)
+	log := c.err.String()
+	if !strings.Contains(log, "mail|13|false|1|") || !strings.Contains(log, fmt.Sprintf("big|%d|false|1|300", maxVariable+1)) ||
+		!strings.Contains(log, "exit status 3") {
+		t.Errorf("it said %s", log)
+	}
+}
+
+func TestEndWhileACommandHangs(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--exec", "echo; sleep 60")
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "x")
+	for c.out.String() == "" {
+		runtime.Gosched()
+	}
+	c.cancel()
+	c.wants(t, exitOK)
+}
+
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no signals")
+	}
+	for _, twice := range []bool{false, true} {
+		srv := wsnotifytest.NewServer(t)
+		srv.AnswerClose(!twice)
+		cmd := program(t, "listen", srv.URL(), "--user", "ada")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := srv.Conn(within(t), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Notify("mail", "x")
+		out.Read(make([]byte, 1)) // so it is open
+		cmd.Process.Signal(syscall.SIGINT)
+		want := exitOK
+		if twice {
+			for conn.CloseCode() == 0 {
+				runtime.Gosched()
+			}
+			cmd.Process.Signal(syscall.SIGINT)
+			want = 130
+		}
+		cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != want {
+			t.Errorf("twice %v: it ended with %d", twice, code)
+		}
+		if code := conn.CloseCode(); code != 1000 {
+			t.Errorf("twice %v: it closed with %d", twice, code)
+		}
+	}
+}
+
+// On a terminal nothing of the status line is left among the notifications,
+// and nothing that was received does anything to the terminal.
+func TestTerminal(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "3", "--color", "never")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 60})
+	if errors.Is(err, pty.ErrUnsupported) {
+		t.Skip("there are no pseudo-terminals")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "first\nsecond")
+	conn.Notify("新闻", "wide \x1b[31mred\x07")
+	conn.Notify("a long type of notification", "x")
+	output, _ := io.ReadAll(tty) // ends with an error, as terminals do
+	cmd.Wait()
+	screen := strings.ReplaceAll(string(output), "\r\n", "\n")
+	if !strings.Contains(screen, "OPEN for 0s") {
+		t.Errorf("there is no status line in %q", screen)
+	}
+	var lines []string
+	for line := range strings.Lines(screen) {
+		if i := strings.LastIndex(line, "\r\x1b[K"); i >= 0 {
+			line = line[i+len("\r\x1b[K"):] // what was before has been wiped away
+		}
+		if line = strings.TrimRight(line, "\n"); len(line) > 10 {
+			lines = append(lines, line[min(len(line), 8):])
+		}
+	}
+	want := []string{
+		"  mail      first",
+		"            second",
+		`  新闻      wide \x1b[31mred\a`,
+		"  a long type of notification  x",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("the screen shows %q and not %q", lines, want)
+	}
+}
+
+// What the help shows can be typed in.
+func TestHelpShowsWhatWorks(t *testing.T) {
+	for _, name := range []string{"listen", "send", "serve"} {
+		c := start(t, nil, name, "--help")
+		c.wants(t, exitOK)
+		_, examples, _ := strings.Cut(c.out.String(), "Examples:\n")
+		examples, _, _ = strings.Cut(examples, "\n\n")
+		n := 0
+		for line := range strings.Lines(examples) {
+			_, args, ok := strings.Cut(line, "wsnotify "+name)
+			if !ok {
+				continue
+			}
+			n++
+			args, _, _ = strings.Cut(args, " |")
+			args, _, _ = strings.Cut(args, "<")
+			cmd := program(t)
+			script := fmt.Sprintf("%q %s %s --help >/dev/null", os.Args[0], name, strings.TrimSpace(args))
+			sh := exec.Command("sh", "-c", script)
+			sh.Env = cmd.Env
+			if out, err := sh.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", strings.TrimSpace(line), err, out)
+			}
+		}
+		if n < 2 {
+			t.Errorf("%s has %d examples", name, n)
+		}
+	}
+}
+
+func TestCompletionInBash(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		c := start(t, nil, "completion", shell)
+		c.wants(t, exitOK)
+		if c.out.String() == "" {
+			t.Errorf("there is no completion for %s", shell)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(os.Args[0], filepath.Join(dir, "wsnotify")); err != nil {
+		t.Fatal(err)
+	}
+	script := `PATH=` + dir + `:$PATH
+_get_comp_words_by_ref() { words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${COMP_WORDS[COMP_CWORD]}; prev=${COMP_WORDS[COMP_CWORD-1]}; }
+__ltrim_colon_completions() { :; }
+source <(wsnotify completion bash)
+COMP_WORDS=(wsnotify listen --tok) COMP_CWORD=2 COMP_LINE='wsnotify listen --tok' COMP_POINT=21 COMP_TYPE=9
+__start_wsnotify
+echo "${COMPREPLY[@]}"`
+	cmd := exec.Command(bash, "--norc", "-c", script)
+	cmd.Env = program(t).Env
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--token-file") {
+		t.Errorf("bash completes to %q, %v", out, err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost:8080/ws/": "ws://localhost:8080/ws/",
+		"127.0.0.1/":         "ws://127.0.0.1/",
+		"[::1]:80/ws":        "ws://[::1]:80/ws",
+		"example.com/ws/":    "wss://example.com/ws/",
+		"ws://example.com":   "ws://example.com",
+		"https://example":    "https://example",
+	} {
+		if got := address(text); got != want {
+			t.Errorf("%s is taken as %s and not %s", text, got, want)
+		}
+	}
+}
