@@ -244,6 +244,27 @@ func handshakeError(resp *http.Response, err error) error {
 	return e
 }
 
+// proxyError is the refusal of a proxy. errors.As finds a HandshakeError.
+type proxyError struct {
+	resp *http.Response
+	err  *HandshakeError
+}
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy answered CONNECT with %s", statusText(e.resp.StatusCode))
+}
+
+func (e *proxyError) Unwrap() error { return e.err }
+
+// refusal returns the response of a proxy that made no tunnel.
+func refusal(err error) *http.Response {
+	var proxy *proxyError
+	if errors.As(err, &proxy) {
+		return proxy.resp
+	}
+	return nil
+}
+
 // failure describes an attempt that ended with err.
 func (a *attempt) failure(err error) Failure {
 	a.mu.Lock()
@@ -257,7 +278,11 @@ func (a *attempt) failure(err error) Failure {
 	default:
 		f.Initiator = Remote
 	}
-	if resp := a.response; resp != nil && a.phase == PhaseHandshake {
+	resp := a.response
+	if a.phase != PhaseHandshake {
+		resp = refusal(err)
+	}
+	if resp != nil {
 		f.HTTPStatus = resp.StatusCode
 		f.RetryAfter = retryAfter(resp, time.Now())
 	}

@@ -47,6 +47,8 @@ var errWriteTimeout = errors.New("wsnotify: the peer did not take a write within
 
 // HandshakeError is a server's answer to the opening handshake that made no
 // WebSocket connection: a refusal, or a 101 that breaks RFC 6455, section 4.1.
+// It is in the chain of the error for a proxy that refused to CONNECT, too,
+// without a Body.
 type HandshakeError struct {
 	StatusCode int         // of the response
 	Header     http.Header // of the response
@@ -161,7 +163,7 @@ type Failure struct {
 	Initiator  Initiator
 	Code       StatusCode    // the peer's close code, or the one that answered its violation; -1 if none
 	Reason     string        // of the peer's close frame
-	HTTPStatus int           // of the response that refused the handshake; 0 if there was none
+	HTTPStatus int           // of the response that refused the handshake, or the tunnel through a proxy; 0 if there was none
 	RetryAfter time.Duration // what a 429 or 503 asked for; 0 if nothing
 	Uptime     time.Duration // how long the connection was open
 	Err        error         // never nil

@@ -294,9 +294,11 @@ func inRawBubble(t *testing.T, cfg wsnotify.Config, script func(*rawPeer), f fun
 		n := &rawNet{script: script}
 		w := &world{T: t, start: time.Now()}
 		c := n.client()
-		if cfg.HTTPClient != nil { // of which the TLS settings are wanted
-			c.Transport.(*http.Transport).TLSClientConfig = cfg.HTTPClient.Transport.(*http.Transport).TLSClientConfig
-			c.Jar = cfg.HTTPClient.Jar
+		if cfg.HTTPClient != nil { // of which the settings of TLS and of the proxy are wanted
+			mine, theirs := c.Transport.(*http.Transport), cfg.HTTPClient.Transport.(*http.Transport)
+			mine.TLSClientConfig, mine.Proxy = theirs.TLSClientConfig, theirs.Proxy
+			mine.ProxyConnectHeader, mine.OnProxyConnectResponse = theirs.ProxyConnectHeader, theirs.OnProxyConnectResponse
+			c.Jar, c.Timeout = cfg.HTTPClient.Jar, cfg.HTTPClient.Timeout
 		}
 		mine := cfg
 		mine.HTTPClient = c

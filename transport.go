@@ -95,7 +95,7 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
 		}
 	}
-	t.DialContext = d.adopting(dial)
+	t.DialContext = d.tunnelled(t, d.adopting(dial))
 	if t.DialTLSContext != nil {
 		t.DialTLSContext = d.adopting(t.DialTLSContext)
 	}
