@@ -6,7 +6,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,31 +63,14 @@ func TestClientComesBack(t *testing.T) {
 
 // --- end
 
+// Shorter blocks are parts of a Config, or commands.
 func TestReadmeCode(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile("example_readme_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var code []string
-	for i, part := range strings.Split(string(readme), "```") {
-		if body, ok := strings.CutPrefix(part, "go\n"); i%2 == 1 && ok && strings.Count(body, "\n") > 12 {
-			code = append(code, strings.TrimSpace(body))
+	long := func(code string) bool { return strings.Count(code, "\n") >= 12 }
+	var page []string
+	for _, code := range fences(t, "README.md", "go") {
+		if long(code) {
+			page = append(page, code)
 		}
 	}
-	var want []string
-	for _, part := range strings.Split(string(source), "// --- "+"begin\n")[1:] {
-		body, _, _ := strings.Cut(part, "// --- "+"end")
-		body = strings.TrimRight(body, "\t\n")
-		if strings.HasPrefix(body, "\t") {
-			body = strings.ReplaceAll("\n"+body, "\n\t", "\n")
-		}
-		want = append(want, strings.TrimSpace(body))
-	}
-	if len(want) != 2 || !slices.Equal(code, want) {
-		t.Errorf("the README has the code\n%s\n\nand not\n%s", strings.Join(code, "\n---\n"), strings.Join(want, "\n---\n"))
-	}
+	compareCode(t, page, sourceBlocks(t, "example_readme_test.go"))
 }
