@@ -278,3 +278,8 @@ func freePort(t testing.TB) int {
 	t.Fatal("there is no free port")
 	return 0
 }
+
+func localPort(t testing.TB) (addr string) {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+}
