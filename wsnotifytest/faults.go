@@ -40,17 +40,45 @@ func (n *Network) BlackHole(on bool) {
 
 // Latency is how long a byte takes from one end to the other, on connections dialled from now on.
 // The dial itself takes twice as long.
-func (n *Network) Latency(d time.Duration) { n.set(func() { n.link.latency = d }) }
+func (n *Network) Latency(d time.Duration) {
+	n.tb.Helper()
+	if d < 0 {
+		n.tb.Errorf("wsnotifytest: Latency(%v) is negative", d)
+		return
+	}
+	n.set(func() { n.link.latency = d })
+}
 
 // BytesPerSecond limits each direction of the connections dialled from now on; 0 ends it.
-func (n *Network) BytesPerSecond(rate int) { n.set(func() { n.link.bytesPerSec = rate }) }
+func (n *Network) BytesPerSecond(rate int) {
+	n.tb.Helper()
+	if rate < 0 {
+		n.tb.Errorf("wsnotifytest: BytesPerSecond(%d) is negative", rate)
+		return
+	}
+	n.set(func() { n.link.bytesPerSec = rate })
+}
 
 // Buffer is how many bytes of a direction may be unread before its writer blocks, on connections
-// dialled from now on. The default is 64 KiB.
-func (n *Network) Buffer(bytes int) { n.set(func() { n.link.buffer = bytes }) }
+// dialled from now on. Zero is the default, 64 KiB.
+func (n *Network) Buffer(bytes int) {
+	n.tb.Helper()
+	if bytes < 0 {
+		n.tb.Errorf("wsnotifytest: Buffer(%d) is negative", bytes)
+		return
+	}
+	n.set(func() { n.link.buffer = bytes })
+}
 
-// AllowOpenConns lets the test end with connections open.
-func (n *Network) AllowOpenConns() { n.set(func() { n.allowOpen = true }) }
+// AllowOpenConns lets the test end with connections open, and with goroutines left.
+func (n *Network) AllowOpenConns() {
+	n.scope.allowGoroutines()
+	n.set(func() { n.allowOpen = true })
+}
+
+// AllowGoroutines lets the test end with goroutines left that were started after the network, by the
+// goroutine that made it or by one that comes from that.
+func (n *Network) AllowGoroutines() { n.scope.allowGoroutines() }
 
 // Dials is how many times DialContext was called, whatever came of it.
 func (n *Network) Dials() int {
@@ -148,12 +176,14 @@ func reportLeft(tb TB, servers []*Server, left map[*pipeConn]*Server) {
 			}
 		}
 	}
-	for _, s := range left {
-		tb.Errorf("wsnotifytest: a connection to %s that never became a WebSocket was left open by the client", s.addr)
+	for c, s := range left {
+		tb.Errorf("wsnotifytest: a connection to %s that never became a WebSocket was left open by the client at %v",
+			s.addr, c.LocalAddr())
 	}
 }
 
 func reportOpen(tb TB, c *Conn) {
 	tb.Helper()
-	tb.Errorf("wsnotifytest: connection %d of user %q was left open by the client", c.id, c.user)
+	tb.Errorf("wsnotifytest: connection %d of user %q was left open by the client at %v",
+		c.id, c.user, c.sock.pipe.RemoteAddr())
 }

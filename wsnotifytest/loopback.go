@@ -7,27 +7,29 @@ import (
 	"time"
 )
 
-// NewServer starts a server on a free port of the loopback address. It goes when the test ends,
-// and a connection that the code under test has left open then fails the test. In a bubble of
+// NewServer starts a server on a free port of the loopback address. It goes when the test ends, and
+// a connection or a goroutine that the code under test has left then fails the test. In a bubble of
 // testing/synctest real sockets stop the clock: use NewNetwork there.
 func NewServer(t TB) *Server {
+	sc := enter(t, "NewServer")
 	t.Helper()
-	return newLoopback(t, false)
+	return newLoopback(t, sc, false)
 }
 
 // NewTLSServer is NewServer with TLS; HTTPClient trusts the certificate.
 func NewTLSServer(t TB) *Server {
+	sc := enter(t, "NewTLSServer")
 	t.Helper()
-	return newLoopback(t, true)
+	return newLoopback(t, sc, true)
 }
 
-func newLoopback(t TB, withTLS bool) *Server {
+func newLoopback(t TB, sc *scope, withTLS bool) *Server {
 	t.Helper()
 	if inBubble() {
 		t.Fatalf("wsnotifytest: NewServer in a synctest bubble: use NewNetwork(t).NewServer()")
 		return nil
 	}
-	s := newServer(t)
+	s := newServer(t, sc)
 	s.host = "127.0.0.1"
 	s.addr = "127.0.0.1:0"
 	if withTLS {

@@ -19,6 +19,7 @@ import (
 // the bubble. It works outside of one too. All methods may be called from any goroutine.
 type Network struct {
 	tb     TB
+	scope  *scope
 	bubble bool
 	writes atomic.Int64
 	cert   func() *certificate
@@ -40,11 +41,13 @@ type Network struct {
 }
 
 // NewNetwork returns a network without servers. When the test ends, the network goes with all
-// its servers, and a connection that the code under test has left open fails the test.
+// its servers, and a connection or a goroutine that the code under test has left fails the test.
 func NewNetwork(t TB) *Network {
+	sc := enter(t, "NewNetwork")
 	t.Helper()
 	n := &Network{
 		tb:      t,
+		scope:   sc,
 		bubble:  inBubble(),
 		changed: newBroadcast(),
 		conns:   make(map[*pipeConn]*Server),
@@ -73,7 +76,7 @@ func (n *Network) add(withTLS bool) *Server {
 	if n.closed {
 		n.tb.Fatalf("wsnotifytest: NewServer on a network whose test is over")
 	}
-	s := newServer(n.tb)
+	s := newServer(n.tb, n.scope)
 	s.network = n
 	s.host = fmt.Sprintf("server-%d.test", len(n.servers)+1)
 	s.ip = net.IPv4(192, 0, 2, byte(len(n.servers)+1)) // TEST-NET-1 of RFC 5737

@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -203,62 +201,6 @@ func TestPongsToADeafClient(t *testing.T) {
 		synctest.Wait()
 		if _, pings := s.Heartbeats("raw"); pings != 1000 {
 			t.Error(pings)
-		}
-	})
-}
-
-func TestScript(t *testing.T) {
-	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
-		wait := s.Script(t.Context(),
-			wsnotifytest.RefuseWith(503),
-			wsnotifytest.Accept(), wsnotifytest.Say("hello"), wsnotifytest.Expect("hello yourself"),
-			wsnotifytest.Wait(10*time.Second), wsnotifytest.DropConn(),
-			wsnotifytest.RefuseWith(401),
-			wsnotifytest.Accept(), wsnotifytest.SayNotification("a", 1), wsnotifytest.ExpectClose(1000),
-		)
-		start := time.Now()
-		if err := tryDial(t.Context(), s); err == nil {
-			t.Error("not refused")
-		}
-		c := dial(t, s, "ada")
-		if _, b, err := c.Read(t.Context()); string(b) != "hello" {
-			t.Error(string(b), err)
-		}
-		_ = c.Write(t.Context(), websocket.MessageText, []byte("hello yourself"))
-		if _, b, err := c.Read(t.Context()); err == nil || time.Since(start) != 10*time.Second {
-			t.Error(string(b), err, time.Since(start))
-		}
-		if err := tryDial(t.Context(), s); err == nil {
-			t.Error("not refused")
-		}
-		c = dial(t, s, "ada")
-		if _, b, err := c.Read(t.Context()); string(b) != `{"msgType":"a","content":1}` {
-			t.Error(string(b), err)
-		}
-		_ = c.Close(1000, "")
-		if err := wait(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestScriptThatIsNotFollowed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
-		n := wsnotifytest.NewNetwork(r)
-		s := n.NewServer()
-		wait := s.Script(t.Context(), wsnotifytest.Accept(), wsnotifytest.Expect("a"))
-		c := dial(t, s, "ada")
-		_ = c.Write(t.Context(), websocket.MessageText, []byte("b"))
-		if err := wait(); err == nil || !strings.Contains(err.Error(), `step 2, Expect("a"): got "b"`) {
-			t.Error(err)
-		}
-		_ = s.Script(t.Context(), wsnotifytest.Accept())
-		_ = s.Script(t.Context(), wsnotifytest.Wait(time.Hour))
-		_ = c.CloseNow()
-		r.end()
-		if len(r.errs) != 3 {
-			t.Error(r.errs)
 		}
 	})
 }

@@ -23,9 +23,12 @@ func TestRestart(t *testing.T) {
 		if err := tryDial(t.Context(), s); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Error(err)
 		}
-		for err := errors.New(""); err != nil; {
-			err = tryDial(t.Context(), s)
-			time.Sleep(short / 10)
+		ctx, cancel := context.WithTimeout(t.Context(), long)
+		defer cancel()
+		for err := errors.New(""); err != nil; time.Sleep(short / 10) {
+			if err = tryDial(ctx, s); ctx.Err() != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

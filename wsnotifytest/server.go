@@ -14,6 +14,7 @@ import (
 // called from any goroutine, at any time.
 type Server struct {
 	tb        TB
+	scope     *scope
 	network   *Network // nil on loopback
 	hangDials bool     // guarded by network.mu
 	host      string
@@ -54,8 +55,9 @@ type record struct {
 	violations []string
 }
 
-func newServer(t TB) *Server {
+func newServer(t TB, sc *scope) *Server {
 	return &Server{
+		scope:   sc,
 		tb:      t,
 		changed: newBroadcast(),
 		sockets: make(map[*socket]struct{}),
@@ -159,12 +161,17 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
-// AllowOpenConns lets the test end with connections open.
+// AllowOpenConns lets the test end with connections to this server open, and with goroutines left.
 func (s *Server) AllowOpenConns() {
+	s.scope.allowGoroutines()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.allowOpen = true
 }
+
+// AllowGoroutines lets the test end with goroutines left that were started after the server, by the
+// goroutine that made it or by one that comes from that.
+func (s *Server) AllowGoroutines() { s.scope.allowGoroutines() }
 
 func (s *Server) opensAllowed() bool {
 	s.mu.Lock()
