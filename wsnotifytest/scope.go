@@ -108,8 +108,8 @@ func (s *scope) goroutines() []string {
 			continue
 		}
 		count, _, _ := strings.Cut(group, " @")
-		name, file := entryOf(group)
-		if name == "" {
+		name, file, fine := entryOf(group)
+		if fine {
 			continue
 		}
 		if starters == nil {
@@ -141,18 +141,20 @@ var launchers = []string{"sync.(*WaitGroup).Go", "golang.org/x/sync/errgroup.", 
 
 var profileFrame = regexp.MustCompile(`(?m)^#\t0x[0-9a-f]+\t(.+)\+0x[0-9a-f]+\t+(.+)$`)
 
-// entryOf is the function that a goroutine was started for, and where it is in it; "" means that
-// the goroutine is excused.
-func entryOf(group string) (name, file string) {
+// entryOf is the function that a goroutine was started for, and where it is in it, unless the
+// goroutine is excused. One that has not run yet has no frames: it counts, and has when it is asked
+// for again.
+func entryOf(group string) (name, file string, fine bool) {
+	name, file = "a function", "not begun"
 	for _, frame := range profileFrame.FindAllStringSubmatch(group, -1) {
 		if hasPrefix(frame[1], excused) {
-			return "", ""
+			return "", "", true
 		}
 		if !hasPrefix(frame[1], launchers) {
 			name, file = frame[1], filepath.Base(frame[2])
 		}
 	}
-	return name, file
+	return name, file, false
 }
 
 func hasPrefix(s string, prefixes []string) bool {
