@@ -279,7 +279,12 @@ func flood(n int, frame []byte) func(*rawPeer) {
 
 // acceptsDeaf is accepts by a server that reads nothing after the request.
 func acceptsDeaf(then func(*rawPeer)) func(*rawPeer) {
-	return func(p *rawPeer) { p.deaf.Store(true); p.accept(); then(p) }
+	return func(p *rawPeer) {
+		request := p.request()
+		p.deafen()
+		p.write(switching(request))
+		then(p)
+	}
 }
 
 // enqueue sends more than buffers take.

@@ -122,17 +122,23 @@ func (p *rawPeer) collect() {
 		n, err := p.Conn.Read(buf)
 		p.mu.Lock()
 		p.got = append(p.got, buf[:n]...)
-		p.end = err != nil
+		p.end = err != nil && !p.deaf.Load()
 		p.more.Broadcast()
 		p.mu.Unlock()
+		if p.deaf.Load() {
+			<-p.over
+		}
 		if err != nil {
 			close(p.gone)
 			return
 		}
-		if p.deaf.Load() {
-			<-p.over
-		}
 	}
+}
+
+// deafen reads nothing more, not even by a read that is under way.
+func (p *rawPeer) deafen() {
+	p.deaf.Store(true)
+	p.Conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // take waits until find says how much of what came is one thing, and takes

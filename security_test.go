@@ -191,8 +191,9 @@ func TestUnansweredPingsAreNotKept(t *testing.T) {
 		count = 20
 	}
 	inRawBubble(t, wsnotify.Config{BackOff: never, WriteTimeout: -1}, func(p *rawPeer) {
-		p.deaf.Store(true)
-		p.accept()
+		request := p.request()
+		p.deafen()
+		p.write(switching(request))
 		flood(count*1000, ping(strings.Repeat("x", 125)))(p)
 	}, func(w *world, _ *rawNet) {
 		w.must(w.c.Connect(w.Context(), "ws://server/", ""))
