@@ -1,0 +1,140 @@
+// Package wsnotifyprom shows a wsnotify.Client to Prometheus. One call stands
+// in for wsnotify.New:
+//
+//	client, metrics := wsnotifyprom.NewClient("mail", cfg)
+//	prometheus.MustRegister(metrics)
+//
+// Every metric has the label client, whose value is that name. Durations are
+// in seconds, sizes in bytes of application payload; heartbeats do not count.
+// Counters begin at 0 with NewClient and go on over every Connect and Run.
+//
+//	wsnotify_connection_state{state}     1 for the ready state that the client is in, 0 for the others:
+//	                                     connecting, open, closing, closed
+//	wsnotify_gave_up                     1 once the policy has ended the last Connect or Run
+//	wsnotify_connections_total           connections that were opened
+//	wsnotify_reconnects_total{cause}     reconnects that were scheduled, each by what made it necessary
+//	wsnotify_reconnect_attempts          reconnects in a row, since the counter was last reset
+//	wsnotify_round_trip_seconds          of the last ping that was answered; only while open
+//	wsnotify_last_received_timestamp_seconds
+//	                                     when the last byte came from the server; not before the first
+//	wsnotify_messages_received_total     messages received
+//	wsnotify_messages_sent_total         messages written
+//	wsnotify_received_bytes_total        their payload
+//	wsnotify_sent_bytes_total            their payload
+//	wsnotify_outbox_messages             messages that wait in the outbox
+//	wsnotify_undelivered_total{reason}   messages of the outbox that were not sent:
+//	                                     closed, expired, outbox_full, unconfirmed
+//
+// The causes are: hook (BeforeDial or OnHandshake returned an error), dial (no
+// response came), refused (the handshake was answered with something else),
+// lost (the connection broke without a word), heartbeat (it was silent for
+// too long), closed (the server sent a close frame), violation (the server
+// broke the protocol) and requested (Reconnect was called).
+//
+// The file dashboard.json beside this package is a Grafana dashboard of them.
+package wsnotifyprom
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/observe"
+)
+
+// NewClient is wsnotify.New, with a Collector of the client's metrics. The
+// name tells clients apart that share a registry: registering a second
+// Collector of the same name fails.
+//
+// OnOpen, OnReconnecting and OnUndelivered of cfg are called as before. The
+// counts taken there lag behind while a callback of yours blocks; everything
+// else is read from Status.
+func NewClient(name string, cfg wsnotify.Config) (*wsnotify.Client, *Collector) {
+	c := &Collector{}
+	desc := func(metric, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("wsnotify_"+metric, help, labels, prometheus.Labels{"client": name})
+	}
+	c.state = desc("connection_state", "1 for the ready state that the client is in.", "state")
+	c.gaveUp = desc("gave_up", "1 once the reconnect policy has given up.")
+	c.connections = desc("connections_total", "Connections that were opened.")
+	c.reconnects = desc("reconnects_total", "Reconnects that were scheduled, by what made them necessary.", "cause")
+	c.attempts = desc("reconnect_attempts", "Reconnects in a row.")
+	c.roundTrip = desc("round_trip_seconds", "Round-trip time of the last ping that was answered.")
+	c.lastReceived = desc("last_received_timestamp_seconds", "When the last byte came from the server, in Unix time.")
+	c.messagesIn = desc("messages_received_total", "Messages received, heartbeats not counted.")
+	c.messagesOut = desc("messages_sent_total", "Messages written, heartbeats not counted.")
+	c.bytesIn = desc("received_bytes_total", "Payload of the messages received.")
+	c.bytesOut = desc("sent_bytes_total", "Payload of the messages written.")
+	c.queued = desc("outbox_messages", "Messages that wait in the outbox.")
+	c.undelivered = desc("undelivered_total", "Messages of the outbox that were not sent.", "reason")
+
+	c.client = wsnotify.New(c.counts.Hook(cfg))
+	return c.client, c
+}
+
+// Collector is a prometheus.Collector of one client. It starts no goroutine
+// and keeps no time series: a scrape reads the client's Status, which does
+// not block. Unregister it when the client is no longer used; until then its
+// registry keeps both.
+type Collector struct {
+	client *wsnotify.Client
+	counts observe.Counts
+
+	state, gaveUp                              *prometheus.Desc
+	connections, reconnects, attempts          *prometheus.Desc
+	roundTrip, lastReceived                    *prometheus.Desc
+	messagesIn, messagesOut, bytesIn, bytesOut *prometheus.Desc
+	queued, undelivered                        *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		c.state, c.gaveUp, c.connections, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
+		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.undelivered,
+	} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(desc *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(v), labels...)
+	}
+	s := c.client.Status()
+
+	for state, name := range observe.States {
+		gauge(c.state, truth(s.ReadyState == state), name)
+	}
+	gauge(c.gaveUp, truth(s.GaveUp))
+	gauge(c.attempts, float64(s.ReconnectAttempts))
+	gauge(c.queued, float64(s.Queued))
+	if s.ReadyState == wsnotify.Open && s.RTT > 0 {
+		gauge(c.roundTrip, s.RTT.Seconds())
+	}
+	if !s.LastReceived.IsZero() {
+		gauge(c.lastReceived, float64(s.LastReceived.UnixMilli())/1000)
+	}
+
+	counter(c.connections, c.counts.Connections())
+	for cause, n := range c.counts.Reconnects {
+		counter(c.reconnects, n, cause.String())
+	}
+	counter(c.messagesIn, s.MessagesIn)
+	counter(c.messagesOut, s.MessagesOut)
+	counter(c.bytesIn, s.BytesIn)
+	counter(c.bytesOut, s.BytesOut)
+	for reason, n := range c.counts.Undelivered {
+		counter(c.undelivered, n, reason.String())
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,180 @@
+package wsnotifyprom_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/wsnotify/wsnotify"
+	wsnotifyprom "github.com/wsnotify/wsnotify/prom"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// TestScrapes follows a client from its birth over a lost server to its end.
+func TestScrapes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		srv.Latency(10 * time.Millisecond)
+		client, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{HTTPClient: net.HTTPClient()})
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(metrics)
+
+		scrape(t, registry, "before the first Connect", `
+			# HELP wsnotify_connection_state 1 for the ready state that the client is in.
+			# TYPE wsnotify_connection_state gauge
+			wsnotify_connection_state{client="mail",state="closed"} 1
+			wsnotify_connection_state{client="mail",state="closing"} 0
+			wsnotify_connection_state{client="mail",state="connecting"} 0
+			wsnotify_connection_state{client="mail",state="open"} 0
+			# HELP wsnotify_connections_total Connections that were opened.
+			# TYPE wsnotify_connections_total counter
+			wsnotify_connections_total{client="mail"} 0
+			# HELP wsnotify_gave_up 1 once the reconnect policy has given up.
+			# TYPE wsnotify_gave_up gauge
+			wsnotify_gave_up{client="mail"} 0
+			# HELP wsnotify_messages_received_total Messages received, heartbeats not counted.
+			# TYPE wsnotify_messages_received_total counter
+			wsnotify_messages_received_total{client="mail"} 0
+			# HELP wsnotify_messages_sent_total Messages written, heartbeats not counted.
+			# TYPE wsnotify_messages_sent_total counter
+			wsnotify_messages_sent_total{client="mail"} 0
+			# HELP wsnotify_outbox_messages Messages that wait in the outbox.
+			# TYPE wsnotify_outbox_messages gauge
+			wsnotify_outbox_messages{client="mail"} 0
+			# HELP wsnotify_received_bytes_total Payload of the messages received.
+			# TYPE wsnotify_received_bytes_total counter
+			wsnotify_received_bytes_total{client="mail"} 0
+			# HELP wsnotify_reconnect_attempts Reconnects in a row.
+			# TYPE wsnotify_reconnect_attempts gauge
+			wsnotify_reconnect_attempts{client="mail"} 0
+			# HELP wsnotify_reconnects_total Reconnects that were scheduled, by what made them necessary.
+			# TYPE wsnotify_reconnects_total counter
+			wsnotify_reconnects_total{cause="closed",client="mail"} 0
+			wsnotify_reconnects_total{cause="dial",client="mail"} 0
+			wsnotify_reconnects_total{cause="heartbeat",client="mail"} 0
+			wsnotify_reconnects_total{cause="hook",client="mail"} 0
+			wsnotify_reconnects_total{cause="lost",client="mail"} 0
+			wsnotify_reconnects_total{cause="refused",client="mail"} 0
+			wsnotify_reconnects_total{cause="requested",client="mail"} 0
+			wsnotify_reconnects_total{cause="violation",client="mail"} 0
+			# HELP wsnotify_sent_bytes_total Payload of the messages written.
+			# TYPE wsnotify_sent_bytes_total counter
+			wsnotify_sent_bytes_total{client="mail"} 0
+			# HELP wsnotify_undelivered_total Messages of the outbox that were not sent.
+			# TYPE wsnotify_undelivered_total counter
+			wsnotify_undelivered_total{client="mail",reason="closed"} 0
+			wsnotify_undelivered_total{client="mail",reason="expired"} 0
+			wsnotify_undelivered_total{client="mail",reason="outbox_full"} 0
+			wsnotify_undelivered_total{client="mail",reason="unconfirmed"} 0
+		`)
+
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.SendMessage(t.Context(), "four"); err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.SendText("ada", "[1]"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // one heartbeat
+		synctest.Wait()
+		wantValues(t, registry, "while open",
+			`wsnotify_connection_state{client="mail",state="closed"} 0`,
+			`wsnotify_connection_state{client="mail",state="open"} 1`,
+			`wsnotify_connections_total{client="mail"} 1`,
+			`wsnotify_last_received_timestamp_seconds{client="mail"} 9.4668480606e+08`, // the bubble begins at 946684800
+			`wsnotify_messages_received_total{client="mail"} 1`,
+			`wsnotify_messages_sent_total{client="mail"} 1`,
+			`wsnotify_received_bytes_total{client="mail"} 3`,
+			`wsnotify_round_trip_seconds{client="mail"} 0.02`,
+			`wsnotify_sent_bytes_total{client="mail"} 4`,
+		)
+
+		srv.Stop()
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if err := client.Enqueue(wsnotify.MessageText, []byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		wantValues(t, registry, "while waiting",
+			`wsnotify_connection_state{client="mail",state="closed"} 1`,
+			`wsnotify_connection_state{client="mail",state="open"} 0`,
+			`wsnotify_outbox_messages{client="mail"} 1`,
+			`wsnotify_reconnect_attempts{client="mail"} 2`,
+			`wsnotify_reconnects_total{cause="dial",client="mail"} 1`,
+			`wsnotify_reconnects_total{cause="lost",client="mail"} 1`,
+		)
+		if n, err := testutil.GatherAndCount(registry, "wsnotify_round_trip_seconds"); err != nil || n != 0 {
+			t.Errorf("a client that is not open has %d round-trip times, %v", n, err)
+		}
+
+		<-client.Done()
+		wantValues(t, registry, "after giving up",
+			`wsnotify_gave_up{client="mail"} 1`,
+			`wsnotify_outbox_messages{client="mail"} 0`,
+			`wsnotify_reconnects_total{cause="dial",client="mail"} 5`,
+			`wsnotify_undelivered_total{client="mail",reason="closed"} 1`,
+		)
+	})
+}
+
+func TestNamesAndUnitsFollowPrometheus(t *testing.T) {
+	_, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{})
+	problems, err := testutil.CollectAndLint(metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestClientsShareARegistryByName(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	_, mail := wsnotifyprom.NewClient("mail", wsnotify.Config{})
+	_, chat := wsnotifyprom.NewClient("chat", wsnotify.Config{})
+	_, again := wsnotifyprom.NewClient("mail", wsnotify.Config{})
+	registry.MustRegister(mail, chat)
+	if err := registry.Register(again); err == nil {
+		t.Error("a second client of the same name was registered")
+	}
+	wantValues(t, registry, "of two clients",
+		`wsnotify_connections_total{client="mail"} 0`, `wsnotify_connections_total{client="chat"} 0`)
+	if !registry.Unregister(mail) {
+		t.Error("the client can't be unregistered")
+	}
+	registry.MustRegister(again)
+}
+
+func TestCallbacksOfTheConfigAreCalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		opened := false
+		client, _ := wsnotifyprom.NewClient("mail", wsnotify.Config{
+			HTTPClient: net.HTTPClient(),
+			OnOpen:     func(wsnotify.OpenEvent) { opened = true },
+		})
+		if err := client.Connect(t.Context(), net.NewServer().URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		client.Disconnect()
+		<-client.Done()
+		if !opened {
+			t.Error("OnOpen was not called")
+		}
+	})
+}
+
+// scrape compares all of a registry.
+func scrape(t *testing.T, registry *prometheus.Registry, when, want string) {
+	t.Helper()
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+		t.Errorf("%s: %v", when, err)
+	}
+}
