@@ -1,0 +1,182 @@
+// Package wsnotifyotel shows a wsnotify.Client to OpenTelemetry. One call
+// stands in for wsnotify.New:
+//
+//	client, registration, err := wsnotifyotel.NewClient("mail", cfg)
+//
+// Every metric has the attribute wsnotify.client.name. Heartbeats do not count
+// as messages. Counters begin at 0 with NewClient and go on over every Connect
+// and Run.
+//
+//	wsnotify.connection.state          {client}      1 for the ready state that the client is in, 0 for the others:
+//	                                                 wsnotify.connection.state = connecting, open, closing, closed
+//	wsnotify.gave_up                   {client}      1 once the policy has ended the last Connect or Run
+//	wsnotify.connections               {connection}  connections that were opened
+//	wsnotify.reconnects                {reconnect}   reconnects that were scheduled, by wsnotify.reconnect.cause
+//	wsnotify.reconnect.attempts        {attempt}     reconnects in a row, since the counter was last reset
+//	wsnotify.connection.round_trip     s             of the last ping that was answered; only while open
+//	wsnotify.connection.silence        s             since the last byte of the server; only while open
+//	wsnotify.messages                  {message}     messages, by network.io.direction = receive, transmit
+//	wsnotify.io                        By            their payload, by network.io.direction
+//	wsnotify.outbox.messages           {message}     messages that wait in the outbox
+//	wsnotify.undelivered               {message}     messages of the outbox that were not sent, by
+//	                                                 wsnotify.undelivered.reason = closed, expired, outbox_full, unconfirmed
+//
+// The causes are: hook (BeforeDial or OnHandshake returned an error), dial (no
+// response came), refused (the handshake was answered with something else),
+// lost (the connection broke without a word), heartbeat (it was silent for
+// too long), closed (the server sent a close frame), violation (the server
+// broke the protocol) and requested (Reconnect was called).
+//
+// There are no spans: a connection that lasts for weeks is not an operation
+// that begins and ends.
+package wsnotifyotel
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/observe"
+)
+
+const scope = "github.com/wsnotify/wsnotify/otel"
+
+// Option changes what NewClient does.
+type Option func(*options)
+
+type options struct {
+	provider metric.MeterProvider
+}
+
+// WithMeterProvider sets where the metrics go. Without it, and with nil, that
+// is the global MeterProvider.
+func WithMeterProvider(provider metric.MeterProvider) Option {
+	return func(o *options) { o.provider = provider }
+}
+
+// NewClient is wsnotify.New, with metrics of the client. The name tells
+// clients apart that share a MeterProvider; no two may have the same.
+//
+// No goroutine is started: when metrics are collected, the client's Status is
+// read, which does not block. Unregister the Registration when the client is
+// no longer used; until then the MeterProvider keeps it. The error is that of
+// the MeterProvider, and then there is no client.
+//
+// OnOpen, OnReconnecting and OnUndelivered of cfg are called as before. The
+// counts taken there lag behind while a callback of yours blocks.
+func NewClient(name string, cfg wsnotify.Config, opts ...Option) (*wsnotify.Client, metric.Registration, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.provider == nil {
+		o.provider = otel.GetMeterProvider()
+	}
+	in := &instruments{}
+	client := wsnotify.New(in.counts.Hook(cfg))
+	registration, err := in.register(o.provider.Meter(scope), client, attribute.String("wsnotify.client.name", name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("wsnotifyotel: %w", err)
+	}
+	return client, registration, nil
+}
+
+// instruments are those of one client.
+type instruments struct {
+	counts observe.Counts
+
+	state, gaveUp, attempts, queued                    metric.Int64ObservableUpDownCounter
+	connections, reconnects, messages, io, undelivered metric.Int64ObservableCounter
+	roundTrip, silence                                 metric.Float64ObservableGauge
+}
+
+func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, name attribute.KeyValue) (metric.Registration, error) {
+	var failed error
+	var all []metric.Observable
+	current := func(to *metric.Int64ObservableUpDownCounter, name, unit, description string) {
+		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		*to, all, failed = i, append(all, i), first(failed, err)
+	}
+	total := func(to *metric.Int64ObservableCounter, name, unit, description string) {
+		i, err := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		*to, all, failed = i, append(all, i), first(failed, err)
+	}
+	gauge := func(to *metric.Float64ObservableGauge, name, unit, description string) {
+		i, err := meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+		*to, all, failed = i, append(all, i), first(failed, err)
+	}
+	current(&in.state, "wsnotify.connection.state", "{client}", "1 for the ready state that the client is in.")
+	current(&in.gaveUp, "wsnotify.gave_up", "{client}", "1 once the reconnect policy has given up.")
+	current(&in.attempts, "wsnotify.reconnect.attempts", "{attempt}", "Reconnects in a row.")
+	current(&in.queued, "wsnotify.outbox.messages", "{message}", "Messages that wait in the outbox.")
+	total(&in.connections, "wsnotify.connections", "{connection}", "Connections that were opened.")
+	total(&in.reconnects, "wsnotify.reconnects", "{reconnect}", "Reconnects that were scheduled, by what made them necessary.")
+	total(&in.messages, "wsnotify.messages", "{message}", "Messages, heartbeats not counted.")
+	total(&in.io, "wsnotify.io", "By", "Payload of the messages.")
+	total(&in.undelivered, "wsnotify.undelivered", "{message}", "Messages of the outbox that were not sent.")
+	gauge(&in.roundTrip, "wsnotify.connection.round_trip", "s", "Round-trip time of the last ping that was answered.")
+	gauge(&in.silence, "wsnotify.connection.silence", "s", "Time since the last byte of the server.")
+	if failed != nil {
+		return nil, failed
+	}
+	return meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		in.observe(o, client.Status(), name)
+		return nil
+	}, all...)
+}
+
+func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attribute.KeyValue) {
+	with := func(attrs ...attribute.KeyValue) metric.ObserveOption {
+		return metric.WithAttributes(append(attrs, name)...)
+	}
+	for state, value := range observe.States {
+		o.ObserveInt64(in.state, truth(s.ReadyState == state), with(attribute.String("wsnotify.connection.state", value)))
+	}
+	o.ObserveInt64(in.gaveUp, truth(s.GaveUp), with())
+	o.ObserveInt64(in.attempts, int64(s.ReconnectAttempts), with())
+	o.ObserveInt64(in.queued, int64(s.Queued), with())
+
+	o.ObserveInt64(in.connections, int64(in.counts.Connections()), with())
+	for cause, n := range in.counts.Reconnects {
+		o.ObserveInt64(in.reconnects, int64(n), with(attribute.String("wsnotify.reconnect.cause", cause.String())))
+	}
+	receive, transmit := attribute.String("network.io.direction", "receive"), attribute.String("network.io.direction", "transmit")
+	o.ObserveInt64(in.messages, int64(s.MessagesIn), with(receive))
+	o.ObserveInt64(in.messages, int64(s.MessagesOut), with(transmit))
+	o.ObserveInt64(in.io, int64(s.BytesIn), with(receive))
+	o.ObserveInt64(in.io, int64(s.BytesOut), with(transmit))
+	for reason, n := range in.counts.Undelivered {
+		o.ObserveInt64(in.undelivered, int64(n), with(attribute.String("wsnotify.undelivered.reason", reason.String())))
+	}
+
+	if s.ReadyState != wsnotify.Open {
+		return
+	}
+	if s.RTT > 0 {
+		o.ObserveFloat64(in.roundTrip, s.RTT.Seconds(), with())
+	}
+	since := s.OpenSince // the handshake's response was heard then
+	if s.LastReceived.After(since) {
+		since = s.LastReceived
+	}
+	o.ObserveFloat64(in.silence, time.Since(since).Seconds(), with())
+}
+
+func first(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

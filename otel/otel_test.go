@@ -1,0 +1,235 @@
+package wsnotifyotel_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/wsnotify/wsnotify"
+	wsnotifyotel "github.com/wsnotify/wsnotify/otel"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// TestCollects follows a client from its birth over a lost server to its end.
+func TestCollects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		srv.Latency(10 * time.Millisecond)
+		reader := sdk.NewManualReader()
+		opened := 0
+		cfg := wsnotify.Config{HTTPClient: net.HTTPClient(), OnOpen: func(wsnotify.OpenEvent) { opened++ }}
+		client, registration, err := wsnotifyotel.NewClient("mail", cfg, provider(reader))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]float64{
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=connecting": 0,
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=open":       0,
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closing":    0,
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed":     1,
+			"wsnotify.gave_up{client} wsnotify.client.name=mail":                                               0,
+			"wsnotify.connections{connection} wsnotify.client.name=mail":                                       0,
+			"wsnotify.reconnect.attempts{attempt} wsnotify.client.name=mail":                                   0,
+			"wsnotify.messages{message} network.io.direction=receive wsnotify.client.name=mail":                0,
+			"wsnotify.messages{message} network.io.direction=transmit wsnotify.client.name=mail":               0,
+			"wsnotify.io[By] network.io.direction=receive wsnotify.client.name=mail":                           0,
+			"wsnotify.io[By] network.io.direction=transmit wsnotify.client.name=mail":                          0,
+			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                      0,
+		}
+		for _, cause := range strings.Fields("hook dial refused lost heartbeat closed violation requested") {
+			want["wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause="+cause] = 0
+		}
+		for _, reason := range strings.Fields("closed expired outbox_full unconfirmed") {
+			want["wsnotify.undelivered{message} wsnotify.client.name=mail wsnotify.undelivered.reason="+reason] = 0
+		}
+		collect := func(when string, changes map[string]float64) {
+			t.Helper()
+			synctest.Wait()
+			maps.Copy(want, changes)
+			got := collected(t, reader)
+			for key, v := range want {
+				if g, ok := got[key]; !ok || g != v {
+					t.Errorf("%s: %s is %v (there: %t), and not %v", when, key, g, ok, v)
+				}
+			}
+			for key, v := range got {
+				if _, ok := want[key]; !ok {
+					t.Errorf("%s: %s is there, as %v", when, key, v)
+				}
+			}
+		}
+		collect("before the first Connect", nil)
+
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.SendMessage(t.Context(), "four"); err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.SendText("ada", "[1]"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second) // one heartbeat
+		collect("while open", map[string]float64{
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=open":   1,
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed": 0,
+			"wsnotify.connections{connection} wsnotify.client.name=mail":                                   1,
+			"wsnotify.messages{message} network.io.direction=receive wsnotify.client.name=mail":            1,
+			"wsnotify.messages{message} network.io.direction=transmit wsnotify.client.name=mail":           1,
+			"wsnotify.io[By] network.io.direction=receive wsnotify.client.name=mail":                       3,
+			"wsnotify.io[By] network.io.direction=transmit wsnotify.client.name=mail":                      4,
+			"wsnotify.connection.round_trip[s] wsnotify.client.name=mail":                                  0.02,
+			"wsnotify.connection.silence[s] wsnotify.client.name=mail":                                     3.98,
+		})
+
+		srv.Stop()
+		time.Sleep(12 * time.Second)
+		if err := client.Enqueue(wsnotify.MessageText, []byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		delete(want, "wsnotify.connection.round_trip[s] wsnotify.client.name=mail")
+		delete(want, "wsnotify.connection.silence[s] wsnotify.client.name=mail")
+		collect("while waiting", map[string]float64{
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=open":   0,
+			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed": 1,
+			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                  1,
+			"wsnotify.reconnect.attempts{attempt} wsnotify.client.name=mail":                               2,
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=dial":       1,
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=lost":       1,
+		})
+
+		<-client.Done()
+		collect("after giving up", map[string]float64{
+			"wsnotify.gave_up{client} wsnotify.client.name=mail":                                         1,
+			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                0,
+			"wsnotify.reconnect.attempts{attempt} wsnotify.client.name=mail":                             6,
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=dial":     5,
+			"wsnotify.undelivered{message} wsnotify.client.name=mail wsnotify.undelivered.reason=closed": 1,
+		})
+		if opened != 1 {
+			t.Errorf("OnOpen of the Config was called %d times", opened)
+		}
+		if err := registration.Unregister(); err != nil {
+			t.Error(err)
+		}
+		if got := collected(t, reader); len(got) != 0 {
+			t.Errorf("after Unregister there are still %v", got)
+		}
+	})
+}
+
+func TestClientsShareAProviderByName(t *testing.T) {
+	reader := sdk.NewManualReader()
+	with := provider(reader)
+	for _, name := range []string{"mail", "chat"} {
+		if _, _, err := wsnotifyotel.NewClient(name, wsnotify.Config{}, with); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := collected(t, reader)
+	for _, name := range []string{"mail", "chat"} {
+		if _, ok := got["wsnotify.gave_up{client} wsnotify.client.name="+name]; !ok {
+			t.Errorf("the client %s is missing in %v", name, got)
+		}
+	}
+}
+
+func TestGlobalProviderIsTheDefault(t *testing.T) {
+	reader := sdk.NewManualReader()
+	before := otel.GetMeterProvider()
+	otel.SetMeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader)))
+	t.Cleanup(func() { otel.SetMeterProvider(before) })
+	if _, _, err := wsnotifyotel.NewClient("mail", wsnotify.Config{}, wsnotifyotel.WithMeterProvider(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := collected(t, reader); len(got) == 0 {
+		t.Error("the global provider has no metrics")
+	}
+}
+
+func TestErrorOfTheProviderIsReturned(t *testing.T) {
+	broken := errors.New("no more instruments")
+	client, registration, err := wsnotifyotel.NewClient("mail", wsnotify.Config{},
+		wsnotifyotel.WithMeterProvider(brokenProvider{err: broken}))
+	if client != nil || registration != nil || !errors.Is(err, broken) {
+		t.Errorf("NewClient returned %v, %v, %v", client, registration, err)
+	}
+}
+
+type brokenProvider struct {
+	noop.MeterProvider
+	err error
+}
+
+func (p brokenProvider) Meter(string, ...metric.MeterOption) metric.Meter {
+	return brokenMeter{err: p.err}
+}
+
+type brokenMeter struct {
+	noop.Meter
+	err error
+}
+
+func (m brokenMeter) Float64ObservableGauge(string, ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+	return noop.Float64ObservableGauge{}, m.err
+}
+
+func provider(reader sdk.Reader) wsnotifyotel.Option {
+	return wsnotifyotel.WithMeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader)))
+}
+
+var word = regexp.MustCompile(`^[a-z]+(\.[a-z]+(_[a-z]+)*)+$`)
+
+// collected returns each value under its metric's name, unit and attributes.
+func collected(t *testing.T, reader sdk.Reader) map[string]float64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Description == "" || !word.MatchString(m.Name) {
+				t.Errorf("%s is a wrong name, or has no description", m.Name)
+			}
+			unit := m.Unit
+			if !strings.HasPrefix(unit, "{") {
+				unit = "[" + unit + "]"
+			}
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					values[key(m.Name+unit, p.Attributes)] = float64(p.Value)
+				}
+			case metricdata.Gauge[float64]:
+				for _, p := range data.DataPoints {
+					values[key(m.Name+unit, p.Attributes)] = p.Value
+				}
+			default:
+				t.Errorf("%s is a %T", m.Name, data)
+			}
+		}
+	}
+	return values
+}
+
+func key(name string, attributes attribute.Set) string {
+	for _, a := range attributes.ToSlice() {
+		name += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+	}
+	return name
+}
