@@ -19,7 +19,6 @@ type way struct {
 	server *server
 	url    string
 	config wsnotify.Config // HTTP client, compression, subprotocols
-	via    string          // the proxy; empty for none
 }
 
 type mail struct{ From, Subject string }
