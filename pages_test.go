@@ -2,6 +2,8 @@ package wsnotify_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,3 +51,69 @@ func compareCode(t *testing.T, page, source []string) {
 		t.Errorf("the page has the code\n%s\n\nand not\n%s", strings.Join(page, "\n---\n"), strings.Join(source, "\n---\n"))
 	}
 }
+
+// What a page of the repository links to is there.
+func TestLinks(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "*/*.md", "*/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	if !slices.Contains(pages, "README.md") {
+		t.Fatalf("the pages are %q", pages)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range strings.Split(string(text), "```") {
+			if i%2 == 1 {
+				continue
+			}
+			for _, link := range linkPattern.FindAllStringSubmatch(namePattern.ReplaceAllString(part, ""), -1) {
+				target, _, _ := strings.Cut(link[1], "#")
+				if target == "" || strings.Contains(target, ":") {
+					continue
+				}
+				if _, err := os.Stat(filepath.Join(filepath.Dir(page), target)); err != nil {
+					t.Errorf("%s links to %s, which is not there", page, link[1])
+				}
+			}
+		}
+	}
+}
+
+// Figures of speed and memory are told in several pages and measured for one,
+// so that they go stale when it is written anew.
+func TestFiguresAreThoseOfBench(t *testing.T) {
+	measured, err := os.ReadFile("bench/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, n := range figures.FindAllString(string(measured), -1) {
+		known[n] = true
+	}
+	for _, page := range []string{"README.md", "docs/comparison.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := figures.FindAllString(string(text), -1)
+		if len(found) < 3 {
+			t.Errorf("%s has the figures %q", page, found)
+		}
+		for _, n := range found {
+			if !known[n] {
+				t.Errorf("%s says %s, and bench/README.md does not", page, n)
+			}
+		}
+	}
+}
+
+// figures are thousands, ratios and microseconds, as the tables write them.
+var figures = regexp.MustCompile(`\b[0-9]{1,3}(?:,[0-9]{3})+\b|\b[0-9]+\.[0-9]{2} ×|\b[0-9]{3,}\.[0-9]\b`)

@@ -3,7 +3,6 @@ package wsnotify_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -114,39 +113,4 @@ func (s section) differences(o section) (all []string) {
 		}
 	}
 	return all
-}
-
-// What a page of the repository links to is there.
-func TestLinks(t *testing.T) {
-	var pages []string
-	for _, pattern := range []string{"*.md", "*/*.md", "*/*/*.md"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages = append(pages, found...)
-	}
-	if !slices.Contains(pages, "README.md") {
-		t.Fatalf("the pages are %q", pages)
-	}
-	for _, page := range pages {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, part := range strings.Split(string(text), "```") {
-			if i%2 == 1 {
-				continue
-			}
-			for _, link := range linkPattern.FindAllStringSubmatch(namePattern.ReplaceAllString(part, ""), -1) {
-				target, _, _ := strings.Cut(link[1], "#")
-				if target == "" || strings.Contains(target, ":") {
-					continue
-				}
-				if _, err := os.Stat(filepath.Join(filepath.Dir(page), target)); err != nil {
-					t.Errorf("%s links to %s, which is not there", page, link[1])
-				}
-			}
-		}
-	}
 }
