@@ -20,8 +20,9 @@
 //	}
 //
 // Nothing has to be closed: the server goes when the test ends, after the cleanups that were
-// registered later. A connection that the code under test has left open by then fails the
-// test, and so does a violation of RFC 6455 by the client.
+// registered later. A connection or a goroutine that the code under test has left by then fails
+// the test and is named, and so does a violation of RFC 6455 by the client. Programs and examples,
+// which have no *testing.T, call Run.
 //
 // # Which server
 //
@@ -29,6 +30,14 @@
 //	NewServer(t)                  on 127.0.0.1, with real sockets
 //	…NewTLSServer                 either with TLS; HTTPClient trusts the certificate
 //	n.NewServer(), n.NewServer()  two hosts of one network, for failover
+//
+// # For one user, or for all
+//
+// What can be done to a Conn can be done to all connections of a user, or of everybody, and what a
+// server can be told of handshakes holds for one user likewise:
+//
+//	s.User("ada").Drop(), s.Everybody().BlackHole(true)
+//	s.User("eve").Refuse(-1, 403, nil, "")
 //
 // # Pushing and seeing
 //
@@ -42,6 +51,8 @@
 //	s.CloseCodes(), conn.CloseCode()     how clients said good-bye
 //	n.Dials(), n.Conns(), n.MaxConns()   what clients did to the network, and
 //	n.WriteCalls()                       in how many writes
+//	s.Compress(true)                     agree on permessage-deflate with clients that offer it
+//	s.RecordMessages(false)              count messages and keep none, for soaks
 //
 // # The server does not let one in
 //
@@ -51,13 +62,15 @@
 //	s.RefuseRaw(1, "SSH-2.0\r\n")        something else listens there
 //	s.WrongKey(1)                        101, but not an answer to this request
 //	s.HangHandshake(1)                   no answer at all
+//	s.Redirect(1, "ws://elsewhere/")     a redirect
 //	s.Subprotocols("v2")                 and none is chosen if the client does not offer it
 //
 // # The server cannot be reached
 //
 //	s.Stop(), s.Start()                  it is down and comes up again
+//	s.Restart(25*time.Second)            both, with that long between them
 //	n.Refuse(true)                       ECONNREFUSED everywhere
-//	n.Hang(true)                         packets vanish while dialling
+//	n.Hang(true), s.HangDials(true)      packets vanish while dialling
 //	n.NoSuchHost(true)                   the name server does not know it
 //	n.BlackHole(true)                    the cable is pulled, for dials and connections
 //
@@ -67,7 +80,8 @@
 //	conn.Drop()                          FIN without a close frame: killed processes, proxies
 //	conn.Reset()                         RST
 //	s.Stop()                             all of them, and no new one
-//	conn.WriteRaw(half); conn.Drop()     in the middle of a frame; see AppendFrame
+//	conn.StopMidFrame("…"); conn.Drop()  in the middle of a frame
+//	conn.WriteRaw(bytes)                 anything at all; see AppendFrame
 //
 // # A connection is there and is not well
 //
@@ -77,7 +91,14 @@
 //	s.AnswerClose(false)                 the closing handshake is never completed
 //	conn.CloseFrame(1001, "")            good-bye, and yet the server stays
 //	conn.WriteFrame(false, OpText, b)    fragments, and wrong frames
-//	n.Latency(d), n.BytesPerSecond(n)    a slow line
+//	n.Latency(d), n.BytesPerSecond(n)    a slow line, also of a User or a Conn
+//	conn.ComeBack()                      it is well again
+//
+// # A story
+//
+//	wait := s.Script(ctx, Accept(), Say("hello"), Expect("hi"), DropConn(),
+//		RefuseWith(503), Accept(), Expect("again"), CloseConn(1000))
+//	err := wait() // names the step that did not come true
 //
 // # Virtual time
 //
