@@ -52,6 +52,7 @@ func (p *tinyproxy) through(user *url.Userinfo, trust *tls.Config) wsnotify.Conf
 }
 
 func TestConnectProxy(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"ws", "wss"} {
 		secured := func(t testing.TB) (o options, trust *tls.Config) {
 			if scheme == "wss" {

@@ -29,6 +29,7 @@ import (
 //
 //	ping               with pong
 //	say <text>         with the text
+//	all <text>         with the text to everybody; Go servers alone
 //	close <code> <why> with that close frame
 //	a binary message   with itself
 //
@@ -104,6 +105,12 @@ func (h *host) message(s session, conn int, binary bool, data []byte) {
 		s.text("pong")
 	case "say":
 		s.text(rest)
+	case "all":
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, s := range h.sessions {
+			s.text(rest)
+		}
 	case "close":
 		var code int
 		number, reason, _ := strings.Cut(rest, " ")
@@ -154,10 +161,20 @@ func serveGo(kind, arg string) error {
 	return nil
 }
 
-type gorillaSession struct{ *websocket.Conn }
+// gorillaSession serializes its writes of messages, as the library demands.
+type gorillaSession struct {
+	mu *sync.Mutex
+	*websocket.Conn
+}
 
-func (s gorillaSession) text(t string) error   { return s.WriteMessage(websocket.TextMessage, []byte(t)) }
-func (s gorillaSession) binary(p []byte) error { return s.WriteMessage(websocket.BinaryMessage, p) }
+func (s gorillaSession) write(typ int, p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.WriteMessage(typ, p)
+}
+
+func (s gorillaSession) text(t string) error   { return s.write(websocket.TextMessage, []byte(t)) }
+func (s gorillaSession) binary(p []byte) error { return s.write(websocket.BinaryMessage, p) }
 func (s gorillaSession) close(code int, reason string) error {
 	return s.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
 }
@@ -173,7 +190,7 @@ func gorillaHandler(h *host) http.Handler {
 			return
 		}
 		defer c.Close()
-		s := gorillaSession{c}
+		s := gorillaSession{&sync.Mutex{}, c}
 		conn := h.opened(s, r.RequestURI)
 		for {
 			typ, data, err := c.ReadMessage()

@@ -62,6 +62,7 @@ func (h *haproxy) reload() (old *daemon) {
 }
 
 func TestHAProxy(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run("everything with "+kind, func(t *testing.T) {
 			t.Parallel()

@@ -64,6 +64,7 @@ func (n *nginx) start() {
 }
 
 func TestNginx(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run("everything with "+kind, func(t *testing.T) {
 			t.Parallel()

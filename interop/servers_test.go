@@ -23,6 +23,7 @@ import (
 
 // Every server, straight; some of them with TLS, compression and a subprotocol.
 func TestServers(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -33,6 +34,7 @@ func TestServers(t *testing.T) {
 }
 
 func TestServersWithCompression(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		if kind == "gobwas" {
 			continue // it leaves the extension to its users
@@ -53,6 +55,7 @@ func TestServersWithCompression(t *testing.T) {
 }
 
 func TestServersWithTLS(t *testing.T) {
+	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
