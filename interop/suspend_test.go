@@ -101,6 +101,17 @@ func TestSuspendedClient(t *testing.T) {
 		}
 		p.still(t, skip, 13*time.Second)
 	})
+	t.Run("an answer comes meanwhile", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, "gorilla", options{})
+		p := spawn(t, s)
+		// A beat that nobody answers is under way when the client is stopped,
+		// and would have been overdue for long when it wakes.
+		s.signal(syscall.SIGSTOP)
+		time.Sleep(7 * time.Second)
+		_, skip := p.sleep(t, 20*time.Second, func() { s.signal(syscall.SIGCONT) })
+		p.still(t, skip, 13*time.Second)
+	})
 	t.Run("the server talks", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})

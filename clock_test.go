@@ -1,0 +1,62 @@
+package wsnotify_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The wall clock may jump, so nothing but what is for showing may hang on it.
+// A time.Time of time.Now has a monotonic reading, which differences and
+// timers go by; it is lost to the functions below, and what some of them make
+// never had one. Each use has to be listed here, with its reason.
+func TestOnlyTheMonotonicClockDecides(t *testing.T) {
+	allowed := map[string]int{
+		"policy.go ParseTime": 1, // a Retry-After that is a date; bounded
+		// Status.LastReceived, which is shown: noted, kept, and read by snapshot alone.
+		"conn.go UnixNano": 1, "state.go Unix": 1,
+		"conn.go lastReceived": 1, "state.go lastReceived": 1, "state.go LastReceived": 1,
+	}
+	strips := []string{
+		"Unix", "UnixMilli", "UnixMicro", "UnixNano", "Round", "Truncate", "UTC", "Local", "In", "AddDate", "Date",
+		"Parse", "ParseInLocation", "ParseTime", "MarshalJSON", "MarshalText", "MarshalBinary", "GobEncode", "Clock",
+		"lastReceived", "LastReceived",
+	}
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok || !slices.Contains(strips, sel.Sel.Name) {
+				return true
+			}
+			if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "url" {
+				return true // url.Parse
+			}
+			got[name+" "+sel.Sel.Name]++
+			return true
+		})
+	}
+	for use, n := range got {
+		if n > allowed[use] {
+			t.Errorf("%s is used %d times; does anything decide by the wall clock?", use, n)
+		}
+	}
+	if len(got) == 0 {
+		t.Error("nothing was looked at")
+	}
+}
