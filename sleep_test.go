@@ -1,0 +1,81 @@
+package wsnotify
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// overslept returns a heartbeat of a process that did not run for a minute. It
+// moves the times back, since virtual time stops nobody.
+func overslept(t *testing.T, dead func()) *heartbeat {
+	w := &writer{}
+	w.running.Store(rounds) // by somebody who never comes to it
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, w, dead, nil)
+	h.start()
+	t.Cleanup(h.stop)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.started = time.Now().Add(-time.Minute)
+	return h
+}
+
+// Beats that were missed are not made up for: one comes at once, and the next
+// an Interval later.
+func TestWakingBeatsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := overslept(t, nil)
+		h.tick()
+		synctest.Wait()
+		if h.seq != 1 || h.w.front.ping == nil || h.w.front.text != "ping" {
+			t.Errorf("%d pings, %+v", h.seq, h.w.front)
+		}
+		time.Sleep(6*time.Second - 1)
+		synctest.Wait()
+		if h.seq != 1 {
+			t.Errorf("%d pings before an Interval has passed", h.seq)
+		}
+		h.heard()
+		time.Sleep(1)
+		synctest.Wait()
+		if h.seq != 2 {
+			t.Errorf("%d pings after it", h.seq)
+		}
+	})
+}
+
+// A watch that ends long after its time says nothing: the answer may be there,
+// unread. It begins anew, and its next verdict holds.
+func TestWakingIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var died time.Time
+		h := overslept(t, func() { died = time.Now() })
+		woken := time.Now()
+		h.mu.Lock()
+		h.begin(woken.Add(-time.Minute))
+		h.watch.Stop()
+		h.mu.Unlock()
+		h.judge()
+		if !died.IsZero() {
+			t.Fatal("dead on waking, before anything was read")
+		}
+		time.Sleep(time.Minute)
+		if d := died.Sub(woken); d != 6*time.Second {
+			t.Errorf("dead %v after waking", d)
+		}
+	})
+}
+
+// A timer that is only a little late is no sleep.
+func TestLateVerdictHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := overslept(t, nil)
+		h.mu.Lock()
+		h.begin(time.Now().Add(-7 * time.Second))
+		h.watch.Stop()
+		h.mu.Unlock()
+		if !h.verdict(time.Now()) {
+			t.Error("a second late, and the peer is not dead")
+		}
+	})
+}
