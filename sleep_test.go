@@ -60,6 +60,7 @@ func TestWakingIsNoSilence(t *testing.T) {
 			t.Fatal("dead on waking, before anything was read")
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if d := died.Sub(woken); d != 6*time.Second {
 			t.Errorf("dead %v after waking", d)
 		}
