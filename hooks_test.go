@@ -1,0 +1,202 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+func TestBeforeDialRefreshesAToken(t *testing.T) {
+	var seen []string
+	cfg := wsnotify.Config{
+		Header: http.Header{"X-App": {"test"}},
+		BeforeDial: func(_ context.Context, req *wsnotify.DialRequest) error {
+			status := 0
+			if req.Last != nil {
+				status = req.Last.HTTPStatus
+			}
+			seen = append(seen, fmt.Sprint(req.Attempt, " ", status))
+			token := "old"
+			if status == 401 {
+				token = "fresh"
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			q := req.URL.Query()
+			q.Set("attempt", fmt.Sprint(req.Attempt))
+			req.URL.RawQuery = q.Encode()
+			return nil
+		},
+	}
+	inBubble(t, cfg, func(w *world) {
+		seen = nil
+		w.srv.OnHandshake(func(r *http.Request) (int, http.Header) {
+			if r.Header.Get("Authorization") != "Bearer fresh" || r.Header.Get("X-App") != "test" {
+				return 401, nil
+			}
+			return 0, nil
+		})
+		w.connect()
+		if got := strings.Join(seen, ", "); got != "0 0, 1 401" {
+			t.Errorf("BeforeDial saw %q", got)
+		}
+		if hs := w.srv.Handshakes(); hs[1].URL.RawQuery != "attempt=1" {
+			t.Errorf("the second request was for %v", hs[1].URL)
+		}
+	})
+}
+
+func TestBeforeDialThatFailsIsRetried(t *testing.T) {
+	fails := 2
+	inBubble(t, wsnotify.Config{BeforeDial: func(context.Context, *wsnotify.DialRequest) error {
+		if fails--; fails >= 0 {
+			return errors.New("no token")
+		}
+		return nil
+	}}, func(w *world) {
+		w.connect()
+		w.expect("0s CONNECTING", "0s CLOSED", "0s error hook", "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s CLOSED", "10s error hook", "10s reconnect 2 in 10s",
+			"20s CONNECTING", "20s OPEN", "20s open 1")
+		if f := w.c.Status().LastFailure; f.Phase != wsnotify.PhaseHook || f.Initiator != wsnotify.Local {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+func TestBeforeDialMustLeaveAUsableRequest(t *testing.T) {
+	for name, spoil := range map[string]func(*wsnotify.DialRequest){
+		"nil":    func(r *wsnotify.DialRequest) { r.URL = nil },
+		"scheme": func(r *wsnotify.DialRequest) { r.URL.Scheme = "ftp" },
+		"host":   func(r *wsnotify.DialRequest) { r.URL.Host = "" },
+		"header": func(r *wsnotify.DialRequest) { r.Header = http.Header{"A b": {"c"}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{
+				ShouldReconnect: func(wsnotify.Failure) bool { return false },
+				BeforeDial:      func(_ context.Context, r *wsnotify.DialRequest) error { spoil(r); return nil },
+			}, func(w *world) {
+				var gaveUp *wsnotify.GiveUpError
+				if err := w.c.Connect(context.Background(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) || gaveUp.Failure.Phase != wsnotify.PhaseHook {
+					t.Errorf("Connect: %v", err)
+				}
+				if w.net.Dials() != 0 {
+					t.Error("it was dialled")
+				}
+			})
+		})
+	}
+}
+
+func TestOnHandshakeComesBeforeEverythingQueued(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		if err := h.SendMessage(ctx, "login "+fmt.Sprint(h.Epoch)); err != nil {
+			return err
+		}
+		m, err := h.Receive(ctx)
+		if err != nil {
+			return err
+		}
+		if string(m.Data) != "welcome" || m.Epoch != h.Epoch {
+			return fmt.Errorf("got %q", m.Data)
+		}
+		return nil
+	}}, func(w *world) {
+		w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
+			if strings.HasPrefix(string(data), "login") {
+				c.SendText("welcome")
+				c.Notify("mail", "after")
+			}
+		})
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("queued")))
+		w.connect().Drop()
+		w.pass(0)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("again")))
+		w.pass(10 * time.Second)
+		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[login 1 queued login 2 again]" {
+			t.Errorf("the server got %s", got)
+		}
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s notification mail: after",
+			"0s CLOSED", `0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s OPEN", "10s open 2", "10s notification mail: after")
+	})
+}
+
+// A message that Receive did not wait for is the connection's first.
+func TestOnHandshakeLosesNoMessage(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := h.Receive(short); !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("Receive: %w", err)
+		}
+		return nil
+	}}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.Notify("a", "first"))
+		w.must(conn.Notify("a", "second"))
+		w.pass(0)
+		w.expect("0s CONNECTING", "1s OPEN", "1s open 1", "1s notification a: first", "1s notification a: second")
+	})
+}
+
+func TestOnHandshakeThatFails(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		if h.Epoch == 1 && time.Now().Second() == 0 {
+			return errors.New("not welcome")
+		}
+		return nil
+	}}, func(w *world) {
+		w.connect()
+		w.expect("0s CONNECTING", "0s CLOSED", "0s error hook", "0s reconnect 1 in 10s", "10s CONNECTING", "10s OPEN", "10s open 1")
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+func TestHandshakeMethodsEndWithTheHook(t *testing.T) {
+	var kept *wsnotify.Handshake
+	inBubble(t, wsnotify.Config{OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error { kept = h; return nil }}, func(w *world) {
+		w.connect()
+		if kept.SendMessage(context.Background(), "x") == nil {
+			t.Error("Send worked")
+		}
+		if _, err := kept.Receive(context.Background()); err == nil {
+			t.Error("Receive worked")
+		}
+	})
+}
+
+// A hook that goes on sending to a connection that is gone is told so each
+// time, also without a ctx that ends.
+func TestHandshakeSendOnABrokenConnection(t *testing.T) {
+	var errs []error
+	inBubble(t, wsnotify.Config{
+		ShouldReconnect: func(wsnotify.Failure) bool { return false },
+		OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error {
+			for len(errs) < 3 {
+				if err := h.SendMessage(context.Background(), "hello"); err != nil {
+					errs = append(errs, err)
+				}
+			}
+			return errs[0]
+		},
+	}, func(w *world) {
+		errs = nil
+		w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) { c.Reset() })
+		w.c.Connect(context.Background(), w.srv.URL(), "ada")
+		for _, err := range errs[1:] {
+			w.wantErr(err, wsnotify.ErrNotConnected)
+		}
+		if d := time.Since(w.start); d > time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
