@@ -84,8 +84,8 @@ type Config struct {
 	// BackOff makes the policy of reconnecting, one for each Connect or Run:
 	// how long to wait before each attempt, and after which to give up
 	// (backoff.Stop). It is Reset when the counter of reconnects is. It is
-	// called on the client's own goroutine and must not block. Nil means 10 s
-	// each, at most 6 times. See Exponential for a policy that spreads a herd.
+	// called on the client's own goroutine and must not block, nor call Disconnect
+	// or Close, which wait for that goroutine. Nil means 10 s each, at most 6 times. See Exponential for a policy that spreads a herd.
 	BackOff func() backoff.BackOff
 
 	// StableAfter is how long a connection must have been open for the
