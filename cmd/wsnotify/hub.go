@@ -50,12 +50,27 @@ func (h *hub) change(f func()) {
 	h.changed = make(chan struct{})
 }
 
+// enter counts a client whom close waits for, unless it is too late to come.
+func (h *hub) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closing {
+		h.gone.Add(1)
+	}
+	return !h.closing
+}
+
 // join is a client's connection, from the handshake to its end.
 func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 	g := &guest{
 		User: r.PathValue("user"), Since: time.Now(),
 		out: make(chan []byte, 64), mute: make(chan struct{}), drop: make(chan struct{}),
 	}
+	if !h.enter() {
+		http.Error(w, "the server ends", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.gone.Done()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		OnPingReceived: func(context.Context, []byte) bool {
 			select {
@@ -71,12 +86,13 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 	}
 	conn.SetReadLimit(maxBody)
 	g.conn = conn
-	h.gone.Add(1)
-	defer h.gone.Done()
 	h.change(func() {
 		h.last++
 		g.ID = h.last
 		h.clients = append(h.clients, g)
+		if h.closing { // it came while close said good-bye to the others
+			g.out <- nil
+		}
 	})
 	h.say("+ %s", oneLine(g.User))
 	why := g.serve(h)

@@ -64,7 +64,7 @@ func start(t *testing.T, stdin io.Reader, args ...string) *command {
 
 func (c *command) wants(t *testing.T, code int) {
 	t.Helper()
-	if got := <-c.code; got != code {
+	if got := next(t, c.code); got != code {
 		t.Errorf("it ended with %d and not %d:\n%s%s", got, code, &c.out, &c.err)
 	}
 }
@@ -80,6 +80,27 @@ func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// until waits for what nothing announces.
+func until(t *testing.T, cond func() bool) {
+	t.Helper()
+	for ctx := within(t); !cond(); runtime.Gosched() {
+		if ctx.Err() != nil {
+			t.Fatal("it does not come")
+		}
+	}
+}
+
+// next is the next of what is awaited.
+func next[T any](t *testing.T, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-within(t).Done():
+		t.Fatalf("no %T comes", v)
+	}
+	return v
 }
 
 func TestListenPrintsOneObjectALine(t *testing.T) {
@@ -145,7 +166,7 @@ func TestExitCodes(t *testing.T) {
 	} {
 		stdin := strings.NewReader("a line\n")
 		c := start(t, stdin, strings.Fields(test.args)...)
-		if got := <-c.code; got != test.code {
+		if got := next(t, c.code); got != test.code {
 			t.Errorf("wsnotify %s ends with %d and not %d: %s", test.args, got, test.code, &c.err)
 		}
 		if test.code != exitOK && c.err.String() == "" {
@@ -165,9 +186,8 @@ func TestSendLosesNothingAcrossARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv.Stop()
-	for !strings.Contains(c.err.String(), "attempt") {
-		runtime.Gosched() // what it writes before it has noticed may be lost
-	}
+	// What it writes before it has noticed may be lost.
+	until(t, func() bool { return strings.Contains(c.err.String(), "attempt") })
 	go func() {
 		for i := 1; i < lines; i++ {
 			if i == 1000 {
@@ -204,9 +224,7 @@ func TestTokenFileIsReadForEachAttempt(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	os.WriteFile(file, []byte("old\n"), 0o600)
 	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--token-file", file, "--interval", "200ms")
-	for len(srv.Handshakes()) == 0 {
-		runtime.Gosched()
-	}
+	until(t, func() bool { return len(srv.Handshakes()) > 0 })
 	os.WriteFile(file, []byte("new\n"), 0o600)
 	conn, err := srv.Conn(within(t), "ada")
 	if err != nil {
@@ -254,9 +272,7 @@ func TestEndWhileACommandHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Notify("mail", "x")
-	for c.out.String() == "" {
-		runtime.Gosched()
-	}
+	until(t, func() bool { return c.out.String() != "" })
 	c.cancel()
 	c.wants(t, exitOK)
 }
@@ -285,9 +301,7 @@ func TestSignals(t *testing.T) {
 		cmd.Process.Signal(syscall.SIGINT)
 		want := exitOK
 		if twice {
-			for conn.CloseCode() == 0 {
-				runtime.Gosched()
-			}
+			until(t, func() bool { return conn.CloseCode() != 0 })
 			cmd.Process.Signal(syscall.SIGINT)
 			want = 130
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,15 +27,37 @@ func served(t *testing.T, cfg wsnotify.Config) (*hub, *httptest.Server, *wsnotif
 	if err := c.Connect(within(t), srv.URL+"/ws/", "ada"); err != nil {
 		t.Fatal(err)
 	}
+	arrived(t, h, 1)
 	return h, srv, c
+}
+
+// arrived waits until the server has entered a client in its list, which is
+// after the client has seen the handshake's answer.
+func arrived(t *testing.T, h *hub, id int) {
+	t.Helper()
+	ctx := within(t)
+	for {
+		h.mu.Lock()
+		there := slices.ContainsFunc(h.clients, func(g *guest) bool { return g.ID == id })
+		changed := h.changed
+		h.mu.Unlock()
+		if there {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("client %d does not come", id)
+		}
+	}
 }
 
 func TestServe(t *testing.T) {
 	news := make(chan wsnotify.Notification, 10)
 	closed := make(chan wsnotify.CloseEvent, 10)
-	_, srv, c := served(t, wsnotify.Config{
+	h, srv, c := served(t, wsnotify.Config{
 		BackOff:        wsnotify.Exponential(time.Millisecond, time.Millisecond, -1),
-		Heartbeat:      wsnotify.Heartbeat{Interval: 20 * time.Millisecond, Timeout: 200 * time.Millisecond},
+		Heartbeat:      wsnotify.Heartbeat{Interval: 20 * time.Millisecond, Timeout: 2 * time.Second},
 		OnNotification: func(n wsnotify.Notification) { news <- n },
 		OnClose:        func(ev wsnotify.CloseEvent) { closed <- ev },
 	})
@@ -70,7 +93,7 @@ func TestServe(t *testing.T) {
 		if got := post(test.path, test.contentType, test.body); got != test.status {
 			t.Errorf("%s %s answers %d and not %d", test.path, test.body, got, test.status)
 		} else if got == 200 {
-			if n := <-news; n.MsgType != "mail" || n.Content != test.content {
+			if n := next(t, news); n.MsgType != "mail" || n.Content != test.content {
 				t.Errorf("%s %s brought %+v", test.path, test.body, n)
 			}
 		}
@@ -81,25 +104,29 @@ func TestServe(t *testing.T) {
 	if got := post("/clients/1/drop", form, ""); got != 200 {
 		t.Errorf("drop answers %d", got)
 	}
-	if ev := <-closed; ev.Code != 1006 {
+	if ev := next(t, closed); ev.Code != 1006 {
 		t.Errorf("dropped with %d", ev.Code)
 	}
 	if err := c.WaitFor(within(t), wsnotify.Open); err != nil {
 		t.Fatal(err)
 	}
+	arrived(t, h, 2)
 	if got := post("/clients/2/mute", form, ""); got != 200 {
 		t.Errorf("mute answers %d", got)
 	}
-	if ev := <-closed; ev.Failure.Err != wsnotify.ErrHeartbeatTimeout {
+	if ev := next(t, closed); ev.Failure.Err != wsnotify.ErrHeartbeatTimeout {
 		t.Errorf("muted, it ended with %v", ev.Failure.Err)
 	}
 }
 
 func TestServeSaysGoodBye(t *testing.T) {
 	closed := make(chan wsnotify.CloseEvent, 1)
-	h, _, _ := served(t, wsnotify.Config{OnClose: func(ev wsnotify.CloseEvent) { closed <- ev }})
+	h, srv, _ := served(t, wsnotify.Config{OnClose: func(ev wsnotify.CloseEvent) { closed <- ev }})
 	h.close()
-	if ev := <-closed; ev.Code != wsnotify.StatusGoingAway {
+	if resp, err := http.Get(srv.URL + "/ws/late"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("who comes later gets %v, %v", resp, err)
+	}
+	if ev := next(t, closed); ev.Code != wsnotify.StatusGoingAway {
 		t.Errorf("it ended with %d", ev.Code)
 	}
 }
@@ -156,10 +183,10 @@ func TestPageInABrowser(t *testing.T) {
 	if user != "ada" || result != "sent to 1" || !strings.HasPrefix(nobody, "wsnotify listen ws://127.0.0.1:") {
 		t.Errorf("the page shows %q, %q, %q", user, result, nobody)
 	}
-	if n := <-news; fmt.Sprint(n.MsgType, n.Content) != "mailfrom the page" {
+	if n := next(t, news); fmt.Sprint(n.MsgType, n.Content) != "mailfrom the page" {
 		t.Errorf("it notified with %+v", n)
 	}
-	if ev := <-closed; ev.Code != 1006 {
+	if ev := next(t, closed); ev.Code != 1006 {
 		t.Errorf("it ended with %d", ev.Code)
 	}
 }
