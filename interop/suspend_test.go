@@ -62,7 +62,7 @@ func spawn(t testing.TB, s *server) *process {
 // on. It returns the moment of that, and how many lines were told before.
 func (p *process) sleep(t testing.TB, d time.Duration, meanwhile func()) (woken time.Time, skip int) {
 	t.Helper()
-	p.signal(syscall.SIGSTOP)
+	p.halt(t)
 	begin := time.Now()
 	if meanwhile != nil {
 		meanwhile()
@@ -72,6 +72,16 @@ func (p *process) sleep(t testing.TB, d time.Duration, meanwhile func()) (woken 
 	woken = time.Now()
 	p.signal(syscall.SIGCONT)
 	return woken, skip
+}
+
+// halt stops a process, and returns when all of its threads have stopped.
+func (p *process) halt(t testing.TB) {
+	t.Helper()
+	p.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process did not stop: %v, %v", status, err)
+	}
 }
 
 // still says that a client keeps its connection for so long.
@@ -107,7 +117,7 @@ func TestSuspendedClient(t *testing.T) {
 		p := spawn(t, s)
 		// A beat that nobody answers is under way when the client is stopped,
 		// and would have been overdue for long when it wakes.
-		s.signal(syscall.SIGSTOP)
+		s.halt(t)
 		time.Sleep(7 * time.Second)
 		_, skip := p.sleep(t, 20*time.Second, func() { s.signal(syscall.SIGCONT) })
 		p.still(t, skip, 13*time.Second)
@@ -186,7 +196,7 @@ func TestSuspendedServer(t *testing.T) {
 	s := serve(t, "gorilla", options{})
 	c := newClient(t, wsnotify.Config{})
 	c.connect(s.url())
-	s.signal(syscall.SIGSTOP)
+	s.halt(t)
 	stopped := time.Now()
 	e := c.closed(1)
 	wantLost(t, e)
