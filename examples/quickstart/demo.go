@@ -6,33 +6,34 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/examples/internal/demo"
 )
 
 // demo shows a client whose server goes away and comes back.
 func (a *app) demo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 14*time.Second+2*a.interval) // whatever happens
 	defer cancel()
-	srv := newServer(a.line)
-	if err := srv.start(); err != nil {
+	srv := demo.NewServer()
+	if err := a.up(srv); err != nil {
 		return err
 	}
-	defer srv.stop()
+	defer a.down(srv)
 	defer func() {
 		a.client.Disconnect()
 		<-a.client.Done()
 	}()
 
-	if err := a.client.Connect(ctx, srv.url(), a.user); err != nil {
+	if err := a.client.Connect(ctx, srv.URL(), a.user); err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
 	if err := a.before(ctx, srv); err != nil {
 		return fmt.Errorf("before the server went away: %w", err)
 	}
-	srv.stop()
+	a.down(srv)
 	if err := a.meanwhile(ctx); err != nil {
 		return fmt.Errorf("while the server was away: %w", err)
 	}
-	if err := srv.start(); err != nil {
+	if err := a.up(srv); err != nil {
 		return err
 	}
 	if err := a.after(ctx, srv); err != nil {
@@ -41,9 +42,23 @@ func (a *app) demo(ctx context.Context) error {
 	return a.client.Disconnect()
 }
 
+func (a *app) up(srv *demo.Server) error {
+	if err := srv.Start(); err != nil {
+		return err
+	}
+	a.line("server", "up at %s", srv.URL())
+	return nil
+}
+
+func (a *app) down(srv *demo.Server) {
+	if srv.Stop() {
+		a.line("server", "gone")
+	}
+}
+
 // before is what happens on the first connection.
-func (a *app) before(ctx context.Context, srv *server) error {
-	p, err := srv.accept(ctx)
+func (a *app) before(ctx context.Context, srv *demo.Server) error {
+	p, err := srv.Accept(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,19 +88,19 @@ func (a *app) meanwhile(ctx context.Context) error {
 }
 
 // after is what happens on the second connection.
-func (a *app) after(ctx context.Context, srv *server) error {
+func (a *app) after(ctx context.Context, srv *demo.Server) error {
 	if err := a.client.WaitFor(ctx, wsnotify.Open); err != nil {
 		return err
 	}
-	p, err := srv.accept(ctx)
+	p, err := srv.Accept(ctx)
 	if err != nil {
 		return err
 	}
-	text, err := p.receive(ctx)
+	text, err := p.Receive(ctx)
 	if err != nil {
 		return err
 	}
-	a.line("server", "got %q from %s", text, p.user)
+	a.line("server", "got %q from %s", text, p.User)
 	if err := a.tell(ctx, p,
 		`{"msgType": "deploy", "content": "the server is back"}`,
 		`{"msgType": "mail", "content": {"from": "Charles", "subject": "Did you miss me?"}}`,
@@ -98,11 +113,11 @@ func (a *app) after(ctx context.Context, srv *server) error {
 }
 
 // tell sends notifications with pauses between them, for the eye.
-func (a *app) tell(ctx context.Context, p *peer, notifications ...string) error {
+func (a *app) tell(ctx context.Context, p *demo.Peer, notifications ...string) error {
 	pause := time.NewTicker(max(min(a.interval/4, 700*time.Millisecond), time.Millisecond))
 	defer pause.Stop()
 	for _, n := range notifications {
-		if err := p.send(ctx, n); err != nil {
+		if err := p.Send(ctx, n); err != nil {
 			return err
 		}
 		select {
