@@ -105,4 +105,7 @@
 // Make the network inside the bubble, as everything that has channels or timers. What was sent
 // has been processed after synctest.Wait. The in-memory connection is buffered like TCP's, 64 KiB
 // each way, and like it takes the first write after the peer has closed: the next one fails.
+//
+// What waits for a client, from Conn to the steps of a script, ends with its context, or after 24
+// hours if that has no deadline: in virtual time at once, and it says what it has waited for.
 package wsnotifytest

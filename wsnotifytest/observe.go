@@ -2,9 +2,11 @@ package wsnotifytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // register makes a Conn of an accepted handshake, with its write lock taken; nil if the server is
@@ -132,8 +134,18 @@ func (s *Server) Violations() []string {
 	return slices.Clone(s.violations)
 }
 
+// errADay ends a wait whose context has no deadline. In a bubble it comes at once: without it a client's
+// heartbeats would go on in virtual time for as long as the test binary may run.
+var errADay = errors.New("a day has passed")
+
 // wait returns when done, called with s.mu held, has returned true.
 func (s *Server) wait(ctx context.Context, what string, done func() (ok bool, have string)) error {
+	var day <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok {
+		t := time.NewTimer(24 * time.Hour)
+		defer t.Stop()
+		day = t.C
+	}
 	for {
 		s.mu.Lock()
 		ok, have := done()
@@ -150,6 +162,8 @@ func (s *Server) wait(ctx context.Context, what string, done func() (ok bool, ha
 		select {
 		case <-changed:
 		case <-ctx.Done():
+		case <-day:
+			return fmt.Errorf("wsnotifytest: waiting for %s, have %s: %w", what, have, errADay)
 		}
 	}
 }

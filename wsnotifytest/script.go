@@ -31,7 +31,7 @@ type play struct {
 // settled before Script returns, however fast the client dials. A script that can't work, such as one
 // that says something before its first Accept, fails the test at once. A step that fails, as one does that
 // is still waiting when ctx or the test ends, fails the test and ends the script; wait returns its
-// error when the script is over. A script is about one client.
+// error when the script is over. A script is about one client, which has not dialled yet.
 //
 //	wait := s.Script(ctx,
 //		Accept(), Say("hello"), Expect("hello yourself"), DropConn(),

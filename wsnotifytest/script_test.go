@@ -50,6 +50,36 @@ func TestScript(t *testing.T) {
 	})
 }
 
+// A client with a heartbeat keeps a bubble alive, and a wait in vain does not go on as long as it does.
+func TestWaitInVain(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *Network, s *Server) {
+		c := dial(t, s, "ada")
+		go func() {
+			for c.Write(t.Context(), websocket.MessageText, []byte("ping")) == nil {
+				time.Sleep(6 * time.Second)
+			}
+		}()
+		start := time.Now()
+		_, err := s.NthConn(t.Context(), 2)
+		if err == nil || !strings.Contains(err.Error(), "waiting for connection 2, have 1: a day has passed") {
+			t.Errorf("it ended with %v", err)
+		}
+		if d := time.Since(start); d != 24*time.Hour {
+			t.Errorf("it ended after %v", d)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+		defer cancel()
+		if err := s.WaitLive(ctx, 2); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with a deadline it ended with %v", err)
+		}
+		if d := time.Since(start); d != 72*time.Hour {
+			t.Errorf("with a deadline it ended after %v in all", d)
+		}
+		_ = c.CloseNow()
+		time.Sleep(6 * time.Second) // the next write fails
+	})
+}
+
 func TestScriptThatIsNotFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{TB: t}
