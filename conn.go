@@ -261,6 +261,11 @@ func (cn *conn) shut(grace time.Duration) {
 	close(cn.gone)
 }
 
+// own is the Failure of a connection that this side ends.
+func (cn *conn) own(cause error) Failure {
+	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
+}
+
 // verdict says why the connection ended. The reader has returned.
 func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}

@@ -116,6 +116,7 @@ func (r *run) dial() (*conn, *Failure) {
 // failed says what an attempt's failure means.
 func (r *run) failed(f Failure) *loss {
 	r.listen(newRequest())
+	r.last = &f
 	r.enter(Closed, f.Err)
 	return &loss{failure: f, report: true}
 }
@@ -193,6 +194,7 @@ func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
 	r.listen(newRequest())
 	r.outbox.part()
+	r.last = &failure
 	r.enter(Closed, failure.Err)
 	if violation {
 		cn.w.bye(failure.Code, "", false)
@@ -209,11 +211,15 @@ func (r *run) lost(cn *conn) *loss {
 func (r *run) drop(cn *conn, req *request) *loss {
 	cn.deafen()
 	r.outbox.part()
+	own := cn.own(errReconnect)
+	r.last = &own
 	r.enter(Closed, errReconnect)
 	r.answer(req)
 	cn.w.bye(StatusNormalClosure, "", false)
 	r.await(cn, replyGrace)
 	ev, _ := r.localClose(cn, errReconnect)
+	r.last = &ev.Failure // with what the peer answered
+	r.c.state.update(func(s *Status) { s.LastFailure = r.last })
 	return &loss{failure: ev.Failure, close: &ev, now: true}
 }
 
@@ -235,8 +241,8 @@ func (r *run) close(cn *conn) {
 	r.mu.Lock()
 	r.closeErr = missing
 	r.mu.Unlock()
+	r.last = &ev.Failure
 	r.enter(Closed, nil)
-	r.remember(ev.Failure)
 	r.c.onClose(ev)
 }
 
@@ -254,9 +260,7 @@ func (r *run) await(cn *conn, timeout time.Duration) {
 // localClose ends a connection that this side has closed. It says how that
 // went, and what the closing handshake lacked.
 func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
-	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: Failure{
-		Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause,
-	}}
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: cn.own(cause)}
 	grace := time.Duration(0)
 	select {
 	case <-cn.ended:
@@ -290,7 +294,6 @@ func (r *run) shut(cn *conn, grace time.Duration) {
 // next attempt. It returns false when there is none.
 func (r *run) wait(l *loss) bool {
 	c := r.c
-	r.remember(l.failure)
 	if l.report {
 		c.report(l.failure.Err)
 	}
@@ -395,7 +398,7 @@ func (r *run) enter(to ReadyState, cause error) {
 		r.epoch = c.opened + 1
 	}
 	from := c.state.enter(to, func(s *Status) {
-		s.Epoch, s.OpenSince = r.epoch, time.Time{}
+		s.Epoch, s.OpenSince, s.LastFailure = r.epoch, time.Time{}, r.last
 		switch to {
 		case Open:
 			s.OpenSince = time.Now()
@@ -415,9 +418,4 @@ func (r *run) resetCounter() {
 		r.backoff.Reset()
 	}
 	r.c.state.update(func(s *Status) { s.ReconnectAttempts = 0 })
-}
-
-func (r *run) remember(f Failure) {
-	r.last = &f
-	r.c.state.update(func(s *Status) { s.LastFailure = &f })
 }

@@ -432,3 +432,23 @@ func TestReconnectWhileThePolicyIsAsked(t *testing.T) {
 		}
 	})
 }
+
+// Whoever sees that there is no connection sees why, however long the last frames take.
+func TestStatusSaysWhyAtOnce(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.AnswerClose(false)
+		w.connect().CloseFrame(1001, "") // and the server stays
+		w.pass(time.Millisecond)
+		if s := w.c.Status(); s.ReadyState != wsnotify.Closed || s.LastFailure == nil || s.LastFailure.Code != 1001 {
+			t.Errorf("closed by the server: %+v", s)
+		}
+		w.pass(10 * time.Second)
+		w.conn()
+		go w.c.Reconnect()
+		w.pass(time.Millisecond)
+		s := w.c.Status()
+		if s.ReadyState != wsnotify.Closed || s.LastFailure.Initiator != wsnotify.Local || s.LastFailure.Uptime == 0 {
+			t.Errorf("closed by Reconnect: %+v, %+v", s, s.LastFailure)
+		}
+	})
+}
