@@ -117,3 +117,19 @@ func TestFiguresAreThoseOfBench(t *testing.T) {
 
 // figures are thousands, ratios and microseconds, as the tables write them.
 var figures = regexp.MustCompile(`\b[0-9]{1,3}(?:,[0-9]{3})+\b|\b[0-9]+\.[0-9]{2} ×|\b[0-9]{3,}\.[0-9]\b`)
+
+func TestEveryExampleIsListed(t *testing.T) {
+	page, err := os.ReadFile("examples/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mains, err := filepath.Glob("examples/*/main.go")
+	if err != nil || len(mains) < 9 {
+		t.Fatal(mains, err)
+	}
+	for _, main := range mains {
+		if name := filepath.Base(filepath.Dir(main)); !strings.Contains(string(page), "\n| ["+name+"](") {
+			t.Errorf("examples/README.md does not list %s", name)
+		}
+	}
+}
