@@ -200,3 +200,59 @@ func TestHandshakeSendOnABrokenConnection(t *testing.T) {
 		}
 	})
 }
+
+// What Receive did not wait for is checked like any message, and its absence
+// is noticed like any end.
+func TestAfterAReceiveThatWasGivenUp(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(*wsnotifytest.Conn)
+		code wsnotify.StatusCode
+	}{
+		{"text that is not UTF-8", func(c *wsnotifytest.Conn) { c.SendText("\xff") }, 1007},
+		{"the link is lost", func(c *wsnotifytest.Conn) { c.Drop() }, -1},
+		{"a close frame", func(c *wsnotifytest.Conn) { c.Close(4001, "") }, 4001},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+				short, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				h.Receive(short)
+				return nil
+			}}, func(w *world) {
+				conn := w.connect()
+				w.pass(0)
+				test.do(conn)
+				w.pass(0)
+				if f := w.c.Status().LastFailure; f == nil || f.Code != test.code || f.Phase != wsnotify.PhaseOpen {
+					t.Errorf("it failed with %+v", f)
+				}
+			})
+		})
+	}
+}
+
+func TestHandshakeMethodsCheckWhatTheyAreGiven(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		if err := h.SendMessage(ctx, "\xff"); err == nil {
+			return errors.New("text that is not UTF-8 was sent")
+		}
+		if err := h.Send(ctx, 7, nil); err == nil {
+			return errors.New("a message of type 7 was sent")
+		}
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := h.SendMessage(over, "x"); !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("Send: %w", err)
+		}
+		if _, err := h.Receive(over); !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("Receive: %w", err)
+		}
+		return h.SendMessage(ctx, "hello")
+	}}, func(w *world) {
+		w.connect()
+		if got := w.srv.Messages("ada"); len(got) != 1 || got[0] != "hello" {
+			t.Errorf("the server got %q", got)
+		}
+	})
+}
