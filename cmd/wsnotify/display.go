@@ -27,8 +27,8 @@ type display struct {
 	dim, strong *color.Color
 
 	mu     sync.Mutex
-	width  int // of the type column
-	shown  bool
+	width  int    // of the type column
+	shown  string // the status that stands there; empty for none
 	status func() string
 	stop   chan struct{}
 	ended  chan struct{}
@@ -129,8 +129,10 @@ func (d *display) watch(c *wsnotify.Client) {
 		defer tick.Stop()
 		for {
 			d.mu.Lock()
-			d.hide()
-			d.show()
+			if d.line() != d.shown {
+				d.hide()
+				d.show()
+			}
 			d.mu.Unlock()
 			select {
 			case <-tick.C:
@@ -154,25 +156,28 @@ func (d *display) end() {
 	d.status = nil
 }
 
-// hide and show are called with mu. A line that is never as wide as the
+// hide, show and line are called with mu. A line that is never as wide as the
 // terminal stays one line.
 func (d *display) hide() {
-	if d.shown {
+	if d.shown != "" {
 		fmt.Fprint(d.live, "\r\x1b[K")
-		d.shown = false
+		d.shown = ""
 	}
 }
 
 func (d *display) show() {
-	if d.status == nil {
-		return
+	if d.status != nil {
+		d.shown = d.line()
+		fmt.Fprint(d.live, d.shown)
 	}
+}
+
+func (d *display) line() string {
 	width, _, err := term.GetSize(int(d.live.Fd()))
 	if err != nil || width <= 0 {
 		width = 80
 	}
-	fmt.Fprint(d.live, runewidth.Truncate(oneLine(d.status()), width-1, "…"))
-	d.shown = true
+	return runewidth.Truncate(oneLine(d.status()), width-1, "…")
 }
 
 // statusLine says how a client is doing.
@@ -183,7 +188,11 @@ func statusLine(s wsnotify.Status, now time.Time) string {
 	case s.ReadyState == wsnotify.Open:
 		fmt.Fprintf(&b, " for %v", now.Sub(s.OpenSince).Truncate(time.Second))
 		if s.RTT > 0 {
-			fmt.Fprintf(&b, ", round trip %v", s.RTT.Round(100*time.Microsecond))
+			unit := time.Microsecond
+			if s.RTT > 10*time.Millisecond {
+				unit = time.Millisecond
+			}
+			fmt.Fprintf(&b, ", round trip %v", s.RTT.Round(unit))
 		}
 	case !s.NextAttempt.IsZero():
 		fmt.Fprintf(&b, ", attempt %d in %v", s.ReconnectAttempts, max(0, s.NextAttempt.Sub(now)).Round(time.Second))

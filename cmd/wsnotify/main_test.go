@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -432,6 +433,32 @@ func TestAddress(t *testing.T) {
 	} {
 		if got := address(text); got != want {
 			t.Errorf("%s is taken as %s and not %s", text, got, want)
+		}
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	open := wsnotify.Status{ReadyState: wsnotify.Open, OpenSince: now.Add(-61500 * time.Millisecond)}
+	quick, slow := open, open
+	quick.RTT, slow.RTT = 47512*time.Nanosecond, 123456789*time.Nanosecond
+	for _, test := range []struct {
+		status wsnotify.Status
+		want   string
+	}{
+		{wsnotify.Status{ReadyState: wsnotify.Connecting}, "CONNECTING"},
+		{open, "OPEN for 1m1s"},
+		{quick, "OPEN for 1m1s, round trip 48µs"},
+		{slow, "OPEN for 1m1s, round trip 123ms"},
+		{wsnotify.Status{
+			ReadyState: wsnotify.Closed, ReconnectAttempts: 2, NextAttempt: now.Add(3400 * time.Millisecond),
+			LastFailure: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Code: -1, Err: errors.New("wsnotify: no\nroute")},
+		}, `CLOSED, attempt 2 in 3s: no\nroute`},
+		{wsnotify.Status{ReadyState: wsnotify.Connecting, ReconnectAttempts: 2}, "CONNECTING, attempt 2"},
+		{wsnotify.Status{ReadyState: wsnotify.Closing}, "CLOSING"},
+	} {
+		if got := statusLine(test.status, now); got != test.want {
+			t.Errorf("%q and not %q", got, test.want)
 		}
 	}
 }
