@@ -76,11 +76,14 @@ type GiveUpError struct {
 }
 
 func (e *GiveUpError) Error() string {
-	plural := "s"
-	if e.Attempts == 1 {
-		plural = ""
+	after := fmt.Sprintf("after %d attempts", e.Attempts)
+	switch e.Attempts {
+	case 0: // a connection that was open ended in a way that is not retried
+		after = "without another attempt"
+	case 1:
+		after = "after 1 attempt"
 	}
-	return fmt.Sprintf("wsnotify: giving up after %d attempt%s: %v", e.Attempts, plural, e.Failure.Err)
+	return fmt.Sprintf("wsnotify: giving up %s: %v", after, e.Failure.Err)
 }
 
 func (e *GiveUpError) Unwrap() error { return e.Failure.Err }

@@ -129,6 +129,9 @@ func TestFailFast(t *testing.T) {
 			if !errors.As(err, &gaveUp) || gaveUp.Attempts != 1 || !errors.As(err, &refused) {
 				t.Fatalf("%d: %v", status, err)
 			}
+			if !strings.HasPrefix(err.Error(), "wsnotify: giving up after 1 attempt: ") {
+				t.Errorf("%d: %v", status, err)
+			}
 			if refused.StatusCode != status || string(refused.Body) != "no" || refused.Header.Get("X-Why") != "because" {
 				t.Errorf("%+v", refused)
 			}
@@ -148,6 +151,9 @@ func TestFailFast(t *testing.T) {
 			stop := code == 1002 || code == 1003 || code >= 1007 && code <= 1010
 			if w.c.Status().GaveUp != stop {
 				t.Errorf("close code %d: %+v", code, w.c.Status())
+			}
+			if err := w.c.Err(); stop && !strings.HasPrefix(err.Error(), "wsnotify: giving up without another attempt: ") {
+				t.Errorf("close code %d: %v", code, err)
 			}
 		})
 	}
