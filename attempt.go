@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // attempt is one try to open a connection. It runs on a goroutine of its own,
@@ -24,7 +26,8 @@ type attempt struct {
 	box    *outbox
 	req    *DialRequest
 	epoch  uint64
-	sock   *socket
+	sock   *transport.Socket
+	spawn  func(func())       // starts a goroutine of the run
 	result chan attemptResult // of capacity 1
 	ended  chan struct{}      // closed when run returns
 
@@ -56,7 +59,8 @@ func newAttempt(r *run) *attempt {
 	return &attempt{
 		c: r.c, box: r.outbox, epoch: r.c.opened + 1,
 		req:    &DialRequest{URL: urlOf(r.url), Header: header, Attempt: r.attempts, Last: last},
-		sock:   &socket{},
+		sock:   transport.NewSocket(r.c.options()),
+		spawn:  func(f func()) { r.hooks.Go(f) },
 		result: make(chan attemptResult, 1),
 		ended:  make(chan struct{}),
 		phase:  PhaseDial,
@@ -68,7 +72,7 @@ func (a *attempt) run(ctx context.Context) {
 	defer close(a.ended)
 	conn, err := a.open(ctx)
 	if err != nil {
-		a.sock.close()
+		a.sock.Close()
 		conn = nil
 	}
 	a.mu.Lock()
@@ -113,17 +117,15 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err := a.in(ctx, PhaseDial); err != nil {
 		return nil, err
 	}
-	frames := &controlFrames{}
-	ws, l, resp, err := dial(ctx, cfg, a.req, a.sock, a.answered, frames)
+	tr, resp, err := dial(ctx, cfg, a.c.options(), a.req, a.sock, a.answered)
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
-	cn := newConn(a.c, a.box, ws, l)
-	frames.conn = cn
+	cn := newConn(a.c, a.box, tr, a.spawn)
 	cn.epoch = a.epoch
 	cn.event = &OpenEvent{
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
-		Subprotocol: ws.Subprotocol(), Header: responseHeader(resp),
+		Subprotocol: subprotocol(resp), Header: responseHeader(resp),
 	}
 	if err := checkResponse(cfg, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
@@ -174,7 +176,7 @@ func (a *attempt) abandon(cancel context.CancelFunc) {
 	a.abandoned = true
 	inHook := a.phase == PhaseHook
 	a.mu.Unlock()
-	a.sock.close()
+	a.sock.Close()
 	select {
 	case res := <-a.result: // it came too late
 		if res.conn != nil {
@@ -320,12 +322,12 @@ func urlOf(u *url.URL) *url.URL {
 	return &v
 }
 
-// controlFrames takes what the transport's reader hears of pings. A handshake
-// needs it before there is a connection, but nothing is read until then.
-type controlFrames struct{ conn *conn }
-
-func (f *controlFrames) ping(payload []byte) { f.conn.w.pong(payload) }
-func (f *controlFrames) pong(payload []byte) { f.conn.beats.pong(payload) }
+func subprotocol(resp *http.Response) string {
+	if resp == nil {
+		return ""
+	}
+	return resp.Header.Get("Sec-WebSocket-Protocol")
+}
 
 func responseHeader(resp *http.Response) http.Header {
 	if resp == nil {

@@ -60,9 +60,16 @@ type Config struct {
 	// negative no limit.
 	DialTimeout time.Duration
 
-	// WriteTimeout bounds one write to the socket; past it the connection is
-	// dropped. Zero means 10 s, negative no limit.
+	// WriteTimeout is how long the socket may take nothing of what there is to
+	// write; past it the connection is dropped. A line that moves, however
+	// slowly, is not cut by it. Zero means 10 s, negative no limit.
 	WriteTimeout time.Duration
+
+	// MaxFrame is the payload of the longest frame sent, in bytes. A larger
+	// message leaves in fragments, RFC 6455, section 5.4, for gateways that close
+	// with 1009 on a frame that is longer than theirs. Zero or negative means no
+	// limit: one frame a message.
+	MaxFrame int
 
 	// CloseTimeout bounds the end of a connection by Disconnect, Close and
 	// the ctx of Run: what was queued is sent, and the close frame is sent
@@ -147,11 +154,16 @@ type Heartbeat struct {
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string
+	// TextFunc makes the text of each beat, instead of Text: with a number in it,
+	// for instance. An empty one leaves the text out of that beat. It runs on a
+	// goroutine of its own, never two at once, and may block: a beat that comes
+	// meanwhile has no text, and protocol pings don't wait for it.
+	TextFunc func() string
 	// NoText leaves the text message out: protocol pings only.
 	NoText bool
 	// Replies are the text messages that are swallowed as answers to Text.
 	// Nil means "pong" and Text itself, empty none. With NoText, nil means
-	// none.
+	// none, and with TextFunc "pong" alone.
 	Replies []string
 }
 
@@ -160,6 +172,13 @@ type Heartbeat struct {
 type Inbox struct {
 	Messages int // zero means 1024, negative no limit
 	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone
+
+	// Reuse makes Message.Data and Notification.Raw parts of the memory that was
+	// read into, which is used again once the callbacks of that message have
+	// returned: a callback that keeps them copies them. Receiving then takes no
+	// memory per message. Iterators, and what a Notification holds as strings, are
+	// copies as ever.
+	Reuse bool
 }
 
 // Outbox bounds what was given to Enqueue and is not yet written.
@@ -242,9 +261,12 @@ func (cfg Config) withDefaults() Config {
 		hb.Replies = slices.Clone(hb.Replies)
 	case hb.NoText || hb.Interval < 0:
 		hb.Replies = []string{}
+	case hb.TextFunc != nil:
+		hb.Replies = []string{"pong"}
 	default:
 		hb.Replies = []string{"pong", hb.Text}
 	}
+	cfg.MaxFrame = max(cfg.MaxFrame, 0)
 
 	setDefault(&cfg.Inbox.Messages, defaultMessages)
 	setDefault(&cfg.Inbox.Bytes, defaultBytes)

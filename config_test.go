@@ -37,6 +37,9 @@ func TestZeroConfig(t *testing.T) {
 		"Fallback.Raw":       nil,
 		"Fallback.Fallback":  false,
 		"Fallback.Epoch":     uint64(0),
+		"MaxFrame":           0,
+		"Heartbeat.TextFunc": nil,
+		"Inbox.Reuse":        false,
 		"BackOff":            nil, // below
 		"HTTPClient":         nil,
 		"Header":             nil,
@@ -105,13 +108,13 @@ func TestNegativeConfig(t *testing.T) {
 	cfg := Config{
 		ReadLimit: -1, DialTimeout: -1, WriteTimeout: -1, CloseTimeout: -1,
 		Heartbeat: Heartbeat{Interval: -1, Timeout: -1},
-		Inbox:     Inbox{-1, -1}, Outbox: Outbox{Messages: -1, Bytes: -1, MaxAge: -1},
+		Inbox:     Inbox{Messages: -1, Bytes: -1}, Outbox: Outbox{Messages: -1, Bytes: -1, MaxAge: -1},
 	}.withDefaults()
 	if err := cfg.validate(); err != nil {
 		t.Error(err)
 	}
 	if cfg.ReadLimit != -1 || cfg.DialTimeout != -1 || cfg.WriteTimeout != -1 || cfg.CloseTimeout != -1 ||
-		cfg.Heartbeat.Interval != -1 || cfg.Heartbeat.Timeout != -1 || cfg.Inbox != (Inbox{-1, -1}) ||
+		cfg.Heartbeat.Interval != -1 || cfg.Heartbeat.Timeout != -1 || cfg.Inbox != (Inbox{Messages: -1, Bytes: -1}) ||
 		cfg.Outbox.Messages != -1 || cfg.Outbox.Bytes != -1 {
 		t.Errorf("%+v", cfg)
 	}

@@ -3,14 +3,13 @@ package wsnotify
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
-	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // conn is one connection: a reader, the rounds of its writer, and a heartbeat.
@@ -18,8 +17,7 @@ import (
 // it.
 type conn struct {
 	c     *Client
-	ws    *websocket.Conn
-	link  *link
+	tr    transport.Conn
 	w     *writer
 	beats *heartbeat
 
@@ -28,17 +26,21 @@ type conn struct {
 
 	opened   time.Time
 	ended    chan struct{} // the reader has returned
-	readErr  error         // why; valid after ended
+	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
 	broken   chan struct{} // a write failed
 	unbound  chan struct{} // closed when the reader must not wait for room
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
-	batch    []delivery    // read and not handed over; the reader's own
-	pending  chan received // a read that Receive began and did not see the end of; of capacity 1
 	isBroken sync.Once
 
+	// The reader's own.
+	events  [handOverSize]transport.Event
+	have    []transport.Event // read and not looked at: a part of events
+	batch   []delivery        // for the inbox
+	pending chan received     // a read that Receive began and did not see the end of; of capacity 1
+
 	mu       sync.Mutex
-	cause    error // of our killing the link: a heartbeat or a write that timed out
+	cause    error // of our killing it: a heartbeat
 	writeErr error
 }
 
@@ -50,31 +52,19 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
+func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
-		c: c, ws: ws, link: l,
+		c: c, tr: tr,
 		ended:   make(chan struct{}),
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.w = newWriter(ws, l, box, &c.cfg, func() { cn.kill(errWriteTimeout) }, cn.writeFailed)
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
-		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
-	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))
-	l.start(c.cfg.ReadLimit, cn.handOver, func() {
-		c.state.lastReceived.Store(time.Now().UnixNano())
-		cn.beats.heard()
-	})
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
+	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
+	cn.beats.w = cn.w
 	return cn
-}
-
-// readLimit turns ours into the transport's.
-func readLimit(limit int64) int64 {
-	if limit < 0 {
-		return -1
-	}
-	return limit
 }
 
 // handOverSize is how many messages the reader hands over at once.
@@ -86,102 +76,90 @@ func (cn *conn) start() {
 	cn.beats.start()
 }
 
-// read receives until the connection ends.
+// read receives until the connection ends. What it has it hands over before it
+// waits for more.
 func (cn *conn) read() {
 	defer close(cn.ended)
-	defer cn.handOver()
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
-		if r.err != nil {
-			cn.readErr = r.err
-			return
+		if r.err == nil {
+			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
-		if cn.readErr = cn.accept(r.msg.Type, r.msg.Data); cn.readErr != nil {
-			return
+		cn.readErr = r.err
+	}
+	for cn.readErr == nil {
+		for len(cn.have) > 0 && cn.readErr == nil {
+			ev := cn.have[0]
+			cn.have = cn.have[1:]
+			cn.readErr = cn.accept(ev)
+		}
+		cn.handOver()
+		if cn.readErr == nil {
+			cn.readErr = cn.receive()
 		}
 	}
-	cn.link.divert(cn.accept)
-	for {
-		typ, data, err := cn.receive()
-		if err == nil {
-			err = cn.accept(typ, data)
-		}
-		if err != nil {
-			cn.readErr = err
-			return
+	cn.handOver()
+	for _, ev := range cn.have { // behind a close frame
+		if ev.Memory != nil {
+			ev.Memory.Release()
 		}
 	}
+	clear(cn.events[:])
+	cn.have = nil
 }
 
-// receive returns the next message that is for the transport, in memory of
-// its own, which the user may keep.
-func (cn *conn) receive() (MessageType, []byte, error) {
-	typ, r, err := cn.link.next(cn.ws)
-	if err != nil {
-		return 0, nil, err
-	}
-	data := make([]byte, 0, 1024)
-	for {
-		if len(data) == cap(data) {
-			data = append(data, make([]byte, cap(data))...)[:len(data)]
-		}
-		n, err := r.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if errors.Is(err, io.EOF) {
-			return typ, data, nil
-		}
-		if err != nil {
-			return 0, nil, err
-		}
-	}
+// receive waits for what comes next.
+func (cn *conn) receive() error {
+	n, err := cn.tr.Read(cn.events[:])
+	cn.have = cn.events[:n]
+	return err
 }
 
-// Violations that the transport lets pass.
-var (
-	errNotUTF8     = errors.New("a text message is not valid UTF-8")
-	errCloseReason = errors.New("the reason of a close frame is not valid UTF-8") // RFC 6455, section 5.5.1
-	errMasked      = errors.New("a frame of the server is masked")                // section 5.1
-	errLength      = errors.New("a frame's length is not in its shortest form")   // section 5.2
-)
-
-// check looks for what the transport lets pass.
-func (cn *conn) check(typ MessageType, data []byte) error {
-	if limit := cn.c.cfg.ReadLimit; limit > 0 && int64(len(data)) > limit {
-		return websocket.ErrMessageTooBig // a compressed one can end just past it
+// accept deals with what came. The error is the end of the connection.
+func (cn *conn) accept(ev transport.Event) error {
+	switch ev.Op {
+	case wire.Ping:
+		cn.w.pong(ev.Data)
+		return nil
+	case wire.Pong:
+		cn.beats.pong(ev.Data)
+		return nil
+	case wire.Close:
+		return CloseError{Code: StatusCode(ev.Code), Reason: string(ev.Data)}
 	}
-	if typ == MessageText && !utf8.Valid(data) {
-		return errNotUTF8
+	switch {
+	case cn.deaf.Load(): // as a browser while CLOSING
+	case ev.Op == wire.Text && cn.isReply(ev.Data):
+	default:
+		cn.take(ev)
+		return nil
+	}
+	if ev.Memory != nil {
+		ev.Memory.Release()
 	}
 	return nil
 }
 
-// accept checks a message and hands it on.
-func (cn *conn) accept(typ MessageType, data []byte) error {
-	if err := cn.check(typ, data); err != nil {
-		return err
-	}
-	if cn.deaf.Load() {
-		return nil // as a browser while CLOSING
-	}
-	if typ == MessageText && cn.isReply(data) {
-		return nil
-	}
+// take hands a message on, once there is room for it.
+func (cn *conn) take(ev transport.Event) {
 	cn.c.state.messagesIn.Add(1)
-	cn.c.state.bytesIn.Add(uint64(len(data)))
-	if inbox := &cn.c.inbox; !inbox.reserve(len(data)) {
+	cn.c.state.bytesIn.Add(uint64(len(ev.Data)))
+	if inbox := &cn.c.inbox; !inbox.reserve(ev.Cost) {
 		cn.handOver()
 		cn.beats.stalling(true)
-		inbox.wait(len(data), cn.unbound)
+		inbox.wait(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
 	if cn.batch == nil {
 		cn.batch = make([]delivery, 0, handOverSize)
 	}
-	cn.batch = append(cn.batch, delivery{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}})
+	cn.batch = append(cn.batch, delivery{
+		msg:  Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch},
+		cost: ev.Cost, memory: ev.Memory,
+	})
 	if len(cn.batch) == cap(cn.batch) {
 		cn.handOver()
 	}
-	return nil
 }
 
 // handOver gives the inbox what was read: several messages at once if they
@@ -212,10 +190,15 @@ func (cn *conn) kill(cause error) {
 		cn.cause = cause
 	}
 	cn.mu.Unlock()
-	cn.link.kill()
+	cn.tr.Kill()
 }
 
+// writeFailed is told of the write that failed. A peer that takes nothing does
+// not answer either, so that the reader would wait on.
 func (cn *conn) writeFailed(err error) {
+	if errors.Is(err, transport.ErrWriteTimeout) {
+		cn.kill(errWriteTimeout)
+	}
 	cn.mu.Lock()
 	cn.writeErr = err
 	cn.mu.Unlock()
@@ -239,25 +222,23 @@ func (cn *conn) deafen() {
 }
 
 // shut ends everything of the connection. What is encoded may still leave
-// within grace; after that, or if that is 0, the link is killed. Only the
+// within grace; after that, or if that is 0, the socket is killed. Only the
 // owner calls it.
 func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {
-		guard := time.AfterFunc(grace, cn.link.kill)
+		guard := time.AfterFunc(grace, cn.tr.Kill)
 		cn.w.stop()
 		cn.w.finish()
 		guard.Stop()
-		cn.link.end()
 	} else {
-		cn.link.kill()
+		cn.tr.Kill()
 		cn.w.stop()
 		cn.w.finish()
 	}
+	cn.tr.End()
 	cn.deafen()
 	<-cn.ended
-	cn.ws.CloseNow()
-	cn.link.release()
 	close(cn.gone)
 }
 
@@ -274,36 +255,31 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 	cause, writeErr := cn.cause, cn.writeErr
 	cn.mu.Unlock()
 
-	var ce websocket.CloseError
+	var ce CloseError
+	var wrong *wire.Violation
 	switch err := cn.readErr; {
 	case errors.As(err, &ce):
 		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
 		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
-	case cn.link.socketError() == nil:
-		// The socket is well, so what came over it was not.
+	case errors.As(err, &wrong):
 		violation = true
-		f.Initiator, f.Err = Remote, fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
-		f.Code = violationCode(err)
+		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
 	case cause != nil:
 		f.Err = cause
 	default:
-		f.Err = cn.link.socketError()
-		if errors.Is(f.Err, net.ErrClosed) && writeErr != nil {
-			f.Err = writeErr
+		if errors.Is(err, net.ErrClosed) && writeErr != nil {
+			err = writeErr
 		}
-		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", f.Err)
+		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", err)
 	}
 	ev.Failure = f
 	return f, ev, violation
 }
 
-// violationCode is what answers a violation, RFC 6455, section 7.4.1.
-func violationCode(err error) StatusCode {
-	switch {
-	case errors.Is(err, errNotUTF8), errors.Is(err, errCloseReason):
-		return StatusInvalidFramePayloadData
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		return StatusMessageTooBig
+// options are how the connections of a client behave.
+func (c *Client) options() transport.Options {
+	return transport.Options{
+		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
+		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
 	}
-	return StatusProtocolError
 }

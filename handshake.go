@@ -1,11 +1,14 @@
 package wsnotify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // Handshake is a connection that is not yet Open, as OnHandshake sees it. Its
@@ -65,41 +68,64 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// receiveOne reads one message and checks it.
+// receiveOne waits for the next message, and answers what comes before it.
 func (cn *conn) receiveOne() received {
-	typ, data, err := cn.receive()
-	if err == nil {
-		err = cn.check(typ, data)
+	for {
+		for len(cn.have) > 0 {
+			ev := cn.have[0]
+			cn.have = cn.have[1:]
+			if ev.Op == wire.Text || ev.Op == wire.Binary {
+				msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+				if ev.Memory != nil {
+					msg.Data = bytes.Clone(ev.Data)
+					ev.Memory.Release()
+				}
+				return received{msg: msg}
+			}
+			if err := cn.accept(ev); err != nil {
+				return received{err: err}
+			}
+		}
+		if err := cn.receive(); err != nil {
+			return received{err: err}
+		}
 	}
-	if err != nil {
-		return received{err: err}
-	}
-	return received{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}}
 }
 
 // discard ends a connection that never was open.
 func (cn *conn) discard() {
-	cn.link.kill()
+	cn.tr.Kill()
 	cn.release()
 }
 
 // apologize ends one that OnHandshake refused, with a close frame.
 func (cn *conn) apologize() {
-	guard := time.AfterFunc(closeGrace, cn.link.kill)
+	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
 	cn.w.bye(StatusNormalClosure, "", false)
 	cn.w.stop()
 	cn.w.finish()
 	guard.Stop()
-	cn.link.end()
 	cn.release()
 }
 
 func (cn *conn) release() {
 	cn.beats.stop()
 	cn.w.stop()
+	cn.tr.End()
 	if cn.pending != nil {
 		<-cn.pending
 	}
-	cn.ws.CloseNow()
-	cn.link.release()
+}
+
+// SetHeartbeat sets the interval of this connection's heartbeat, for servers
+// that say it in their first message. Zero means that of Config.Heartbeat,
+// negative no heartbeat.
+func (h *Handshake) SetHeartbeat(interval time.Duration) {
+	if h.over.Load() {
+		return
+	}
+	if interval == 0 {
+		interval = h.conn.c.cfg.Heartbeat.Interval
+	}
+	h.conn.beats.setInterval(interval)
 }

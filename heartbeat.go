@@ -6,32 +6,43 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // heartbeat keeps one connection alive and finds out when it is dead. It is
 // two timers and no goroutine: they start with the connection and end with
 // it.
 //
-// A beat at every Interval begins a watch, unless one is under way that has
-// heard nothing yet; a watch that has heard nothing for Timeout ends the
-// connection. So a link is found dead at most Interval + Timeout after its
-// last sign of life.
+// A beat at every Interval sends a ping. When the socket has taken that, a
+// watch begins, unless one is under way that has heard nothing yet; a watch
+// that has seen no sign of life for Timeout ends the connection. So an idle
+// link is found dead at most Interval + Timeout after its last sign of life. A
+// ping that waits behind data of ours is not watched: WriteTimeout is, and what
+// the peer's host acknowledges is a sign of life like what it sends.
 type heartbeat struct {
-	cfg   Heartbeat
-	w     *writer
-	dead  func() // the peer is
-	rtt   func(time.Duration)
-	pings bool // the transport can send protocol pings
+	cfg      Heartbeat
+	interval time.Duration // of this connection
+	w        *writer
+	progress func() transport.Progress
+	dead     func() // the peer is
+	rtt      func(time.Duration)
+	spawn    func(func()) // starts a goroutine that may be in user code
 
 	mu      sync.Mutex
 	stopped bool
 	ticker  *time.Timer
 	started time.Time
 	beats   int64
+	asking  bool // TextFunc runs
+
 	watch   *time.Timer
-	watched time.Time // when the watch began; zero if none is under way
-	stalled bool      // the reader waits for callbacks
-	stall   time.Time // when it last began or ended to
+	watched time.Time          // when the watch began; zero if none is under way
+	mark    transport.Progress // how far the connection was then, or at the latest sign of life
+	life    time.Time          // the latest sign of life that does not end the watch
+	due     time.Time          // when the timer of the watch fires
+	stalled bool               // the reader waits for callbacks
+	stall   time.Time          // when it last began or ended to
 
 	seq  uint64
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
@@ -44,20 +55,29 @@ type pingSent struct {
 	answer chan<- time.Duration // of capacity 1; nil for a heartbeat
 }
 
-func newHeartbeat(cfg Heartbeat, w *writer, dead func(), rtt func(time.Duration)) *heartbeat {
-	return &heartbeat{cfg: cfg, w: w, dead: dead, rtt: rtt, pings: canPing}
+func newHeartbeat(cfg Heartbeat, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
+	return &heartbeat{cfg: cfg, interval: cfg.Interval, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
 }
+
+// watches reports whether life is watched, by protocol pings.
+func (h *heartbeat) watches() bool { return transport.Pings && h.cfg.Timeout > 0 }
 
 // start begins to beat: first one Interval from now, as the store's ticker.
 func (h *heartbeat) start() {
-	watch := h.pings && h.cfg.Timeout > 0
-	if h.cfg.Interval < 0 || h.cfg.NoText && !watch {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.interval < 0 || h.cfg.NoText && !h.watches() {
+		return
+	}
 	h.started = time.Now()
-	h.ticker = time.AfterFunc(h.cfg.Interval, h.tick)
+	h.ticker = time.AfterFunc(h.interval, h.tick)
+}
+
+// setInterval is for a connection that has not started.
+func (h *heartbeat) setInterval(d time.Duration) {
+	h.mu.Lock()
+	h.interval = d
+	h.mu.Unlock()
 }
 
 // stop ends the timers. One that has just fired finds stopped.
@@ -80,39 +100,76 @@ func (h *heartbeat) tick() {
 	}
 	now := time.Now()
 	h.beats++
-	next := h.started.Add(time.Duration(h.beats+1) * h.cfg.Interval)
+	next := h.started.Add(time.Duration(h.beats+1) * h.interval)
 	if next.Before(now) { // the machine slept: beat from here on
 		h.started, h.beats = now, 0
-		next = now.Add(h.cfg.Interval)
+		next = now.Add(h.interval)
 	}
 	h.ticker.Reset(next.Sub(now))
 
-	var text string
 	var ping []byte
-	if !h.cfg.NoText {
-		text = h.cfg.Text
-	}
-	if h.pings && h.cfg.Timeout > 0 && !h.stalled {
+	if h.watches() && !h.stalled {
 		h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
 		ping = h.payload(now, nil)
-		if h.watched.IsZero() {
-			h.begin(now)
-		}
 	}
-	h.w.beat(text, ping)
+	text := ""
+	switch {
+	case h.cfg.NoText:
+	case h.cfg.TextFunc == nil:
+		text = h.cfg.Text
+	case !h.asking:
+		h.asking = true
+		h.spawn(h.ask)
+	}
+	if text != "" || ping != nil {
+		h.w.beat(text, ping)
+	}
+}
+
+// ask has the user make the text of a beat. One that is slow is not asked
+// again meanwhile, and holds up no protocol ping.
+func (h *heartbeat) ask() {
+	defer func() { // also when TextFunc ends the goroutine
+		h.mu.Lock()
+		h.asking = false
+		h.mu.Unlock()
+	}()
+	if text := h.cfg.TextFunc(); text != "" {
+		h.w.beat(text, nil)
+	}
+}
+
+// written is called when the socket has taken the ping of a beat. mark is how
+// far the connection was before that.
+func (h *heartbeat) written(mark transport.Progress) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped || !h.watched.IsZero() && h.progress().Received == h.mark.Received {
+		return
+	}
+	h.begin(time.Now(), mark)
 }
 
 // begin starts a watch. mu is held.
-func (h *heartbeat) begin(now time.Time) {
-	h.watched = now
+func (h *heartbeat) begin(now time.Time, mark transport.Progress) {
+	h.watched, h.life, h.mark = now, now, mark
+	h.look(now)
+}
+
+// look sets the timer of the watch: often enough to know when the latest sign
+// of life was. mu is held.
+func (h *heartbeat) look(now time.Time) {
+	left := h.cfg.Timeout - now.Sub(h.life)
+	wait := min(left, max(h.cfg.Timeout/4, time.Millisecond))
+	h.due = now.Add(wait)
 	if h.watch == nil {
-		h.watch = time.AfterFunc(h.cfg.Timeout, h.judge)
+		h.watch = time.AfterFunc(wait, h.judge)
 	} else {
-		h.watch.Reset(h.cfg.Timeout)
+		h.watch.Reset(wait)
 	}
 }
 
-// judge ends a watch.
+// judge looks for signs of life.
 func (h *heartbeat) judge() {
 	if h.verdict(time.Now()) {
 		h.dead()
@@ -122,32 +179,29 @@ func (h *heartbeat) judge() {
 func (h *heartbeat) verdict(now time.Time) (dead bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || h.watched.IsZero() {
+	if h.stopped || h.watched.IsZero() || now.Before(h.due) {
 		return false
 	}
-	late := now.Sub(h.watched) - h.cfg.Timeout
+	late, p := now.Sub(h.due), h.progress()
 	switch {
-	case late < 0:
-		// Life came when the timer had fired already, and the tick of the same
-		// moment began the next watch.
+	case p.Received != h.mark.Received:
+		h.watched = time.Time{}
 		return false
 	case h.stalled || !h.stall.Before(h.watched) || late > h.cfg.Timeout/2+time.Second:
 		// The reader, or the whole process, did not listen for all of the
 		// time. What came meanwhile may be about to be read.
-		h.begin(now)
+		h.begin(now, p)
+		return false
+	case p.Acknowledged > h.mark.Acknowledged:
+		h.life, h.mark.Acknowledged = now, p.Acknowledged
+	}
+	if now.Sub(h.life) < h.cfg.Timeout {
+		h.look(now)
 		return false
 	}
 	h.stopped = true
 	h.ticker.Stop()
 	return true
-}
-
-// heard is called by the reader for every read from the socket. A byte is
-// life as much as a frame: a large one may take longer than Timeout.
-func (h *heartbeat) heard() {
-	h.mu.Lock()
-	h.watched = time.Time{}
-	h.mu.Unlock()
 }
 
 // stalling is called by the reader when it begins and ends to wait for room.
@@ -202,7 +256,7 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	payload := h.payload(time.Now(), answer)
 	n := h.seq
 	h.mu.Unlock()
-	h.w.ping(payload)
+	h.w.sendPing(payload)
 	select {
 	case rtt := <-answer:
 		return rtt, nil

@@ -3,6 +3,8 @@ package wsnotify
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // inbox stands between those who have something to tell the user and the one
@@ -31,8 +33,10 @@ type inbox struct {
 
 // delivery is a message, or an event that is told by calling it.
 type delivery struct {
-	msg   Message
-	event func()
+	msg    Message
+	cost   int          // what the bound counts
+	memory *wire.Memory // of the message; nil if that is the receiver's
+	event  func()
 }
 
 // tell queues an event. It never blocks.
@@ -123,15 +127,15 @@ func (b *inbox) run() {
 				d.event()
 				continue
 			}
-			b.deliver(d.msg)
+			b.deliver(d)
 		}
 	}
 	ended = true
 }
 
-func (b *inbox) deliver(msg Message) {
-	defer b.done(len(msg.Data))
-	b.dispatch(msg)
+func (b *inbox) deliver(d delivery) {
+	defer b.done(d)
+	b.dispatch(d.msg)
 }
 
 // fetch takes what was queued, and reports false when that is nothing.
@@ -147,10 +151,13 @@ func (b *inbox) fetch() bool {
 	return true
 }
 
-// done gives the room of a message back.
-func (b *inbox) done(size int) {
+// done gives the room of a message back, and its memory.
+func (b *inbox) done(d delivery) {
+	if d.memory != nil {
+		d.memory.Release()
+	}
 	b.messages.Add(-1)
-	b.bytes.Add(int64(-size))
+	b.bytes.Add(int64(-d.cost))
 	if b.waiting.Load() {
 		b.mu.Lock()
 		if b.room != nil {

@@ -283,12 +283,11 @@ func (b *outbox) send(ctx context.Context, typ MessageType, data []byte) error {
 	return err
 }
 
-// cancel ends the wait of a Send. Under w.enc no encoding is under way, so
-// that the entry has either been encoded as a whole or not touched, and its
-// data is not in use any more when cancel returns.
+// cancel ends the wait of a Send. Under the lock of the writer's batch nobody
+// reads data, and that of the entry is not in use any more when cancel returns.
 func (b *outbox) cancel(w *writer, wt *waiter, cause error) error {
-	w.enc.Lock()
-	defer w.enc.Unlock()
+	w.batch.Lock()
+	defer w.batch.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
@@ -299,10 +298,11 @@ func (b *outbox) cancel(w *writer, wt *waiter, cause error) error {
 	i := int(wt.seq - b.base)
 	e := b.at(i)
 	e.wait, e.data, e.gone = nil, nil, true
-	if i < b.taken {
+	if i >= b.taken {
+		b.sweep()
+	} else if w.withdraw(i) {
 		return &unconfirmedError{cause}
 	}
-	b.sweep()
 	return cause
 }
 

@@ -2,7 +2,6 @@ package wsnotify
 
 import (
 	"context"
-	"errors"
 	"testing"
 )
 
@@ -54,15 +53,6 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 	}
 	if b.ring != nil || b.chunk != nil || b.queued != 0 || b.bytes != 0 || b.n != 0 || b.taken != 0 {
 		t.Errorf("%d entries of the ring, chunk %v, %d messages of %d bytes", len(b.ring), b.chunk != nil, b.queued, b.bytes)
-	}
-}
-
-func TestOutcomeOfAWrite(t *testing.T) {
-	s := span{10, 20}
-	for flushed, want := range map[int64]error{0: ErrNotConnected, 10: ErrNotConnected, 11: ErrUnconfirmed, 19: ErrUnconfirmed, 20: nil, 30: nil} {
-		if err := s.outcome(flushed); !errors.Is(err, want) {
-			t.Errorf("%d bytes: %v", flushed, err)
-		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/coder/websocket"
 )
 
 const (
@@ -145,7 +144,7 @@ func (r *run) serve(cn *conn) *loss {
 			broken = nil
 			lingered = time.After(closeGrace)
 		case <-lingered:
-			cn.link.kill()
+			cn.tr.Kill()
 			cn.unbind()
 		case <-stable:
 			r.resetCounter()
@@ -196,8 +195,11 @@ func (r *run) lost(cn *conn) *loss {
 	r.outbox.part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
-	if violation {
+	switch {
+	case violation:
 		cn.w.bye(failure.Code, "", false)
+	case ev.WasClean: // its answer, RFC 6455, section 5.5.1
+		cn.w.bye(ev.Code, ev.Reason, false)
 	}
 	if failure.Initiator == Network {
 		r.shut(cn, 0)
@@ -264,7 +266,7 @@ func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
 	grace := time.Duration(0)
 	select {
 	case <-cn.ended:
-		var reply websocket.CloseError
+		var reply CloseError
 		if errors.As(cn.readErr, &reply) {
 			ev.Code, ev.Reason, ev.WasClean = reply.Code, reply.Reason, true
 			ev.Failure.Code, ev.Failure.Reason = reply.Code, reply.Reason

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // overslept returns a heartbeat of a process that did not run for a minute. It
@@ -11,7 +13,8 @@ import (
 func overslept(t *testing.T, dead func()) *heartbeat {
 	w := &writer{}
 	w.running.Store(rounds) // by somebody who never comes to it
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, w, dead, nil)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+	h.w = w
 	h.start()
 	t.Cleanup(h.stop)
 	h.mu.Lock()
@@ -35,7 +38,6 @@ func TestWakingBeatsOnce(t *testing.T) {
 		if h.seq != 1 {
 			t.Errorf("%d pings before an Interval has passed", h.seq)
 		}
-		h.heard()
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if h.seq != 2 {
@@ -52,7 +54,7 @@ func TestWakingIsNoSilence(t *testing.T) {
 		h := overslept(t, func() { dead <- time.Now() })
 		woken := time.Now()
 		h.mu.Lock()
-		h.begin(woken.Add(-time.Minute))
+		h.begin(woken.Add(-time.Minute), transport.Progress{})
 		h.watch.Stop()
 		h.mu.Unlock()
 		h.judge()
@@ -70,8 +72,9 @@ func TestLateVerdictHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := overslept(t, nil)
 		h.mu.Lock()
-		h.begin(time.Now().Add(-7 * time.Second))
+		h.begin(time.Now().Add(-7*time.Second), transport.Progress{})
 		h.watch.Stop()
+		h.due = time.Now().Add(-time.Second) // of the last look
 		h.mu.Unlock()
 		if !h.verdict(time.Now()) {
 			t.Error("a second late, and the peer is not dead")

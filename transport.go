@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 
 	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // dialing is one handshake under way. It is the http.RoundTripper that the
@@ -18,15 +19,14 @@ import (
 type dialing struct {
 	ctx      context.Context
 	base     http.RoundTripper
-	sock     *socket
-	link     *link                // once there is a 101
+	sock     *transport.Socket
+	upgraded *transport.Upgraded  // once there is a 101
 	answered func(*http.Response) // a response has come
 	location []string             // of a redirect
 }
 
-// dial returns a connection whose link has not started, or an error. The
-// response, if one came, is returned with either.
-func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answered func(*http.Response), frames *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
+// dial opens a connection. The response, if one came, is returned with either.
+func dial(ctx context.Context, cfg *Config, opts transport.Options, req *DialRequest, sock *transport.Socket, answered func(*http.Response)) (transport.Conn, *http.Response, error) {
 	base := http.DefaultTransport
 	var jar http.CookieJar
 	if c := cfg.HTTPClient; c != nil {
@@ -57,16 +57,15 @@ func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answ
 		Host:            host,
 		Subprotocols:    cfg.Subprotocols,
 		CompressionMode: cfg.Compression,
-		OnPingReceived: func(_ context.Context, payload []byte) bool {
-			frames.ping(payload)
-			return false // the writer answers it
-		},
-		OnPongReceived: func(_ context.Context, payload []byte) { frames.pong(payload) },
 	})
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location
 	}
-	return ws, d.link, resp, err
+	if err != nil {
+		return nil, resp, err
+	}
+	d.upgraded.Start(ws, resp.Header.Get("Sec-WebSocket-Extensions") != "", opts)
+	return d.upgraded, resp, nil
 }
 
 // transport returns a copy of t for this handshake alone. Kept, it would cost
@@ -112,11 +111,14 @@ func (d *dialing) adopting(dial dialFunc) dialFunc {
 		if err != nil {
 			return nil, err
 		}
-		if !d.sock.adopt(conn) {
+		if !d.sock.Adopt(conn) {
 			conn.Close()
 			return nil, net.ErrClosed
 		}
-		return conn, nil
+		if _, secured := conn.(*tls.Conn); secured { // which net/http has to see
+			return conn, nil
+		}
+		return d.sock.Counted(conn), nil
 	}
 }
 
@@ -129,7 +131,7 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 			if t, ok := conn.(*tls.Conn); ok {
 				conn = t.NetConn()
 			}
-			if !d.sock.adopt(conn) {
+			if !d.sock.Adopt(conn) {
 				conn.Close()
 			}
 		}}
@@ -147,14 +149,11 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		delete(resp.Header, "Location")
 	}
 	if body, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		d.link = newLink(body, d.sock)
-		resp.Body = d.link
+		d.upgraded = transport.NewUpgraded(body, d.sock)
+		resp.Body = d.upgraded.Body()
 	}
 	return resp, nil
 }
-
-// canPing says that the transport lets us write frames of our own.
-const canPing = true
 
 func validCompression(m CompressionMode) bool {
 	return m == CompressionDisabled || m == CompressionContextTakeover || m == CompressionNoContextTakeover

@@ -2,14 +2,13 @@ package wsnotify
 
 import (
 	"context"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // writer sends what the outbox holds over one connection, and the control
@@ -17,31 +16,28 @@ import (
 // finds one under way that will see it: there is no goroutine while there is
 // nothing to write, and what came meanwhile leaves in one write.
 type writer struct {
-	ws      *websocket.Conn
-	link    *link
-	box     *outbox
-	timeout time.Duration // of one write; negative: none
-	overdue func()        // kills the link, for a write that took longer
-	broke   func(error)   // told of the write that failed
+	tr    transport.Conn
+	box   *outbox
+	beats *heartbeat
+	broke func(error) // told of the write that failed
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
 	stopped atomic.Bool   // set by stop
 	ending  sync.Once     // of stop
 	joined  chan struct{} // closed by the run that saw stopped
-	dead    atomic.Bool   // a write failed
+	dead    atomic.Bool   // a write failed, or the close frame was written
 
 	mu    sync.Mutex
 	front controls
 
-	enc sync.Mutex // held while frames are encoded, never over a write
-
-	// Of the run of rounds, and of stop after it.
-	opening []*first // encoded and not yet settled
-	spans   []span   // of the messages that are encoded and not yet settled
-	flushed int64    // bytes of the stream that the socket took
-	guard   *time.Timer
-	late    atomic.Bool // the guard has killed the link
+	// What the run of rounds writes, and stop after it. The batch's lock guards
+	// all of it; who holds it may take data back.
+	batch   transport.Batch
+	ended   int      // frames of the batch that the socket took
+	ping    int      // the frame of the heartbeat's ping; -1 if there is none
+	opening []*first // in frames of their own, up to the first message
+	base    int      // the frame of the first message
 }
 
 // controls are what this side sends besides messages, and before them.
@@ -50,42 +46,39 @@ type controls struct {
 	text  string   // of a heartbeat that is due
 	ping  []byte   // payload of its protocol ping
 	pings [][]byte // payloads of those asked for by Ping
-	pong  []byte   // payload of the answer to the latest ping; RFC 6455, 5.5.3 allows to skip older ones
-	bye   []byte   // payload of the close frame
-	drain bool     // bye comes after what the outbox holds
+	pongs [][]byte // payloads of the answers to pings
+	bye   *bye
+}
+
+// bye is a close frame that is due.
+type bye struct {
+	code   StatusCode
+	reason string
+	drain  bool // after what the outbox holds
 }
 
 // first is a message that a Handshake sends.
 type first struct {
 	item
-	span
 	result chan error // of capacity 1
 }
-
-// span is where a message stands in the stream.
-type span struct{ start, end int64 }
 
 const (
 	idle   = iota // nobody writes
 	rounds        // somebody does
 	again         // somebody does, and has to look again before ending
 
-	batchBytes = 64 << 10            // a round encodes no further message past this
-	batchItems = 64                  // taken from the outbox at once
-	keepBytes  = batchBytes + 16<<10 // larger buffers are not kept
-	writeBytes = 256 << 10           // what one write, and so WriteTimeout, is for
+	batchBytes  = 64 << 10 // a batch gets no further message past this
+	batchFrames = 2048
+	batchItems  = 64 // taken from the outbox at once
+	frameBytes  = 8  // that a message takes besides its own, or so
+	maxPongs    = 64 // that wait for the socket; RFC 6455, 5.5.3 allows to skip older ones
 )
 
-var (
-	buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-	batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
-)
+var batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
 
-func newWriter(ws *websocket.Conn, l *link, box *outbox, cfg *Config, overdue func(), broke func(error)) *writer {
-	w := &writer{
-		ws: ws, link: l, box: box, timeout: cfg.WriteTimeout,
-		overdue: overdue, broke: broke, joined: make(chan struct{}),
-	}
+func newWriter(tr transport.Conn, box *outbox, beats *heartbeat, broke func(error)) *writer {
+	w := &writer{tr: tr, box: box, beats: beats, broke: broke, joined: make(chan struct{})}
 	w.start = w.run
 	return w
 }
@@ -158,19 +151,19 @@ func (w *writer) stop() {
 	})
 }
 
-// finish writes what is still encoded, and a close frame that is due, and
-// returns the rest to the outbox. It is called after stop.
+// finish writes the control frames that are due, and returns everything else
+// to the outbox. It is called after stop.
 func (w *writer) finish() {
 	if !w.dead.Load() {
-		w.enc.Lock()
-		if bye, _ := w.encodeControls(); bye != nil {
-			w.link.appendFrame(opClose, bye)
+		w.batch.Lock()
+		bye := w.addControls()
+		w.batch.Unlock()
+		if err := w.write(); err == nil && bye != nil {
+			w.sayBye(bye)
 		}
-		out := w.link.take()
-		w.enc.Unlock()
-		w.settle(w.write(out))
 	}
-	w.handBack()
+	w.refuseFirst()
+	w.box.detach(w, 0, false)
 }
 
 // round writes one batch and reports whether there may be more.
@@ -182,27 +175,16 @@ func (w *writer) round() (more bool) {
 		w.refuseFirst()
 		return false
 	}
-	buf := buffers.Get().(*[]byte)
-	w.enc.Lock()
-	lent := w.link.lend(*buf)
-	bye, drain := w.encodeControls()
-	if bye == nil || drain {
-		more = w.encodeMessages()
+	w.batch.Lock()
+	bye := w.addControls()
+	if bye == nil || bye.drain {
+		more = w.addMessages()
 	}
-	if bye != nil && !more {
-		w.link.appendFrame(opClose, bye)
+	w.batch.Unlock()
+	err := w.write()
+	if err == nil && bye != nil && !more {
+		err = w.sayBye(bye)
 	}
-	out := w.link.take()
-	w.enc.Unlock()
-
-	err := w.write(out)
-	if !lent || cap(out) <= keepBytes {
-		if lent {
-			*buf = out[:0]
-		}
-		buffers.Put(buf)
-	}
-	w.settle(err)
 	return more && err == nil
 }
 
@@ -217,150 +199,140 @@ func (w *writer) refuseFirst() {
 	}
 }
 
-// encodeControls encodes what is due but for the close frame, which it
-// returns.
-func (w *writer) encodeControls() (bye []byte, drain bool) {
+// addControls moves what is due to the batch but for the close frame, which it
+// returns. The batch is locked.
+func (w *writer) addControls() *bye {
 	w.mu.Lock()
 	c := w.front
-	w.front = controls{bye: c.bye, drain: c.drain}
+	w.front = controls{bye: c.bye}
 	w.mu.Unlock()
-	if c.pong != nil {
-		w.link.appendFrame(opPong, c.pong)
+	for _, p := range c.pongs {
+		w.batch.Add(wire.Pong, p)
 	}
 	if c.text != "" {
-		w.link.appendFrame(opText, []byte(c.text))
+		w.batch.Add(wire.Text, []byte(c.text))
 	}
+	w.ping = -1
 	if c.ping != nil {
-		w.link.appendFrame(opPing, c.ping)
+		w.ping = w.batch.Len()
+		w.batch.Add(wire.Ping, c.ping)
 	}
 	for _, p := range c.pings {
-		w.link.appendFrame(opPing, p)
+		w.batch.Add(wire.Ping, p)
 	}
 	for _, f := range c.first {
-		f.span = w.encode(f.item)
-		f.item = item{}
+		w.batch.Add(wire.Op(f.typ), f.data)
 	}
-	w.opening = append(w.opening, c.first...)
-	return c.bye, c.drain
+	w.opening, w.base = c.first, w.batch.Len()
+	return c.bye
 }
 
-// encodeMessages encodes messages of the outbox until a batch is full, and
-// reports whether that is why it ended.
-func (w *writer) encodeMessages() (more bool) {
-	if _, sent := w.link.closeFrameSent(); sent {
-		return false
-	}
+// addMessages moves messages of the outbox to the batch until that is full,
+// and reports whether that is why it ended. The batch is locked.
+func (w *writer) addMessages() (more bool) {
 	items := batches.Get().(*[]item)
 	defer batches.Put(items)
-	limit := w.link.offset() + batchBytes
-	for {
-		at := w.link.offset()
-		if at >= limit {
+	for size := 0; ; {
+		if size >= batchBytes || w.batch.Len() >= batchFrames {
 			return true
 		}
-		batch := w.box.take(w, (*items)[:0], int(limit-at))
-		if len(batch) == 0 {
+		taken := w.box.take(w, (*items)[:0], batchBytes-size)
+		if len(taken) == 0 {
 			return false
 		}
-		for _, it := range batch {
-			w.spans = append(w.spans, w.encode(it))
+		for _, it := range taken {
+			if it.typ == 0 {
+				w.batch.AddVoid()
+				continue
+			}
+			w.batch.Add(wire.Op(it.typ), it.data)
+			size += len(it.data) + frameBytes
 		}
-		clear(batch)
+		clear(taken)
 	}
 }
 
-// encode has the transport frame one message; its bytes stay in the link.
-func (w *writer) encode(it item) span {
-	start := w.link.offset()
-	if it.typ != 0 {
-		if err := w.ws.Write(context.Background(), it.typ, it.data); err != nil {
-			return span{math.MaxInt64, math.MaxInt64} // a close frame went before it
-		}
+// write sends the batch. Who waits for a part of it learns at once what became
+// of that.
+func (w *writer) write() error {
+	if w.batch.Len() == 0 {
+		return nil
 	}
-	return span{start, w.link.offset()}
-}
-
-// write gives p to the socket.
-func (w *writer) write(p []byte) error {
-	for len(p) > 0 {
-		w.arm()
-		n, err := w.link.write(p[:min(len(p), writeBytes)])
-		w.flushed += int64(n)
-		if w.guard != nil {
-			w.guard.Stop()
+	var mark transport.Progress
+	if w.ping >= 0 {
+		mark = w.tr.Progress() // before the write: the answer may be faster than we
+	}
+	for {
+		n, torn, err := w.tr.Write(&w.batch)
+		w.batch.Lock()
+		pinged := w.ping >= w.ended && w.ping < w.ended+n
+		w.settle(n)
+		done := w.batch.Done()
+		if err != nil {
+			w.dead.Store(true)
+			w.fail(torn)
 		}
-		if w.late.Load() {
-			return errWriteTimeout
+		if done || err != nil {
+			w.batch.Reset()
+			w.ended = 0
+		}
+		w.batch.Unlock()
+		if pinged {
+			w.beats.written(mark)
 		}
 		if err != nil {
+			w.broke(err)
 			return err
 		}
-		p = p[n:]
-	}
-	return nil
-}
-
-// arm starts the time that one write may take.
-func (w *writer) arm() {
-	switch {
-	case w.timeout < 0:
-	case w.guard != nil:
-		w.guard.Reset(w.timeout)
-	default:
-		w.guard = time.AfterFunc(w.timeout, func() {
-			w.late.Store(true)
-			w.overdue()
-		})
+		if done {
+			return nil
+		}
 	}
 }
 
-// settle tells the outbox what the last write did.
-func (w *writer) settle(err error) {
-	for _, f := range w.opening {
-		f.result <- f.outcome(w.flushed)
+// settle tells those who wait that the socket took n frames more. The batch is
+// locked.
+func (w *writer) settle(n int) {
+	from, to := w.ended, w.ended+n
+	w.ended = to
+	for len(w.opening) > 0 && w.base-len(w.opening) < to {
+		w.opening[0].result <- nil
+		w.opening = w.opening[1:]
+	}
+	if done := to - max(from, w.base); done > 0 {
+		w.box.settle(done)
+	}
+}
+
+// fail tells the others that the connection can't write any more. The frame at
+// ended is in the middle of it if torn. The batch is locked.
+func (w *writer) fail(torn bool) {
+	for i, f := range w.opening {
+		err := ErrNotConnected
+		if torn && w.base-len(w.opening)+i == w.ended {
+			err = ErrUnconfirmed
+		}
+		f.result <- err
 	}
 	w.opening = nil
+	w.box.detach(w, 0, torn && w.ended >= w.base)
+}
+
+// sayBye writes the close frame, which is the last.
+func (w *writer) sayBye(b *bye) error {
+	w.dead.Store(true)
+	err := w.tr.Close(int(b.code), b.reason)
 	if err != nil {
-		w.dead.Store(true)
-		w.handBack()
 		w.broke(err)
-		return
 	}
-	if done := w.written(); done > 0 {
-		w.box.settle(done)
-		w.spans = append(w.spans[:0], w.spans[done:]...)
-		if len(w.spans) == 0 && cap(w.spans) > batchItems {
-			w.spans = nil
-		}
-	}
+	return err
 }
 
-// written counts the messages that the socket took whole.
-func (w *writer) written() (done int) {
-	for _, s := range w.spans {
-		if s.end > w.flushed {
-			break
-		}
-		done++
-	}
-	return done
-}
-
-func (w *writer) handBack() {
-	done := w.written()
-	torn := done < len(w.spans) && w.spans[done].start < w.flushed
-	w.box.detach(w, done, torn)
-}
-
-// outcome says what became of a message when the socket took so many bytes.
-func (s span) outcome(flushed int64) error {
-	switch {
-	case s.end <= flushed:
-		return nil
-	case s.start < flushed:
-		return ErrUnconfirmed
-	}
-	return ErrNotConnected
+// withdraw takes the data of a message back that is in the batch: the one at i
+// of those that wait to be settled. It reports whether any of it may have left.
+// The batch is locked.
+func (w *writer) withdraw(i int) (begun bool) {
+	return w.batch.Withdraw(max(w.ended, w.base) + i)
 }
 
 // sendFirst sends a message of a Handshake, and is as exact as a Send.
@@ -375,35 +347,53 @@ func (w *writer) sendFirst(ctx context.Context, typ MessageType, data []byte) er
 		return err
 	case <-ctx.Done():
 	}
-	w.enc.Lock() // so that data is not in use when this returns
-	defer w.enc.Unlock()
+	w.batch.Lock() // so that data is not in use when this returns
+	defer w.batch.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if i := slices.Index(w.front.first, f); i >= 0 {
 		w.front.first = slices.Delete(w.front.first, i, i+1)
 		return ctx.Err()
 	}
-	return &unconfirmedError{ctx.Err()}
+	if i := slices.Index(w.opening, f); i >= 0 && !w.batch.Withdraw(w.base-len(w.opening)+i) {
+		return ctx.Err()
+	}
+	select {
+	case err := <-f.result:
+		return err
+	default:
+		return &unconfirmedError{ctx.Err()}
+	}
 }
 
 // beat queues a heartbeat. One that still waits for its write is replaced.
 func (w *writer) beat(text string, ping []byte) {
 	w.mu.Lock()
-	w.front.text, w.front.ping = text, ping
+	if text != "" {
+		w.front.text = text
+	}
+	if ping != nil {
+		w.front.ping = ping
+	}
 	w.mu.Unlock()
 	w.kick()
 }
 
-func (w *writer) ping(payload []byte) {
+func (w *writer) sendPing(payload []byte) {
 	w.mu.Lock()
 	w.front.pings = append(w.front.pings, payload)
 	w.mu.Unlock()
 	w.kick()
 }
 
+// pong queues the answer to a ping. Each gets its own, in order, for as long
+// as the peer takes them.
 func (w *writer) pong(payload []byte) {
 	w.mu.Lock()
-	w.front.pong = append([]byte{}, payload...)
+	if len(w.front.pongs) == maxPongs {
+		w.front.pongs = append(w.front.pongs[:0], w.front.pongs[1:]...)
+	}
+	w.front.pongs = append(w.front.pongs, slices.Clone(payload))
 	w.mu.Unlock()
 	w.kick()
 }
@@ -411,7 +401,7 @@ func (w *writer) pong(payload []byte) {
 // bye queues the close frame: after what the outbox holds, or at once.
 func (w *writer) bye(code StatusCode, reason string, drain bool) {
 	w.mu.Lock()
-	w.front.bye, w.front.drain = closePayload(code, reason), drain
+	w.front.bye = &bye{code, reason, drain}
 	w.mu.Unlock()
 	w.kick()
 }

@@ -1,0 +1,131 @@
+package transport
+
+import (
+	"bytes"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// Batch is what leaves together: frames in their order. One goroutine fills
+// it, writes it until it is Done, and Resets it.
+//
+// The data of its frames is read only while the batch is locked, which is
+// never held over a write. So whoever holds the lock may take data back.
+type Batch struct {
+	sync.Mutex
+
+	list *list // from a pool, while there are any frames
+	next int   // the first that has not been encoded to its end
+
+	// Of frames[next], if it leaves in several writes.
+	begun bool
+	left  int // of the frame of the wire under way
+	key   uint32
+}
+
+type list struct {
+	frames []frame
+	ends   []int32 // of the frames that the piece under way ends: where in it
+}
+
+type frame struct {
+	op   wire.Op
+	void bool     // leaves nothing on the wire
+	data []byte   // what is still to be encoded
+	rest [][]byte // behind data, of a message that was withdrawn on its way
+}
+
+// left is how many bytes are still to be encoded.
+func (f *frame) left() int {
+	n := len(f.data)
+	for _, p := range f.rest {
+		n += len(p)
+	}
+	return n
+}
+
+// skip passes over n bytes of data.
+func (f *frame) skip(n int) {
+	if f.data = f.data[n:]; len(f.data) == 0 && len(f.rest) > 0 {
+		f.data, f.rest = f.rest[0], f.rest[1:]
+	}
+}
+
+var lists = sync.Pool{New: func() any { return new(list) }}
+
+// Add adds a message, a ping or a pong. The batch must be locked.
+func (b *Batch) Add(op wire.Op, data []byte) { b.add(frame{op: op, data: data}) }
+
+// AddVoid adds a frame that leaves nothing, for one that was withdrawn. The
+// batch must be locked.
+func (b *Batch) AddVoid() { b.add(frame{void: true}) }
+
+func (b *Batch) add(f frame) {
+	if b.list == nil {
+		b.list = lists.Get().(*list)
+	}
+	b.list.frames = append(b.list.frames, f)
+}
+
+func (b *Batch) frames() []frame {
+	if b.list == nil {
+		return nil
+	}
+	return b.list.frames
+}
+
+// Len is how many frames were added since the last Reset.
+func (b *Batch) Len() int { return len(b.frames()) }
+
+// Done reports whether nothing is left to be written.
+func (b *Batch) Done() bool { return b.next == b.Len() }
+
+// Reset empties a batch that is done or given up. The batch must be locked.
+func (b *Batch) Reset() {
+	if b.list != nil {
+		clear(b.list.frames)
+		b.list.frames = b.list.frames[:0]
+		lists.Put(b.list)
+	}
+	b.list, b.next, b.begun, b.left = nil, 0, false, 0
+}
+
+// Withdraw gives the data of frame i back, which is not used any more. It
+// reports whether any of it may have left; a frame that has begun to leave is
+// finished with a copy of its rest, since it can't be cut short. The batch must
+// be locked.
+func (b *Batch) Withdraw(i int) (begun bool) {
+	f := &b.frames()[i]
+	switch {
+	case i < b.next:
+		return true
+	case i == b.next && b.begun:
+		f.rest = clonePieces(f.data)
+		f.data, f.rest = f.rest[0], f.rest[1:]
+		return true
+	}
+	f.void, f.data = true, nil
+	return false
+}
+
+// clonePieces copies data, which is not empty. Somebody whose time is up waits
+// for it: of 100 MiB most of it goes into pages that are new, which is faster
+// in small pieces, and on all cores.
+func clonePieces(data []byte) [][]byte {
+	const size = 1 << 20
+	pieces := slices.Collect(slices.Chunk(data, size))
+	var all sync.WaitGroup
+	workers := min(runtime.GOMAXPROCS(0), len(pieces))
+	for w := range workers {
+		all.Go(func() {
+			for i := w; i < len(pieces); i += workers {
+				pieces[i] = bytes.Clone(pieces[i])
+			}
+		})
+	}
+	all.Wait()
+	return pieces
+}

@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// Conn is one open WebSocket.
+type Conn interface {
+	// Read waits until something has come, and returns what there is, as far as
+	// it fits into events, in the order of the stream. An error is final: a
+	// *wire.Violation, or why the connection broke. After the close frame of the
+	// peer, or an error, it is not to be called again.
+	Read(events []Event) (n int, err error)
+
+	// Write sends the next part of a batch with one write, and returns how many
+	// of the batch's frames it ended. The batch is written when its Done says
+	// so. After an error, torn says that the socket took a part of the frame
+	// that follows those, and the frames behind it have not left.
+	Write(b *Batch) (ended int, torn bool, err error)
+
+	// Close sends a close frame, code 1005 one without a code. Nothing is
+	// written after it.
+	Close(code int, reason string) error
+
+	// Progress says how far the connection has come.
+	Progress() Progress
+
+	// End ends a connection that is done: layers such as TLS say goodbye, for as
+	// long as a second. Read must have returned an error or the peer's close
+	// frame.
+	End()
+
+	// Kill ends every Read and Write at once, now and later.
+	Kill()
+}
+
+// Event is a thing that came.
+type Event = wire.Event
+
+// Progress counts bytes. What of it changes is a sign of the peer's life.
+type Progress struct {
+	Received int64 // from the peer
+	// Acknowledged is what the peer's host has confirmed of what was written.
+	// It stays 0 where the system does not tell.
+	Acknowledged int64
+}
+
+// Options are how a connection behaves.
+type Options struct {
+	ReadLimit    int64         // of a message; negative: none
+	Reuse        bool          // Event.Memory is used again
+	MaxFrame     int           // of what is sent; 0: no limit
+	WriteTimeout time.Duration // how long the socket may take nothing; negative: for ever
+	LastReceived *atomic.Int64 // where to note when something came, in ns since 1970
+}
+
+// ErrWriteTimeout is the error of a Write whose socket took nothing for
+// WriteTimeout.
+var ErrWriteTimeout = errors.New("the peer took nothing for WriteTimeout")
+
+// errSealed is the error of a Write after Close.
+var errSealed = errors.New("a close frame was sent")

@@ -1,0 +1,22 @@
+// Package transport is one open WebSocket behind one narrow interface: Conn.
+// There are two of them, one for the operating system's sockets and one for a
+// browser's, and whoever uses them can't tell which.
+//
+//   - conn.go: the interface, and what is read and written through it.
+//   - batch.go: messages that leave together.
+//   - upgraded.go: the one over a connection that an HTTP handshake has upgraded.
+//   - socket.go: the net.Conn under it, which alone knows what has really come
+//     and gone, and ends it for sure; outq_….go ask the kernel.
+//   - deflate.go: compression, by coder/websocket.
+//
+// It knows nothing of reconnecting, queues, callbacks or heartbeats.
+//
+// What must hold:
+//
+//   - No method but Read and Write waits, and Kill ends both, whatever the peer
+//     does.
+//   - Read is one goroutine's at a time, Write and Close are another's; the rest
+//     may be called by any.
+//   - What Write says that the socket took, and what it did not, is exact.
+//   - Nothing follows a close frame.
+package transport

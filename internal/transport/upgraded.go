@@ -1,0 +1,320 @@
+//go:build !js
+
+package transport
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// Pings says that protocol pings can be sent.
+const Pings = true
+
+// Upgraded is a connection that a handshake has upgraded. The handshake gives
+// it to coder/websocket for the body of its response, which it checks; from
+// then on only compressed messages pass through there.
+type Upgraded struct {
+	codec
+	body  io.ReadWriteCloser // above TLS
+	sock  *Socket
+	above bool // what passes is counted here, since the socket does not
+	opts  Options
+	flate bool // messages may be compressed
+
+	reader *wire.Reader
+	sealed bool // a close frame was sent; the writer's
+}
+
+// NewUpgraded takes over the body of a response.
+func NewUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
+	return &Upgraded{body: body, sock: sock, above: !sock.counts}
+}
+
+// Body is what coder/websocket gets to see of the connection: nothing, so that
+// a handshake that it refuses ends at once.
+func (u *Upgraded) Body() io.ReadWriteCloser { return &u.codec }
+
+// Start begins with what the handshake has agreed on.
+func (u *Upgraded) Start(ws *websocket.Conn, compressed bool, opts Options) {
+	u.opts, u.flate = opts, compressed
+	if compressed {
+		u.codec.ws = ws
+		ws.SetReadLimit(opts.ReadLimit)
+	} else {
+		ws.CloseNow() // which gives its buffers back, and closes nothing of ours
+	}
+	u.reader = wire.NewReader(source{u}, opts.ReadLimit, compressed, opts.Reuse)
+}
+
+// source is what the reader reads from.
+type source struct{ *Upgraded }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.body.Read(p)
+	if s.above {
+		s.sock.heard(n)
+	}
+	return n, err
+}
+
+// Read implements Conn.
+func (u *Upgraded) Read(events []Event) (n int, err error) {
+	n, err = u.reader.Read(events)
+	if err != nil {
+		u.reader.Close()
+		return n, err
+	}
+	if u.flate {
+		return u.inflateAll(events[:n])
+	}
+	return n, nil
+}
+
+// inflateAll decompresses messages. What follows one that can't be is lost, as
+// the connection is.
+func (u *Upgraded) inflateAll(events []Event) (n int, err error) {
+	for i := range events {
+		ev := &events[i]
+		if !ev.Compressed {
+			continue
+		}
+		data, err := u.inflate(ev.Op, ev.Data, u.opts.ReadLimit)
+		if err == nil && ev.Op == wire.Text && !utf8.Valid(data) {
+			err = wire.ErrNotUTF8
+		}
+		if ev.Memory != nil {
+			ev.Memory.Release()
+			ev.Memory = nil
+		}
+		if err != nil {
+			if i == 0 {
+				u.reader.Close()
+				return 0, err
+			}
+			u.reader.Fail(err)
+			return i, nil
+		}
+		ev.Data, ev.Cost, ev.Compressed = data, len(data), false
+	}
+	return len(events), nil
+}
+
+const (
+	pieceBytes = 64 << 10            // what one write sends, about
+	keepBytes  = pieceBytes + 16<<10 // and at most; larger buffers are not kept
+)
+
+var pieces = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// Write implements Conn.
+func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
+	if u.sealed {
+		return 0, false, errSealed
+	}
+	buf := pieces.Get().(*[]byte)
+	defer pieces.Put(buf)
+
+	b.Lock()
+	first, inside := b.next, b.begun
+	out, err := u.encode((*buf)[:0], b)
+	var ends []int32
+	if b.list != nil {
+		ends = b.list.ends
+	}
+	b.Unlock()
+	if cap(out) <= keepBytes {
+		*buf = out
+	}
+	if err != nil {
+		return 0, inside, err
+	}
+	n, err := u.send(out)
+	if err == nil {
+		return b.next - first, b.begun, nil
+	}
+	for ended < len(ends) && int(ends[ended]) <= n {
+		ended++
+	}
+	start := 0
+	if ended > 0 {
+		start = int(ends[ended-1])
+	}
+	return ended, n > start || ended == 0 && inside, err
+}
+
+// encode appends frames of b until a piece is full. b is locked.
+func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
+	keys := wire.GetKeys()
+	defer keys.Release()
+	frames := b.frames()
+	if len(frames) > 0 {
+		b.list.ends = b.list.ends[:0]
+	}
+	for b.next < len(frames) && len(out) < pieceBytes {
+		f := &frames[b.next]
+		switch size := len(f.data); {
+		case f.void:
+		case u.flate && f.op < wire.Close:
+			if out, err = u.appendCompressed(out, f, keys); err != nil {
+				return out, err
+			}
+		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && (size <= u.opts.MaxFrame || u.opts.MaxFrame == 0):
+			out = wire.AppendFrame(out, wire.Fin|byte(f.op), f.data, keys)
+		default:
+			if out = u.appendPart(out, b, f, keys); b.left > 0 || len(f.data) > 0 {
+				continue
+			}
+			b.begun = false
+		}
+		f.data = nil
+		b.next++
+		b.list.ends = append(b.list.ends, int32(len(out)))
+	}
+	return out, nil
+}
+
+// appendPart appends what there is room for of a message that is long, or
+// leaves in fragments.
+func (u *Upgraded) appendPart(out []byte, b *Batch, f *frame, keys *wire.Keys) []byte {
+	if b.left == 0 {
+		size := f.left()
+		b.key, b.left = keys.Next(), u.fragment(size)
+		first := byte(f.op)
+		if b.begun {
+			first = byte(wire.Continuation)
+		}
+		if b.left == size {
+			first |= wire.Fin
+		}
+		out = wire.AppendHeader(out, first, b.left, b.key)
+		b.begun = true
+	}
+	n := min(b.left, len(f.data), max(pieceBytes-len(out), 1))
+	out = wire.AppendMasked(out, f.data[:n], b.key)
+	b.key, b.left = wire.KeyAfter(b.key, n), b.left-n
+	f.skip(n)
+	return out
+}
+
+// fragment is how much of size bytes the next frame takes.
+func (u *Upgraded) fragment(size int) int {
+	if u.opts.MaxFrame > 0 {
+		return min(size, u.opts.MaxFrame)
+	}
+	return size
+}
+
+// appendCompressed appends a message as the codec has it.
+func (u *Upgraded) appendCompressed(out []byte, f *frame, keys *wire.Keys) ([]byte, error) {
+	payload, compressed, err := u.deflate(f.op, f.data)
+	if err != nil {
+		return out, err
+	}
+	first := byte(f.op)
+	if compressed {
+		first |= wire.RSV1
+	}
+	for {
+		n := u.fragment(len(payload))
+		if n == len(payload) {
+			return wire.AppendFrame(out, wire.Fin|first, payload, keys), nil
+		}
+		out = wire.AppendFrame(out, first, payload[:n], keys)
+		first, payload = byte(wire.Continuation), payload[n:]
+	}
+}
+
+// send writes out. Where the socket does not see to the timeout by itself, out
+// leaves in pieces that a slow line takes in less.
+func (u *Upgraded) send(out []byte) (n int, err error) {
+	if !u.above {
+		return u.body.Write(out)
+	}
+	for n < len(out) && err == nil {
+		var m int
+		stop := u.guarded()
+		m, err = u.body.Write(out[n:min(len(out), n+smallPiece)])
+		if late := stop(); late {
+			err = ErrWriteTimeout
+		}
+		n += m
+		u.sock.sent.Add(int64(m))
+	}
+	return n, err
+}
+
+// smallPiece is what one write is for under a timeout of ours.
+const smallPiece = 16 << 10
+
+// guarded kills the connection when WriteTimeout has passed without a sign
+// that anything of what was written arrives.
+func (u *Upgraded) guarded() (stop func() (late bool)) {
+	if u.opts.WriteTimeout <= 0 {
+		return func() bool { return false }
+	}
+	var late atomic.Bool
+	confirmed, _ := u.sock.acknowledged()
+	var guard *time.Timer
+	var mu sync.Mutex // guard is set before it fires
+	mu.Lock()
+	defer mu.Unlock()
+	guard = time.AfterFunc(u.opts.WriteTimeout, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if acked, known := u.sock.acknowledged(); known && acked > confirmed {
+			confirmed = acked
+			guard.Reset(u.opts.WriteTimeout)
+			return
+		}
+		late.Store(true)
+		u.Kill()
+	})
+	return func() bool { guard.Stop(); return late.Load() }
+}
+
+// Close implements Conn.
+func (u *Upgraded) Close(code int, reason string) error {
+	if u.sealed {
+		return errSealed
+	}
+	u.sealed = true
+	keys := wire.GetKeys()
+	defer keys.Release()
+	_, err := u.send(wire.AppendFrame(nil, wire.Fin|byte(wire.Close), wire.ClosePayload(code, reason), keys))
+	return err
+}
+
+// Progress implements Conn.
+func (u *Upgraded) Progress() Progress {
+	p := Progress{Received: u.sock.received.Load()}
+	if n, known := u.sock.acknowledged(); known {
+		p.Acknowledged = n
+	}
+	return p
+}
+
+// End implements Conn.
+func (u *Upgraded) End() {
+	guard := time.AfterFunc(goodbye, u.Kill) // for a peer that does not read
+	u.body.Close()
+	guard.Stop()
+	u.Kill()
+	if u.flate {
+		u.codec.ws.CloseNow()
+	}
+}
+
+const goodbye = time.Second
+
+// Kill implements Conn.
+func (u *Upgraded) Kill() {
+	if !u.sock.Close() {
+		u.body.Close()
+	}
+}

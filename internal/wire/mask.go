@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"math/bits"
+	"sync"
+)
+
+// Keys gives masking keys. RFC 6455, section 5.3, wants them unpredictable, so
+// they come from crypto/rand; many at once, since each call costs more than
+// masking a short message.
+type Keys struct {
+	random [1024]byte
+	next   int
+}
+
+var keys = sync.Pool{New: func() any {
+	k := &Keys{}
+	k.next = len(k.random)
+	return k
+}}
+
+// GetKeys returns a source for one goroutine at a time. Release gives it back.
+func GetKeys() *Keys { return keys.Get().(*Keys) }
+
+// Release gives k back. No key is ever given out twice.
+func (k *Keys) Release() { keys.Put(k) }
+
+// Next returns the next key.
+func (k *Keys) Next() uint32 {
+	if k.next == len(k.random) {
+		rand.Read(k.random[:]) // never fails
+		k.next = 0
+	}
+	key := binary.LittleEndian.Uint32(k.random[k.next:])
+	k.next += 4
+	return key
+}
+
+// AppendMasked appends src masked with key. Copying and masking are one pass,
+// 32 bytes at a time for as long as there are as many.
+func AppendMasked(dst, src []byte, key uint32) []byte {
+	n := len(dst)
+	dst = grow(dst, len(src))
+	out := dst[n:]
+	wide := uint64(key)<<32 | uint64(key)
+	for len(src) >= 32 && len(out) >= 32 {
+		s, o := src[:32], out[:32]
+		binary.LittleEndian.PutUint64(o[0:], binary.LittleEndian.Uint64(s[0:])^wide)
+		binary.LittleEndian.PutUint64(o[8:], binary.LittleEndian.Uint64(s[8:])^wide)
+		binary.LittleEndian.PutUint64(o[16:], binary.LittleEndian.Uint64(s[16:])^wide)
+		binary.LittleEndian.PutUint64(o[24:], binary.LittleEndian.Uint64(s[24:])^wide)
+		src, out = src[32:], out[32:]
+	}
+	for len(src) >= 8 && len(out) >= 8 {
+		binary.LittleEndian.PutUint64(out, binary.LittleEndian.Uint64(src)^wide)
+		src, out = src[8:], out[8:]
+	}
+	for i, c := range src {
+		out[i] = c ^ byte(key>>(8*(i&3)))
+	}
+	return dst
+}
+
+// KeyAfter is the key for what follows n masked bytes of the same payload.
+func KeyAfter(key uint32, n int) uint32 { return bits.RotateLeft32(key, -8*(n&3)) }
+
+// grow makes room for n more bytes and takes them, uncleared.
+func grow(dst []byte, n int) []byte {
+	if len(dst)+n <= cap(dst) {
+		return dst[:len(dst)+n]
+	}
+	return append(dst, make([]byte, n)...)
+}

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// Memory is what one or more messages were read into. It is used again once
+// everyone who holds it has released it.
+type Memory struct {
+	b     []byte
+	class int // -1: not to be used again
+	refs  atomic.Int32
+}
+
+const (
+	minClass = 9  // 512 B
+	maxClass = 20 // 1 MiB; larger memory is left to the collector
+)
+
+var memory [maxClass + 1]sync.Pool
+
+// getMemory returns at least size bytes, held once.
+func getMemory(size int) *Memory {
+	class := max(bits.Len(uint(max(size, 1)-1)), minClass)
+	if class > maxClass {
+		m := &Memory{b: make([]byte, size), class: -1}
+		m.refs.Store(1)
+		return m
+	}
+	m, _ := memory[class].Get().(*Memory)
+	if m == nil {
+		m = &Memory{b: make([]byte, 1<<class), class: class}
+	}
+	m.refs.Store(1)
+	return m
+}
+
+// Poison makes Release overwrite memory that nobody holds any more. Tests set
+// it before anything is read, to find those who use what they have given back.
+var Poison bool
+
+// Release gives up one hold.
+func (m *Memory) Release() {
+	if m.refs.Add(-1) != 0 {
+		return
+	}
+	if Poison {
+		for i := range m.b {
+			m.b[i] = 0xdb
+		}
+	}
+	if m.class >= 0 {
+		memory[m.class].Put(m)
+	}
+}
+
+func (m *Memory) hold() { m.refs.Add(1) }
+
+// shared reports whether anybody but the caller holds m. Nobody can begin to
+// but the caller.
+func (m *Memory) shared() bool { return m.refs.Load() > 1 }
