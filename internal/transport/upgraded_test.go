@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,7 +90,7 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 // fragments, and taken back on their way.
 func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 	sizes := []int{0, 1, 64, 125, 126, 5000, 65535, 65536, 90_000, 300_000}
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		s := &sink{room: 1 << 30}
 		if rnd.IntN(3) > 0 {
@@ -99,7 +100,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 		u.opts.MaxFrame = []int{0, 0, 10, 1000, 70_000}[rnd.IntN(5)]
 		var b Batch
 		var want []string
-		for i := range 1 + rnd.IntN(30) {
+		for i := range 1 + rnd.IntN(12) {
 			if rnd.IntN(10) == 0 {
 				b.AddVoid()
 				want = append(want, "")
@@ -144,11 +145,8 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 			}
 		}
 		got, rest := messages(t, s.took, u.opts.MaxFrame)
-		if fmt.Sprint(got) != fmt.Sprint(sent) {
+		if !slices.Equal(got, sent) {
 			t.Fatalf("seed %d: %d messages were taken whole, and Write said %d", seed, len(got), len(sent))
-		}
-		if b.Done() {
-			torn = false
 		}
 		if torn != (rest > 0) {
 			t.Fatalf("seed %d: torn %v, and %d bytes more were taken", seed, torn, rest)
