@@ -63,11 +63,18 @@ func newNetns(t testing.TB) *netns {
 	return n
 }
 
-func (n *netns) run(t testing.TB, command ...string) {
+func (n *netns) run(t testing.TB, words ...string) {
 	t.Helper()
-	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", strings.Join(command, " "), err, out)
+	if err := command(words...); err != nil {
+		t.Fatal(err)
 	}
+}
+
+func command(words ...string) error {
+	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, out)
+	}
+	return nil
 }
 
 // serve starts a server on that host.
