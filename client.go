@@ -35,7 +35,7 @@ func New(cfg Config) *Client {
 	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{})}
 	c.cfgErr = c.cfg.validate()
 	c.state.init()
-	c.inbox.limit, c.inbox.dispatch = c.cfg.Inbox, c.deliver
+	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
 	c.outbox = c.newOutbox()
 	return c
 }

@@ -26,16 +26,18 @@ type conn struct {
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
 
-	opened   time.Time
-	ended    chan struct{} // the reader has returned
-	readErr  error         // why; valid after ended
-	broken   chan struct{} // a write failed
-	unbound  chan struct{} // closed when the reader must not wait for room
-	deaf     atomic.Bool   // what comes is not delivered any more
-	gone     chan struct{} // closed when it is over
-	batch    []delivery    // read and not handed over; the reader's own
-	pending  chan received // a read that Receive began and did not see the end of; of capacity 1
-	isBroken sync.Once
+	opened    time.Time
+	ended     chan struct{} // the reader has returned
+	readErr   error         // why; valid after ended
+	broken    chan struct{} // a write failed
+	unbound   chan struct{} // closed when the reader must not wait for room
+	late      bool          // what was read goes past the inbox's bound; the reader's own, as the next
+	lateBytes int
+	deaf      atomic.Bool   // what comes is not delivered any more
+	gone      chan struct{} // closed when it is over
+	batch     []delivery    // read and not handed over; the reader's own
+	pending   chan received // a read that Receive began and did not see the end of; of capacity 1
+	isBroken  sync.Once
 
 	mu       sync.Mutex
 	cause    error // of our killing the link: a heartbeat or a write that timed out
@@ -90,6 +92,15 @@ func (cn *conn) start() {
 func (cn *conn) read() {
 	defer close(cn.ended)
 	defer cn.handOver()
+	if inbox := &cn.c.inbox; !inbox.fits(0) {
+		// An earlier connection has filled it: see there. If this one ends before
+		// anything was read, nothing was received.
+		cn.beats.stalling(true)
+		if !inbox.wait(0, cn.unbound) {
+			cn.deaf.Store(true)
+		}
+		cn.beats.stalling(false)
+	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
 		if r.err != nil {
@@ -166,18 +177,28 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	if typ == MessageText && cn.isReply(data) {
 		return nil
 	}
-	cn.c.state.messagesIn.Add(1)
-	cn.c.state.bytesIn.Add(uint64(len(data)))
-	if inbox := &cn.c.inbox; !inbox.reserve(len(data)) {
+	late := cn.late
+	if late {
+		// What a reader has read is no more than this, but for what compression makes of it.
+		if cn.lateBytes += len(data); cn.lateBytes > largeRead {
+			cn.deaf.Store(true)
+			return nil
+		}
+	} else {
+		cn.c.received(len(data))
+	}
+	inbox := &cn.c.inbox
+	if !late && !inbox.fits(len(data)) {
 		cn.handOver()
 		cn.beats.stalling(true)
-		inbox.wait(len(data), cn.unbound)
+		cn.late = !inbox.wait(len(data), cn.unbound)
 		cn.beats.stalling(false)
 	}
+	inbox.take(len(data))
 	if cn.batch == nil {
 		cn.batch = make([]delivery, 0, handOverSize)
 	}
-	cn.batch = append(cn.batch, delivery{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}})
+	cn.batch = append(cn.batch, delivery{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}, late: late})
 	if len(cn.batch) == cap(cn.batch) {
 		cn.handOver()
 	}
