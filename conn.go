@@ -318,6 +318,12 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 	return f, ev, violation
 }
 
+// loss is the error of verdict.
+func (cn *conn) loss() error {
+	f, _, _ := cn.verdict()
+	return f.Err
+}
+
 // violationCode is what answers a violation, RFC 6455, section 7.4.1.
 func violationCode(err error) StatusCode {
 	switch {
