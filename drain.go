@@ -131,8 +131,10 @@ func count(messages int) string {
 	return fmt.Sprintf("%d messages", messages)
 }
 
-// leave notes what is left when an end begins. The owner calls it.
-func (r *run) leave() {
+// leave notes what is left when an end begins, before that is told. The owner
+// calls it. Without a connection only messages count: a callback that runs then
+// is told of what came of the attempts.
+func (r *run) leave(connected bool) {
 	if r.leaving {
 		return
 	}
@@ -140,6 +142,7 @@ func (r *run) leave() {
 	r.reported = r.c.state.undelivered.Load()
 	r.mu.Lock()
 	r.left.unhandled, r.left.busy = r.c.inbox.unhandled()
+	r.left.busy = r.left.busy && connected
 	r.mu.Unlock()
 }
 

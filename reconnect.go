@@ -213,7 +213,7 @@ func (r *run) serve(cn *conn) *loss {
 		}
 		if undone = r.undone(); undone == nil {
 			r.conclude()
-			r.leave()
+			r.leave(true)
 			r.drained()
 			r.close(cn)
 			return nil
@@ -254,7 +254,7 @@ func (r *run) open(cn *conn, req *request) {
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
-	r.leave()
+	r.leave(true)
 	r.listen(newRequest(), nil)
 	r.outbox.part()
 	r.last = &failure
@@ -282,7 +282,7 @@ func (r *run) begins() {
 // drop ends a connection for Reconnect.
 func (r *run) drop(cn *conn, req *request) *loss {
 	cn.deafen()
-	r.leave()
+	r.leave(true)
 	r.outbox.part()
 	own := cn.own(errReconnect)
 	r.last = &own
@@ -304,7 +304,7 @@ func (r *run) drop(cn *conn, req *request) *loss {
 
 // close ends a connection for Disconnect, Close, Drain or ctx.
 func (r *run) close(cn *conn) {
-	r.leave()
+	r.leave(true)
 	r.mu.Lock()
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
@@ -509,7 +509,7 @@ func (r *run) giveUp(f Failure) {
 
 // finish is the last that the owner does.
 func (r *run) finish() {
-	r.leave()
+	r.leave(false)
 	r.hinder(ErrNotConnected)
 	r.conclude()
 	r.outbox.refuse()
