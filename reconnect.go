@@ -379,7 +379,7 @@ func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
 // shut joins everything of a connection. Its last frames have grace to leave,
 // and less when the run is told to end meanwhile.
 func (r *run) shut(cn *conn, grace time.Duration) {
-	if grace > 0 {
+	if grace > frameGrace {
 		done, joined := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(joined)
@@ -389,7 +389,7 @@ func (r *run) shut(cn *conn, grace time.Duration) {
 		close(done)
 		<-joined
 	} else {
-		cn.shut(0)
+		cn.shut(grace)
 	}
 	r.mu.Lock()
 	r.conn = nil
@@ -473,24 +473,24 @@ func (r *run) wait(l *loss) bool {
 	return true
 }
 
-// next asks the policy for a further attempt.
+// next asks the policy for a further attempt. Reconnect overrules
+// ShouldReconnect, but not the cap.
 func (r *run) next(l *loss) (delay time.Duration, again bool) {
-	r.asking(true)
 	yes := true // and if it ends its goroutine: as without it
 	if should := r.c.cfg.ShouldReconnect; should != nil && !l.now {
 		if !r.ask(func() { yes = should(l.failure) }) {
-			r.asking(false)
 			return 0, false
 		}
 	}
-	next := backoff.Stop
-	answered := r.ask(func() { next = r.backoff.NextBackOff() })
-	// Reconnect overrules ShouldReconnect, but not the cap.
-	now := r.asking(false) || l.now
-	switch {
-	case !answered || next < 0 || !yes && !now:
+	now := l.now || r.isAsked()
+	if !yes && !now {
 		return 0, false
-	case now:
+	}
+	next := backoff.Stop
+	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
+		return 0, false
+	}
+	if now || r.isAsked() {
 		return 0, true
 	}
 	return max(next, l.failure.RetryAfter), true

@@ -62,11 +62,10 @@ type run struct {
 // request is a Reconnect that may come.
 type request struct {
 	asked   chan struct{} // closed by the first Reconnect
-	free    chan struct{} // closed: there is nothing to wait for
+	free    chan struct{} // closed while there is nothing to wait for
 	done    chan struct{} // closed when it is answered
 	err     error         // the answer; valid after done
 	isAsked bool
-	isFree  bool
 }
 
 // stopping reports whether the run is to end, though not at once if it drains
@@ -126,6 +125,8 @@ func (r *run) hurry() {
 // be looked at. An f that ends its goroutine has set nothing. There is one call
 // at a time, also when an earlier one was left alone.
 func (r *run) ask(f func()) bool {
+	r.asking(true)
+	defer r.asking(false)
 	done, before := make(chan struct{}), r.question
 	r.question = done
 	r.hooks.Go(func() {
@@ -173,21 +174,26 @@ func (r *run) answer(req *request) {
 	r.request = newRequest()
 }
 
-// asking is called before the user's code is asked about the next attempt, and
-// after that. A Reconnect that was made meanwhile is done as soon as the answer
-// is there, but must not wait for it: the user's code may have made it.
-func (r *run) asking(begins bool) (asked bool) {
+// asking is called before and after the user's code is asked. A Reconnect that is
+// made meanwhile is done once the answer is there, but must not wait for it: the
+// user's code may have made it.
+func (r *run) asking(begins bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	req := r.request
-	switch {
-	case begins && !req.isFree:
-		req.isFree = true
+	switch req := r.request; {
+	case req == nil:
+	case begins:
 		close(req.free)
-	case !begins && !req.isAsked:
-		r.request = newRequest()
+	default:
+		req.free = make(chan struct{})
 	}
-	return req.isAsked
+}
+
+// isAsked reports whether there is a Reconnect to be answered.
+func (r *run) isAsked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.request != nil && r.request.isAsked
 }
 
 // reconnect asks for a new connection, and returns once the owner is at it.
@@ -206,11 +212,12 @@ func (r *run) reconnect() error {
 		req.isAsked = true
 		close(req.asked)
 	}
+	free := req.free
 	r.mu.Unlock()
 	select {
 	case <-req.done:
 		return req.err
-	case <-req.free:
+	case <-free:
 		return nil
 	}
 }
