@@ -169,8 +169,8 @@ func (a *attempt) answered(resp *http.Response) {
 }
 
 // abandon ends the attempt, whose result does not matter any more, and waits
-// for that unless it is in a hook.
-func (a *attempt) abandon(cancel context.CancelFunc) {
+// for that unless it is in a hook, or rush is closed.
+func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
 	cancel()
 	a.mu.Lock()
 	a.abandoned = true
@@ -192,6 +192,7 @@ func (a *attempt) abandon(cancel context.CancelFunc) {
 	select {
 	case <-a.ended:
 	case <-timer.C:
+	case <-rush:
 	}
 }
 

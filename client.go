@@ -35,7 +35,8 @@ func New(cfg Config) *Client {
 	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{})}
 	c.cfgErr = c.cfg.validate()
 	c.state.init()
-	c.inbox.limit, c.inbox.dispatch = c.cfg.Inbox, c.deliver
+	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.loop, c.inbox.loop
+	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
 	c.outbox = c.newOutbox()
 	return c
 }
@@ -50,8 +51,10 @@ func (c *Client) newOutbox() *outbox {
 // Connect dials url + userID and returns nil once the connection is Open. From
 // then on the client stays connected until Disconnect or Close, or until the
 // policy gives up; ctx does not matter any more. Before that, Connect returns
-// the *GiveUpError of the policy, ctx.Err(), or ErrClosed if the client was
-// closed meanwhile, and nothing goes on behind the caller's back.
+// the *GiveUpError of the policy, or ErrClosed if the client was closed
+// meanwhile, or an error that wraps ctx.Err() and says why there was no
+// connection, and nothing goes on behind the caller's back. The values of ctx
+// reach the hooks.
 //
 // The userID is escaped, so that it can change neither the path nor the query.
 // Empty, it leaves url as it is. A bad url or Config is an error at once, and
@@ -80,10 +83,12 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 	return ErrClosed
 }
 
-// Run is Connect, and stays until it is over. It returns nil after Disconnect
-// or Close, ctx.Err() when ctx has ended and the connection was closed, with
-// code 1000, the *GiveUpError of the policy, or ErrClosed when a later Connect
-// or Run has taken over.
+// Run is Connect, and stays until it is over. It returns nil after Disconnect,
+// Close or Drain, ctx.Err() when ctx has ended and the connection was closed,
+// with code 1000, the *GiveUpError of the policy, or ErrClosed when a later
+// Connect or Run has taken over. When ctx ends before there was a connection the
+// error is as that of Connect. With a Config.DrainTimeout it drains the connection
+// before it closes it, and says what was left, if anything was.
 func (c *Client) Run(ctx context.Context, url, userID string) error {
 	r, err := c.begin(ctx, url, userID, true)
 	if err != nil {
@@ -102,13 +107,17 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	r := &run{
-		c: c, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
-		stop: make(chan struct{}), rush: make(chan struct{}),
+		c: c, number: 1, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
+		stop: make(chan struct{}), rush: make(chan struct{}), drain: make(chan struct{}),
 		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {
+		r.number = r.prev.number + 1
 		c.outbox = c.newOutbox()
 		r.prev.supersede()
 	}
@@ -133,7 +142,7 @@ func (c *Client) current() *run {
 // connecting it does nothing. It counts as an attempt like any other, so that
 // it makes the client give up when the policy allows no further one. It
 // returns once the old connection is not used any more, and ErrClosed on a
-// client that is not running.
+// client that is not running, or is closing or draining.
 func (c *Client) Reconnect() error {
 	r := c.current()
 	if r == nil {
@@ -154,7 +163,9 @@ func (c *Client) Disconnect() error {
 //
 // It returns nil when the closing handshake was completed or there was nothing
 // to close, and otherwise an error that says what was missing; the client is
-// closed either way. code must be 1000, or 3000 to 4999, and reason UTF-8 of at
+// closed either way. Whoever calls it while the client is closing is told how
+// that went; later there is nothing to close. With a negative CloseTimeout the
+// answer is not waited for, and does not count as missing. code must be 1000, or 3000 to 4999, and reason UTF-8 of at
 // most 123 bytes; else Close returns an error and changes nothing. While the
 // client is connecting they are not used. It does not wait for callbacks: Done
 // does.
@@ -163,7 +174,8 @@ func (c *Client) Close(ctx context.Context, code StatusCode, reason string) erro
 		return err
 	}
 	r := c.current()
-	if r == nil {
+	if r == nil || r.isOver() {
+		c.closed(r)
 		return nil
 	}
 	r.end(code, reason)
@@ -173,10 +185,20 @@ func (c *Client) Close(ctx context.Context, code StatusCode, reason string) erro
 		r.hurry()
 		<-r.over
 	}
-	c.state.update(func(s *Status) { s.ReconnectAttempts = 0 }) // the client may have given up before
+	c.closed(r)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.closeErr
+}
+
+// closed resets the counter of a run that may have given up before it was
+// closed, unless a later one counts already.
+func (c *Client) closed(r *run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r == c.run {
+		c.state.update(func(s *Status) { s.ReconnectAttempts = 0 })
+	}
 }
 
 // checkClose holds the rules of the WHATWG close() method.
@@ -268,7 +290,9 @@ func checkMessage(typ MessageType, data []byte) error {
 
 // Ping sends a protocol ping and returns how long its pong took. The error is
 // ErrNotConnected when there is no open connection or it ends meanwhile,
-// ErrClosed, or ctx.Err().
+// ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so that a
+// Ping inside a callback would wait for itself: that is an error at once,
+// wherever Ping is called.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -296,7 +320,7 @@ func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
 func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
 
 // ReconnectAttempts returns how many reconnects were scheduled since the
-// counter was last reset.
+// counter was last reset, as Status.ReconnectAttempts.
 func (c *Client) ReconnectAttempts() int {
 	return c.Status().ReconnectAttempts
 }
@@ -313,6 +337,9 @@ func (c *Client) Status() Status {
 // state won't come, why: Err or ErrClosed. Before the first Connect it waits
 // for that.
 func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
+	if s < Connecting || s > Closed {
+		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)
+	}
 	reached := c.state.reach(s)
 	if reached == nil {
 		return nil
@@ -377,42 +404,27 @@ func (c *Client) Err() error {
 	return r.err
 }
 
-// finished reports whether the latest run has nothing more to tell.
-func (c *Client) finished() bool {
+// awaited returns the number of the run whose messages are still to come: that
+// of the latest, or of the next if that has nothing more to tell.
+func (c *Client) awaited() uint64 {
 	r := c.current()
-	if r == nil {
-		return false
+	switch {
+	case r == nil:
+		return 1
+	case isClosed(r.done):
+		return r.number + 1
 	}
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
+	return r.number
 }
 
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
 	close(r.done)
-	if c.current() == r {
-		c.notificationSubs.end()
-		c.messageSubs.end()
-	}
-}
-
-// supersede lets the run end as one that a later Connect has taken over.
-func (r *run) supersede() {
 	r.mu.Lock()
-	r.superseded = !r.told
+	superseded := r.superseded
 	r.mu.Unlock()
-}
-
-// outcome is what Run returns.
-func (r *run) outcome() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.superseded && r.err == nil {
-		return ErrClosed
+	if !superseded { // else the next one goes on for it
+		c.notificationSubs.end(r.number)
+		c.messageSubs.end(r.number)
 	}
-	return r.err
 }

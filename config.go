@@ -77,6 +77,11 @@ type Config struct {
 	// for.
 	CloseTimeout time.Duration
 
+	// DrainTimeout is how long Run drains the connection when its ctx has
+	// ended, as Drain does: what was received is handled, and what the callbacks
+	// send meanwhile is sent. Zero or negative means that Run closes at once.
+	DrainTimeout time.Duration
+
 	// BeforeDial runs before every attempt and may change its URL and
 	// headers: a fresh token, another host, a position to resume from. An
 	// error fails the attempt. ctx ends with the attempt.
@@ -90,9 +95,11 @@ type Config struct {
 
 	// BackOff makes the policy of reconnecting, one for each Connect or Run:
 	// how long to wait before each attempt, and after which to give up
-	// (backoff.Stop). It is Reset when the counter of reconnects is. It is
-	// called on the client's own goroutine and must not block, nor call Disconnect
-	// or Close, which wait for that goroutine. Nil means 10 s each, at most 6 times. See Exponential for a policy that spreads a herd.
+	// (backoff.Stop). It is Reset when the counter of reconnects is, and again
+	// when a connection is lost that has reset the counter, so that a
+	// MaxElapsedTime counts from there. It is called as ShouldReconnect is, one
+	// call at a time. Nil means 10 s each, at most 6 times. See Exponential for a
+	// policy that spreads a herd.
 	BackOff func() backoff.BackOff
 
 	// StableAfter is how long a connection must have been open for the
@@ -101,7 +108,9 @@ type Config struct {
 	StableAfter time.Duration
 
 	// ShouldReconnect says whether to try again after a failure. Nil means
-	// always, within what BackOff allows. See FailFast.
+	// always, within what BackOff allows. A Reconnect that is called meanwhile
+	// overrules it. The client waits for its answer, so it must not wait for a
+	// connection. See FailFast.
 	ShouldReconnect func(Failure) bool
 
 	Heartbeat Heartbeat

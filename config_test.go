@@ -14,11 +14,11 @@ import (
 // default that its comment promises, or nil means nothing.
 func TestZeroConfig(t *testing.T) {
 	want := map[string]any{
-		"ReadLimit":          int64(1 << 20),
-		"DialTimeout":        10 * time.Second,
-		"WriteTimeout":       10 * time.Second,
-		"CloseTimeout":       5 * time.Second,
-		"StableAfter":        time.Duration(0),
+		"ReadLimit":    int64(1 << 20),
+		"DialTimeout":  10 * time.Second,
+		"WriteTimeout": 10 * time.Second,
+		"CloseTimeout": 5 * time.Second,
+		"StableAfter":  time.Duration(0), "DrainTimeout": time.Duration(0),
 		"Compression":        CompressionMode(0),
 		"Heartbeat.Interval": 6 * time.Second,
 		"Heartbeat.Timeout":  6 * time.Second,

@@ -34,10 +34,12 @@ type conn struct {
 	isBroken sync.Once
 
 	// The reader's own.
-	events  [handOverSize]transport.Event
-	have    []transport.Event // read and not looked at: a part of events
-	batch   []delivery        // for the inbox
-	pending chan received     // a read that Receive began and did not see the end of; of capacity 1
+	events    [handOverSize]transport.Event
+	have      []transport.Event // read and not looked at: a part of events
+	batch     []delivery        // for the inbox
+	late      bool              // what was read goes past the inbox's bound
+	lateBytes int               // how much of it
+	pending   chan received     // a read that Receive began and did not see the end of; of capacity 1
 
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
@@ -80,6 +82,16 @@ func (cn *conn) start() {
 // waits for more.
 func (cn *conn) read() {
 	defer close(cn.ended)
+	defer cn.handOver()
+	if inbox := &cn.c.inbox; !inbox.fits(0) {
+		// An earlier connection has filled it: see there. If this one ends before
+		// anything was read, nothing was received.
+		cn.beats.stalling(true)
+		if !inbox.wait(0, cn.unbound) {
+			cn.deaf.Store(true)
+		}
+		cn.beats.stalling(false)
+	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
 		if r.err == nil {
@@ -98,11 +110,8 @@ func (cn *conn) read() {
 			cn.readErr = cn.receive()
 		}
 	}
-	cn.handOver()
 	for _, ev := range cn.have { // behind a close frame
-		if ev.Memory != nil {
-			ev.Memory.Release()
-		}
+		ev.Release()
 	}
 	clear(cn.events[:])
 	cn.have = nil
@@ -134,28 +143,40 @@ func (cn *conn) accept(ev transport.Event) error {
 		cn.take(ev)
 		return nil
 	}
-	if ev.Memory != nil {
-		ev.Memory.Release()
-	}
+	ev.Release()
 	return nil
 }
 
+// lateBytes is how much of what a reader had read goes past the inbox's bound
+// when it must not wait any more.
+const lateBytes = 64 << 10
+
 // take hands a message on, once there is room for it.
 func (cn *conn) take(ev transport.Event) {
-	cn.c.state.messagesIn.Add(1)
-	cn.c.state.bytesIn.Add(uint64(len(ev.Data)))
-	if inbox := &cn.c.inbox; !inbox.reserve(ev.Cost) {
+	late := cn.late
+	if late {
+		if cn.lateBytes += ev.Cost; cn.lateBytes > lateBytes {
+			cn.deaf.Store(true)
+			ev.Release()
+			return
+		}
+	} else {
+		cn.c.received(len(ev.Data))
+	}
+	inbox := &cn.c.inbox
+	if !late && !inbox.fits(ev.Cost) {
 		cn.handOver()
 		cn.beats.stalling(true)
-		inbox.wait(ev.Cost, cn.unbound)
+		cn.late = !inbox.wait(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
+	inbox.take(ev.Cost)
 	if cn.batch == nil {
 		cn.batch = make([]delivery, 0, handOverSize)
 	}
 	cn.batch = append(cn.batch, delivery{
 		msg:  Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch},
-		cost: ev.Cost, memory: ev.Memory,
+		cost: ev.Cost, memory: ev.Memory, late: late,
 	})
 	if len(cn.batch) == cap(cn.batch) {
 		cn.handOver()
@@ -274,6 +295,12 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 	}
 	ev.Failure = f
 	return f, ev, violation
+}
+
+// loss is the error of verdict.
+func (cn *conn) loss() error {
+	f, _, _ := cn.verdict()
+	return f.Err
 }
 
 // options are how the connections of a client behave.

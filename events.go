@@ -51,47 +51,62 @@ func (c *Client) onStateChange(ev StateChange) {
 		return
 	}
 	c.inbox.tell(func() {
-		c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
-		if f := c.cfg.OnStateChange; f != nil {
-			f(ev)
-		}
+		inTurn(func() {
+			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
+		}, func() {
+			if f := c.cfg.OnStateChange; f != nil {
+				f(ev)
+			}
+		})
 	})
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
 	c.inbox.tell(func() {
-		c.log(slog.LevelInfo, "connected", "url", redactedString(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
-		if f := c.cfg.OnOpen; f != nil {
-			f(ev)
-		}
+		inTurn(func() {
+			c.log(slog.LevelInfo, "connected", "url", redactedString(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
+		}, func() {
+			if f := c.cfg.OnOpen; f != nil {
+				f(ev)
+			}
+		})
 	})
 }
 
 func (c *Client) onClose(ev CloseEvent) {
 	c.inbox.tell(func() {
-		c.log(slog.LevelInfo, "connection closed", "epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason,
-			"clean", ev.WasClean, "initiator", ev.Failure.Initiator.String(), "error", ev.Failure.Err)
-		if f := c.cfg.OnClose; f != nil {
-			f(ev)
-		}
+		inTurn(func() {
+			c.log(slog.LevelInfo, "connection closed", "epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason,
+				"clean", ev.WasClean, "initiator", ev.Failure.Initiator.String(), "error", ev.Failure.Err)
+		}, func() {
+			if f := c.cfg.OnClose; f != nil {
+				f(ev)
+			}
+		})
 	})
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
 	c.inbox.tell(func() {
-		c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
-		if f := c.cfg.OnReconnecting; f != nil {
-			f(ev)
-		}
+		inTurn(func() {
+			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
+		}, func() {
+			if f := c.cfg.OnReconnecting; f != nil {
+				f(ev)
+			}
+		})
 	})
 }
 
 func (c *Client) onGiveUp(err *GiveUpError) {
 	c.inbox.tell(func() {
-		c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", err.Failure.Err)
-		if f := c.cfg.OnGiveUp; f != nil {
-			f(err)
-		}
+		inTurn(func() {
+			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", err.Failure.Err)
+		}, func() {
+			if f := c.cfg.OnGiveUp; f != nil {
+				f(err)
+			}
+		})
 	})
 }
 
@@ -101,10 +116,13 @@ func (c *Client) onUndelivered(msg Message, reason error) {
 		return
 	}
 	c.inbox.tell(func() {
-		c.log(slog.LevelWarn, "message not delivered", "bytes", len(msg.Data), "error", reason)
-		if f := c.cfg.OnUndelivered; f != nil {
-			f(msg, reason)
-		}
+		inTurn(func() {
+			c.log(slog.LevelWarn, "message not delivered", "bytes", len(msg.Data), "error", reason)
+		}, func() {
+			if f := c.cfg.OnUndelivered; f != nil {
+				f(msg, reason)
+			}
+		})
 	})
 }
 
@@ -118,10 +136,32 @@ func (c *Client) report(err error) {
 
 // onError is report for those who are on the goroutine of the callbacks.
 func (c *Client) onError(err error) {
-	c.log(slog.LevelWarn, "error", "error", err)
-	if f := c.cfg.OnError; f != nil {
-		f(err)
-	}
+	inTurn(func() {
+		c.log(slog.LevelWarn, "error", "error", err)
+	}, func() {
+		if f := c.cfg.OnError; f != nil {
+			f(err)
+		}
+	})
+}
+
+// inTurn calls first, which is the user's, and then the rest. When first ends
+// the goroutine (runtime.Goexit, as testing.T.FailNow does) the rest is called
+// on its way out. A panic goes on at once: it is the user's.
+func inTurn(first, rest func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if p := recover(); p != nil {
+			panic(p)
+		}
+		rest()
+	}()
+	first()
+	returned = true
+	rest()
 }
 
 func (c *Client) log(level slog.Level, msg string, args ...any) {

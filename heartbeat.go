@@ -43,6 +43,7 @@ type heartbeat struct {
 	due     time.Time          // when the timer of the watch fires
 	stalled bool               // the reader waits for callbacks
 	stall   time.Time          // when it last began or ended to
+	unheard chan struct{}      // closed when it begins to; nil if no Ping waits
 
 	seq  uint64
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
@@ -209,6 +210,10 @@ func (h *heartbeat) stalling(stalled bool) {
 	h.mu.Lock()
 	h.stalled = stalled
 	h.stall = time.Now()
+	if stalled && h.unheard != nil {
+		close(h.unheard)
+		h.unheard = nil
+	}
 	h.mu.Unlock()
 }
 
@@ -253,6 +258,14 @@ func (h *heartbeat) forget(seq uint64) (p pingSent, ok bool) {
 func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Duration, error) {
 	answer := make(chan time.Duration, 1)
 	h.mu.Lock()
+	if h.stalled {
+		h.mu.Unlock()
+		return 0, errInboxFull
+	}
+	if h.unheard == nil {
+		h.unheard = make(chan struct{})
+	}
+	unheard := h.unheard
 	payload := h.payload(time.Now(), answer)
 	n := h.seq
 	h.mu.Unlock()
@@ -260,6 +273,11 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	select {
 	case rtt := <-answer:
 		return rtt, nil
+	case <-unheard:
+		if _, ok := h.forget(n); !ok {
+			return <-answer, nil // it came just before
+		}
+		return 0, errInboxFull
 	case <-gone:
 		return 0, ErrNotConnected
 	case <-ctx.Done():

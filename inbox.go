@@ -9,21 +9,34 @@ import (
 
 // inbox stands between those who have something to tell the user and the one
 // goroutine that runs his callbacks. Messages are bounded: the reader, who is
-// the only one to bring any, reserves room for each before it hands over
+// the only one to bring any, takes room for each before it hands over
 // several at once. Events are few, and are never waited for.
+//
+// The bound holds over any number of connections. When one has ended, or is to
+// end, while its reader waits for room, the owner can't wait too: a callback may
+// be waiting for the next connection. What the reader has in its hands then is
+// put past the bound, and the reader of the next connection reads nothing until
+// the inbox is within its bound again. So what is past the bound is what one
+// reader had read, and not that of one reader after another. What the socket
+// still held goes with it: it was never received, a server can conclude nothing
+// from having written it, and to keep it would need two connections at once.
 //
 // The goroutine exists while there is something to dispatch.
 type inbox struct {
 	limit    Inbox
-	dispatch func(Message) // runs the callbacks of a message
+	dispatch func(Message)  // runs the callbacks of a message
+	count    func(size int) // told of a message that was put past the bound
 
-	// Reserved and not yet returned from their callbacks.
+	// Of messages that have not yet returned from their callbacks.
 	messages, bytes atomic.Int64
-	waiting         atomic.Bool // room is not nil
+	waiting         atomic.Bool  // room is not nil
+	loops           atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
 	queue   []delivery
 	room    chan struct{} // closed when there may be room; nil if nobody waits
+	calm    chan struct{} // closed when all may be handled; nil if nobody waits
+	begun   uint64        // how often something came to an inbox that was at rest
 	running bool
 
 	// Of the goroutine that dispatches.
@@ -36,6 +49,7 @@ type delivery struct {
 	msg    Message
 	cost   int          // what the bound counts
 	memory *wire.Memory // of the message; nil if that is the receiver's
+	late   bool         // the message was put past the bound
 	event  func()
 }
 
@@ -47,7 +61,7 @@ func (b *inbox) tell(event func()) {
 	b.mu.Unlock()
 }
 
-// put queues messages for which room was reserved.
+// put queues messages for which room was taken.
 func (b *inbox) put(messages []delivery) {
 	b.mu.Lock()
 	b.queue = append(b.queue, messages...)
@@ -59,28 +73,20 @@ func (b *inbox) put(messages []delivery) {
 func (b *inbox) wake() {
 	if !b.running {
 		b.running = true
+		b.begun++
 		go b.run()
 	}
 }
 
-// reserve takes room for a message of size, if there is any.
-func (b *inbox) reserve(size int) bool {
-	if !b.fits(size) {
-		return false
-	}
-	b.take(size)
-	return true
-}
-
+// take takes room for a message of size.
 func (b *inbox) take(size int) {
 	b.messages.Add(1)
 	b.bytes.Add(int64(size))
 }
 
-// wait takes room for a message of size once there is any, or past the bound
-// once quit is closed.
-func (b *inbox) wait(size int, quit <-chan struct{}) {
-	defer b.take(size)
+// wait returns true once a message of size fits, and false when quit is
+// closed before.
+func (b *inbox) wait(size int, quit <-chan struct{}) bool {
 	for {
 		b.mu.Lock()
 		if b.room == nil {
@@ -90,12 +96,12 @@ func (b *inbox) wait(size int, quit <-chan struct{}) {
 		room := b.room
 		b.mu.Unlock()
 		if b.fits(size) { // since before anybody could see that we wait
-			return
+			return true
 		}
 		select {
 		case <-room:
 		case <-quit:
-			return
+			return false
 		}
 	}
 }
@@ -113,12 +119,12 @@ func (b *inbox) run() {
 	ended := false
 	defer func() {
 		// A callback has ended the goroutine, as testing.T.FailNow does. What
-		// is behind it must still be told, and Done be closed.
+		// is behind it, in the batch too, must still be told, and Done be closed.
 		if !ended {
 			go b.run()
 		}
 	}()
-	for b.fetch() {
+	for more := true; more; more = b.fetch() {
 		for b.next < len(b.batch) {
 			d := b.batch[b.next]
 			b.batch[b.next] = delivery{}
@@ -135,6 +141,9 @@ func (b *inbox) run() {
 
 func (b *inbox) deliver(d delivery) {
 	defer b.done(d)
+	if d.late {
+		b.count(len(d.msg.Data))
+	}
 	b.dispatch(d.msg)
 }
 
@@ -145,6 +154,7 @@ func (b *inbox) fetch() bool {
 	if len(b.queue) == 0 {
 		b.running = false
 		b.queue, b.batch, b.next = nil, nil, 0
+		b.calmed()
 		return false
 	}
 	b.batch, b.queue, b.next = b.queue, b.batch[:0], 0
@@ -167,4 +177,46 @@ func (b *inbox) done(d delivery) {
 		}
 		b.mu.Unlock()
 	}
+}
+
+// loop counts the bodies of loops over iterators that were given a value (+1)
+// and have come back for the next (-1).
+func (b *inbox) loop(delta int64) {
+	if b.loops.Add(delta) == 0 && delta < 0 {
+		b.mu.Lock()
+		b.calmed()
+		b.mu.Unlock()
+	}
+}
+
+// calmed is called with mu.
+func (b *inbox) calmed() {
+	if b.calm != nil {
+		close(b.calm)
+		b.calm = nil
+	}
+}
+
+// atRest returns nil when every message received has been handled and no
+// callback runs, and otherwise a channel that is closed when that may have
+// changed. begun is the same as before if it has been at rest all the time.
+func (b *inbox) atRest() (changed <-chan struct{}, begun uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// What has room and is not queued yet will be, and begin a run whose end is told.
+	if !b.running && b.messages.Load() == 0 && b.loops.Load() == 0 {
+		return nil, b.begun
+	}
+	if b.calm == nil {
+		b.calm = make(chan struct{})
+	}
+	return b.calm, b.begun
+}
+
+// unhandled counts what was received and not handled yet; busy says that a
+// callback runs.
+func (b *inbox) unhandled() (messages int, busy bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(int(b.messages.Load()), int(b.loops.Load())), b.running
 }

@@ -10,7 +10,12 @@ import (
 
 // Notifications returns the notifications from now on, for those who would
 // rather pull than be called. The sequence ends with ctx, or when the current
-// Connect or Run is over and all that it received has been handed over.
+// Connect or Run is over and all that it received has been handed over; one that
+// a later Connect takes over is continued by that.
+//
+// Before the first Connect, and after the end of one, it is a sequence of the
+// next one. But a loop that begins while the client is at its end ends at once:
+// nobody knows whether there will be another Connect.
 //
 // Nothing is lost between the call and the loop, and nothing is dropped for a
 // slow one: the client waits for the loop as for a callback. So a sequence
@@ -28,12 +33,14 @@ func (c *Client) Messages(ctx context.Context) iter.Seq[Message] {
 
 // subscribers are the sequences that want what is dispatched.
 type subscribers[T any] struct {
+	busy func(int64) // counts the loops that have been given a value
 	mu   sync.Mutex
 	list atomic.Pointer[[]*subscription[T]] // copied when changed
 }
 
 type subscription[T any] struct {
 	ctx  context.Context
+	run  uint64 // number of the run that it waits for, or is of
 	next chan T
 	gone chan struct{} // closed by the loop when it ends early
 	over chan struct{} // closed by the dispatcher behind the last value
@@ -51,27 +58,39 @@ func (s *subscribers[T]) load() []*subscription[T] {
 // send hands v to each sequence, on the goroutine of the callbacks.
 func (s *subscribers[T]) send(v T) {
 	for _, sub := range s.load() {
+		s.busy(1)
 		select {
 		case sub.next <- v:
+			continue // the loop says when it is done with it
 		case <-sub.gone:
 		case <-sub.ctx.Done():
 			s.remove(sub)
 		}
+		s.busy(-1)
 	}
 }
 
-// end ends every sequence.
-func (s *subscribers[T]) end() {
-	for _, sub := range s.load() {
-		s.remove(sub)
+// end ends every sequence of a run.
+func (s *subscribers[T]) end(run uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(s.load()), func(sub *subscription[T]) bool {
+		if sub.run > run {
+			return false
+		}
 		close(sub.over)
-	}
+		return true
+	})
+	s.list.Store(&list)
 }
 
-func (s *subscribers[T]) add(ctx context.Context) *subscription[T] {
+// add asks under the lock which run is awaited, so that whoever is told the one
+// that ends is in the list before end looks at it.
+func (s *subscribers[T]) add(c *Client, ctx context.Context) *subscription[T] {
 	sub := &subscription[T]{ctx: ctx, next: make(chan T), gone: make(chan struct{}), over: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sub.run = c.awaited()
 	list := append(slices.Clone(s.load()), sub)
 	s.list.Store(&list)
 	return sub
@@ -85,34 +104,32 @@ func (s *subscribers[T]) remove(sub *subscription[T]) {
 }
 
 func subscribe[T any](c *Client, ctx context.Context, s *subscribers[T]) iter.Seq[T] {
-	begin := func() *subscription[T] {
-		if c.finished() {
-			return nil
-		}
-		sub := s.add(ctx)
-		if c.finished() { // since then, so that end may have missed it
-			s.remove(sub)
-			return nil
-		}
-		return sub
-	}
-	first := begin()
+	first := s.add(c, ctx)
 	return func(yield func(T) bool) {
 		sub := first
 		if first = nil; sub == nil {
-			sub = begin() // a further loop over the same sequence
-		}
-		if sub == nil {
-			return
+			sub = s.add(c, ctx) // a further loop over the same sequence
 		}
 		defer s.remove(sub)
 		defer close(sub.gone)
+		if r := c.current(); r != nil && sub.run > r.number {
+			return // the client is at its end
+		}
+		busy := false
+		defer func() {
+			if busy {
+				s.busy(-1) // the loop's body has ended the loop, or its goroutine
+			}
+		}()
 		for {
 			select {
 			case v := <-sub.next:
+				busy = true
 				if !yield(v) {
 					return
 				}
+				busy = false
+				s.busy(-1)
 			case <-sub.over:
 				return
 			case <-ctx.Done():

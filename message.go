@@ -166,15 +166,25 @@ func (hs *handlers) change(msgType string, f func([]*typedHandler) []*typedHandl
 // deliver runs the callbacks of one message, on their goroutine.
 func (c *Client) deliver(msg Message) {
 	raw := msg.Data
-	if c.cfg.OnMessage != nil || c.messageSubs.any() {
-		if msg.Type == MessageText && c.parses() {
-			raw = bytes.Clone(raw) // Data is the receiver's, who may change it
-		}
+	if c.cfg.OnMessage == nil && !c.messageSubs.any() {
+		c.parse(msg, raw)
+		return
+	}
+	if msg.Type == MessageText && c.parses() {
+		raw = bytes.Clone(raw) // Data is the receiver's, who may change it
+	}
+	inTurn(func() {
 		if f := c.cfg.OnMessage; f != nil {
 			f(msg)
 		}
+	}, func() {
 		c.messageSubs.send(msg)
-	}
+		c.parse(msg, raw)
+	})
+}
+
+// parse is deliver for those who want to know what a text message says.
+func (c *Client) parse(msg Message, raw []byte) {
 	if msg.Type != MessageText || !c.parses() {
 		return
 	}
@@ -190,13 +200,23 @@ func (c *Client) deliver(msg Message) {
 		content = nil
 		n.MsgType, n.Content, n.Fallback = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content, true
 	}
-	if f := c.cfg.OnNotification; f != nil {
-		f(n)
+	inTurn(func() {
+		if f := c.cfg.OnNotification; f != nil {
+			f(n)
+		}
+	}, func() {
+		inTurn(func() { c.callHandlers(c.handlers.of(n.MsgType), n, content) },
+			func() { c.notificationSubs.send(n) })
+	})
+}
+
+// callHandlers calls each handler of On, also behind one that ends the goroutine.
+func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage) {
+	if len(list) == 1 {
+		list[0].call(c, n, content)
+	} else if len(list) > 1 {
+		inTurn(func() { list[0].call(c, n, content) }, func() { c.callHandlers(list[1:], n, content) })
 	}
-	for _, h := range c.handlers.of(n.MsgType) {
-		h.call(c, n, content)
-	}
-	c.notificationSubs.send(n)
 }
 
 // parses reports whether anybody would learn what a text message says.

@@ -321,6 +321,10 @@ func (m *model) finish(result string) {
 
 // close is Close or Disconnect.
 func (m *model) close(code int, reason string) (err string) {
+	if m.call == nil {
+		m.attempts = 0
+		return ""
+	}
 	m.end(code, reason)
 	result := "ErrClosed"
 	if m.call != nil && m.call.stays {

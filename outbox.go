@@ -30,6 +30,7 @@ type outbox struct {
 	refused bool          // takes nothing more
 	parted  bool          // w may not take any more: its connection is over
 	empty   chan struct{} // closed when queued becomes 0; nil if nobody waits
+	sent    chan struct{} // closed when n becomes 0; nil if nobody waits
 	over    chan struct{} // closed by finish
 	expiry  *time.Timer   // of the oldest entry that may expire
 
@@ -182,6 +183,10 @@ func (b *outbox) pop() {
 		b.taken--
 	}
 	if b.n == 0 {
+		if b.sent != nil {
+			close(b.sent)
+			b.sent = nil
+		}
 		b.retire()
 		if len(b.ring) > 64 {
 			b.ring, b.head = nil, 0 // no memory is kept from a burst
@@ -476,6 +481,20 @@ func (b *outbox) flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// unsent returns nil when there is nothing to be sent, and otherwise a channel
+// that is closed when that may have changed.
+func (b *outbox) unsent() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.n == 0 {
+		return nil
+	}
+	if b.sent == nil {
+		b.sent = make(chan struct{})
+	}
+	return b.sent
 }
 
 func (b *outbox) len() int {

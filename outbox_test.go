@@ -61,14 +61,14 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 func TestAskedReconnectIsKept(t *testing.T) {
 	r := &run{}
 	first, second := newRequest(), newRequest()
-	r.listen(first)
+	r.listen(first, nil)
 	first.isAsked = true
 	close(first.asked)
-	r.listen(second)
+	r.listen(second, nil)
 	if r.request != first {
 		t.Error("it was forgotten")
 	}
-	r.listen(nil)
+	r.listen(nil, nil)
 	<-first.done
 	if r.request != nil {
 		t.Error("it is still there")

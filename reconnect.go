@@ -12,6 +12,7 @@ import (
 const (
 	closeGrace = time.Second            // for the last frames of a connection that ends
 	replyGrace = 500 * time.Millisecond // for the answer to the close frame of Reconnect
+	frameGrace = 20 * time.Millisecond  // for the close frame when there is no time at all
 	noTimeout  = time.Duration(1 << 62)
 )
 
@@ -31,14 +32,9 @@ type loss struct {
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
 	defer r.finish()
-	if !r.succeed() {
+	if !r.succeed() || !r.choosePolicy() {
 		return
 	}
-	if r.backoff = r.c.cfg.BackOff(); r.backoff == nil {
-		r.backoff = &backoff.StopBackOff{}
-	}
-	r.resetCounter()
-	r.c.state.update(func(s *Status) { s.GaveUp, s.LastFailure = false, nil })
 	for {
 		var l *loss
 		if cn, failure := r.dial(); cn != nil {
@@ -55,7 +51,7 @@ func (r *run) supervise() {
 // succeed ends the Connect or Run before this one and waits for it.
 func (r *run) succeed() bool {
 	if prev := r.prev; prev != nil {
-		r.prev = nil
+		r.prev, r.prevDone = nil, prev.done
 		prev.end(StatusNormalClosure, "")
 		select {
 		case <-prev.over:
@@ -65,9 +61,33 @@ func (r *run) succeed() bool {
 			prev.hurry()
 		}
 		<-prev.over
+		r.mu.Lock()
+		if r.told { // Close came meanwhile: it is told how the closing went
+			r.closeErr = prev.closeErr
+		}
+		r.mu.Unlock()
 	}
+	r.c.state.update(func(s *Status) { s.ReconnectAttempts, s.GaveUp, s.LastFailure = 0, false, nil })
 	return !r.stopping()
 }
+
+// choosePolicy makes the policy of this run.
+func (r *run) choosePolicy() bool {
+	var policy backoff.BackOff
+	if !r.ask(func() { policy = r.c.cfg.BackOff() }) {
+		return false
+	}
+	if policy == nil {
+		policy = &backoff.StopBackOff{}
+	}
+	r.backoff = policy
+	return r.resetPolicy()
+}
+
+// resetPolicy begins the policy's own clock, too (backoff's MaxElapsedTime):
+// it counts how long the client tries in vain, and so not from the Open of a
+// connection, but from its loss.
+func (r *run) resetPolicy() bool { return r.ask(r.backoff.Reset) }
 
 // dial makes one attempt. It returns neither a connection nor a failure when
 // the run is to end.
@@ -83,8 +103,9 @@ func (r *run) dial() (*conn, *Failure) {
 	defer cancel()
 	a := newAttempt(r)
 	r.dials++
+	r.leaving = false
 	r.enter(Connecting, nil)
-	r.listen(nil)
+	r.listen(nil, nil)
 	r.hooks.Go(func() { a.run(ctx) })
 
 	var err error
@@ -97,24 +118,27 @@ func (r *run) dial() (*conn, *Failure) {
 	case <-ctx.Done():
 	case <-r.stop:
 	case <-r.ctxDone:
+	case <-r.drain:
 	}
 	if ctx.Err() != nil && !errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("wsnotify: no connection within %v: %w", timeout, context.DeadlineExceeded)
 	}
 	if err != nil {
 		failure := a.failure(err)
-		a.abandon(cancel)
+		a.abandon(cancel, r.rush)
 		return nil, &failure
 	}
+	phase := a.failure(context.Canceled).Phase
+	r.underway = &phase
 	r.enter(Closing, nil)
-	a.abandon(cancel)
+	a.abandon(cancel, r.rush)
 	r.enter(Closed, nil)
 	return nil, nil
 }
 
 // failed says what an attempt's failure means.
 func (r *run) failed(f Failure) *loss {
-	r.listen(newRequest())
+	r.listen(newRequest(), nil)
 	r.last = &f
 	r.enter(Closed, f.Err)
 	return &loss{failure: f, report: true}
@@ -133,9 +157,17 @@ func (r *run) serve(cn *conn) *loss {
 	}
 	broken := cn.broken
 	var lingered <-chan time.Time
+	var draining bool
+	var undone <-chan struct{}
+	var impatient <-chan time.Time
+	drain := r.drain
 	for {
 		select {
 		case <-cn.ended:
+			if draining {
+				r.hinder(cn.loss())
+				r.conclude()
+			}
 			return r.lost(cn)
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
@@ -148,12 +180,40 @@ func (r *run) serve(cn *conn) *loss {
 			cn.unbind()
 		case <-stable:
 			r.resetCounter()
+			r.proven = true
+			r.resetPolicy()
 		case <-req.asked:
 			return r.drop(cn, req)
+		case <-undone:
+		case <-drain:
+			drain, draining = nil, true
+		case <-r.ctxDone:
+			if d := r.c.cfg.DrainTimeout; d > 0 && r.stays {
+				r.ctxDone, draining = nil, true
+				r.beginDrain()
+				timer := time.NewTimer(d)
+				defer timer.Stop()
+				impatient = timer.C
+				break
+			}
+			r.conclude()
+			r.close(cn)
+			return nil
+		case <-impatient:
+			r.conclude()
+			r.close(cn)
+			return nil
 		case <-r.stop:
 			r.close(cn)
 			return nil
-		case <-r.ctxDone:
+		}
+		if !draining {
+			continue
+		}
+		if undone = r.undone(); undone == nil {
+			r.conclude()
+			r.leave(true)
+			r.drained()
 			r.close(cn)
 			return nil
 		}
@@ -165,10 +225,12 @@ func (r *run) serve(cn *conn) *loss {
 func (r *run) open(cn *conn, req *request) {
 	c := r.c
 	c.opened = cn.epoch
-	if c.cfg.StableAfter == 0 {
+	r.proven = c.cfg.StableAfter == 0
+	if r.proven {
 		r.resetCounter()
+		r.resetPolicy()
 	}
-	r.listen(req)
+	r.listen(req, nil)
 	cn.opened = time.Now()
 	r.mu.Lock()
 	r.conn = cn
@@ -191,10 +253,12 @@ func (r *run) open(cn *conn, req *request) {
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
-	r.listen(newRequest())
+	r.leave(true)
+	r.listen(newRequest(), nil)
 	r.outbox.part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
+	r.begins()
 	switch {
 	case violation:
 		cn.w.bye(failure.Code, "", false)
@@ -209,37 +273,62 @@ func (r *run) lost(cn *conn) *loss {
 	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout)}
 }
 
+// begins is called at the end of a connection. Now the client begins to try.
+func (r *run) begins() {
+	if r.proven {
+		r.proven = false
+		r.resetPolicy()
+	}
+}
+
 // drop ends a connection for Reconnect.
 func (r *run) drop(cn *conn, req *request) *loss {
 	cn.deafen()
+	r.leave(true)
 	r.outbox.part()
 	own := cn.own(errReconnect)
 	r.last = &own
 	r.enter(Closed, errReconnect)
 	r.answer(req)
+	r.begins()
 	cn.w.bye(StatusNormalClosure, "", false)
 	r.await(cn, replyGrace)
-	ev, _ := r.localClose(cn, errReconnect)
+	ev, missing := r.localClose(cn, errReconnect)
+	if missing == nil {
+		r.shut(cn, closeGrace)
+	} else {
+		r.shut(cn, 0)
+	}
 	r.last = &ev.Failure // with what the peer answered
 	r.c.state.update(func(s *Status) { s.LastFailure = r.last })
 	return &loss{failure: ev.Failure, close: &ev, now: true}
 }
 
-// close ends a connection for Disconnect, Close or ctx.
+// close ends a connection for Disconnect, Close, Drain or ctx.
 func (r *run) close(cn *conn) {
+	r.leave(true)
 	r.mu.Lock()
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
-	if code == 0 { // it was ctx
-		code = StatusNormalClosure
-	}
-	r.listen(nil)
+	r.listen(nil, ErrClosed)
 	r.outbox.refuse()
 	cn.deafen()
 	r.enter(Closing, nil)
+	began := time.Now()
 	cn.w.bye(code, reason, true)
-	r.await(cn, r.c.cfg.CloseTimeout)
+	timeout := r.c.cfg.CloseTimeout
+	r.await(cn, timeout)
 	ev, missing := r.localClose(cn, ErrClosed)
+	var grace time.Duration
+	switch {
+	case timeout < 0:
+		missing, grace = nil, closeGrace // for the frame itself
+	case missing == nil:
+		grace = min(closeGrace, timeout-time.Since(began))
+	default:
+		grace = min(frameGrace, timeout) - time.Since(began) // none, unless there was a rush
+	}
+	r.shut(cn, grace)
 	r.mu.Lock()
 	r.closeErr = missing
 	r.mu.Unlock()
@@ -252,44 +341,86 @@ func (r *run) close(cn *conn) {
 func (r *run) await(cn *conn, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	select {
-	case <-cn.ended:
-	case <-timer.C:
-	case <-r.rush:
+	stop := r.stop
+	if isClosed(stop) {
+		stop = nil // timeout is that of the end
+	}
+	for {
+		select {
+		case <-cn.ended:
+			return
+		case <-timer.C:
+			return
+		case <-r.rush:
+			return
+		case <-stop:
+			stop = nil
+			if r.c.cfg.CloseTimeout < timeout {
+				timer.Reset(r.c.cfg.CloseTimeout)
+			}
+		}
 	}
 }
 
-// localClose ends a connection that this side has closed. It says how that
-// went, and what the closing handshake lacked.
+// localClose says how the end of a connection went that this side has closed,
+// and what the closing handshake lacked.
 func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
 	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: cn.own(cause)}
-	grace := time.Duration(0)
-	select {
-	case <-cn.ended:
-		var reply CloseError
-		if errors.As(cn.readErr, &reply) {
-			ev.Code, ev.Reason, ev.WasClean = reply.Code, reply.Reason, true
-			ev.Failure.Code, ev.Failure.Reason = reply.Code, reply.Reason
-			grace = closeGrace
-		} else {
-			missing = fmt.Errorf("wsnotify: the connection ended before the close frame was answered: %w", cn.readErr)
-		}
-	default:
-		missing = errors.New("wsnotify: the peer did not answer the close frame in time")
-		if r.c.cfg.CloseTimeout < 0 {
-			grace = closeGrace // for the frame itself
-		}
+	if !isClosed(cn.ended) {
+		return ev, errors.New("wsnotify: the peer did not answer the close frame in time")
 	}
-	r.shut(cn, grace)
-	return ev, missing
+	var reply CloseError
+	if !errors.As(cn.readErr, &reply) {
+		return ev, fmt.Errorf("wsnotify: the connection ended before the close frame was answered: %w", cn.readErr)
+	}
+	ev.Code, ev.Reason, ev.WasClean = reply.Code, reply.Reason, true
+	ev.Failure.Code, ev.Failure.Reason = reply.Code, reply.Reason
+	return ev, nil
 }
 
-// shut joins everything of a connection.
+// shut joins everything of a connection. Its last frames have grace to leave,
+// and less when the run is told to end meanwhile.
 func (r *run) shut(cn *conn, grace time.Duration) {
-	cn.shut(grace)
+	if grace > frameGrace {
+		done, joined := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(joined)
+			r.hasten(cn, done)
+		}()
+		cn.shut(grace)
+		close(done)
+		<-joined
+	} else {
+		cn.shut(grace)
+	}
 	r.mu.Lock()
 	r.conn = nil
 	r.mu.Unlock()
+}
+
+// hasten kills the link when an end may not take longer.
+func (r *run) hasten(cn *conn, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-r.rush:
+		cn.tr.Kill()
+		return
+	case <-r.stop:
+	}
+	limit := r.c.cfg.CloseTimeout
+	if limit < 0 {
+		limit = closeGrace
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return
+	case <-r.rush:
+	case <-timer.C:
+	}
+	cn.tr.Kill()
 }
 
 // wait asks the policy, tells what happened and what will, and waits for the
@@ -299,7 +430,11 @@ func (r *run) wait(l *loss) bool {
 	if l.report {
 		c.report(l.failure.Err)
 	}
-	delay, again := r.next(l)
+	var delay time.Duration
+	var again bool
+	if !r.stopping() {
+		delay, again = r.next(l)
+	}
 	stopping := r.stopping()
 	again = again && !stopping
 	if l.close != nil {
@@ -309,6 +444,7 @@ func (r *run) wait(l *loss) bool {
 	if stopping {
 		return false
 	}
+	r.leaving = false
 	if !again {
 		r.giveUp(l.failure)
 		return false
@@ -333,35 +469,33 @@ func (r *run) wait(l *loss) bool {
 		return false
 	case <-r.ctxDone:
 		return false
+	case <-r.drain:
+		return false
 	}
 	return true
 }
 
-// next asks the policy for a further attempt.
+// next asks the policy for a further attempt. Reconnect overrules
+// ShouldReconnect, but not the cap.
 func (r *run) next(l *loss) (delay time.Duration, again bool) {
-	if l.now {
-		// Reconnect overrules ShouldReconnect, but not the cap.
-		return 0, r.backoff.NextBackOff() >= 0
-	}
-	if should := r.c.cfg.ShouldReconnect; should != nil {
-		answer := make(chan bool, 1)
-		r.hooks.Go(func() { answer <- should(l.failure) })
-		select {
-		case yes := <-answer:
-			if !yes {
-				return 0, false
-			}
-		case <-r.stop:
-			return 0, false
-		case <-r.ctxDone:
+	yes := true // and if it ends its goroutine: as without it
+	if should := r.c.cfg.ShouldReconnect; should != nil && !l.now {
+		if !r.ask(func() { yes = should(l.failure) }) {
 			return 0, false
 		}
 	}
-	delay = r.backoff.NextBackOff()
-	if delay < 0 { // backoff.Stop
+	now := l.now || r.isAsked()
+	if !yes && !now {
 		return 0, false
 	}
-	return max(delay, l.failure.RetryAfter), true
+	next := backoff.Stop
+	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
+		return 0, false
+	}
+	if now || r.isAsked() {
+		return 0, true
+	}
+	return max(next, l.failure.RetryAfter), true
 }
 
 func (r *run) giveUp(f Failure) {
@@ -377,19 +511,26 @@ func (r *run) giveUp(f Failure) {
 
 // finish is the last that the owner does.
 func (r *run) finish() {
+	r.leave(false)
+	r.hinder(ErrNotConnected)
+	r.conclude()
 	r.outbox.refuse()
-	r.mu.Lock()
-	if !r.gaveUp && !r.told {
-		r.err = r.ctx.Err()
+	r.countLeft()
+	if r.cancelled {
+		r.mu.Lock()
+		r.err = r.ctxError()
+		r.mu.Unlock()
 	}
-	r.mu.Unlock()
 	if !r.gaveUp {
 		r.resetCounter()
 	}
 	r.outbox.finish()
+	r.listen(nil, ErrClosed)
 	close(r.over)
-	r.listen(nil)
 	r.hooks.Wait() // of hooks that were abandoned
+	if r.prevDone != nil {
+		<-r.prevDone // and those of the run before
+	}
 	r.c.inbox.tell(func() { r.c.ended(r) })
 }
 
@@ -416,8 +557,5 @@ func (r *run) enter(to ReadyState, cause error) {
 
 func (r *run) resetCounter() {
 	r.attempts, r.dials = 0, 0
-	if r.backoff != nil {
-		r.backoff.Reset()
-	}
 	r.c.state.update(func(s *Status) { s.ReconnectAttempts = 0 })
 }

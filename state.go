@@ -59,7 +59,7 @@ func legal(from, to ReadyState) bool {
 type Status struct {
 	ReadyState        ReadyState
 	Epoch             uint64    // number of the current or last connection; 0 before the first
-	ReconnectAttempts int       // reconnects made since the counter was last reset
+	ReconnectAttempts int       // reconnects scheduled since the counter was last reset, as ReconnectAttempts()
 	NextAttempt       time.Time // when the next attempt begins; zero unless the client waits for it
 	GaveUp            bool      // the policy ended the last Connect or Run
 	LastFailure       *Failure  // why the last attempt or connection ended; nil if none did
@@ -133,6 +133,12 @@ func (t *tracker) reach(s ReadyState) <-chan struct{} {
 		t.entered[s] = make(chan struct{})
 	}
 	return t.entered[s]
+}
+
+// received counts a message.
+func (c *Client) received(size int) {
+	c.state.messagesIn.Add(1)
+	c.state.bytesIn.Add(uint64(size))
 }
 
 func (t *tracker) update(f func(*Status)) {

@@ -26,6 +26,14 @@ type Event struct {
 	Code       uint16 // of a close frame; NoStatus if it had none
 }
 
+// Release gives up Memory, if there is any.
+func (ev *Event) Release() {
+	if ev.Memory != nil {
+		ev.Memory.Release()
+		ev.Memory = nil
+	}
+}
+
 // Reader takes the stream of a server apart. It reads in large pieces for as
 // long as they pay, and holds little memory while nothing comes.
 type Reader struct {

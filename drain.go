@@ -1,0 +1,222 @@
+package wsnotify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// partingGrace is for the closing handshake when the ctx of Drain has ended:
+// enough for a peer that is well.
+const partingGrace = 100 * time.Millisecond
+
+// Drain ends the client in an orderly way, as a service does on SIGTERM. It
+// waits until, at one moment, every message received has been handled and
+// everything to be sent has been written or reported, and closes the connection
+// then with code 1000. Callbacks can send until then, so that the
+// acknowledgement at the end of a slow handler still leaves; what comes meanwhile
+// is handled, too. The body of a loop over Notifications or Messages counts as a
+// callback.
+//
+// It waits until ctx ends at the longest, and then closes at once. Its error says
+// how much was left, and why: ctx.Err(), the loss of the connection, or ErrClosed
+// when Close, Disconnect or a later Connect came first. Without anything left the
+// error is that of Close. Drain never dials: while the client is connecting or
+// waits for its next attempt, and when the connection is lost, it ends as Close
+// does. Before the first Connect and after the end there is nothing to do.
+//
+// Inside a callback Drain can only wait for its ctx, since it waits for the
+// callback: call it on a goroutine of its own there.
+func (c *Client) Drain(ctx context.Context) error {
+	r := c.current()
+	if r == nil || r.isOver() {
+		c.closed(r)
+		return nil
+	}
+	r.beginDrain()
+	select {
+	case <-r.over:
+	case <-ctx.Done():
+		r.hinder(ctx.Err())
+		r.end(StatusNormalClosure, "")
+		timer := time.NewTimer(partingGrace)
+		defer timer.Stop()
+		select {
+		case <-r.over:
+		case <-timer.C:
+			r.hurry()
+			<-r.over
+		}
+	}
+	c.closed(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left.nothing() {
+		return r.closeErr
+	}
+	hindrance := r.hindrance
+	if hindrance == nil {
+		hindrance = ErrClosed
+	}
+	return r.left.error(hindrance)
+}
+
+func (r *run) beginDrain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.draining {
+		r.draining = true
+		close(r.drain)
+	}
+}
+
+// hinder says why a drain ends with something left. The first reason counts.
+func (r *run) hinder(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hindrance == nil && !r.told {
+		r.hindrance = err
+	}
+}
+
+// undone returns nil when at one moment nothing is left to be handled or sent,
+// and otherwise a channel that is closed when that may have changed.
+//
+// A message that comes between the two looks may be handled, and its answer be
+// queued, before or after the look at the outbox; so the inbox must have been at
+// rest from the first look to the last.
+func (r *run) undone() <-chan struct{} {
+	changed, before := r.c.inbox.atRest()
+	if changed != nil {
+		return changed
+	}
+	if changed := r.outbox.unsent(); changed != nil {
+		return changed
+	}
+	changed, after := r.c.inbox.atRest()
+	if changed == nil && before != after {
+		return r.undone()
+	}
+	return changed
+}
+
+// left is what was not done at the end.
+type left struct {
+	unhandled int  // messages received
+	busy      bool // a callback had not returned
+	unsent    int  // messages of Enqueue
+}
+
+func (l left) nothing() bool { return l == left{} }
+
+// error says what was left because of err.
+func (l left) error(err error) error {
+	var parts []string
+	if l.unhandled > 0 {
+		parts = append(parts, count(l.unhandled)+" not handled")
+	} else if l.busy {
+		parts = append(parts, "a callback that had not returned")
+	}
+	if l.unsent > 0 {
+		parts = append(parts, count(l.unsent)+" not sent")
+	}
+	return fmt.Errorf("wsnotify: the client was closed before it was drained, with %s: %w", strings.Join(parts, " and "), unprefixed(err))
+}
+
+func count(messages int) string {
+	if messages == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", messages)
+}
+
+// leave notes what is left when an end begins, before that is told. The owner
+// calls it. Without a connection only messages count: a callback that runs then
+// is told of what came of the attempts.
+func (r *run) leave(connected bool) {
+	if r.leaving {
+		return
+	}
+	r.leaving = true
+	r.reported = r.c.state.undelivered.Load()
+	r.mu.Lock()
+	r.left.unhandled, r.left.busy = r.c.inbox.unhandled()
+	r.left.busy = r.left.busy && connected
+	r.mu.Unlock()
+}
+
+// drained notes that nothing is left, whatever has come since.
+func (r *run) drained() {
+	r.mu.Lock()
+	r.left = left{}
+	r.mu.Unlock()
+}
+
+// countLeft completes what is left, before the outbox reports the rest. Of a message
+// that was reported since the end began nobody knows that it was sent.
+func (r *run) countLeft() {
+	n := r.outbox.len() + int(r.c.state.undelivered.Load()-r.reported)
+	r.mu.Lock()
+	r.left.unsent = n
+	r.mu.Unlock()
+}
+
+// unprefixed is err for the end of an error that says whose it is.
+func unprefixed(err error) error {
+	if text, ok := strings.CutPrefix(err.Error(), "wsnotify: "); ok {
+		return &unprefixedError{text, err}
+	}
+	return err
+}
+
+type unprefixedError struct {
+	text string
+	err  error
+}
+
+func (e *unprefixedError) Error() string { return e.text }
+func (e *unprefixedError) Unwrap() error { return e.err }
+
+// noConnectionError is the end of a ctx before there was a connection, and why
+// there was none.
+type noConnectionError struct {
+	text  string
+	ctx   error
+	cause error // nil if no attempt had failed
+}
+
+func (e *noConnectionError) Error() string { return e.text }
+
+func (e *noConnectionError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.ctx}
+	}
+	return []error{e.ctx, e.cause}
+}
+
+// ctxError is the error of a run that its ctx has ended. The owner calls it,
+// with mu.
+func (r *run) ctxError() error {
+	err := r.ctx.Err()
+	var why []string
+	e := &noConnectionError{ctx: err}
+	switch {
+	case isClosed(r.opened):
+		if r.draining && !r.left.nothing() {
+			return r.left.error(err)
+		}
+		return err
+	case r.last != nil:
+		e.cause = r.last.Err
+		why = append(why, "the last attempt failed: "+unprefixed(e.cause).Error())
+	}
+	if r.underway != nil {
+		why = append(why, fmt.Sprintf("an attempt was under way, in its phase %q", r.underway.String()))
+	}
+	if why == nil {
+		return err
+	}
+	e.text = fmt.Sprintf("wsnotify: no connection until ctx ended: %v; %s", err, strings.Join(why, "; "))
+	return e
+}

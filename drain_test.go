@@ -1,0 +1,457 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// slowWork is a Config whose callback works for 300 ms on each message, and then
+// acknowledges it.
+func slowWork(w **world) wsnotify.Config {
+	return wsnotify.Config{OnMessage: func(m wsnotify.Message) {
+		time.Sleep(300 * time.Millisecond)
+		if err := (*w).c.Enqueue(wsnotify.MessageText, append([]byte("done "), m.Data...)); err != nil {
+			(*w).note("enqueue: %s", kind(err))
+		}
+	}}
+}
+
+func (w *world) drainWithin(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return w.c.Drain(ctx)
+}
+
+// wantLeft checks the error of a drain that did not get ready.
+func (w *world) wantLeft(err, why error, what string) {
+	w.Helper()
+	if !errors.Is(err, why) || !strings.Contains(fmt.Sprint(err), what) {
+		w.Errorf("the error is %v; it should be for %q and say %q", err, why, what)
+	}
+}
+
+func TestDrainLetsHandlersFinish(t *testing.T) {
+	for name, drain := range map[string]func(*world, context.CancelFunc, <-chan error) error{
+		"Drain": func(w *world, _ context.CancelFunc, ran <-chan error) error {
+			w.must(w.drainWithin(10 * time.Second))
+			return <-ran
+		},
+		"the ctx of Run": func(w *world, cancel context.CancelFunc, ran <-chan error) error {
+			cancel()
+			if err := <-ran; err != context.Canceled {
+				return fmt.Errorf("Run: %w", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			cfg := slowWork(&w)
+			cfg.DrainTimeout = 10 * time.Second
+			inBubble(t, cfg, func(world *world) {
+				w = world
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ran := make(chan error, 1)
+				go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+				w.must(w.c.WaitFor(ctx, wsnotify.Open))
+				conn := w.conn()
+				for i := range 3 {
+					w.must(conn.SendBinary(fmt.Append(nil, i)))
+				}
+				synctest.Wait()
+				w.must(drain(w, cancel, ran))
+				if d := time.Since(w.start); d != 900*time.Millisecond {
+					t.Errorf("drained after %v", d)
+				}
+				if got := fmt.Sprint(w.srv.Messages("ada")); got != "[done 0 done 1 done 2]" {
+					t.Errorf("the server got %s", got)
+				}
+				if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+					t.Errorf("the server got the close codes %v", codes)
+				}
+			})
+		})
+	}
+}
+
+// What comes meanwhile is handled, too, and what others send is sent.
+func TestDrainGoesOnWithWhatComes(t *testing.T) {
+	var w *world
+	inBubble(t, slowWork(&w), func(world *world) {
+		w = world
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("1")))
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- w.drainWithin(time.Minute) }()
+		w.pass(100 * time.Millisecond)
+		if !w.c.IsConnected() {
+			t.Errorf("it is %v while it drains", w.c.ReadyState())
+		}
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.must(conn.SendBinary([]byte("2")))
+		w.must(w.c.SendMessage(bg, "hello"))
+		if _, err := w.c.Ping(bg); err != nil {
+			t.Errorf("Ping: %v", err)
+		}
+		w.must(<-drained)
+		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[hello done 1 done 2]" {
+			t.Errorf("the server got %s", got)
+		}
+		w.wantErr(w.c.Enqueue(wsnotify.MessageText, nil), wsnotify.ErrClosed)
+	})
+}
+
+// The body of a loop is a callback.
+func TestDrainWaitsForLoops(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		seq := w.c.Messages(w.Context())
+		var errs []error
+		go func() {
+			for range seq {
+				time.Sleep(time.Second)
+				errs = append(errs, w.c.SendMessage(bg, "done"))
+			}
+		}()
+		w.must(conn.SendBinary([]byte("1")))
+		w.must(conn.SendBinary([]byte("2")))
+		synctest.Wait()
+		w.must(w.drainWithin(time.Minute))
+		synctest.Wait()
+		if fmt.Sprint(errs) != "[<nil> <nil>]" || time.Since(w.start) != 2*time.Second {
+			t.Errorf("%v after %v", errs, time.Since(w.start))
+		}
+	})
+}
+
+// A loop that is left in the middle of its body has nothing to do any more.
+func TestDrainDoesNotWaitForALoopThatWasLeft(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("1")))
+		for range w.c.Messages(w.Context()) {
+			break
+		}
+		w.must(w.drainWithin(time.Minute))
+		if d := time.Since(w.start); d != 0 {
+			t.Errorf("drained after %v", d)
+		}
+	})
+}
+
+func TestDrainWaitsForTheOutbox(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		w.net.Buffer(1 << 10)
+		conn := w.connect()
+		conn.StopReading(true)
+		for range 4 {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+		}
+		time.AfterFunc(3*time.Second, func() { conn.StopReading(false) })
+		w.must(w.drainWithin(time.Minute))
+		if n, d := w.srv.Received("ada"), time.Since(w.start); n != 4 || d != 3*time.Second {
+			t.Errorf("%d messages after %v", n, d)
+		}
+	})
+}
+
+func TestDrainEndsWithItsContext(t *testing.T) {
+	for name, test := range map[string]struct {
+		begin func(*world, *wsnotifytest.Conn)
+		left  string
+	}{
+		"a callback is slow": {func(w *world, conn *wsnotifytest.Conn) {
+			for i := range 3 {
+				w.must(conn.SendBinary(fmt.Append(nil, i)))
+			}
+		}, "with 3 messages not handled:"},
+		"the peer never stops sending": {func(w *world, conn *wsnotifytest.Conn) {
+			go func() {
+				for conn.SendBinary([]byte("more")) == nil {
+					time.Sleep(100 * time.Millisecond)
+				}
+			}()
+		}, "not handled:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{OnMessage: func(m wsnotify.Message) {
+				time.Sleep(20 * time.Second)
+			}}, func(w *world) {
+				conn := w.connect()
+				test.begin(w, conn)
+				synctest.Wait()
+				err := w.drainWithin(5 * time.Second)
+				w.wantLeft(err, context.DeadlineExceeded, test.left)
+				if d := time.Since(w.start); d != 5*time.Second {
+					t.Errorf("it took %v", d)
+				}
+				if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
+					t.Errorf("the server got the close codes %v", codes)
+				}
+				w.must(w.c.Err())
+				w.must(w.c.Drain(bg))
+			})
+		})
+	}
+}
+
+func TestDrainSaysWhatWasNotSent(t *testing.T) {
+	for _, run := range []bool{false, true} {
+		t.Run(fmt.Sprint("Run=", run), func(t *testing.T) {
+			inBubble(t, wsnotify.Config{DrainTimeout: 2 * time.Second, CloseTimeout: time.Second}, func(w *world) {
+				w.net.Buffer(1 << 10)
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ran := make(chan error, 1)
+				go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+				w.must(w.c.WaitFor(ctx, wsnotify.Open))
+				w.conn().StopReading(true)
+				for range 4 {
+					w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+				}
+				synctest.Wait()
+				limit := 3 * time.Second
+				if run {
+					cancel()
+					w.wantLeft(<-ran, context.Canceled, "with 4 messages not sent:")
+				} else {
+					w.wantLeft(w.drainWithin(2*time.Second), context.DeadlineExceeded, "with 4 messages not sent:")
+					limit = 2100 * time.Millisecond
+					w.must(<-ran)
+				}
+				if d := time.Since(w.start); d > limit {
+					t.Errorf("it took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// A lost connection ends it: nothing is dialled.
+func TestDrainEndsWithTheConnection(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(*wsnotifytest.Conn)
+		left bool
+		says string
+	}{
+		"lost, with work":    {func(c *wsnotifytest.Conn) { c.Reset() }, true, "connection was lost"},
+		"closed, with work":  {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, true, "StatusGoingAway"},
+		"closed, no message": {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			inBubble(t, wsnotify.Config{
+				OnOpen:    func(wsnotify.OpenEvent) { time.Sleep(300 * time.Millisecond) },
+				OnMessage: func(wsnotify.Message) { time.Sleep(300 * time.Millisecond) },
+			}, func(world *world) {
+				w = world
+				conn := w.connect()
+				if test.left {
+					w.must(conn.SendBinary([]byte("1")))
+					w.must(conn.SendBinary([]byte("2")))
+				}
+				synctest.Wait()
+				drained := make(chan error, 1)
+				go func() { drained <- w.drainWithin(time.Minute) }()
+				w.pass(100 * time.Millisecond)
+				test.end(conn)
+				err := <-drained
+				if d := time.Since(w.start); d != 100*time.Millisecond {
+					t.Errorf("it took %v", d)
+				}
+				if test.left && (err == nil || !strings.Contains(err.Error(), "2 messages not handled") || !strings.Contains(err.Error(), test.says)) {
+					t.Errorf("Drain: %v", err)
+				}
+				w.pass(time.Minute)
+				if w.net.Dials() != 1 || w.c.Err() != nil {
+					t.Errorf("%d dials, %v", w.net.Dials(), w.c.Err())
+				}
+				log := strings.Join(w.journal(), "\n")
+				if strings.Contains(log, "again=true") || strings.Contains(log, "reconnect") || strings.Contains(log, "give up") {
+					t.Error(log)
+				}
+			})
+		})
+	}
+}
+
+// Without a connection there is nothing that Drain could wait for.
+func TestDrainWithoutAConnection(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.must(w.c.Drain(bg)) // before Connect
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("early")))
+		w.must(w.c.Drain(bg))
+		w.net.Hang(true)
+		connected := make(chan error, 1)
+		go func() { connected <- w.c.Connect(bg, w.srv.URL(), "ada") }()
+		w.pass(time.Second)
+		w.wantLeft(w.c.Drain(bg), wsnotify.ErrNotConnected, "with 1 message not sent:")
+		w.wantErr(<-connected, wsnotify.ErrClosed)
+		w.net.Hang(false)
+		w.must(w.c.Drain(bg)) // after the end
+		w.expect("0s CONNECTING", "1s CLOSING", "1s CLOSED", `1s undelivered "early": closed`)
+
+		w.connect().Drop()
+		w.pass(time.Second)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("late")))
+		w.wantLeft(w.c.Drain(bg), wsnotify.ErrNotConnected, "with 1 message not sent:")
+		if d := time.Since(w.start); d != 2*time.Second || !w.c.Status().NextAttempt.IsZero() {
+			t.Errorf("after %v: %+v", d, w.c.Status())
+		}
+	})
+}
+
+// In a callback it waits for the callback, and so for its ctx.
+func TestDrainInsideACallback(t *testing.T) {
+	for _, name := range []string{"OnMessage", "OnOpen"} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			var err error
+			drain := func() { err = w.drainWithin(time.Second) }
+			cfg := wsnotify.Config{OnMessage: func(wsnotify.Message) { drain() }}
+			left := "with 1 message not handled"
+			if name == "OnOpen" {
+				cfg = wsnotify.Config{OnOpen: func(wsnotify.OpenEvent) { drain() }}
+				left = "with a callback that had not returned"
+			}
+			inBubble(t, cfg, func(world *world) {
+				w, err = world, nil
+				conn := w.connect()
+				if name == "OnMessage" {
+					w.must(conn.SendBinary([]byte("1")))
+				}
+				<-w.c.Done()
+				if d := time.Since(w.start); d != time.Second {
+					t.Errorf("over after %v", d)
+				}
+				w.wantLeft(err, context.DeadlineExceeded, left)
+			})
+		})
+	}
+}
+
+func TestDrainAndDisconnectAtOnce(t *testing.T) {
+	var w *world
+	inBubble(t, slowWork(&w), func(world *world) {
+		w = world
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("1")))
+		synctest.Wait()
+		drained := make(chan error, 2)
+		for range 2 {
+			go func() { drained <- w.drainWithin(time.Minute) }()
+		}
+		w.pass(100 * time.Millisecond)
+		w.must(w.c.Close(bg, 4001, "now"))
+		for range 2 {
+			w.wantLeft(<-drained, wsnotify.ErrClosed, "with 1 message not handled:")
+		}
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 4001 {
+			t.Errorf("the server got the close codes %v", codes)
+		}
+	})
+}
+
+// Each of two waits for its own ctx, and the first that ends ends both.
+func TestTwoDrains(t *testing.T) {
+	var w *world
+	inBubble(t, slowWork(&w), func(world *world) {
+		w = world
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("1")))
+		synctest.Wait()
+		drained := make(chan error, 3)
+		for _, d := range []time.Duration{time.Minute, time.Hour} {
+			go func() { drained <- w.drainWithin(d) }()
+		}
+		w.must(<-drained)
+		w.must(<-drained)
+		w.connect()
+		w.must(w.conn().SendBinary([]byte("2")))
+		synctest.Wait()
+		for _, d := range []time.Duration{time.Minute, 100 * time.Millisecond} {
+			go func() { drained <- w.drainWithin(d) }()
+		}
+		w.wantErr(<-drained, context.DeadlineExceeded)
+		w.wantErr(<-drained, context.DeadlineExceeded)
+		if d := time.Since(w.start); d != 400*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestDrainIsEndedByALaterConnect(t *testing.T) {
+	var w *world
+	inBubble(t, slowWork(&w), func(world *world) {
+		w = world
+		w.must(w.connect().SendBinary([]byte("1")))
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- w.drainWithin(time.Minute) }()
+		synctest.Wait()
+		w.must(w.c.Connect(bg, w.srv.URL(), "bob"))
+		w.wantLeft(<-drained, wsnotify.ErrClosed, "1 message not handled")
+		if !w.c.IsConnected() {
+			t.Error("the new connection was drained, too")
+		}
+	})
+}
+
+// Run ends at once when its ctx ends while there is no connection.
+func TestRunDrainsNoConnectionThatIsNotThere(t *testing.T) {
+	inBubble(t, wsnotify.Config{DrainTimeout: time.Minute}, func(w *world) {
+		w.srv.Stop()
+		ctx, cancel := context.WithTimeout(bg, 15*time.Second)
+		defer cancel()
+		w.wantErr(w.c.Run(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)
+		if d := time.Since(w.start); d != 15*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// At random moments: what was handled before the end was acknowledged, and the
+// error says whether that was everything.
+func TestDrainAtRandomMoments(t *testing.T) {
+	for ms := range 40 {
+		var handled atomic.Int32
+		var w *world
+		inBubble(t, wsnotify.Config{
+			BackOff: func() backoff.BackOff { return &backoff.StopBackOff{} },
+			OnMessage: func(m wsnotify.Message) {
+				time.Sleep(time.Duration(m.Data[0]) * time.Millisecond)
+				if w.c.Enqueue(wsnotify.MessageBinary, m.Data) == nil {
+					handled.Add(1)
+				}
+			},
+		}, func(world *world) {
+			w = world
+			conn := w.connect()
+			go func() {
+				for i := range byte(10) {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					conn.SendBinary([]byte{10 - i})
+				}
+			}()
+			w.pass(time.Duration(ms) * time.Millisecond)
+			err := w.drainWithin(20 * time.Millisecond)
+			<-w.c.Done()
+			in, sent := int(w.c.Status().MessagesIn), w.srv.Received("ada")
+			if sent != int(handled.Load()) || (err == nil) != (in == sent) {
+				t.Errorf("from %d ms on: %d messages, %d handled, %d sent: %v", ms, in, handled.Load(), sent, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,223 @@
+package wsnotify_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify"
+)
+
+// A callback ends its goroutine, as testing.T.FailNow does. What is behind it in
+// the same batch is told.
+func TestGoexitInACallbackLosesNothingBehindIt(t *testing.T) {
+	var got []string
+	var closed bool
+	inBubble(t, wsnotify.Config{
+		OnMessage: func(m wsnotify.Message) {
+			got = append(got, string(m.Data))
+			switch string(m.Data) {
+			case "1":
+				time.Sleep(time.Second) // so that the others come as one batch, and OnClose with them
+			case "2", "4":
+				runtime.Goexit()
+			}
+		},
+		OnClose: func(wsnotify.CloseEvent) { closed = true },
+	}, func(w *world) {
+		got, closed = nil, false
+		conn := w.connect()
+		for i := range 5 {
+			w.must(conn.SendText(fmt.Sprint(i + 1)))
+		}
+		w.pass(100 * time.Millisecond)
+		conn.Close(1001, "")
+		w.pass(5 * time.Second)
+		if fmt.Sprint(got) != "[1 2 3 4 5]" || !closed {
+			t.Errorf("delivered %v, OnClose told: %v", got, closed)
+		}
+	})
+}
+
+// Each of those who get a message gets it, whoever of them ends the goroutine.
+func TestGoexitInOneReceiverOfAMessage(t *testing.T) {
+	for _, culprit := range []string{"OnMessage", "OnNotification", "On 1", "On 2", "On 3", "Logger", "OnError"} {
+		t.Run(culprit, func(t *testing.T) {
+			var got []string
+			call := func(name string) {
+				got = append(got, name)
+				if name == culprit {
+					runtime.Goexit()
+				}
+			}
+			inBubble(t, wsnotify.Config{
+				OnMessage:      func(wsnotify.Message) { call("OnMessage") },
+				OnNotification: func(wsnotify.Notification) { call("OnNotification") },
+				OnError:        func(error) { call("OnError") },
+				Logger: slog.New(logHandler(func(r slog.Record) {
+					if r.Message == "wsnotify: error" {
+						call("Logger")
+					}
+				})),
+			}, func(w *world) {
+				got = nil
+				for i := range 3 {
+					wsnotify.On(w.c, "a", func(string) { call(fmt.Sprint("On ", i+1)) })
+				}
+				wsnotify.On(w.c, "a", func(int) {})
+				seq := w.c.Notifications(w.Context())
+				w.must(w.connect().Notify("a", "text"))
+				for range seq {
+					break
+				}
+				synctest.Wait()
+				if want := "[OnMessage OnNotification On 1 On 2 On 3 Logger OnError]"; fmt.Sprint(got) != want {
+					t.Errorf("called %v and not %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+type logHandler func(slog.Record)
+
+func (h logHandler) Enabled(context.Context, slog.Level) bool      { return true }
+func (h logHandler) Handle(_ context.Context, r slog.Record) error { h(r); return nil }
+func (h logHandler) WithAttrs([]slog.Attr) slog.Handler            { return h }
+func (h logHandler) WithGroup(string) slog.Handler                 { return h }
+
+// A Logger that ends the goroutine at every line keeps nothing from being told.
+func TestGoexitInTheLogger(t *testing.T) {
+	inBubble(t, wsnotify.Config{
+		Logger: slog.New(logHandler(func(slog.Record) { runtime.Goexit() })),
+	}, func(w *world) {
+		w.connect().Drop()
+		w.pass(10 * time.Second)
+		w.must(w.c.Disconnect())
+		<-w.c.Done()
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s CLOSED",
+			`0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 10s",
+			"10s CONNECTING", "10s OPEN", "10s open 2", "10s CLOSING", "10s CLOSED",
+			`10s close 2 code=1000 reason="" clean=true again=false`)
+	})
+}
+
+func TestDoneIsClosedBehindACallbackThatEndsItsGoroutine(t *testing.T) {
+	inBubble(t, wsnotify.Config{OnStateChange: func(s wsnotify.StateChange) {
+		switch s.To {
+		case wsnotify.Closing:
+			time.Sleep(time.Second) // the rest comes as one batch: Closed, OnClose, the end
+		case wsnotify.Closed:
+			runtime.Goexit()
+		}
+	}}, func(w *world) {
+		w.connect()
+		w.must(w.c.Disconnect())
+		select {
+		case <-w.c.Done():
+		case <-time.After(time.Hour):
+			t.Error("an hour after Disconnect, Done is not closed")
+		}
+	})
+}
+
+func TestGoexitGivesRoomBack(t *testing.T) {
+	n := 0
+	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Messages: 4}, OnMessage: func(wsnotify.Message) {
+		n++
+		if n == 1 {
+			time.Sleep(time.Second)
+		}
+		runtime.Goexit()
+	}}, func(w *world) {
+		n = 0
+		conn := w.connect()
+		for range 100 {
+			w.must(conn.SendText("x"))
+		}
+		w.pass(time.Minute)
+		if n != 100 {
+			t.Errorf("%d of 100 delivered", n)
+		}
+	})
+}
+
+// What is asked for a decision and gives none is as if it were not there.
+func TestGoexitWhereTheClientAsks(t *testing.T) {
+	exit := func() { runtime.Goexit() }
+	for name, test := range map[string]struct {
+		cfg   wsnotify.Config
+		again bool
+	}{
+		"ShouldReconnect": {wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { exit(); return false }}, true},
+		"NextBackOff":     {wsnotify.Config{BackOff: func() backoff.BackOff { return &policy{next: func() time.Duration { exit(); return 0 }} }}, false},
+		"Reset":           {wsnotify.Config{BackOff: func() backoff.BackOff { return &policy{reset: exit, next: func() time.Duration { return time.Second }} }}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, test.cfg, func(w *world) {
+				w.connect().Drop()
+				w.pass(time.Minute)
+				if s := w.c.Status(); w.c.IsConnected() != test.again || s.GaveUp == test.again {
+					t.Errorf("a minute later: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// policy is a user's backoff.BackOff.
+type policy struct {
+	reset func()
+	next  func() time.Duration
+}
+
+func (p *policy) Reset() {
+	if p.reset != nil {
+		p.reset()
+	}
+}
+
+func (p *policy) NextBackOff() time.Duration { return p.next() }
+
+// A panic is the user's, and is not told to anybody else before it ends the program.
+func TestPanicInACallbackIsNotSwallowed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a process")
+	}
+	const env = "WSNOTIFY_TEST_PANIC"
+	if runInChild(env) {
+		inBubble(t, wsnotify.Config{
+			OnMessage:      func(wsnotify.Message) { panic("the user's own") },
+			OnNotification: func(wsnotify.Notification) { fmt.Println("told"); select {} },
+		}, func(w *world) {
+			w.must(w.connect().Notify("a", "b"))
+			w.pass(time.Minute)
+		})
+		return
+	}
+	out := child(t, env, "^TestPanicInACallbackIsNotSwallowed$")
+	if !strings.Contains(out, "the user's own") || !strings.Contains(out, "goexit_test.go") || strings.Contains(out, "told\n") {
+		t.Errorf("the program said %s", out)
+	}
+}
+
+func runInChild(env string) bool { return os.Getenv(env) != "" }
+
+// child runs a test of this binary that must fail, and returns what it wrote.
+func child(t *testing.T, env, test string) string {
+	cmd := exec.Command(os.Args[0], "-test.run", test, "-test.timeout=20s")
+	cmd.Env = append(os.Environ(), env+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Error("the program did not end")
+	}
+	return string(out)
+}

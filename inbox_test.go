@@ -1,0 +1,183 @@
+package wsnotify_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// While one callback blocks, connection after connection brings messages and is
+// lost. What they bring is not collected, and the client goes on connecting.
+func TestInboxBoundHoldsOverReconnects(t *testing.T) {
+	for name, end := range map[string]func(*world, *wsnotifytest.Conn){
+		"the link breaks": func(w *world, conn *wsnotifytest.Conn) { conn.Reset() },
+		"the server ends": func(w *world, conn *wsnotifytest.Conn) { conn.Drop() },
+		"Reconnect":       func(w *world, conn *wsnotifytest.Conn) { w.must(w.c.Reconnect()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var release chan struct{}
+			delivered := map[uint64]int{}
+			inBubble(t, wsnotify.Config{
+				BackOff: every(time.Second),
+				Inbox:   wsnotify.Inbox{Messages: 4},
+				OnMessage: func(m wsnotify.Message) {
+					delivered[m.Epoch]++
+					<-release
+				},
+			}, func(w *world) {
+				release = make(chan struct{})
+				w.srv.OnConn(func(conn *wsnotifytest.Conn) {
+					for i := range 50 {
+						conn.Notify("n", fmt.Sprintf("message %02d of fifty", i))
+					}
+				})
+				w.connect()
+				for range 30 {
+					w.must(w.c.WaitFor(w.Context(), wsnotify.Open))
+					conn := w.conn()
+					w.pass(time.Second)
+					end(w, conn)
+					w.pass(9 * time.Second) // a beat finds out, since nobody reads
+				}
+				s := w.c.Status()
+				if s.Reconnects < 20 {
+					t.Errorf("only %d reconnects while a callback blocks", s.Reconnects)
+				}
+				if s.MessagesIn > 5 { // the reader has one in its hands
+					t.Errorf("an inbox of 4 holds %d messages after %d connections", s.MessagesIn, s.Epoch)
+				}
+				w.srv.Stop()
+				w.pass(9 * time.Second)
+				held := w.c.Status().MessagesIn
+				close(release)
+				w.pass(0)
+				// What the reader had read of the first one is not lost, nothing was
+				// read of those after it, and the last one is read now.
+				delete(delivered, s.Epoch)
+				if n := delivered[1]; n < int(held) || len(delivered) != 1 {
+					t.Errorf("delivered, by connection: %v", delivered)
+				}
+				insideItsConnection(w)
+			})
+		})
+	}
+}
+
+// insideItsConnection checks that messages come between the OnOpen and the OnClose of their connection.
+func insideItsConnection(w *world) {
+	w.Helper()
+	open := false
+	for _, line := range w.journal() {
+		switch {
+		case strings.Contains(line, " open "):
+			open = true
+		case strings.Contains(line, " close "):
+			open = false
+		case strings.Contains(line, " notification ") && !open:
+			w.Errorf("outside its connection: %s", line)
+		}
+	}
+}
+
+// What comes over a connection while the inbox is full of an earlier one is
+// there when callbacks return again.
+func TestNextConnectionIsReadWhenThereIsRoom(t *testing.T) {
+	var release chan struct{}
+	var got []string
+	inBubble(t, wsnotify.Config{
+		Inbox:     wsnotify.Inbox{Messages: 2},
+		OnMessage: func(m wsnotify.Message) { <-release; got = append(got, string(m.Data)) },
+	}, func(w *world) {
+		release, got = make(chan struct{}), nil
+		conn := w.connect()
+		for i := range 4 {
+			w.must(conn.SendBinary(fmt.Append(nil, "old ", i)))
+		}
+		synctest.Wait()
+		w.must(w.c.Reconnect())
+		w.must(w.c.WaitFor(w.Context(), wsnotify.Open))
+		conn = w.conn()
+		for i := range 4 {
+			w.must(conn.SendBinary(fmt.Append(nil, "new ", i)))
+		}
+		w.pass(time.Minute) // and nobody takes the client's silence for a dead peer
+		if s := w.c.Status(); s.Epoch != 2 || s.MessagesIn != 3 {
+			t.Errorf("%+v", s)
+		}
+		close(release)
+		synctest.Wait()
+		if fmt.Sprint(got) != "[old 0 old 1 old 2 new 0 new 1 new 2 new 3]" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// A callback that waits for the next connection does not keep it from being made.
+func TestCallbackWaitsForTheNextConnectionWithAFullInbox(t *testing.T) {
+	var w *world
+	var errs []error
+	inBubble(t, wsnotify.Config{
+		Inbox: wsnotify.Inbox{Messages: 2},
+		OnMessage: func(m wsnotify.Message) {
+			if m.Epoch == 1 && len(errs) == 0 {
+				w.pass(0)
+				w.conn().Reset()
+				errs = append(errs, w.c.WaitFor(w.Context(), wsnotify.Closed), w.c.WaitFor(w.Context(), wsnotify.Open),
+					w.c.SendMessage(w.Context(), "here again"))
+			}
+		},
+	}, func(world *world) {
+		w, errs = world, nil
+		conn := w.connect()
+		for i := range 5 {
+			w.must(conn.SendBinary(fmt.Append(nil, i)))
+		}
+		w.pass(time.Minute)
+		if fmt.Sprint(errs) != "[<nil> <nil> <nil>]" || fmt.Sprint(w.srv.Messages("ada")[:1]) == "[]" {
+			t.Errorf("%v; the server got %q", errs, w.srv.Messages("ada"))
+		}
+	})
+}
+
+// Ping can't be answered while the reader waits for the callback that calls it.
+func TestPingWithAFullInboxIsAnError(t *testing.T) {
+	for name, when := range map[string]time.Duration{"full before": time.Second, "full after": 0} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			var took []time.Duration
+			var errs []error
+			inBubble(t, wsnotify.Config{
+				Inbox: wsnotify.Inbox{Messages: 2},
+				OnMessage: func(wsnotify.Message) {
+					if len(errs) > 0 {
+						return
+					}
+					time.Sleep(when)
+					start := time.Now()
+					_, err := w.c.Ping(bg)
+					errs, took = append(errs, err), append(took, time.Since(start))
+				},
+			}, func(world *world) {
+				w, errs, took = world, nil, nil
+				conn := w.connect()
+				conn.Mute(true) // no pong is on its way before the inbox is full
+				for i := range 5 {
+					w.must(conn.WriteFrame(true, wsnotifytest.OpBinary, fmt.Append(nil, i)))
+				}
+				w.pass(2 * time.Second)
+				if len(errs) == 0 || errs[0] == nil || took[0] != 0 || !strings.Contains(errs[0].Error(), "inbox is full") {
+					t.Errorf("%v after %v", errs, took)
+				}
+				conn.Mute(false)
+				if _, err := w.c.Ping(bg); err != nil {
+					t.Errorf("with room again: %v", err)
+				}
+			})
+		})
+	}
+}
