@@ -3,12 +3,16 @@
 package wsnotify
 
 import (
+	"bytes"
 	"context"
-	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -16,20 +20,24 @@ import (
 // dialing is one handshake under way. It is the http.RoundTripper that the
 // transport makes its request with.
 type dialing struct {
-	ctx      context.Context
-	base     http.RoundTripper
-	sock     *socket
-	link     *link                // once there is a 101
-	answered func(*http.Response) // a response has come
-	location []string             // of a redirect
+	ctx          context.Context // ends with the attempt
+	cancel       context.CancelFunc
+	base         http.RoundTripper
+	sock         *socket
+	subprotocols []string
+	answered     func(*http.Response) // a response has come
+
+	link     *link    // once there is a 101
+	location []string // of a redirect
 }
 
 // dial returns a connection whose link has not started, or an error. The
-// response, if one came, is returned with either.
-func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answered func(*http.Response), frames *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
+// response, if one came, is returned with either; its Request is what was sent.
+// Nothing is left open after an error.
+func dial(ctx context.Context, req *opening, sock *socket, answered func(*http.Response), frames *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
 	base := http.DefaultTransport
 	var jar http.CookieJar
-	if c := cfg.HTTPClient; c != nil {
+	if c := req.client; c != nil {
 		jar = c.Jar
 		if c.Transport != nil {
 			base = c.Transport
@@ -40,14 +48,20 @@ func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answ
 			defer cancel()
 		}
 	}
-	d := &dialing{ctx: ctx, base: base, sock: sock, answered: answered}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d := &dialing{ctx: ctx, cancel: cancel, base: base, sock: sock, subprotocols: req.subprotocols, answered: answered}
 	if t, ok := base.(*http.Transport); ok {
 		d.base = d.transport(t)
 	}
-	header := req.Header.Clone()
+	u, err := asBrowser(req.url)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	header := req.header.Clone()
 	host := header.Get("Host")
 	header.Del("Host")
-	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{
+	ws, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport:     d,
 			Jar:           jar,
@@ -55,8 +69,8 @@ func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answ
 		},
 		HTTPHeader:      header,
 		Host:            host,
-		Subprotocols:    cfg.Subprotocols,
-		CompressionMode: cfg.Compression,
+		Subprotocols:    req.subprotocols,
+		CompressionMode: req.compression,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
 			frames.ping(payload)
 			return false // the writer answers it
@@ -66,78 +80,60 @@ func dial(ctx context.Context, cfg *Config, req *DialRequest, sock *socket, answ
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location
 	}
-	return ws, d.link, resp, err
+	switch {
+	case err != nil:
+		if d.link != nil {
+			d.leave(d.link.body)
+		}
+		if resp != nil {
+			err = errors.Unwrap(err) // the transport puts "failed to WebSocket dial" before it
+		}
+		return nil, nil, resp, err
+	case d.link == nil:
+		ws.CloseNow()
+		return nil, nil, resp, errUnwritable
+	}
+	return ws, d.link, resp, nil
 }
 
-// transport returns a copy of t for this handshake alone. Kept, it would cost
-// each client 2 KB.
-func (d *dialing) transport(t *http.Transport) *http.Transport {
-	t = t.Clone()
-	// An idle connection would be left behind by a refused handshake.
-	t.DisableKeepAlives = true
-	t.DisableCompression = true
-	// Without this, a client would prepare for HTTP/2, which can't be upgraded.
-	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	if t.MaxResponseHeaderBytes == 0 {
-		t.MaxResponseHeaderBytes = 1 << 20
-	}
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{}
-	}
-	// What is to be sent comes in batches, whose records may be full at once.
-	t.TLSClientConfig.DynamicRecordSizingDisabled = true
-	t.TLSClientConfig.MinVersion = max(t.TLSClientConfig.MinVersion, tls.VersionTLS12)
-	dial := t.DialContext
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-		//lint:ignore SA1019 a user's transport may still set it
-		if old := t.Dial; old != nil {
-			dial = func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
-		}
-	}
-	t.DialContext = d.tunnelled(t, d.adopting(dial))
-	if t.DialTLSContext != nil {
-		t.DialTLSContext = d.adopting(t.DialTLSContext)
-	}
-	return t
-}
+// errUnwritable is for a handshake that all is well with but for the body.
+var errUnwritable = errors.New("the Transport of Config.HTTPClient returned it with a Body that can't be written to, and must pass it on as it is")
 
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+// noBody stands for one that can't be written to, which the transport would
+// read for 3 s.
+type noBody struct{}
 
-// adopting binds a dial to its attempt: the HTTP transport would go on with
-// it after the attempt's end, and keep the net.Conn to itself.
-func (d *dialing) adopting(dial dialFunc) dialFunc {
-	return func(_ context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(d.ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		if !d.sock.adopt(conn) {
-			conn.Close()
-			return nil, net.ErrClosed
-		}
-		return conn, nil
-	}
-}
+func (noBody) Read([]byte) (int, error)  { return 0, io.EOF }
+func (noBody) Write([]byte) (int, error) { return 0, errUnwritable }
+func (noBody) Close() error              { return nil }
 
 // RoundTrip makes the request and puts a link in the place of the upgraded
 // body.
 func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
 	if _, copied := d.base.(*http.Transport); !copied {
-		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-			conn := info.Conn
-			if t, ok := conn.(*tls.Conn); ok {
-				conn = t.NetConn()
-			}
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+			conn := beneath(info.Conn)
 			if !d.sock.adopt(conn) {
 				conn.Close()
 			}
-		}}
-		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+		}})
 	}
+	r = r.Clone(ctx)
+	d.respell(r.Header)
 	resp, err := d.base.RoundTrip(r)
 	if err != nil {
+		if resp != nil && resp.Body != nil {
+			d.leave(resp.Body)
+		}
 		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("the Transport of Config.HTTPClient returned neither a response nor an error")
+	}
+	resp.Request = r
+	if resp.Header == nil {
+		resp.Header = http.Header{}
 	}
 	d.answered(resp)
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
@@ -146,11 +142,114 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		d.location = resp.Header["Location"]
 		delete(resp.Header, "Location")
 	}
-	if body, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		d.link = newLink(body, d.sock)
-		resp.Body = d.link
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = d.beginning(resp.Body)
+		return resp, nil
 	}
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		if resp.Body != nil {
+			d.leave(resp.Body)
+		}
+		resp.Body = noBody{}
+		return resp, nil
+	}
+	d.link = newLink(body, d.sock)
+	resp.Body = d.link
 	return resp, nil
+}
+
+// respell writes the names of the handshake's headers as RFC 6455 does, and
+// browsers. There are servers to which Sec-Websocket-Key, as net/http has it,
+// is none; and the list of subprotocols they split at ", ".
+func (d *dialing) respell(h http.Header) {
+	for _, name := range []string{"Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"} {
+		if values := h.Values(name); len(values) > 0 {
+			h.Del(name)
+			h[name] = values
+		}
+	}
+	if len(d.subprotocols) > 0 {
+		h["Sec-WebSocket-Protocol"] = []string{strings.Join(d.subprotocols, ", ")}
+	}
+}
+
+const (
+	maxRefusal = 1 << 10     // of a refusal's body is kept
+	moment     = time.Second // is how long that may take
+)
+
+// beginning returns the first KiB of a refusal's body, or what of it comes in a
+// moment, and closes it. A body may never end, and the status is to be known
+// long before the attempt's time is over.
+func (d *dialing) beginning(body io.ReadCloser) io.ReadCloser {
+	if body == nil {
+		return http.NoBody
+	}
+	wait := moment
+	if end, ok := d.ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)/2)
+	}
+	var mu sync.Mutex
+	buf, n := make([]byte, maxRefusal), 0
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for have := 0; have < len(buf); {
+			m, err := body.Read(buf[have:])
+			have += m
+			mu.Lock()
+			n = have
+			mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-read:
+	case <-timer.C:
+	case <-d.ctx.Done():
+	}
+	mu.Lock()
+	first := bytes.Clone(buf[:n])
+	mu.Unlock()
+	d.leave(body)
+	return io.NopCloser(bytes.NewReader(first))
+}
+
+// leave closes a body that is of no use. The socket goes first, if it is known,
+// and the request's context: nothing else ends a Read of net/http's body, whose
+// Close waits for it, and a TLS connection would write a farewell to a peer
+// that may not read. A RoundTripper that minds neither is left to itself after
+// a moment.
+func (d *dialing) leave(body io.Closer) {
+	d.sock.close()
+	d.cancel()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		body.Close()
+	}()
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+}
+
+// beneath returns what a TLS connection writes to, since closing that needs no
+// farewell.
+func beneath(conn net.Conn) net.Conn {
+	if layer, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		if inner := layer.NetConn(); inner != nil {
+			return inner
+		}
+	}
+	return conn
 }
 
 // canPing says that the transport lets us write frames of our own.

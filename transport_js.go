@@ -21,11 +21,11 @@ const canPing = false
 
 var errNoHeaders = errors.New("a browser can't send headers of its own with a handshake")
 
-func dial(ctx context.Context, cfg *Config, req *DialRequest, _ *socket, answered func(*http.Response), _ *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
-	if len(req.Header) > 0 {
+func dial(ctx context.Context, req *opening, _ *socket, answered func(*http.Response), _ *controlFrames) (*websocket.Conn, *link, *http.Response, error) {
+	if len(req.header) > 0 {
 		return nil, nil, nil, errNoHeaders
 	}
-	ws, resp, err := websocket.Dial(ctx, req.URL.String(), &websocket.DialOptions{Subprotocols: cfg.Subprotocols})
+	ws, resp, err := websocket.Dial(ctx, req.url.String(), &websocket.DialOptions{Subprotocols: req.subprotocols})
 	if err != nil {
 		return nil, nil, nil, err
 	}
