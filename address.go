@@ -42,7 +42,10 @@ func parseURL(raw string) (*url.URL, error) {
 		// WHATWG would drop it; RFC 6455, section 3, forbids it.
 		return nil, errors.New("wsnotify: the url has a fragment (#), which a WebSocket address must not have")
 	}
-	u, err := url.Parse(raw)
+	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return nil, errors.New("wsnotify: the url can't be parsed: it holds a control character")
+	}
+	u, err := url.Parse(escapeURL(raw))
 	if err != nil {
 		return nil, fmt.Errorf("wsnotify: the url can't be parsed: %w", withoutURL(err))
 	}
@@ -50,6 +53,59 @@ func parseURL(raw string) (*url.URL, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+// What a browser percent-encodes in a path and in a query, besides spaces,
+// controls and all that is not ASCII: WHATWG URL, section 1.3, the path and the
+// special-query percent-encode sets. Three more of a path are what net/url
+// takes for no path, and would encode together with every %2F in it.
+const (
+	escapedInPath  = "\"#<>?^`{}" + `\|`
+	escapedInQuery = `"#<>'`
+)
+
+// percentEncode encodes what can't be sent, and nothing that is encoded.
+func percentEncode(s, set string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ' || c >= 0x7f || strings.IndexByte(set, c) >= 0:
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// escapeURL encodes path and query of an address. It comes before url.Parse,
+// for which one space in a path is a reason to take %2F for a slash.
+func escapeURL(raw string) string {
+	raw, query, hasQuery := strings.Cut(raw, "?")
+	if _, rest, ok := strings.Cut(raw, "://"); ok {
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			path := rest[i:]
+			raw = strings.TrimSuffix(raw, path) + percentEncode(path, escapedInPath)
+		}
+	}
+	if hasQuery {
+		raw += "?" + percentEncode(query, escapedInQuery)
+	}
+	return raw
+}
+
+// escaped is escapeURL for what BeforeDial has set. Tabs and line breaks are
+// dropped from a query as a browser drops them: mostly they are the end of a
+// file that held a token.
+func escaped(u *url.URL) *url.URL {
+	v := *u
+	v.RawQuery = percentEncode(strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(u.RawQuery), escapedInQuery)
+	raw := percentEncode(u.RawPath, escapedInPath)
+	if path, err := url.PathUnescape(raw); err == nil && path == u.Path {
+		v.RawPath = raw
+	}
+	return &v
 }
 
 // checkURL accepts what can be dialled. Hooks may have made u.
@@ -95,8 +151,8 @@ func withoutURL(err error) error {
 		return errors.New("it has no scheme, such as wss://")
 	case strings.Contains(outer.Err.Error(), "invalid port"):
 		return errors.New("its port must be a number from 1 to 65535")
-	case strings.Contains(outer.Err.Error(), "control character"):
-		return errors.New("it holds a control character")
+	case strings.Contains(outer.Err.Error(), "invalid userinfo"):
+		return errors.New("its user or password holds a character that must be percent-encoded")
 	}
 	return errors.New("it is not a URL of RFC 3986")
 }

@@ -26,6 +26,13 @@ func TestAddress(t *testing.T) {
 		{"ws://h/ws?user=", "a&b=c d/用", "ws://h/ws?user=a%26b%3Dc+d%2F%E7%94%A8"},
 		{"ws://h/ws?token=t&user=", "x#y", "ws://h/ws?token=t&user=x%23y"},
 		{"WS://H/ws/", "ada", "ws://H/ws/ada"},
+		{"ws://h/?name=Ada Lovelace&user=", "ada", "ws://h/?name=Ada%20Lovelace&user=ada"},
+		{"ws://h/?room=大厅&user=", "ada", "ws://h/?room=%E5%A4%A7%E5%8E%85&user=ada"},
+		{`ws://h/?q="<a>'\^` + "`" + `{|}&user=`, "ada", `ws://h/?q=%22%3Ca%3E%27\^` + "`" + `{|}&user=ada`},
+		{"ws://h/?a=%20%zz+b?c/", "", "ws://h/?a=%20%zz+b?c/"},
+		{"ws://h/?", "", "ws://h/?"},
+		{"ws://h/大 厅/a%2Fb;v=1,2/", "a/b", "ws://h/%E5%A4%A7%20%E5%8E%85/a%2Fb;v=1,2/a%2Fb"},
+		{`ws://h/"a"|{b}[c]/`, "../x", "ws://h/%22a%22%7C%7Bb%7D[c]/..%2Fx"},
 	} {
 		u, err := address(test.base, test.user)
 		if err != nil || u.String() != test.want {
@@ -57,7 +64,8 @@ func TestAddressRefuses(t *testing.T) {
 		"://h/?token=secret":                 "scheme",
 		"ws://[::1/?token=secret":            "",
 		"javascript:alert('secret')":         "must be ws, wss, http or https",
-		"wss://us er:secret@h/":              "",
+		"wss://us er:secret@h/":              "percent-encoded",
+		"wss://大:secret@h/":                  "percent-encoded",
 		"ws://h?token=secret&user=%zz&x=%zz": "", // url.Parse leaves the query alone
 	} {
 		u, err := address(base, "ada")
@@ -82,6 +90,30 @@ func TestRedacted(t *testing.T) {
 		u, _ := url.Parse(raw)
 		if got := redacted(u); got != want {
 			t.Errorf("%s: %s", raw, got)
+		}
+	}
+}
+
+// What BeforeDial has set is encoded as the rest, and nothing twice.
+func TestEscaped(t *testing.T) {
+	for _, test := range []struct {
+		url  url.URL
+		want string
+	}{
+		{url.URL{Path: "/ws/ada", RawQuery: "token=Bearer abc"}, "/ws/ada?token=Bearer%20abc"},
+		{url.URL{Path: "/", RawQuery: "a=大#b&c=%20"}, "/?a=%E5%A4%A7%23b&c=%20"},
+		{url.URL{Path: "/", RawQuery: "token=abc\r\n"}, "/?token=abc"},
+		{url.URL{Path: "/", RawQuery: "a=\x00\x7f"}, "/?a=%00%7F"},
+		{url.URL{Path: "/大 厅/a/b"}, "/%E5%A4%A7%20%E5%8E%85/a/b"},
+		{url.URL{Path: "/大 厅/a/b", RawPath: "/大 厅/a%2Fb"}, "/%E5%A4%A7%20%E5%8E%85/a%2Fb"},
+		{url.URL{Path: "/a", RawPath: "/b c"}, "/a"}, // as net/url has it: RawPath is no encoding of Path
+		{url.URL{Path: "/a?b#c"}, "/a%3Fb%23c"},
+	} {
+		test.url.Scheme, test.url.Host = "ws", "h"
+		u := escaped(&test.url)
+		again, err := url.Parse(u.String()) // as the transport does
+		if err != nil || again.RequestURI() != test.want || again.String() != escaped(again).String() {
+			t.Errorf("%+v: %v, %v and not %s", test.url, again, err, test.want)
 		}
 	}
 }

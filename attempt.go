@@ -26,7 +26,7 @@ type attempt struct {
 	box    *outbox
 	req    *DialRequest
 	epoch  uint64
-	sock   *transport.Socket
+	last   *Failure           // as in req, which a hook may change
 	spawn  func(func())       // starts a goroutine of the run
 	result chan attemptResult // of capacity 1
 	ended  chan struct{}      // closed when run returns
@@ -35,6 +35,8 @@ type attempt struct {
 	phase     Phase
 	abandoned bool
 	response  *http.Response
+	tr        transport.Conn // once it is open
+	peer      *Failure       // what the peer did while OnHandshake ran; nil if nothing
 }
 
 type attemptResult struct {
@@ -58,8 +60,10 @@ func newAttempt(r *run) *attempt {
 	}
 	return &attempt{
 		c: r.c, box: r.outbox, epoch: r.c.opened + 1,
-		req:    &DialRequest{URL: urlOf(r.url), Header: header, Attempt: r.attempts, Last: last},
-		sock:   transport.NewSocket(r.c.options()),
+		req: &DialRequest{
+			URL: urlOf(r.url), Header: header, Subprotocols: slices.Clone(r.c.cfg.Subprotocols), Attempt: r.attempts, Last: last,
+		},
+		last:   r.last,
 		spawn:  func(f func()) { r.hooks.Go(f) },
 		result: make(chan attemptResult, 1),
 		ended:  make(chan struct{}),
@@ -71,10 +75,6 @@ func newAttempt(r *run) *attempt {
 func (a *attempt) run(ctx context.Context) {
 	defer close(a.ended)
 	conn, err := a.open(ctx)
-	if err != nil {
-		a.sock.Close()
-		conn = nil
-	}
 	a.mu.Lock()
 	abandoned := a.abandoned
 	if !abandoned {
@@ -107,29 +107,36 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		if err := a.in(ctx, PhaseHook); err != nil {
 			return nil, err
 		}
-		if err := hook(ctx, a.req); err != nil {
-			return nil, fmt.Errorf("wsnotify: BeforeDial: %w", err)
+		err := call(func() error { return hook(ctx, a.req) })
+		if err == nil {
+			err = a.checkRequest()
 		}
-		if err := a.checkRequest(); err != nil {
-			return nil, fmt.Errorf("wsnotify: BeforeDial: %w", err)
+		if err != nil {
+			return nil, &wrapped{"BeforeDial", err}
 		}
 	}
 	if err := a.in(ctx, PhaseDial); err != nil {
 		return nil, err
 	}
-	tr, resp, err := dial(ctx, cfg, a.c.options(), a.req, a.sock, a.answered)
+	tr, resp, err := transport.Open(ctx, &transport.Request{
+		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.Compression,
+		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
+	})
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
 	cn := newConn(a.c, a.box, tr, a.spawn)
+	a.mu.Lock()
+	a.tr = tr
+	a.mu.Unlock()
 	cn.epoch = a.epoch
 	cn.event = &OpenEvent{
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
 		Subprotocol: subprotocol(resp), Header: responseHeader(resp),
 	}
-	if err := checkResponse(cfg, resp, cn.event.Subprotocol); err != nil {
+	if err := checkResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
-		return nil, handshakeError(resp, err)
+		return nil, a.refused(resp, err)
 	}
 	if hook := cfg.OnHandshake; hook != nil {
 		if err := a.in(ctx, PhaseHook); err != nil {
@@ -137,25 +144,57 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 		h := &Handshake{Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
-		err := hook(ctx, h)
+		err := call(func() error { return hook(ctx, h) })
 		h.over.Store(true)
 		if err != nil {
-			cn.apologize()
-			return nil, fmt.Errorf("wsnotify: OnHandshake: %w", err)
+			peer := cn.refuse()
+			a.mu.Lock()
+			a.peer = peer
+			a.mu.Unlock()
+			return nil, &wrapped{"OnHandshake", err}
 		}
 	}
 	return cn, nil
 }
 
+// errGoexit is the error of a hook that did not return one.
+var errGoexit = errors.New("it ended its goroutine (runtime.Goexit, which a test's FailNow calls too) instead of returning")
+
+// call runs a hook on a goroutine of its own, so that one which ends its
+// goroutine fails the attempt and nothing else. A panic there ends the program.
+func call(hook func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() { result <- err }()
+		err = hook()
+	}()
+	return <-result
+}
+
 // checkRequest looks at what BeforeDial has made of the request.
 func (a *attempt) checkRequest() error {
-	if a.req.URL == nil {
-		return errors.New("wsnotify: DialRequest.URL is nil")
+	req := a.req
+	if req.URL == nil {
+		return errors.New("DialRequest.URL is nil")
 	}
-	if err := checkURL(a.req.URL); err != nil {
+	if err := checkURL(req.URL); err != nil {
 		return err
 	}
-	return validateHeader(a.req.Header)
+	req.URL = escaped(req.URL)
+	for key := range req.Header { // all were canonical before, so the other spelling is the hook's
+		if canonical := http.CanonicalHeaderKey(key); canonical != key {
+			delete(req.Header, canonical)
+		}
+	}
+	req.Header = canonicalHeader(req.Header)
+	if err := validateHeader(req.Header); err != nil {
+		return fmt.Errorf("DialRequest.Header: %w", err)
+	}
+	if err := validateSubprotocols(req.Subprotocols); err != nil {
+		return fmt.Errorf("DialRequest.Subprotocols%w", err)
+	}
+	return nil
 }
 
 // answered notes that a response has come.
@@ -174,9 +213,11 @@ func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
 	cancel()
 	a.mu.Lock()
 	a.abandoned = true
-	inHook := a.phase == PhaseHook
+	inHook, tr := a.phase == PhaseHook, a.tr
 	a.mu.Unlock()
-	a.sock.Close()
+	if tr != nil { // a hook may be waiting for it
+		tr.Kill()
+	}
 	select {
 	case res := <-a.result: // it came too late
 		if res.conn != nil {
@@ -196,24 +237,10 @@ func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
 	}
 }
 
-// explain makes one error of what the transport returned. The addresses that
-// it and net/http put into theirs may hold secrets, and what they quote of the
-// server may be long, or meant for a terminal.
-func (a *attempt) explain(resp *http.Response, err error) error {
-	err = withoutURL(err)
-	if text := err.Error(); printable(text) != text {
-		err = &quotingError{err}
-	}
-	if resp != nil {
-		return handshakeError(resp, err)
-	}
-	return fmt.Errorf("wsnotify: dialling %s: %w", redacted(a.req.URL), err)
-}
-
 // checkResponse looks for what the transport lets pass in a 101, and WHATWG
 // and RFC 6455, sections 4.1 and 11.3, don't. A browser has looked by itself,
 // and shows no response.
-func checkResponse(cfg *Config, resp *http.Response, subprotocol string) error {
+func checkResponse(offered []string, resp *http.Response, subprotocol string) error {
 	if resp == nil {
 		return nil
 	}
@@ -223,7 +250,7 @@ func checkResponse(cfg *Config, resp *http.Response, subprotocol string) error {
 		}
 	}
 	switch {
-	case len(cfg.Subprotocols) == 0 || slices.Contains(cfg.Subprotocols, subprotocol):
+	case len(offered) == 0 || slices.Contains(offered, subprotocol):
 		return nil
 	case subprotocol == "":
 		return errors.New("it chose none of the offered subprotocols")
@@ -231,49 +258,17 @@ func checkResponse(cfg *Config, resp *http.Response, subprotocol string) error {
 	return fmt.Errorf("it chose the subprotocol %q, which was not offered", subprotocol)
 }
 
-// handshakeError describes a response that made no connection.
-func handshakeError(resp *http.Response, err error) error {
-	e := &HandshakeError{StatusCode: resp.StatusCode, Header: resp.Header, Err: err}
-	switch {
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		e.Err = errors.New("redirects are not followed")
-	default:
-		e.Err = errors.New("it must be 101")
-	}
-	if resp.Body != nil { // the transport has left its first KiB
-		e.Body, _ = io.ReadAll(io.LimitReader(resp.Body, 1024))
-	}
-	return e
-}
-
-// proxyError is the refusal of a proxy. errors.As finds a HandshakeError.
-type proxyError struct {
-	resp *http.Response
-	err  *HandshakeError
-}
-
-func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy answered CONNECT with %s", statusText(e.resp.StatusCode))
-}
-
-func (e *proxyError) Unwrap() error { return e.err }
-
-// refusal returns the response of a proxy that made no tunnel.
-func refusal(err error) *http.Response {
-	var proxy *proxyError
-	if errors.As(err, &proxy) {
-		return proxy.resp
-	}
-	return nil
-}
-
 // failure describes an attempt that ended with err.
 func (a *attempt) failure(err error) Failure {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := Failure{Phase: a.phase, Code: -1, Err: err}
+	f := Failure{Phase: a.phase, Code: -1, Err: err, prior: -1}
+	if a.last != nil && a.last.HTTPStatus != 0 {
+		f.prior = a.last.HTTPStatus
+	}
 	switch {
+	case a.phase == PhaseHook && a.peer != nil:
+		f.Initiator, f.Code, f.Reason = a.peer.Initiator, a.peer.Code, a.peer.Reason
 	case a.phase == PhaseHook:
 		f.Initiator = Local
 	case isNetworkError(err):

@@ -37,11 +37,16 @@ type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are
 	// never followed. Nil means one of our own, which obeys HTTP_PROXY and
-	// its like and asks for at least TLS 1.2.
+	// its like. What TLSClientConfig says holds, of versions too, but h2 is
+	// never offered, since a WebSocket can't be opened over it; without
+	// NextProtos http/1.1 is. Any other RoundTripper must pass the Body of a
+	// 101 on as it is; the request has the Sec-WebSocket- names in the
+	// spelling of RFC 6455, which Header.Get does not find.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
-	// The Sec-WebSocket- headers are the transport's.
+	// Names may be written in any case. The Sec-WebSocket- headers are the
+	// transport's.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -82,15 +87,18 @@ type Config struct {
 	// send meanwhile is sent. Zero or negative means that Run closes at once.
 	DrainTimeout time.Duration
 
-	// BeforeDial runs before every attempt and may change its URL and
-	// headers: a fresh token, another host, a position to resume from. An
-	// error fails the attempt. ctx ends with the attempt.
+	// BeforeDial runs before every attempt and may change its URL, headers and
+	// subprotocols: a fresh token, another host, a position to resume from. An
+	// error fails the attempt. ctx ends with the attempt, and has the values of
+	// the ctx of Connect or Run.
 	BeforeDial func(ctx context.Context, req *DialRequest) error
 
 	// OnHandshake runs on every new connection before it is Open, and may
 	// write and read messages: log in, subscribe again. What it writes comes
-	// before every queued message. An error fails the attempt. ctx ends with
-	// the attempt.
+	// before every queued message. An error fails the attempt; if the server
+	// has closed the connection meanwhile, or broken the protocol, the Failure
+	// has the close code. ctx ends with the attempt, and has the values of the
+	// ctx of Connect or Run.
 	OnHandshake func(ctx context.Context, h *Handshake) error
 
 	// BackOff makes the policy of reconnecting, one for each Connect or Run:
@@ -110,7 +118,7 @@ type Config struct {
 	// ShouldReconnect says whether to try again after a failure. Nil means
 	// always, within what BackOff allows. A Reconnect that is called meanwhile
 	// overrules it. The client waits for its answer, so it must not wait for a
-	// connection. See FailFast.
+	// connection. See FailFast and RetryOnce.
 	ShouldReconnect func(Failure) bool
 
 	Heartbeat Heartbeat
@@ -222,10 +230,11 @@ func (o Overflow) String() string {
 
 // DialRequest is what BeforeDial may change.
 type DialRequest struct {
-	URL     *url.URL    // scheme ws, wss, http or https
-	Header  http.Header // a copy of Config.Header
-	Attempt int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
-	Last    *Failure    // of the attempt or connection before; nil at first
+	URL          *url.URL    // scheme ws, wss, http or https
+	Header       http.Header // a copy of Config.Header
+	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
+	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
+	Last         *Failure    // of the attempt or connection before; nil at first
 }
 
 const (
@@ -251,7 +260,7 @@ func (cfg Config) withDefaults() Config {
 		c := *cfg.HTTPClient
 		cfg.HTTPClient = &c
 	}
-	cfg.Header = cfg.Header.Clone()
+	cfg.Header = canonicalHeader(cfg.Header)
 	cfg.Subprotocols = slices.Clone(cfg.Subprotocols)
 	setDefault(&cfg.ReadLimit, defaultReadLimit)
 	setDefault(&cfg.DialTimeout, defaultDialTimeout)
@@ -305,13 +314,8 @@ func (cfg *Config) validate() error {
 	if err := validateHeader(cfg.Header); err != nil {
 		bad("Header: %w", err)
 	}
-	for i, p := range cfg.Subprotocols {
-		if !isToken(p) {
-			bad("Subprotocols: %q is not a token of RFC 9110", p)
-		}
-		if slices.Contains(cfg.Subprotocols[:i], p) {
-			bad("Subprotocols: %q is there twice", p)
-		}
+	if err := validateSubprotocols(cfg.Subprotocols); err != nil {
+		bad("Subprotocols%w", err)
 	}
 	if !validCompression(cfg.Compression) {
 		bad("Compression: %d is none of the CompressionMode constants", cfg.Compression)
@@ -328,6 +332,50 @@ func (cfg *Config) validate() error {
 	return errors.Join(errs...)
 }
 
+// validateSubprotocols shows none of them, since one may be a token that lets
+// in. Its text follows the name of the field.
+func validateSubprotocols(protocols []string) error {
+	for i, p := range protocols {
+		if !isToken(p) {
+			return fmt.Errorf("[%d] is not a token of RFC 9110: it is empty, or has a space, a comma or the like in it", i)
+		}
+		if j := slices.Index(protocols, p); j < i {
+			return fmt.Errorf("[%d] is there twice, as [%d] too", i, j)
+		}
+	}
+	return nil
+}
+
+// canonicalHeader returns a copy of h with its names as net/http spells them;
+// under others it would send Host and User-Agent twice. Two spellings of one
+// name with different values are left for validateHeader to refuse.
+func canonicalHeader(h http.Header) http.Header {
+	if h == nil {
+		return nil
+	}
+	out := make(http.Header, len(h))
+	var others []string
+	for key, values := range h {
+		if http.CanonicalHeaderKey(key) == key {
+			out[key] = slices.Clone(values)
+		} else {
+			others = append(others, key)
+		}
+	}
+	slices.Sort(others)
+	for _, key := range others {
+		canonical := http.CanonicalHeaderKey(key)
+		if taken, ok := out[canonical]; ok {
+			if !slices.Equal(taken, h[key]) {
+				out[key] = slices.Clone(h[key])
+			}
+			continue
+		}
+		out[canonical] = slices.Clone(h[key])
+	}
+	return out
+}
+
 // validateHeader checks what net/http would refuse only after the dial, and
 // what the transport would overwrite or send twice.
 func validateHeader(h http.Header) error {
@@ -336,6 +384,8 @@ func validateHeader(h http.Header) error {
 			return fmt.Errorf("%q is not the name of a header field", key)
 		}
 		switch canonical := http.CanonicalHeaderKey(key); {
+		case canonical != key:
+			return fmt.Errorf("%q and %q are one field, and have different values", canonical, key)
 		case strings.HasPrefix(canonical, "Sec-Websocket-"):
 			return fmt.Errorf("%s is set by the transport; use Config.Subprotocols and Config.Compression", canonical)
 		case canonical == "Connection" || canonical == "Upgrade":
@@ -355,4 +405,8 @@ func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 	})
+}
+
+func validCompression(m CompressionMode) bool {
+	return m == CompressionDisabled || m == CompressionContextTakeover || m == CompressionNoContextTakeover
 }

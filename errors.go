@@ -56,12 +56,19 @@ var errInboxFull = errors.New("wsnotify: the inbox is full, so that no pong is r
 type HandshakeError struct {
 	StatusCode int         // of the response
 	Header     http.Header // of the response
-	Body       []byte      // its first KiB
+	Body       []byte      // its first KiB, or what of it came within a second
 	Err        error       // what was wrong
 }
 
 func (e *HandshakeError) Error() string {
-	return fmt.Sprintf("wsnotify: the server answered the handshake with %s: %v", statusText(e.StatusCode), e.Err)
+	text := "expected 101 Switching Protocols, got " + statusText(e.StatusCode)
+	if e.StatusCode == http.StatusSwitchingProtocols {
+		text = "the server's 101 Switching Protocols opens no WebSocket"
+	}
+	if e.Err == nil {
+		return "wsnotify: " + text
+	}
+	return prefixed(text, e.Err)
 }
 
 func (e *HandshakeError) Unwrap() error { return e.Err }
@@ -87,7 +94,10 @@ func (e *GiveUpError) Error() string {
 	case 1:
 		after = "after 1 attempt"
 	}
-	return fmt.Sprintf("wsnotify: giving up %s: %v", after, e.Failure.Err)
+	if e.Failure.Err == nil { // made by hand
+		return "wsnotify: giving up " + after
+	}
+	return prefixed("giving up "+after, e.Failure.Err)
 }
 
 func (e *GiveUpError) Unwrap() error { return e.Failure.Err }
@@ -99,7 +109,7 @@ type ParseError struct {
 }
 
 func (e *ParseError) Error() string {
-	return fmt.Sprintf("wsnotify: a message of %d bytes is not JSON: %v", len(e.Data), e.Err)
+	return prefixed(fmt.Sprintf("a message of %d bytes is not JSON", len(e.Data)), e.Err)
 }
 
 func (e *ParseError) Unwrap() error { return e.Err }
@@ -122,7 +132,8 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 type Phase int
 
 const (
-	// PhaseHook is a BeforeDial or OnHandshake that failed.
+	// PhaseHook is a BeforeDial or OnHandshake that failed, or did not return
+	// in time.
 	PhaseHook Phase = iota
 	// PhaseDial lasts until a response of the server has come: name, TCP,
 	// proxy, TLS, request.
@@ -171,10 +182,30 @@ type Failure struct {
 	Code       StatusCode    // the peer's close code, or the one that answered its violation; -1 if none
 	Reason     string        // of the peer's close frame
 	HTTPStatus int           // of the response that refused the handshake, or the tunnel through a proxy; 0 if there was none
-	RetryAfter time.Duration // what a 429 or 503 asked for; 0 if nothing
+	RetryAfter time.Duration // what the Retry-After of that response asked for, at most 5 min; 0 if nothing
 	Uptime     time.Duration // how long the connection was open
 	Err        error         // never nil
+
+	prior int // HTTPStatus of the failure right before this one; -1 if that had none, 0 if it is not known
 }
+
+// prefix begins each error of this package, once.
+const prefix = "wsnotify: "
+
+// prefixed is the text of an error of this package that wraps err, which may
+// be one of its own.
+func prefixed(text string, err error) string {
+	return prefix + text + ": " + strings.ReplaceAll(err.Error(), prefix, "")
+}
+
+// wrapped is an error with such a text.
+type wrapped struct {
+	text string
+	err  error
+}
+
+func (e *wrapped) Error() string { return prefixed(e.text, e.err) }
+func (e *wrapped) Unwrap() error { return e.err }
 
 // quotingError has a text that a peer had a hand in.
 type quotingError struct{ err error }
@@ -187,10 +218,13 @@ const maxShown = 512
 
 // printable makes such a text fit for a terminal and a log: what can't be
 // seen is escaped, and the length is bounded.
-func printable(s string) string {
+func printable(s string) string { return shown(s, maxShown) }
+
+// shown is printable with a bound of its own.
+func shown(s string, limit int) string {
 	var b strings.Builder
 	for i, r := range s {
-		if b.Len() >= maxShown {
+		if b.Len() >= limit {
 			return b.String() + "…"
 		}
 		_, size := utf8.DecodeRuneInString(s[i:])

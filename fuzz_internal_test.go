@@ -27,19 +27,17 @@ func FuzzRetryAfter(f *testing.F) {
 		got := retryAfter(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {value}}}, now)
 		want := time.Duration(0)
 		trimmed := strings.TrimSpace(value)
-		if status == 429 || status == 503 {
-			if at, err := http.ParseTime(trimmed); err == nil {
-				want = time.Duration(at.Sub(now))
-			}
-			if isNumber(trimmed) {
-				n, _ := new(big.Int).SetString(trimmed, 10)
-				want = maxRetryAfter
-				if n.Cmp(big.NewInt(300)) < 0 {
-					want = time.Duration(n.Int64()) * time.Second
-				}
-			}
-			want = min(max(want, 0), 5*time.Minute)
+		if at, err := http.ParseTime(trimmed); err == nil {
+			want = time.Duration(at.Sub(now))
 		}
+		if isNumber(trimmed) {
+			n, _ := new(big.Int).SetString(trimmed, 10)
+			want = maxRetryAfter
+			if n.Cmp(big.NewInt(300)) < 0 {
+				want = time.Duration(n.Int64()) * time.Second
+			}
+		}
+		want = min(max(want, 0), 5*time.Minute)
 		if got != want {
 			t.Errorf("%d %q gives %v and not %v", status, value, got, want)
 		}

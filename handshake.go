@@ -45,7 +45,9 @@ func (h *Handshake) SendMessage(ctx context.Context, text string) error {
 
 // Receive returns the next message. One that comes later than ctx ends is not
 // lost: it is for the next Receive, or the first of the open connection.
-// Answers to heartbeats are returned like any other message.
+// Answers to heartbeats are returned like any other message. When the server
+// has closed the connection the error is a CloseError; after that, as after any
+// other end of the connection, each call returns the same.
 func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	if h.over.Load() {
 		return Message{}, errHandshakeOver
@@ -61,11 +63,23 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	}
 	select {
 	case r := <-cn.pending:
+		if r.err != nil {
+			cn.pending <- r // for the next Receive, or the reader of the open connection
+			return Message{}, cn.seen(r.err).Err
+		}
 		cn.pending = nil
-		return r.msg, r.err
+		return r.msg, nil
 	case <-ctx.Done():
 		return Message{}, ctx.Err()
 	}
+}
+
+// seen says what the peer did that ended reading with err, as it is told of an
+// open connection.
+func (cn *conn) seen(err error) *Failure {
+	cn.readErr = err
+	f, _, _ := cn.verdict()
+	return &f
 }
 
 // receiveOne waits for the next message, and answers what comes before it.
@@ -98,14 +112,53 @@ func (cn *conn) discard() {
 	cn.release()
 }
 
-// apologize ends one that OnHandshake refused, with a close frame.
-func (cn *conn) apologize() {
+// refuse ends a connection that OnHandshake refused, with a close frame: of
+// code 1000, or the one that answers what the peer did. It returns what that
+// was; nil if it did nothing.
+func (cn *conn) refuse() *Failure {
 	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
-	cn.w.bye(StatusNormalClosure, "", false)
-	cn.w.stop()
+	defer guard.Stop()
+	cn.w.stop() // and whether a write failed is known
+	code, reason := StatusNormalClosure, ""
+	peer := cn.lastWord()
+	if peer != nil && peer.Code >= 0 { // a close frame, or a violation
+		code, reason = peer.Code, peer.Reason
+	}
+	cn.w.bye(code, reason, false)
 	cn.w.finish()
-	guard.Stop()
 	cn.release()
+	return peer
+}
+
+// lastWord looks whether reading has ended, and how. After a write that failed
+// it reads on, until refuse kills the socket: what the peer said before it went
+// is why the hook failed.
+func (cn *conn) lastWord() *Failure {
+	broken := false
+	select {
+	case <-cn.broken:
+		broken = true
+	default:
+	}
+	for {
+		var r received
+		switch {
+		case broken && cn.pending == nil:
+			r = cn.receiveOne()
+		case broken:
+			r = <-cn.pending
+		default:
+			select {
+			case r = <-cn.pending:
+			default: // nothing, or nobody reads
+				return nil
+			}
+		}
+		cn.pending = nil
+		if r.err != nil {
+			return cn.seen(r.err)
+		}
+	}
 }
 
 func (cn *conn) release() {

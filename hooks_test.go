@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,183 @@ func TestHandshakeMethodsCheckWhatTheyAreGiven(t *testing.T) {
 		w.connect()
 		if got := w.srv.Messages("ada"); len(got) != 1 || got[0] != "hello" {
 			t.Errorf("the server got %q", got)
+		}
+	})
+}
+
+// What the peer did while OnHandshake ran is told as it is of an open
+// connection, and answered so, whatever the hook makes of it.
+func TestPeerThatEndsOnHandshake(t *testing.T) {
+	receive := func(ctx context.Context, h *wsnotify.Handshake) error {
+		if err := h.SendMessage(ctx, "login"); err != nil {
+			return err
+		}
+		_, err := h.Receive(ctx)
+		return err
+	}
+	ownError := func(ctx context.Context, h *wsnotify.Handshake) error {
+		receive(ctx, h)
+		return errors.New("the login failed")
+	}
+	after := func(ctx context.Context, h *wsnotify.Handshake) error { // what it waits for is not what comes
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		h.Receive(short)
+		time.Sleep(time.Second)
+		return errors.New("no answer")
+	}
+	for _, test := range []struct {
+		name    string
+		hook    func(context.Context, *wsnotify.Handshake) error
+		do      func(*rawPeer)
+		failure string
+		reason  string
+		answer  wsnotify.StatusCode // the close code that the server gets
+		stops   bool
+	}{
+		{"a close frame", receive, func(p *rawPeer) { p.frames(closeFrame(1008, "bad key")) }, "hook, remote, code 1008", "bad key", 1008, true},
+		{"a close frame, and an error of the hook's", ownError, func(p *rawPeer) { p.frames(closeFrame(1008, "bad key")) }, "hook, remote, code 1008", "bad key", 1008, true},
+		{"a close frame that nobody waits for", after, func(p *rawPeer) { p.rest(1500 * time.Millisecond); p.frames(closeFrame(4001, "")) }, "hook, remote, code 4001", "", 4001, false},
+		{"a message too long", receive, func(p *rawPeer) { p.frames(text(strings.Repeat("x", 101))) }, "hook, remote, code 1009", "", 1009, true},
+		{"text that is not UTF-8", receive, func(p *rawPeer) { p.frames(text("\xff")) }, "hook, remote, code 1007", "", 1007, true},
+		{"an unknown opcode", receive, func(p *rawPeer) { p.frames(frame(true, 3, "")) }, "hook, remote, code 1002", "", 1002, true},
+		{"a violation, and an error of the hook's", ownError, func(p *rawPeer) { p.frames(frame(true, 3, "")) }, "hook, remote, code 1002", "", 1002, true},
+		{"FIN", receive, func(p *rawPeer) { p.fin() }, "hook, network", "", 0, false},
+		{"nothing", func(context.Context, *wsnotify.Handshake) error { return errors.New("not this one") }, func(*rawPeer) {}, "hook, local", "", 1000, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var answer wsnotify.StatusCode
+			inRawBubble(t, wsnotify.Config{BackOff: never, ReadLimit: 100, OnHandshake: test.hook}, func(p *rawPeer) {
+				p.accept()
+				test.do(p)
+				if payload := p.closed(); len(payload) >= 2 {
+					answer = wsnotify.StatusCode(payload[0])<<8 | wsnotify.StatusCode(payload[1])
+				}
+			}, func(w *world, _ *rawNet) {
+				err := w.c.Connect(w.Context(), "ws://server.test/", "")
+				f := *w.c.Status().LastFailure
+				<-w.c.Done()
+				if got := describe(f); got != test.failure || f.Reason != test.reason {
+					t.Errorf("%q, reason %q: %v", got, f.Reason, err)
+				}
+				if stops := !wsnotify.FailFast(f); stops != test.stops {
+					t.Errorf("FailFast stops: %v", stops)
+				}
+				if strings.Count(err.Error(), "wsnotify: ") != 1 || !strings.Contains(err.Error(), "OnHandshake: ") {
+					t.Errorf("the error is %q", err)
+				}
+				w.pass(time.Second)
+				if answer != test.answer {
+					t.Errorf("the server got the close code %d and not %d", answer, test.answer)
+				}
+			})
+		})
+	}
+}
+
+// The end that Receive has told of is not forgotten: the next Receive tells it
+// again, and so does the connection, if OnHandshake lets it open all the same.
+func TestReceiveTellsTheEndAgain(t *testing.T) {
+	var first, second error
+	inBubble(t, wsnotify.Config{BackOff: never, OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		_, first = h.Receive(ctx)
+		_, second = h.Receive(ctx)
+		return nil
+	}}, func(w *world) {
+		w.srv.OnConn(func(c *wsnotifytest.Conn) { c.Close(4001, "moved") })
+		w.c.Connect(w.Context(), w.srv.URL(), "ada")
+		<-w.c.Done()
+		var closed wsnotify.CloseError
+		if !errors.As(first, &closed) || closed.Code != 4001 || !errors.As(second, &closed) {
+			t.Errorf("%v, %v", first, second)
+		}
+		if f := w.c.Status().LastFailure; f.Code != 4001 || f.Phase != wsnotify.PhaseOpen {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// A hook that ends its goroutine, as t.FailNow in it does, is a failed attempt
+// at once, and the next is made as after any other.
+func TestHookThatEndsItsGoroutine(t *testing.T) {
+	for _, which := range []string{"BeforeDial", "OnHandshake"} {
+		t.Run(which, func(t *testing.T) {
+			ends := true
+			once := func() {
+				if ends {
+					ends = false
+					runtime.Goexit()
+				}
+			}
+			cfg := wsnotify.Config{DialTimeout: -1}
+			if which == "BeforeDial" {
+				cfg.BeforeDial = func(context.Context, *wsnotify.DialRequest) error { once(); return nil }
+			} else {
+				cfg.OnHandshake = func(context.Context, *wsnotify.Handshake) error { once(); return nil }
+			}
+			var errs []error
+			cfg.OnError = func(err error) { errs = append(errs, err) }
+			inBubble(t, cfg, func(w *world) {
+				ends, errs = true, nil
+				w.connect()
+				w.expect("0s CONNECTING", "0s CLOSED", "0s error hook", "0s reconnect 1 in 10s", "10s CONNECTING", "10s OPEN", "10s open 1")
+				if len(errs) != 1 || !strings.Contains(errs[0].Error(), which+": it ended its goroutine (runtime.Goexit") {
+					t.Errorf("%v", errs)
+				}
+				if codes := w.srv.CloseCodes(); which == "OnHandshake" && (len(codes) != 1 || codes[0] != 1000) {
+					t.Errorf("the server got the close codes %v", codes)
+				}
+			})
+		})
+	}
+}
+
+// The values of the ctx of Connect and of Run reach the hooks; its end reaches
+// only the caller once there is a connection.
+func TestValuesOfCtxReachTheHooks(t *testing.T) {
+	type key struct{}
+	var seen []any
+	inBubble(t, wsnotify.Config{
+		BeforeDial: func(ctx context.Context, _ *wsnotify.DialRequest) error {
+			seen = append(seen, ctx.Value(key{}))
+			return nil
+		},
+		OnHandshake: func(ctx context.Context, _ *wsnotify.Handshake) error {
+			seen = append(seen, ctx.Value(key{}))
+			return ctx.Err()
+		},
+	}, func(w *world) {
+		seen = nil
+		ctx, cancel := context.WithCancel(context.WithValue(w.Context(), key{}, "value"))
+		w.must(w.c.Connect(ctx, w.srv.URL(), "ada"))
+		cancel()
+		w.conn().Drop()
+		w.pass(10 * time.Second)
+		if got := fmt.Sprint(seen); got != "[value value value value]" || !w.c.IsConnected() {
+			t.Errorf("the hooks saw %s", got)
+		}
+	})
+}
+
+// A hook that only sends learns of the peer's end by a write that fails. Why
+// the peer ended has come before that.
+func TestPeerThatEndsAHookThatOnlySends(t *testing.T) {
+	inBubble(t, wsnotify.Config{BackOff: never, OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		for {
+			if err := h.SendMessage(ctx, "login"); err != nil {
+				return err
+			}
+			time.Sleep(time.Second)
+		}
+	}}, func(w *world) {
+		w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) {
+			c.SendText("hello")
+			c.CloseFrame(1008, "bad key")
+			c.Drop()
+		})
+		err := w.c.Connect(w.Context(), w.srv.URL(), "ada")
+		if f := w.c.Status().LastFailure; describe(*f) != "hook, remote, code 1008" || f.Reason != "bad key" {
+			t.Errorf("%q: %v", describe(*f), err)
 		}
 	})
 }

@@ -8,9 +8,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -131,16 +134,17 @@ func TestTLSOnRealSockets(t *testing.T) {
 		client *http.Client
 		cert   bool // the certificate is what is wrong
 		opens  bool
+		says   string
 	}{
-		{"self-signed", of(good), nil, true, false},
-		{"expired", of(expired), trusting(&tls.Config{RootCAs: expiredPool}), true, false},
-		{"not yet valid", of(future), trusting(&tls.Config{RootCAs: futurePool}), true, false},
-		{"another host's", of(other), trusting(&tls.Config{RootCAs: otherPool}), true, false},
-		{"TLS 1.1", old, trusting(&tls.Config{RootCAs: trusted}), false, false},
-		{"TLS 1.1, and the user's client asks for 1.0", old, trusting(&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS10}), false, false},
-		{"trusted", of(good), trusting(&tls.Config{RootCAs: trusted}), false, true},
-		{"not verified, since the user's client says so", of(good), trusting(&tls.Config{InsecureSkipVerify: true}), false, true},
-		{"plain", nil, nil, false, false},
+		{"self-signed", of(good), nil, true, false, "RootCAs"},
+		{"expired", of(expired), trusting(&tls.Config{RootCAs: expiredPool}), true, false, "has to be renewed"},
+		{"not yet valid", of(future), trusting(&tls.Config{RootCAs: futurePool}), true, false, "clock"},
+		{"another host's", of(other), trusting(&tls.Config{RootCAs: otherPool}), true, false, "ServerName"},
+		{"TLS 1.1", old, trusting(&tls.Config{RootCAs: trusted}), false, false, "protocol version"},
+		{"TLS 1.1, and the user's client asks for 1.0", old, trusting(&tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS10}), false, true, ""},
+		{"trusted", of(good), trusting(&tls.Config{RootCAs: trusted}), false, true, ""},
+		{"not verified, since the user's client says so", of(good), trusting(&tls.Config{InsecureSkipVerify: true}), false, true, ""},
+		{"plain", nil, nil, false, false, "wss:// to a port that speaks plain HTTP: try ws://"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url := onLoopback(t, test.server, func(p *rawPeer) {
@@ -166,8 +170,12 @@ func TestTLSOnRealSockets(t *testing.T) {
 				t.Errorf("%d OnOpen, %s: %v", opened, describe(f), f.Err)
 			}
 			var verification *tls.CertificateVerificationError
-			if errors.As(f.Err, &verification) != test.cert || wsnotify.FailFast(f) == test.cert {
+			stops := test.cert && test.name != "not yet valid" // a clock that is late may be set
+			if errors.As(f.Err, &verification) != test.cert || wsnotify.FailFast(f) == stops {
 				t.Errorf("%v; FailFast goes on: %v", f.Err, wsnotify.FailFast(f))
+			}
+			if !strings.Contains(f.Err.Error(), test.says) {
+				t.Errorf("the error says %q", f.Err)
 			}
 			checkShown(t, f.Err.Error())
 		})
@@ -182,4 +190,23 @@ func TestPlainToATLSPort(t *testing.T) {
 		t.Errorf("%d OnOpen, %s: %v", opened, describe(f), f.Err)
 	}
 	checkShown(t, f.Err.Error())
+	// Go's own server answers that, and the words of nginx and Apache are known.
+	bodies := []string{
+		"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+		"<!DOCTYPE HTML PUBLIC><html><head>\n<title>400 Bad Request</title>\n</head>Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+	}
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	urls := []string{strings.Replace(srv.URL, "https:", "ws:", 1)}
+	for _, body := range bodies {
+		urls = append(urls, onLoopback(t, nil, func(p *rawPeer) { p.answer(response(400, body)) }))
+	}
+	for _, url := range urls {
+		f, _, _, _ := failureOf(t, url, wsnotify.Config{})
+		if f.HTTPStatus != 400 || !strings.Contains(f.Err.Error(), "ws:// to a port that speaks TLS: try wss://") {
+			t.Errorf("%s: %v", describe(f), f.Err)
+		}
+	}
 }

@@ -39,7 +39,7 @@ func refusals() (rows []hostile) {
 		if code == 204 {
 			body = ""
 		}
-		err := fmt.Sprintf("the server answered the handshake with %d", code)
+		err := fmt.Sprintf("expected 101 Switching Protocols, got %d", code)
 		if code >= 300 && code < 400 {
 			err = "redirects are not followed"
 		}
@@ -52,18 +52,23 @@ func refusals() (rows []hostile) {
 			err:     err, as: "*HandshakeError", stops: stops,
 		})
 	}
-	status("says 200", 200, "", false)
-	status("says 204", 204, "", false)
-	status("redirects to itself, for ever", 302, "", false, "Location: ws://server/ws/ada")
-	status("redirects to another host", 307, "", false, "Location: https://elsewhere.example/?token=hunter2")
-	status("redirects to what is no URL", 301, "", false, "Location: http://[::1/%zz?token=hunter2")
-	status("redirects nowhere", 308, "", false)
+	status("says 200", 200, "", true)
+	status("says 204", 204, "", true)
+	status("redirects to itself, for ever", 302, "", true, "Location: ws://server/ws/ada")
+	status("redirects to another host", 307, "", true, "Location: https://elsewhere.example/?token=hunter2")
+	status("redirects to what is no URL", 301, "", true, "Location: http://[::1/%zz?token=hunter2")
+	status("redirects nowhere", 308, "", true)
 	status("says 400", 400, "", true)
 	status("says 401", 401, "", true, `WWW-Authenticate: Bearer`)
 	status("says 403", 403, "", true)
 	status("says 404", 404, "", true)
-	status("says 407", 407, "", false)
+	status("says 407", 407, "", true)
+	status("says 408", 408, "", false)
 	status("says 410", 410, "", true)
+	status("says 418 and Retry-After: 7", 418, ", retry after 7s", false, "Retry-After: 7")
+	status("says 421", 421, "", false)
+	status("says 422", 422, "", true)
+	status("says 425", 425, "", false)
 	status("says 426", 426, "", true, "Upgrade: h2c", "Connection: Upgrade")
 	status("says 429 and Retry-After: 7", 429, ", retry after 7s", false, "Retry-After: 7")
 	status("says 503 and Retry-After: 7", 503, ", retry after 7s", false, "Retry-After: 7")
@@ -72,7 +77,7 @@ func refusals() (rows []hostile) {
 	status("says 503 and Retry-After of 20 digits", 503, ", retry after 5m0s", false, "Retry-After: 99999999999999999999")
 	status("says 503 and a date in the year 9999", 503, ", retry after 5m0s", false, "Retry-After: Fri, 31 Dec 9999 00:00:00 GMT")
 	status("says 503 and Retry-After: soon", 503, "", false, "Retry-After: soon")
-	status("says 500 and Retry-After: 7", 500, "", false, "Retry-After: 7")
+	status("says 500 and Retry-After: 7", 500, ", retry after 7s", false, "Retry-After: 7")
 	status("says 502", 502, "", false)
 	status("says 999", 999, "", false)
 	return append(rows,
@@ -82,13 +87,18 @@ func refusals() (rows []hostile) {
 			err:    "500", as: "*HandshakeError", alloc: 64 << 20, // the body itself
 		},
 		hostile{
-			does: "says 500 and sends a body without end, a byte a second", within: 3 * time.Second,
+			does: "says 500 and sends a body without end, a byte a second", within: time.Second,
 			script: func(p *rawPeer) {
 				p.answer("HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
 				for p.rest(time.Second) && p.write("1\r\nx\r\n") == nil {
 				}
 			},
 			failure: "handshake, remote, status 500", err: "500", as: "*HandshakeError",
+		},
+		hostile{
+			does: "says 503 and Retry-After: 7, and sends no body and no end of it", within: time.Second,
+			script:  answers("HTTP/1.1 503 No\r\nRetry-After: 7\r\n\r\n"),
+			failure: "handshake, remote, status 503, retry after 7s", err: "503", as: "*HandshakeError",
 		},
 		hostile{
 			does: "says 500 and sends half of the body", failure: "handshake, remote, status 500",
@@ -114,7 +124,7 @@ func malformations() (rows []hostile) {
 	add("sends a header line that is none", "malformed MIME header", answers("HTTP/1.1 101 Switching Protocols\r\n\x1b[31mred\r\n\r\n"))
 	add("sends a long one of those", "malformed MIME header", answers("HTTP/1.1 101 Switching Protocols\r\n"+strings.Repeat("x\x80", 100_000)+"\r\n\r\n")).takes = 256 << 10
 	rows[len(rows)-1].alloc = 16 << 20
-	add("sends a TLS alert to a plain client", "malformed HTTP", answers("\x15\x03\x01\x00\x02\x02\x46\r\n"))
+	add("sends a TLS alert to a plain client", "try wss://", answers("\x15\x03\x01\x00\x02\x02\x46\r\n"))
 	add("sends headers of 2 MiB", "exceeded", func(p *rawPeer) {
 		p.answer("HTTP/1.1 101 Switching Protocols\r\nX: " + strings.Repeat("x", 2<<20))
 	}).takes = 1<<20 + 64<<10

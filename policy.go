@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -57,21 +59,52 @@ func Exponential(initial, max time.Duration, retries int) func() backoff.BackOff
 }
 
 // FailFast is a Config.ShouldReconnect that stops on what does not get better
-// by waiting: the HTTP statuses 400, 401, 403, 404, 410 and 426, certificates
-// that can't be verified, and the close codes 1002, 1003, 1007, 1008, 1009 and
-// 1010.
+// by waiting: an HTTP status of 2xx, 3xx or 4xx, but for 408, 418, 421, 425 and
+// 429; a certificate that can't be verified, but for one that is not valid yet,
+// since a clock may be set late; and the close codes 1002, 1003, 1007, 1008,
+// 1009 and 1010.
 func FailFast(f Failure) bool {
 	switch f.HTTPStatus {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusNotFound, http.StatusGone, http.StatusUpgradeRequired:
-		return false
+	case http.StatusRequestTimeout, http.StatusTeapot, http.StatusMisdirectedRequest,
+		http.StatusTooEarly, http.StatusTooManyRequests:
+	default:
+		if f.HTTPStatus >= 200 && f.HTTPStatus < 500 {
+			return false
+		}
 	}
 	switch f.Code {
 	case StatusProtocolError, StatusUnsupportedData, StatusInvalidFramePayloadData,
 		StatusPolicyViolation, StatusMessageTooBig, StatusMandatoryExtension:
 		return false
 	}
-	return !isCertificateError(f.Err)
+	return !isCertificateError(f.Err) || isNotYetValid(f.Err, time.Now())
+}
+
+// RetryOnce is [FailFast] for clients whose BeforeDial gets a new token when
+// the last one was refused: a refusal with one of these statuses is tried again
+// once, as RetryOnce(401). It stops on the second such refusal in a row. Any
+// other failure between two of them, or a connection that opened, begins a new
+// row.
+//
+// The function may be shared by clients and called by several goroutines: what
+// came before a Failure on its client is known to the Failure.
+func RetryOnce(statuses ...int) func(Failure) bool {
+	statuses = slices.Clone(statuses)
+	var refused atomic.Bool // the latest Failure that no client made was such a refusal
+	return func(f Failure) bool {
+		again := f.HTTPStatus != 0 && slices.Contains(statuses, f.HTTPStatus)
+		switch {
+		case f.prior != 0:
+			if again {
+				return !slices.Contains(statuses, f.prior)
+			}
+		case !again:
+			refused.Store(false)
+		default:
+			return !refused.Swap(true)
+		}
+		return FailFast(f)
+	}
 }
 
 func isCertificateError(err error) bool {
@@ -88,12 +121,33 @@ func isCertificateError(err error) bool {
 		errors.As(err, &extension) || errors.As(err, &insecure)
 }
 
-// retryAfter reads the header of RFC 9110, section 10.2.3, in both its forms.
-// 0 means that there is nothing to wait for.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
-		return 0
+// isNotYetValid reports whether a certificate was refused because its time has
+// not come. crypto/x509 has one reason for too early and too late, and only
+// its text tells which, by the clock of tls.Config.Time. The verifiers of some
+// operating systems tell neither; then it is ours to compare.
+func isNotYetValid(err error, now time.Time) bool {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) {
+		switch {
+		case invalid.Reason != x509.Expired:
+			return false
+		case strings.Contains(invalid.Detail, "is before"):
+			return true
+		case strings.Contains(invalid.Detail, "is after"):
+			return false
+		case invalid.Cert != nil:
+			return now.Before(invalid.Cert.NotBefore)
+		}
 	}
+	var v *tls.CertificateVerificationError
+	return errors.As(err, &v) && len(v.UnverifiedCertificates) > 0 && now.Before(v.UnverifiedCertificates[0].NotBefore)
+}
+
+// retryAfter reads the header of RFC 9110, section 10.2.3, in both its forms.
+// It counts with any status: some servers say 418 with it, and let those who
+// come back too early wait for longer. 0 means that there is nothing to wait
+// for.
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
 	if value != "" && strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(value, 10, 64)

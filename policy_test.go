@@ -1,6 +1,11 @@
 package wsnotify_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -75,6 +80,119 @@ func TestExponentialStaysBelowItsCap(t *testing.T) {
 		}
 		if n != retries {
 			t.Errorf("%d retries and not %d", n, retries)
+		}
+	}
+}
+
+// A token that has expired costs one refusal; a fresh one that is refused is
+// the end. One function serves many clients.
+func TestRetryOnce(t *testing.T) {
+	retry := wsnotify.RetryOnce(401, 419)
+	const opens = 0
+	for _, test := range []struct {
+		name    string
+		answers []int // of the server; the connection that opens is lost again
+		dials   int
+		gaveUp  bool
+	}{
+		{"a second one in a row", []int{401, 401, opens}, 2, true},
+		{"two kinds in a row", []int{401, 419, opens}, 2, true},
+		{"one", []int{401, opens}, 2, false},
+		{"another failure between", []int{401, 503, 401, opens}, 4, false},
+		{"a connection between", []int{401, opens, 401, opens}, 4, false},
+		{"a status that is not asked for", []int{401, 403, opens}, 2, true},
+	} {
+		inBubble(t, wsnotify.Config{ShouldReconnect: retry}, func(w *world) {
+			dials := 0
+			w.srv.OnHandshake(func(*http.Request) (int, http.Header) {
+				dials++
+				return test.answers[dials-1], nil
+			})
+			err := w.c.Connect(w.Context(), w.srv.URL(), "ada")
+			for err == nil && dials < len(test.answers) {
+				w.conn().Drop()
+				w.pass(time.Minute)
+			}
+			if w.pass(0); dials != test.dials || w.c.Status().GaveUp != test.gaveUp {
+				t.Errorf("%s: %d dials, gave up: %v, %v", test.name, dials, w.c.Status().GaveUp, err)
+			}
+		})
+	}
+}
+
+// Clients that share the function don't count each other's refusals.
+func TestRetryOnceIsSharedByClients(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.srv.Refuse(2, 401, nil, "")
+		cfg := wsnotify.Config{HTTPClient: w.net.HTTPClient(), ShouldReconnect: wsnotify.RetryOnce(401)}
+		one, two := wsnotify.New(cfg), wsnotify.New(cfg)
+		errs := make(chan error, 2)
+		for _, c := range []*wsnotify.Client{one, two} {
+			go func() { errs <- c.Connect(context.Background(), w.srv.URL(), "ada") }()
+		}
+		for range 2 {
+			w.must(<-errs)
+		}
+		one.Disconnect()
+		two.Disconnect()
+		<-one.Done()
+		<-two.Done()
+	})
+}
+
+// Of a Failure that no client made only the function knows what came before.
+func TestRetryOnceOfFailuresMadeByHand(t *testing.T) {
+	retry := wsnotify.RetryOnce(401)
+	for i, step := range []struct {
+		failure wsnotify.Failure
+		again   bool
+	}{
+		{wsnotify.Failure{HTTPStatus: 401}, true},
+		{wsnotify.Failure{HTTPStatus: 401}, false},
+		{wsnotify.Failure{HTTPStatus: 503}, true},
+		{wsnotify.Failure{HTTPStatus: 401}, true},
+		{wsnotify.Failure{Code: 1006}, true},
+		{wsnotify.Failure{HTTPStatus: 401}, true},
+		{wsnotify.Failure{HTTPStatus: 404}, false},
+		{wsnotify.Failure{Code: 1008}, false},
+	} {
+		if again := retry(step.failure); again != step.again {
+			t.Errorf("step %d: %v", i, again)
+		}
+	}
+	if none := wsnotify.RetryOnce(); none(wsnotify.Failure{HTTPStatus: 401}) || !none(wsnotify.Failure{Code: 1006}) {
+		t.Error("without statuses it is not FailFast")
+	}
+}
+
+// A certificate whose time has not come is one of a machine whose clock is not
+// set yet, and the text of crypto/x509 is what tells it from one that has
+// expired. Where the operating system verifies there is no such text.
+func TestFailFastWaitsForTheClock(t *testing.T) {
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	of := func(from, to time.Time, detail string) error {
+		cert := &x509.Certificate{NotBefore: from, NotAfter: to}
+		return &tls.CertificateVerificationError{
+			UnverifiedCertificates: []*x509.Certificate{cert},
+			Err:                    x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired, Detail: detail},
+		}
+	}
+	for name, test := range map[string]struct {
+		err   error
+		again bool
+	}{
+		"early, by a clock of the user's": {of(past, future, "current time 1 is before 2"), true},
+		"late, by a clock of the user's":  {of(past, future, "current time 2 is after 1"), false},
+		"early, and it is not said":       {of(future, future, ""), true},
+		"late, and it is not said":        {of(past, past, ""), false},
+		"early, in an operating system's words": {&tls.CertificateVerificationError{
+			UnverifiedCertificates: []*x509.Certificate{{NotBefore: future}}, Err: errors.New("x509: it is not trusted")}, true},
+		"another fault": {&tls.CertificateVerificationError{
+			UnverifiedCertificates: []*x509.Certificate{{NotBefore: past}}, Err: x509.HostnameError{}}, false},
+		"none to look at": {&tls.CertificateVerificationError{Err: errors.New("x509: no")}, false},
+	} {
+		if again := wsnotify.FailFast(wsnotify.Failure{Code: -1, Err: test.err}); again != test.again {
+			t.Errorf("%s: %v", name, again)
 		}
 	}
 }

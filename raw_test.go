@@ -350,3 +350,11 @@ func onLoopback(t *testing.T, config *tls.Config, script func(*rawPeer)) string 
 	u := url.URL{Scheme: "ws", Host: l.Addr().String(), Path: "/ws/"}
 	return u.String()
 }
+
+func mustParse(raw string) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}

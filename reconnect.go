@@ -99,7 +99,7 @@ func (r *run) dial() (*conn, *Failure) {
 	if timeout < 0 {
 		timeout = noTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), timeout)
 	defer cancel()
 	a := newAttempt(r)
 	r.dials++

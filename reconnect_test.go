@@ -95,7 +95,10 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		{503, "25", 25 * time.Second},
 		{429, "25", 25 * time.Second},
 		{503, "3", 10 * time.Second}, // the back-off is later
-		{500, "25", 10 * time.Second},
+		{500, "25", 25 * time.Second},
+		{418, "25", 25 * time.Second}, // of an exchange, whose ban grows otherwise
+		{403, "25", 25 * time.Second},
+		{302, "25", 25 * time.Second},
 		{503, "Sat, 01 Jan 2000 00:00:40 GMT", 40 * time.Second},
 		{503, "Sat, 01 Jan 1999 00:00:40 GMT", 10 * time.Second},
 		{503, "999999999999999999999999", 5 * time.Minute},
@@ -115,7 +118,10 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 }
 
 func TestFailFast(t *testing.T) {
-	stops := map[int]bool{400: true, 401: true, 403: true, 404: true, 410: true, 426: true, 408: false, 429: false, 500: false, 502: false, 503: false}
+	stops := map[int]bool{
+		200: true, 302: true, 308: true, 400: true, 401: true, 403: true, 404: true, 407: true, 410: true, 422: true, 426: true, 451: true,
+		408: false, 418: false, 421: false, 425: false, 429: false, 500: false, 501: false, 502: false, 503: false,
+	}
 	for status, stop := range stops {
 		inBubble(t, wsnotify.Config{ShouldReconnect: wsnotify.FailFast}, func(w *world) {
 			w.srv.Refuse(1, status, http.Header{"X-Why": {"because"}}, "no")

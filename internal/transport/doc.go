@@ -4,6 +4,9 @@
 //
 //   - conn.go: the interface, and what is read and written through it.
 //   - batch.go: messages that leave together.
+//   - open.go, dial.go: how one is opened, by a handshake of coder/websocket over
+//     net/http; route.go, socks.go: the way to the server, through a proxy if
+//     there is one; host.go: what stands in the Host field.
 //   - upgraded.go: the one over a connection that an HTTP handshake has upgraded.
 //   - socket.go: the net.Conn under it, which alone knows what has really come
 //     and gone, and ends it for sure; outq_….go ask the kernel.
@@ -13,7 +16,7 @@
 //
 // What must hold:
 //
-//   - No method but Read and Write waits, and Kill ends both, whatever the peer
+//   - No method but Read, Write and Close waits, and Kill ends them, whatever the peer
 //     does.
 //   - Read is one goroutine's at a time, Write and Close are another's; the rest
 //     may be called by any.

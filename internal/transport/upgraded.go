@@ -31,17 +31,13 @@ type Upgraded struct {
 	sealed bool // a close frame was sent; the writer's
 }
 
-// NewUpgraded takes over the body of a response.
-func NewUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
+// newUpgraded takes over the body of a response.
+func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
 	return &Upgraded{body: body, sock: sock, above: !sock.counts}
 }
 
-// Body is what coder/websocket gets to see of the connection: nothing, so that
-// a handshake that it refuses ends at once.
-func (u *Upgraded) Body() io.ReadWriteCloser { return &u.codec }
-
-// Start begins with what the handshake has agreed on.
-func (u *Upgraded) Start(ws *websocket.Conn, compressed bool, opts Options) {
+// start begins with what the handshake has agreed on.
+func (u *Upgraded) start(ws *websocket.Conn, compressed bool, opts Options) {
 	u.opts, u.flate = opts, compressed
 	if compressed {
 		u.codec.ws = ws

@@ -96,7 +96,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 		if rnd.IntN(3) > 0 {
 			s.room = rnd.IntN(400_000)
 		}
-		u := NewUpgraded(s, &Socket{counts: true})
+		u := newUpgraded(s, &Socket{counts: true})
 		u.opts.MaxFrame = []int{0, 0, 10, 1000, 70_000}[rnd.IntN(5)]
 		var b Batch
 		var want []string
@@ -156,7 +156,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	s := &sink{room: 1 << 20}
-	u := NewUpgraded(s, &Socket{counts: true})
+	u := newUpgraded(s, &Socket{counts: true})
 	if err := u.Close(4000, "bye"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,274 @@
+//go:build !js
+
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// net/http would reach the server too, but not as a WebSocket needs it:
+//
+//   - It asks a proxy to CONNECT for https alone, and sends it the request
+//     itself for http. A proxy then takes Upgrade off, as a field that is for
+//     one hop, and the server sees no WebSocket. RFC 6455, section 4.1, wants a
+//     tunnel for both.
+//   - It takes no other answer to CONNECT than 200, and a 1xx for one.
+//   - It offers no protocol by ALPN for a request with an Upgrade.
+//
+// So this file goes the way, through a proxy if there is one, and TLS at its
+// end included; net/http decides which proxy, and speaks HTTP.
+
+// route is the way to a server, of one handshake.
+type route struct {
+	ctx   context.Context
+	t     *http.Transport // the handshake's own
+	plain dialFunc
+	own   dialFunc    // of the user, for TLS; may be nil
+	tls   *tls.Config // for the server
+	proxy *url.URL    // nil without one
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// transport returns a copy of t for this handshake alone. Kept, it would cost
+// each client 2 KB.
+func (d *dialing) transport(t *http.Transport) *http.Transport {
+	t = t.Clone()
+	// An idle connection would be left behind by a refused handshake.
+	t.DisableKeepAlives = true
+	t.DisableCompression = true
+	// Without this, a client would prepare for HTTP/2, which can't be upgraded.
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.MaxResponseHeaderBytes == 0 {
+		t.MaxResponseHeaderBytes = 1 << 20
+	}
+	r := &route{ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext}
+	if r.tls == nil {
+		r.tls = &tls.Config{}
+	}
+	// net/http adds h2 to a tls.Config by itself.
+	r.tls.NextProtos = slices.DeleteFunc(slices.Clone(r.tls.NextProtos), func(p string) bool { return p == "h2" })
+	if len(r.tls.NextProtos) == 0 {
+		r.tls.NextProtos = []string{"http/1.1"}
+	}
+	// What is to be sent comes in batches, whose records may be full at once.
+	r.tls.DynamicRecordSizingDisabled = true
+	//lint:ignore SA1019 a user's transport may still set them
+	oldDial, oldDialTLS := t.Dial, t.DialTLS
+	switch {
+	case t.DialContext != nil:
+		r.plain = t.DialContext
+	case oldDial != nil:
+		r.plain = withoutContext(oldDial)
+	}
+	if r.own == nil && oldDialTLS != nil {
+		r.own = withoutContext(oldDialTLS)
+	}
+	r.plain = d.counting(d.adopting(r.plain))
+	if r.own != nil {
+		r.own = d.adopting(r.own)
+	}
+	if find := t.Proxy; find != nil {
+		t.Proxy = func(req *http.Request) (*url.URL, error) { // asked once, before the dial
+			var err error
+			r.proxy, err = find(req)
+			return nil, err
+		}
+	}
+	//lint:ignore SA1019 as above
+	t.Dial, t.DialTLS = nil, nil
+	t.DialContext = func(_ context.Context, network, addr string) (net.Conn, error) { return r.reach(network, addr) }
+	t.DialTLSContext = func(_ context.Context, network, addr string) (net.Conn, error) {
+		if r.own != nil && r.proxy == nil {
+			return r.own(r.ctx, network, addr)
+		}
+		conn, err := r.reach(network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return r.secure(conn, addr, r.tls)
+	}
+	return t
+}
+
+func withoutContext(dial func(network, addr string) (net.Conn, error)) dialFunc {
+	return func(_ context.Context, network, addr string) (net.Conn, error) { return dial(network, addr) }
+}
+
+// adopting binds a dial to its attempt: the HTTP transport would go on with
+// it after the attempt's end, and keep the net.Conn to itself.
+func (d *dialing) adopting(dial dialFunc) dialFunc {
+	return func(_ context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(d.ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if conn == nil {
+			return nil, errors.New("the dial function of Config.HTTPClient returned neither a connection nor an error")
+		}
+		if !d.sock.Adopt(beneath(conn)) {
+			conn.Close()
+			return nil, net.ErrClosed
+		}
+		return conn, nil
+	}
+}
+
+// counting has the socket count what passes, below TLS. A connection of the
+// user's that is TLS already is counted above it.
+func (d *dialing) counting(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return d.sock.Counted(conn), nil
+	}
+}
+
+// reach returns a connection to addr, which TLS may follow on.
+func (r *route) reach(network, addr string) (net.Conn, error) {
+	proxy := r.proxy
+	if proxy == nil {
+		return r.plain(r.ctx, network, addr)
+	}
+	dial, tunnel, secure := r.plain, r.connect, false
+	switch proxy.Scheme {
+	case "http":
+	case "https":
+		secure = r.own == nil
+		if !secure {
+			dial = r.own
+		}
+	case "socks5", "socks5h":
+		tunnel = r.socks
+	default:
+		return nil, fmt.Errorf("the proxy has the scheme %q; it must be http, https, socks5 or socks5h", proxy.Scheme)
+	}
+	port := proxy.Port()
+	if port == "" {
+		port = defaultPort(proxy.Scheme)
+	}
+	address := net.JoinHostPort(proxy.Hostname(), port)
+	conn, err := dial(r.ctx, network, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "proxyconnect", Net: network, Err: err} // as net/http has it
+	}
+	outer := conn
+	stop := context.AfterFunc(r.ctx, func() { outer.Close() })
+	defer stop()
+	if secure {
+		config := r.tls.Clone()
+		config.NextProtos = []string{"http/1.1"} // in which CONNECT is spoken
+		if conn, err = r.secure(conn, address, config); err != nil {
+			return nil, fmt.Errorf("TLS with the proxy: %w", err)
+		}
+	}
+	if err := tunnel(conn, addr); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// secure makes a TLS connection of conn, or closes it.
+func (r *route) secure(conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		config = config.Clone()
+		config.ServerName = host
+	}
+	ctx := r.ctx
+	if limit := r.t.TLSHandshakeTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		if ctx.Err() != nil && r.ctx.Err() == nil {
+			err = fmt.Errorf("no TLS handshake within the TLSHandshakeTimeout of %v: %w", r.t.TLSHandshakeTimeout, context.DeadlineExceeded)
+		}
+		return nil, err
+	}
+	return secure, nil
+}
+
+// connect asks an HTTP proxy for a tunnel to addr.
+func (r *route) connect(conn net.Conn, addr string) error {
+	header := r.t.ProxyConnectHeader.Clone()
+	if r.t.GetProxyConnectHeader != nil {
+		var err error
+		if header, err = r.t.GetProxyConnectHeader(r.ctx, r.proxy, addr); err != nil {
+			return err
+		}
+		header = header.Clone()
+	}
+	if header == nil {
+		header = http.Header{}
+	}
+	if user := r.proxy.User; user != nil && header.Get("Proxy-Authorization") == "" {
+		password, _ := user.Password()
+		header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+	}
+	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: header}
+	if err := req.Write(conn); err != nil {
+		return err
+	}
+	// The server does not speak first, so nothing is read past the response.
+	limited := &io.LimitedReader{R: conn, N: r.t.MaxResponseHeaderBytes}
+	responses := bufio.NewReader(limited)
+	for {
+		resp, err := http.ReadResponse(responses, req)
+		switch {
+		case err != nil && limited.N <= 0:
+			return fmt.Errorf("the proxy's answer to CONNECT has more than %d bytes of headers", r.t.MaxResponseHeaderBytes)
+		case err != nil:
+			return err
+		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:
+			continue // RFC 9110, section 15.2
+		}
+		return r.tunnelled(req, resp)
+	}
+}
+
+// tunnelled looks at what a proxy answered. Any 2xx makes the tunnel: RFC 9110,
+// section 9.3.6.
+func (r *route) tunnelled(req *http.Request, resp *http.Response) error {
+	if check := r.t.OnProxyConnectResponse; check != nil {
+		if err := check(r.ctx, r.proxy, req, resp); err != nil {
+			return err
+		}
+	}
+	if resp.StatusCode/100 != 2 {
+		return &ProxyError{resp}
+	}
+	return nil
+}
+
+// ProxyError is the refusal of a proxy.
+type ProxyError struct{ Response *http.Response }
+
+func (e *ProxyError) Error() string {
+	status := e.Response.StatusCode
+	text := fmt.Sprintf("the proxy answered CONNECT with %d %s", status, http.StatusText(status))
+	if status == http.StatusProxyAuthRequired {
+		text += "; set user and password in its url"
+	}
+	return text
+}
