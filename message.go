@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
 // The transport's own types, so that nothing needs to be converted.
@@ -70,18 +71,21 @@ type Notification struct {
 	Epoch    uint64 // of the connection it came over
 }
 
+// storeFields are the fields of the browser store.
+var storeFields = envelope.NewFields("msgType", "content")
+
 // Decode stores content in the value that v points to, as json.Unmarshal
 // does. When content is a string that does not fit v but holds JSON, that is
 // decoded.
 func (n Notification) Decode(v any) error {
-	return decodeContent(n.rawContent(), v)
+	return envelope.Decode(n.rawContent(), v)
 }
 
 // rawContent is content as it stands in Raw. A Notification that was made by
 // hand has none, so that Content is all there is.
 func (n Notification) rawContent() json.RawMessage {
 	if !n.Fallback {
-		if _, content, _, err := rawEnvelope(n.Raw); err == nil && content != nil {
+		if _, content, err := storeFields.Find(n.Raw); err == nil && content != nil {
 			return content
 		}
 	}
@@ -97,12 +101,12 @@ func (n Notification) rawContent() json.RawMessage {
 // off removes the handler; a call under way is not waited for. Both may be
 // called from anywhere.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
-	d := newDecoder(reflect.TypeFor[T]())
+	d := envelope.NewDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
 		if content == nil {
 			content = n.rawContent()
 		}
-		v, err := decodeAs[T](d, content)
+		v, err := envelope.DecodeAs[T](d, content)
 		if err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
@@ -179,13 +183,13 @@ func (c *Client) deliver(msg Message) {
 		return
 	}
 	n := Notification{Raw: raw, Epoch: msg.Epoch}
-	msgType, content, ok, err := rawEnvelope(raw)
+	msgType, content, err := storeFields.Find(raw)
 	switch {
 	case err != nil:
 		c.onError(&ParseError{Data: raw, Err: err})
 		return
-	case ok:
-		n.MsgType, n.Content = envelopeText(msgType, content)
+	case envelope.Truthy(msgType) && envelope.Truthy(content):
+		n.MsgType, n.Content = envelope.Text(msgType, content)
 	default:
 		content = nil
 		n.MsgType, n.Content, n.Fallback = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content, true
