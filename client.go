@@ -18,6 +18,7 @@ type Client struct {
 
 	state            tracker
 	inbox            inbox
+	reading          reading
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
@@ -37,6 +38,7 @@ func New(cfg Config) *Client {
 	c.state.init()
 	c.inbox.limit, c.inbox.dispatch = c.cfg.Inbox, c.deliver
 	c.outbox = c.newOutbox()
+	c.reading = newReading(c.cfg.Envelope)
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
 // Config says how a Client behaves. The zero Config behaves as the browser
@@ -100,10 +101,11 @@ type Config struct {
 	Heartbeat Heartbeat
 	Inbox     Inbox
 	Outbox    Outbox
+	Envelope  Envelope
 
 	// Fallback is the notification that stands for a message without msgType
 	// or content. Its Raw, Fallback and Epoch are filled in. Zero means the
-	// store's text, in Chinese.
+	// store's text, in Chinese; with an Envelope of other fields, no text.
 	Fallback Notification
 
 	// OnStateChange reports every change of the ReadyState.
@@ -153,6 +155,57 @@ type Heartbeat struct {
 	// Nil means "pong" and Text itself, empty none. With NoText, nil means
 	// none.
 	Replies []string
+}
+
+// Envelope says where a message keeps what, for servers with a protocol of their
+// own: the names of fields of its outermost JSON object. They are compared as
+// JavaScript does, exactly, and of several with one name the last counts. The
+// zero Envelope is the store's, {"msgType": …, "content": …}, in which both must
+// be truthy.
+//
+// In any other a message needs only a type, which is missing when it is not
+// there, null, false or "". Content that is missing is empty, and content that
+// is falsy is as it came. A message without a type is a Notification with
+// Fallback.
+type Envelope struct {
+	// Type names the field with the type of a notification. Zero means
+	// "msgType". A field whose name is empty can't be named, here and below:
+	// use Parse.
+	Type string
+	// Content names the field with the content. Zero means "content", and "."
+	// the whole message. It may be the same as Type.
+	Content string
+	// ID names the field that says which request a message answers, for
+	// Client.Request. Zero means "id". It may be the same as another.
+	ID string
+	// Parse takes over from Type and Content where a message is no JSON object:
+	// arrays, binary formats, lines of text. It sees text and binary messages, on
+	// the goroutine of the callbacks, when there is anybody who wants
+	// notifications. content is mostly JSON, and may be any bytes: see
+	// Notification.Decode. An empty msgType makes the message a Fallback, an error
+	// is reported to OnError as a *ParseError.
+	Parse func(Message) (msgType string, content []byte, err error)
+}
+
+// isStore reports whether an Envelope with its defaults is the store's.
+func (e *Envelope) isStore() bool {
+	return e.Parse == nil && e.Type == defaultType && e.Content == defaultContent
+}
+
+// validate is told of an Envelope that has its defaults.
+func (e *Envelope) validate() error {
+	if e.Parse != nil && (e.Type != "" || e.Content != "") {
+		return errors.New("Parse takes over from Type and Content; set either Parse or them")
+	}
+	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
+		switch name, value := field[0], field[1]; {
+		case !utf8.ValidString(value):
+			return fmt.Errorf("%s: %q is not UTF-8, as the name of a field must be", name, value)
+		case value == envelope.Whole && name != "Content":
+			return fmt.Errorf(`%s: "." stands for the whole message, which only Content can be; name a field`, name)
+		}
+	}
+	return nil
 }
 
 // Inbox bounds what was received and waits for its callback. When it is full
@@ -212,6 +265,10 @@ const (
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
 
+	defaultType    = "msgType"
+	defaultContent = "content"
+	defaultID      = "id"
+
 	fallbackTitle = "您有新的通知"
 	fallbackText  = "您有新的通知，请前往消息列表查看"
 )
@@ -251,7 +308,12 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.Messages, defaultMessages)
 	setDefault(&cfg.Outbox.Bytes, defaultBytes)
 
-	if cfg.Fallback.MsgType == "" && cfg.Fallback.Content == "" {
+	setDefault(&cfg.Envelope.ID, defaultID)
+	if cfg.Envelope.Parse == nil {
+		setDefault(&cfg.Envelope.Type, defaultType)
+		setDefault(&cfg.Envelope.Content, defaultContent)
+	}
+	if cfg.Envelope.isStore() && cfg.Fallback.MsgType == "" && cfg.Fallback.Content == "" {
 		cfg.Fallback.MsgType, cfg.Fallback.Content = fallbackTitle, fallbackText
 	}
 	return cfg
@@ -290,6 +352,9 @@ func (cfg *Config) validate() error {
 	}
 	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
 		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if err := cfg.Envelope.validate(); err != nil {
+		bad("Envelope.%w", err)
 	}
 	if !utf8.ValidString(cfg.Heartbeat.Text) {
 		bad("Heartbeat.Text: %q is not UTF-8, as a text message must be", cfg.Heartbeat.Text)

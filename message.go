@@ -59,32 +59,83 @@ type Message struct {
 	Epoch uint64 // of the connection it came over; 0 for one that was to be sent
 }
 
-// Notification is a text message {"msgType": …, "content": …}.
+// Notification is a message {"msgType": …, "content": …}, or what Config.Envelope
+// says that one is.
 type Notification struct {
 	MsgType string
 	Content string          // the text, or the JSON of a content that is not a string
-	Raw     json.RawMessage // the whole message, the receiver's to keep
+	Raw     json.RawMessage // the whole message, the receiver's to keep; of Envelope.Parse it may be no JSON
 
 	// Fallback says that msgType or content was missing, or falsy in the sense
-	// of JavaScript. MsgType and Content are then those of Config.Fallback.
+	// of JavaScript; with a Config.Envelope, that there was no type. MsgType and
+	// Content are then those of Config.Fallback.
 	Fallback bool
+	form     form   // of Content
 	Epoch    uint64 // of the connection it came over
 }
 
-// storeFields are the fields of the browser store.
-var storeFields = envelope.NewFields("msgType", "content")
+// form says how Content stands for the content of the message, where the
+// envelope is not the store's.
+type form uint8
+
+const (
+	inRaw  form = iota // content is in Raw, as the store names it, or Content is all there is
+	isJSON             // Content is the JSON
+	isText             // Content is what a JSON string says
+	isOwn              // Content is what Envelope.Parse made of it, and may be JSON
+	isNone             // there is no content
+)
+
+// formOf is the form of a content that was found in a message.
+func formOf(content json.RawMessage) form {
+	switch {
+	case content == nil:
+		return isNone
+	case content[0] == '"':
+		return isText
+	}
+	return isJSON
+}
 
 // Decode stores content in the value that v points to, as json.Unmarshal
 // does. When content is a string that does not fit v but holds JSON, that is
-// decoded.
+// decoded. It knows the Config.Envelope of the client that the notification came from, and
+// leaves v as it is when a message of another envelope has no content.
+//
+// What Envelope.Parse returned is taken for a text when it is not JSON. A
+// *string or *json.RawMessage gets it as it is, but for a JSON string, which a
+// *string gets the text of.
 func (n Notification) Decode(v any) error {
+	if n.form == isNone {
+		return nil
+	}
+	if n.form == isOwn {
+		switch v := v.(type) {
+		case *string:
+			*v = n.Content
+			return nil
+		case *json.RawMessage:
+			*v = json.RawMessage(n.Content)
+			return nil
+		}
+	}
 	return envelope.Decode(n.rawContent(), v)
 }
 
-// rawContent is content as it stands in Raw. A Notification that was made by
-// hand has none, so that Content is all there is.
+// rawContent is content as JSON. It stands in Raw, or is made from Content,
+// which is all there is of a Notification that was made by hand.
 func (n Notification) rawContent() json.RawMessage {
-	if !n.Fallback {
+	switch n.form {
+	case isJSON:
+		return json.RawMessage(n.Content)
+	case isOwn:
+		if raw := json.RawMessage(n.Content); json.Valid(raw) {
+			return raw
+		}
+	case inRaw:
+		if n.Fallback {
+			break
+		}
 		if _, content, err := storeFields.Find(n.Raw); err == nil && content != nil {
 			return content
 		}
@@ -96,17 +147,24 @@ func (n Notification) rawContent() json.RawMessage {
 // On calls handler with the content of each notification of a msgType,
 // decoded as Notification.Decode does. Content that does not fit T goes to
 // Config.OnError as a *DecodeError. Handlers run after Config.OnNotification,
-// in the order in which they were added, on the goroutine of the callbacks.
+// in the order in which they were added, on the goroutine of the callbacks. For
+// a message without content, which only a Config.Envelope lets through, it is
+// the zero T.
 //
 // off removes the handler; a call under way is not waited for. Both may be
-// called from anywhere.
+// called from anywhere. Whether anybody wants a message parsed is decided
+// before its first callback, so a handler that is added in OnMessage, and is
+// the first to want it, begins with the next message.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 	d := envelope.NewDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
-		if content == nil {
-			content = n.rawContent()
+		var v T
+		var err error
+		if content != nil {
+			v, err = envelope.DecodeAs[T](d, content)
+		} else {
+			err = n.Decode(&v)
 		}
-		v, err := envelope.DecodeAs[T](d, content)
 		if err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
@@ -118,7 +176,7 @@ func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 }
 
 type typedHandler struct {
-	call func(c *Client, n Notification, content json.RawMessage) // nil for a Fallback
+	call func(c *Client, n Notification, content json.RawMessage) // nil: as n says
 }
 
 // handlers holds the handlers of On: copied when changed, so that they can be
@@ -167,43 +225,131 @@ func (hs *handlers) change(msgType string, f func([]*typedHandler) []*typedHandl
 	hs.byType.Store(&next)
 }
 
-// deliver runs the callbacks of one message, on their goroutine.
-func (c *Client) deliver(msg Message) {
-	raw := msg.Data
-	if c.cfg.OnMessage != nil || c.messageSubs.any() {
-		if msg.Type == MessageText && c.parses() {
-			raw = bytes.Clone(raw) // Data is the receiver's, who may change it
-		}
-		if f := c.cfg.OnMessage; f != nil {
-			f(msg)
-		}
-		c.messageSubs.send(msg)
-	}
-	if msg.Type != MessageText || !c.parses() {
-		return
-	}
-	n := Notification{Raw: raw, Epoch: msg.Epoch}
-	msgType, content, err := storeFields.Find(raw)
-	switch {
-	case err != nil:
-		c.onError(&ParseError{Data: raw, Err: err})
-		return
-	case envelope.Truthy(msgType) && envelope.Truthy(content):
-		n.MsgType, n.Content = envelope.Text(msgType, content)
-	default:
-		content = nil
-		n.MsgType, n.Content, n.Fallback = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content, true
-	}
-	if f := c.cfg.OnNotification; f != nil {
-		f(n)
-	}
-	for _, h := range c.handlers.of(n.MsgType) {
-		h.call(c, n, content)
-	}
-	c.notificationSubs.send(n)
+// reading is how a client reads notifications: its Config.Envelope.
+type reading struct {
+	fields *envelope.Fields
+	store  bool // the fields, and the meaning of what is missing, are the store's
+	parse  func(Message) (msgType string, content []byte, err error)
 }
 
-// parses reports whether anybody would learn what a text message says.
+// storeFields are the fields of the browser store.
+var storeFields = envelope.NewFields(defaultType, defaultContent)
+
+func newReading(e Envelope) reading {
+	switch {
+	case e.Parse != nil:
+		return reading{parse: e.Parse}
+	case e.isStore():
+		return reading{fields: storeFields, store: true}
+	}
+	return reading{fields: envelope.NewFields(e.Type, e.Content)}
+}
+
+// notification reads a message. It returns content as it stands in the
+// message, for those who know what to do with that; nil means that the
+// notification says it all. Nothing but content refers to the message.
+func (r *reading) notification(msg Message) (n Notification, content json.RawMessage, err error) {
+	n = Notification{Raw: msg.Data, Epoch: msg.Epoch}
+	if r.parse != nil {
+		return r.parsed(n, msg)
+	}
+	msgType, content, err := r.fields.Find(msg.Data)
+	switch {
+	case err != nil:
+		return n, nil, err
+	case r.store && !(envelope.Truthy(msgType) && envelope.Truthy(content)), !r.store && !envelope.IsType(msgType):
+		n.Fallback = true
+		return n, nil, nil
+	}
+	n.MsgType, n.Content = envelope.Text(msgType, content)
+	if !r.store {
+		n.form = formOf(content)
+	}
+	return n, content, nil
+}
+
+// parsed has Parse read a message. It has memory of its own, so that Parse may
+// change it and content may be a part of it.
+func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMessage, error) {
+	msg.Data = bytes.Clone(msg.Data)
+	msgType, content, err := r.parse(msg)
+	if err != nil {
+		return n, nil, err
+	}
+	if n.Fallback = msgType == ""; n.Fallback {
+		return n, nil, nil
+	}
+	n.MsgType, n.form = msgType, isNone
+	if len(content) > 0 {
+		n.Content, n.form = string(content), isOwn
+		if text, ok := envelope.StringText(content); ok {
+			n.Content, n.form = text, isText
+		}
+	}
+	return n, nil, nil
+}
+
+// deliver runs the callbacks of one message, on their goroutine. Each receiver
+// may change what it is given, so all get copies but the last.
+func (c *Client) deliver(msg Message) {
+	parse := (msg.Type == MessageText || c.reading.parse != nil) && c.parses()
+	subs := c.messageSubs.load()
+	if f := c.cfg.OnMessage; f != nil {
+		if parse || len(subs) > 0 {
+			f(msg.clone())
+		} else {
+			f(msg)
+		}
+	}
+	c.messageSubs.send(subs, msg, parse, Message.clone)
+	if parse {
+		c.notify(msg)
+	}
+}
+
+// notify is the part of deliver that is about what a message says.
+func (c *Client) notify(msg Message) {
+	n, content, err := c.reading.notification(msg)
+	if err != nil {
+		c.onError(&ParseError{Data: msg.Data, Err: err})
+		return
+	}
+	if n.Fallback {
+		n.MsgType, n.Content = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content
+	}
+	subs, handlers := c.notificationSubs.load(), c.handlers.of(n.MsgType)
+	if f := c.cfg.OnNotification; f != nil {
+		alone, later := len(subs) == 0 && len(handlers) == 0, n.form
+		if content != nil {
+			later = formOf(content)
+		}
+		if alone {
+			f(n)
+		} else {
+			f(n.clone())
+		}
+		handlers = c.handlers.of(n.MsgType)
+		if alone && !n.Fallback { // the message was f's, so a handler that it has added gets what was copied
+			n.form, content = later, nil
+		}
+	}
+	for _, h := range handlers {
+		h.call(c, n, content)
+	}
+	c.notificationSubs.send(subs, n, false, Notification.clone)
+}
+
+func (m Message) clone() Message {
+	m.Data = bytes.Clone(m.Data)
+	return m
+}
+
+func (n Notification) clone() Notification {
+	n.Raw = bytes.Clone(n.Raw)
+	return n
+}
+
+// parses reports whether anybody would learn what a message says.
 func (c *Client) parses() bool {
 	return c.cfg.OnNotification != nil || c.cfg.OnError != nil || c.cfg.Logger != nil ||
 		c.handlers.any() || c.notificationSubs.any()

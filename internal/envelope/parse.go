@@ -16,8 +16,7 @@ import (
 // Truthy reports whether JavaScript takes a value for true. An empty raw is undefined.
 // Of numbers with more than 800 digits before an exponent, strconv may not tell it right.
 func Truthy(raw []byte) bool {
-	switch string(raw) {
-	case "", `""`, "null", "false":
+	if !IsType(raw) {
 		return false
 	}
 	if c := raw[0]; c == '-' || '0' <= c && c <= '9' {
@@ -26,6 +25,28 @@ func Truthy(raw []byte) bool {
 		return f != 0
 	}
 	return true
+}
+
+// IsType reports whether a value can be the type of a notification where that need not
+// be truthy: anything is but nothing, null, false and "". 0 is one, as many protocols
+// number theirs.
+func IsType(raw []byte) bool {
+	switch string(raw) {
+	case "", `""`, "null", "false":
+		return false
+	}
+	return true
+}
+
+// StringText is what data says, if it is a JSON string and nothing else.
+func StringText(data []byte) (text string, ok bool) {
+	if len(data) == 0 || data[0] != '"' || !utf8.Valid(data) {
+		return "", false
+	}
+	if s := (scanner{data: data}); s.string() == nil || s.pos != len(data) {
+		return "", false
+	}
+	return textOf(data), true
 }
 
 // Text says what the values are: a string its text, any other value the JSON that
