@@ -158,13 +158,11 @@ func (n Notification) rawContent() json.RawMessage {
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 	d := envelope.NewDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
-		var v T
-		var err error
-		if content != nil {
-			v, err = envelope.DecodeAs[T](d, content)
-		} else {
-			err = n.Decode(&v)
+		decode := func() (T, error) { return envelope.DecodeAs[T](d, content) }
+		if content == nil {
+			decode = func() (v T, err error) { err = n.Decode(&v); return v, err }
 		}
+		v, err := decode()
 		if err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
