@@ -23,6 +23,8 @@ type conn struct {
 	w     *writer
 	beats *heartbeat
 
+	requests requests
+
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
 
@@ -168,16 +170,21 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	}
 	cn.c.state.messagesIn.Add(1)
 	cn.c.state.bytesIn.Add(uint64(len(data)))
+	msg := Message{Type: typ, Data: data, Epoch: cn.epoch}
+	if cn.requests.match(cn.c.reading.id, msg) {
+		return nil
+	}
 	if inbox := &cn.c.inbox; !inbox.reserve(len(data)) {
 		cn.handOver()
 		cn.beats.stalling(true)
+		cn.requests.stall()
 		inbox.wait(len(data), cn.unbound)
 		cn.beats.stalling(false)
 	}
 	if cn.batch == nil {
 		cn.batch = make([]delivery, 0, handOverSize)
 	}
-	cn.batch = append(cn.batch, delivery{msg: Message{Type: typ, Data: data, Epoch: cn.epoch}})
+	cn.batch = append(cn.batch, delivery{msg: msg})
 	if len(cn.batch) == cap(cn.batch) {
 		cn.handOver()
 	}

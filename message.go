@@ -225,22 +225,27 @@ func (hs *handlers) change(msgType string, f func([]*typedHandler) []*typedHandl
 
 // reading is how a client reads notifications: its Config.Envelope.
 type reading struct {
+	id     *envelope.IDField
 	fields *envelope.Fields
 	store  bool // the fields, and the meaning of what is missing, are the store's
 	parse  func(Message) (msgType string, content []byte, err error)
 }
 
-// storeFields are the fields of the browser store.
-var storeFields = envelope.NewFields(defaultType, defaultContent)
+// Those of the browser store, which most clients share.
+var (
+	storeFields = envelope.NewFields(defaultType, defaultContent)
+	storeID     = envelope.NewIDField(defaultID)
+)
 
 func newReading(e Envelope) reading {
-	switch {
-	case e.Parse != nil:
-		return reading{parse: e.Parse}
-	case e.isStore():
-		return reading{fields: storeFields, store: true}
+	r := reading{id: storeID, fields: storeFields, store: e.isStore(), parse: e.Parse}
+	if !r.store {
+		r.fields = envelope.NewFields(e.Type, e.Content)
 	}
-	return reading{fields: envelope.NewFields(e.Type, e.Content)}
+	if e.ID != defaultID {
+		r.id = envelope.NewIDField(e.ID)
+	}
+	return r
 }
 
 // notification reads a message. It returns content as it stands in the
