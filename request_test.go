@@ -184,7 +184,7 @@ func TestRequestThatGivesUp(t *testing.T) {
 		w.journal()
 		ctx, cancel := context.WithTimeout(bg, time.Second)
 		defer cancel()
-		a := w.askLater(ctx, "1")
+		a, other := w.askLater(ctx, "1"), w.askLater(bg, "other")
 		for range 2 { // both kinds: waited for, and given up
 			_, err := w.ask(bg, "1")
 			if err == nil || !strings.Contains(err.Error(), `"1"`) || errors.Is(err, wsnotify.ErrNotConnected) || errors.Is(err, wsnotify.ErrUnconfirmed) {
@@ -198,6 +198,8 @@ func TestRequestThatGivesUp(t *testing.T) {
 		w.expect() // is dropped, once
 		w.must(conn.SendText(`{"id":1,"msgType":"twice","content":"x"}`))
 		w.expect("2s notification twice: x")
+		w.must(conn.SendText(`{"id":"other"}`))
+		w.must(other.over(w).err)
 		if _, err := w.ask(bg, "1"); err == nil || errors.Is(err, wsnotify.ErrUnconfirmed) {
 			t.Errorf("the id was taken: %v", err)
 		}
@@ -386,13 +388,18 @@ func TestRequestInACallbackWhileTheReaderWaitsForRoom(t *testing.T) {
 			w.must(conn.SendText(`{"id":"outside"}`))
 			w.must(conn.SendText(`{"id":"inside","msgType":"answer","content":"x"}`))
 			w.pass(500 * time.Millisecond)
-			select {
-			case <-outside.done:
-				t.Error("the request outside has ended")
-			default:
+			during := w.askLater(bg, "during")
+			w.must(conn.SendText(`{"id":"during"}`))
+			for _, a := range []*asked{outside, during} {
+				select {
+				case <-a.done:
+					t.Errorf("the request %s has ended: %v", a.id, a.err)
+				default:
+				}
 			}
 			w.pass(3 * time.Second)
 			w.must(outside.over(w).err)
+			w.must(during.over(w).err)
 			if err == nil || !strings.Contains(err.Error(), "callback") || took != 0 {
 				t.Errorf("after %v: %v", took, err)
 			}
