@@ -2,10 +2,13 @@ package wsnotify
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify/internal/envelope"
@@ -141,6 +144,57 @@ func (n Notification) rawContent() json.RawMessage {
 	}
 	raw, _ := json.Marshal(n.Content)
 	return raw
+}
+
+// Envelope says where a message keeps what, for servers with a protocol of their
+// own: the names of fields of its outermost JSON object. They are compared as
+// JavaScript does, exactly, and of several with one name the last counts. The
+// zero Envelope is the store's, {"msgType": …, "content": …}, in which both must
+// be truthy.
+//
+// In any other a message needs only a type, which is missing when it is not
+// there, null, false or "". Content that is missing is empty, and content that
+// is falsy is as it came. A message without a type is a Notification with
+// Fallback.
+type Envelope struct {
+	// Type names the field with the type of a notification. Zero means
+	// "msgType". A field whose name is empty can't be named, here and below:
+	// use Parse.
+	Type string
+	// Content names the field with the content. Zero means "content", and "."
+	// the whole message. It may be the same as Type.
+	Content string
+	// ID names the field that says which request a message answers, for
+	// Client.Request. Zero means "id". It may be the same as another.
+	ID string
+	// Parse takes over from Type and Content where a message is no JSON object:
+	// arrays, binary formats, lines of text. It sees text and binary messages, on
+	// the goroutine of the callbacks, when there is anybody who wants
+	// notifications. content is mostly JSON, and may be any bytes: see
+	// Notification.Decode. An empty msgType makes the message a Fallback, an error
+	// is reported to OnError as a *ParseError.
+	Parse func(Message) (msgType string, content []byte, err error)
+}
+
+// isStore reports whether an Envelope with its defaults is the store's.
+func (e *Envelope) isStore() bool {
+	return e.Parse == nil && e.Type == defaultType && e.Content == defaultContent
+}
+
+// validate is told of an Envelope that has its defaults.
+func (e *Envelope) validate() error {
+	if e.Parse != nil && (e.Type != "" || e.Content != "") {
+		return errors.New("Parse takes over from Type and Content; set either Parse or them")
+	}
+	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
+		switch name, value := field[0], field[1]; {
+		case !utf8.ValidString(value):
+			return fmt.Errorf("%s: %q is not UTF-8, as the name of a field must be", name, value)
+		case value == envelope.Whole && name != "Content":
+			return fmt.Errorf(`%s: "." stands for the whole message, which only Content can be; name a field`, name)
+		}
+	}
+	return nil
 }
 
 // On calls handler with the content of each notification of a msgType,
