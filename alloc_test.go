@@ -19,7 +19,7 @@ import (
 
 // rawServer upgrades every connection and hands it to f, without allocating
 // anything meanwhile.
-func rawServer(t *testing.T, f func(net.Conn)) (url string) {
+func rawServer(t testing.TB, f func(net.Conn)) (url string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

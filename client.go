@@ -18,6 +18,7 @@ type Client struct {
 
 	state            tracker
 	inbox            inbox
+	reading          reading
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
@@ -38,6 +39,7 @@ func New(cfg Config) *Client {
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.loop, c.inbox.loop
 	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
 	c.outbox = c.newOutbox()
+	c.reading = newReading(c.cfg.Envelope)
 	return c
 }
 

@@ -124,10 +124,11 @@ type Config struct {
 	Heartbeat Heartbeat
 	Inbox     Inbox
 	Outbox    Outbox
+	Envelope  Envelope
 
 	// Fallback is the notification that stands for a message without msgType
 	// or content. Its Raw, Fallback and Epoch are filled in. Zero means the
-	// store's text, in Chinese.
+	// store's text, in Chinese; with an Envelope of other fields, no text.
 	Fallback Notification
 
 	// OnStateChange reports every change of the ReadyState.
@@ -249,6 +250,10 @@ const (
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
 
+	defaultType    = "msgType"
+	defaultContent = "content"
+	defaultID      = "id"
+
 	fallbackTitle = "您有新的通知"
 	fallbackText  = "您有新的通知，请前往消息列表查看"
 )
@@ -291,7 +296,12 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.Messages, defaultMessages)
 	setDefault(&cfg.Outbox.Bytes, defaultBytes)
 
-	if cfg.Fallback.MsgType == "" && cfg.Fallback.Content == "" {
+	setDefault(&cfg.Envelope.ID, defaultID)
+	if cfg.Envelope.Parse == nil {
+		setDefault(&cfg.Envelope.Type, defaultType)
+		setDefault(&cfg.Envelope.Content, defaultContent)
+	}
+	if cfg.Envelope.isStore() && cfg.Fallback.MsgType == "" && cfg.Fallback.Content == "" {
 		cfg.Fallback.MsgType, cfg.Fallback.Content = fallbackTitle, fallbackText
 	}
 	return cfg
@@ -325,6 +335,9 @@ func (cfg *Config) validate() error {
 	}
 	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
 		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if err := cfg.Envelope.validate(); err != nil {
+		bad("Envelope.%w", err)
 	}
 	if !utf8.ValidString(cfg.Heartbeat.Text) {
 		bad("Heartbeat.Text: %q is not UTF-8, as a text message must be", cfg.Heartbeat.Text)

@@ -32,6 +32,10 @@ func TestZeroConfig(t *testing.T) {
 		"Outbox.MaxAge":      time.Duration(0),
 		"Outbox.Overflow":    RejectNew,
 		"Outbox.Resend":      false,
+		"Envelope.Type":      "msgType",
+		"Envelope.Content":   "content",
+		"Envelope.ID":        "id",
+		"Envelope.Parse":     nil,
 		"Fallback.MsgType":   "您有新的通知",
 		"Fallback.Content":   "您有新的通知，请前往消息列表查看",
 		"Fallback.Raw":       nil,
@@ -78,8 +82,11 @@ func TestZeroConfig(t *testing.T) {
 	walk = func(prefix string, v reflect.Value) {
 		for i := range v.NumField() {
 			name, field := prefix+v.Type().Field(i).Name, v.Field(i)
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			switch name {
-			case "Heartbeat", "Inbox", "Outbox", "Fallback":
+			case "Heartbeat", "Inbox", "Outbox", "Envelope", "Fallback":
 				walk(name+".", field)
 				continue
 			}
@@ -148,6 +155,10 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 		"Compression":          {Compression: 17},
 		"StableAfter":          {StableAfter: -1},
 		"Overflow":             {Outbox: Outbox{Overflow: 2}},
+		"Envelope.Type: ":      {Envelope: Envelope{Type: "."}},
+		"Envelope.ID: ":        {Envelope: Envelope{ID: "."}},
+		"Content: \"\\xff\"":   {Envelope: Envelope{Content: "\xff"}},
+		"set either Parse":     {Envelope: Envelope{Type: "t", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
 		"Heartbeat.Text":       {Heartbeat: Heartbeat{Text: "\xff"}},
 	} {
 		c := New(cfg)

@@ -21,6 +21,8 @@ type conn struct {
 	w     *writer
 	beats *heartbeat
 
+	requests requests
+
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
 
@@ -153,6 +155,12 @@ const lateBytes = 64 << 10
 
 // take hands a message on, once there is room for it.
 func (cn *conn) take(ev transport.Event) {
+	msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+	if cn.requests.match(cn.c.reading.id, msg, ev.Memory != nil) {
+		cn.c.received(len(ev.Data))
+		ev.Release()
+		return
+	}
 	late := cn.late
 	if late {
 		if cn.lateBytes += ev.Cost; cn.lateBytes > lateBytes {
@@ -167,6 +175,7 @@ func (cn *conn) take(ev transport.Event) {
 	if !late && !inbox.fits(ev.Cost) {
 		cn.handOver()
 		cn.beats.stalling(true)
+		cn.requests.stall()
 		cn.late = !inbox.wait(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
@@ -174,10 +183,7 @@ func (cn *conn) take(ev transport.Event) {
 	if cn.batch == nil {
 		cn.batch = make([]delivery, 0, handOverSize)
 	}
-	cn.batch = append(cn.batch, delivery{
-		msg:  Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch},
-		cost: ev.Cost, memory: ev.Memory, late: late,
-	})
+	cn.batch = append(cn.batch, delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late})
 	if len(cn.batch) == cap(cn.batch) {
 		cn.handOver()
 	}

@@ -63,6 +63,15 @@
 // peer has read what was written just before a link broke: only an answer of
 // the peer can tell, and OnHandshake is the place to ask for it.
 //
+// # Protocols of their own
+//
+// A notification is {"msgType": …, "content": …} unless Config.Envelope says
+// otherwise: other fields, the whole message as content, or a function for what is
+// no JSON object. [On], [Notification.Decode] and the iterators go by it.
+// [Client.Request] and [RequestJSON] send a question and wait for the message
+// with its id. Each has exactly one outcome: the answer, an error that says that
+// nothing was sent, or ErrUnconfirmed when the connection or ctx ended first.
+//
 // # Choosing a policy
 //
 // A policy is any backoff.BackOff of github.com/cenkalti/backoff/v4. For a

@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -102,13 +103,17 @@ func (e *GiveUpError) Error() string {
 
 func (e *GiveUpError) Unwrap() error { return e.Failure.Err }
 
-// ParseError is a text message that is not JSON. The connection stays up.
+// ParseError is a text message that is not JSON, or a message that
+// Envelope.Parse has refused. The connection stays up.
 type ParseError struct {
 	Data []byte // the message
 	Err  error
 }
 
 func (e *ParseError) Error() string {
+	if syntax := (*json.SyntaxError)(nil); !errors.As(e.Err, &syntax) {
+		return fmt.Sprintf("wsnotify: Config.Envelope.Parse refused a message of %d bytes: %s", len(e.Data), printable(e.Err.Error()))
+	}
 	return prefixed(fmt.Sprintf("a message of %d bytes is not JSON", len(e.Data)), e.Err)
 }
 

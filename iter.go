@@ -55,12 +55,17 @@ func (s *subscribers[T]) load() []*subscription[T] {
 	return nil
 }
 
-// send hands v to each sequence, on the goroutine of the callbacks.
-func (s *subscribers[T]) send(v T) {
-	for _, sub := range s.load() {
+// send hands v to each sequence of list, on the goroutine of the callbacks: a
+// copy, since each may change it, but to the last one unless v is still needed.
+func (s *subscribers[T]) send(list []*subscription[T], v T, needed bool, clone func(T) T) {
+	for i, sub := range list {
+		own := v
+		if needed || i < len(list)-1 {
+			own = clone(v)
+		}
 		s.busy(1)
 		select {
-		case sub.next <- v:
+		case sub.next <- own:
 			continue // the loop says when it is done with it
 		case <-sub.gone:
 		case <-sub.ctx.Done():

@@ -1,14 +1,17 @@
 package wsnotify
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
 // The transport's own types, so that nothing needs to be converted.
@@ -58,30 +61,84 @@ type Message struct {
 	Epoch uint64 // of the connection it came over; 0 for one that was to be sent
 }
 
-// Notification is a text message {"msgType": …, "content": …}.
+// Notification is a message {"msgType": …, "content": …}, or what Config.Envelope
+// says that one is.
 type Notification struct {
 	MsgType string
 	Content string          // the text, or the JSON of a content that is not a string
-	Raw     json.RawMessage // the whole message, the receiver's to keep
+	Raw     json.RawMessage // the whole message, the receiver's to keep; of Envelope.Parse it may be no JSON
 
 	// Fallback says that msgType or content was missing, or falsy in the sense
-	// of JavaScript. MsgType and Content are then those of Config.Fallback.
+	// of JavaScript; with a Config.Envelope, that there was no type. MsgType and
+	// Content are then those of Config.Fallback.
 	Fallback bool
+	form     form   // of Content
 	Epoch    uint64 // of the connection it came over
+}
+
+// form says how Content stands for the content of the message, where the
+// envelope is not the store's.
+type form uint8
+
+const (
+	inRaw  form = iota // content is in Raw, as the store names it, or Content is all there is
+	isJSON             // Content is the JSON
+	isText             // Content is what a JSON string says
+	isOwn              // Content is what Envelope.Parse made of it, and may be JSON
+	isNone             // there is no content
+)
+
+// formOf is the form of a content that was found in a message.
+func formOf(content json.RawMessage) form {
+	switch {
+	case content == nil:
+		return isNone
+	case content[0] == '"':
+		return isText
+	}
+	return isJSON
 }
 
 // Decode stores content in the value that v points to, as json.Unmarshal
 // does. When content is a string that does not fit v but holds JSON, that is
-// decoded.
+// decoded. It knows the Config.Envelope of the client that the notification came from, and
+// leaves v as it is when a message of another envelope has no content.
+//
+// What Envelope.Parse returned is taken for a text when it is not JSON. A
+// *string or *json.RawMessage gets it as it is, but for a JSON string, which a
+// *string gets the text of.
 func (n Notification) Decode(v any) error {
-	return decodeContent(n.rawContent(), v)
+	if n.form == isNone {
+		return nil
+	}
+	if n.form == isOwn {
+		switch v := v.(type) {
+		case *string:
+			*v = n.Content
+			return nil
+		case *json.RawMessage:
+			*v = json.RawMessage(n.Content)
+			return nil
+		}
+	}
+	return envelope.Decode(n.rawContent(), v)
 }
 
-// rawContent is content as it stands in Raw. A Notification that was made by
-// hand has none, so that Content is all there is.
+// rawContent is content as JSON. It stands in Raw, or is made from Content,
+// which is all there is of a Notification that was made by hand.
 func (n Notification) rawContent() json.RawMessage {
-	if !n.Fallback {
-		if _, content, _, err := rawEnvelope(n.Raw); err == nil && content != nil {
+	switch n.form {
+	case isJSON:
+		return json.RawMessage(n.Content)
+	case isOwn:
+		if raw := json.RawMessage(n.Content); json.Valid(raw) {
+			return raw
+		}
+	case inRaw:
+		if n.Fallback {
+			break
+		}
+		if _, content, err := storeFields.Find(n.Raw); err == nil && content != nil {
 			return content
 		}
 	}
@@ -89,20 +146,76 @@ func (n Notification) rawContent() json.RawMessage {
 	return raw
 }
 
+// Envelope says where a message keeps what, for servers with a protocol of their
+// own: the names of fields of its outermost JSON object. They are compared as
+// JavaScript does, exactly, and of several with one name the last counts. The
+// zero Envelope is the store's, {"msgType": …, "content": …}, in which both must
+// be truthy.
+//
+// In any other a message needs only a type, which is missing when it is not
+// there, null, false or "". Content that is missing is empty, and content that
+// is falsy is as it came. A message without a type is a Notification with
+// Fallback.
+type Envelope struct {
+	// Type names the field with the type of a notification. Zero means
+	// "msgType". A field whose name is empty can't be named, here and below:
+	// use Parse.
+	Type string
+	// Content names the field with the content. Zero means "content", and "."
+	// the whole message. It may be the same as Type.
+	Content string
+	// ID names the field that says which request a message answers, for
+	// Client.Request. Zero means "id". It may be the same as another.
+	ID string
+	// Parse takes over from Type and Content where a message is no JSON object:
+	// arrays, binary formats, lines of text. It sees text and binary messages, on
+	// the goroutine of the callbacks, when there is anybody who wants
+	// notifications. content is mostly JSON, and may be any bytes: see
+	// Notification.Decode. An empty msgType makes the message a Fallback, an error
+	// is reported to OnError as a *ParseError.
+	Parse func(Message) (msgType string, content []byte, err error)
+}
+
+// isStore reports whether an Envelope with its defaults is the store's.
+func (e *Envelope) isStore() bool {
+	return e.Parse == nil && e.Type == defaultType && e.Content == defaultContent
+}
+
+// validate is told of an Envelope that has its defaults.
+func (e *Envelope) validate() error {
+	if e.Parse != nil && (e.Type != "" || e.Content != "") {
+		return errors.New("Parse takes over from Type and Content; set either Parse or them")
+	}
+	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
+		switch name, value := field[0], field[1]; {
+		case !utf8.ValidString(value):
+			return fmt.Errorf("%s: %q is not UTF-8, as the name of a field must be", name, value)
+		case value == envelope.Whole && name != "Content":
+			return fmt.Errorf(`%s: "." stands for the whole message, which only Content can be; name a field`, name)
+		}
+	}
+	return nil
+}
+
 // On calls handler with the content of each notification of a msgType,
 // decoded as Notification.Decode does. Content that does not fit T goes to
 // Config.OnError as a *DecodeError. Handlers run after Config.OnNotification,
-// in the order in which they were added, on the goroutine of the callbacks.
+// in the order in which they were added, on the goroutine of the callbacks. For
+// a message without content, which only a Config.Envelope lets through, it is
+// the zero T.
 //
 // off removes the handler; a call under way is not waited for. Both may be
-// called from anywhere.
+// called from anywhere. Whether anybody wants a message parsed is decided
+// before its first callback, so a handler that is added in OnMessage, and is
+// the first to want it, begins with the next message.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
-	d := newDecoder(reflect.TypeFor[T]())
+	d := envelope.NewDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
+		decode := func() (T, error) { return envelope.DecodeAs[T](d, content) }
 		if content == nil {
-			content = n.rawContent()
+			decode = func() (v T, err error) { err = n.Decode(&v); return v, err }
 		}
-		v, err := decodeAs[T](d, content)
+		v, err := decode()
 		if err != nil {
 			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
 			return
@@ -114,7 +227,7 @@ func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 }
 
 type typedHandler struct {
-	call func(c *Client, n Notification, content json.RawMessage) // nil for a Fallback
+	call func(c *Client, n Notification, content json.RawMessage) // nil: as n says
 }
 
 // handlers holds the handlers of On: copied when changed, so that they can be
@@ -161,66 +274,4 @@ func (hs *handlers) change(msgType string, f func([]*typedHandler) []*typedHandl
 		delete(next, msgType)
 	}
 	hs.byType.Store(&next)
-}
-
-// deliver runs the callbacks of one message, on their goroutine.
-func (c *Client) deliver(msg Message) {
-	raw := msg.Data
-	if c.cfg.OnMessage == nil && !c.messageSubs.any() {
-		c.parse(msg, raw)
-		return
-	}
-	if msg.Type == MessageText && c.parses() {
-		raw = bytes.Clone(raw) // Data is the receiver's, who may change it
-	}
-	inTurn(func() {
-		if f := c.cfg.OnMessage; f != nil {
-			f(msg)
-		}
-	}, func() {
-		c.messageSubs.send(msg)
-		c.parse(msg, raw)
-	})
-}
-
-// parse is deliver for those who want to know what a text message says.
-func (c *Client) parse(msg Message, raw []byte) {
-	if msg.Type != MessageText || !c.parses() {
-		return
-	}
-	n := Notification{Raw: raw, Epoch: msg.Epoch}
-	msgType, content, ok, err := rawEnvelope(raw)
-	switch {
-	case err != nil:
-		c.onError(&ParseError{Data: raw, Err: err})
-		return
-	case ok:
-		n.MsgType, n.Content = envelopeText(msgType, content)
-	default:
-		content = nil
-		n.MsgType, n.Content, n.Fallback = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content, true
-	}
-	inTurn(func() {
-		if f := c.cfg.OnNotification; f != nil {
-			f(n)
-		}
-	}, func() {
-		inTurn(func() { c.callHandlers(c.handlers.of(n.MsgType), n, content) },
-			func() { c.notificationSubs.send(n) })
-	})
-}
-
-// callHandlers calls each handler of On, also behind one that ends the goroutine.
-func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage) {
-	if len(list) == 1 {
-		list[0].call(c, n, content)
-	} else if len(list) > 1 {
-		inTurn(func() { list[0].call(c, n, content) }, func() { c.callHandlers(list[1:], n, content) })
-	}
-}
-
-// parses reports whether anybody would learn what a text message says.
-func (c *Client) parses() bool {
-	return c.cfg.OnNotification != nil || c.cfg.OnError != nil || c.cfg.Logger != nil ||
-		c.handlers.any() || c.notificationSubs.any()
 }

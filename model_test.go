@@ -14,7 +14,8 @@ type model struct {
 	delay   time.Duration
 	retries int // negative: no limit
 	stable  time.Duration
-	room    int // of the outbox
+	room    int  // of the outbox
+	store   bool // the envelope is the store's
 
 	now     time.Duration
 	journal []string
@@ -80,6 +81,7 @@ type peer struct {
 
 const (
 	inHole = -1
+	noType = "no type" // the text of a message that has none
 
 	noTime       = time.Duration(1 << 62)
 	beatEvery    = 6 * time.Second
@@ -402,7 +404,14 @@ func (m *model) notify(text string) {
 
 func (m *model) arrives(text string) {
 	m.received++
-	m.note("notification news: %s", text)
+	switch {
+	case text == noType && !m.store:
+		m.note("notification : ")
+	case m.store && (text == noType || text == ""):
+		m.note("notification 您有新的通知: 您有新的通知，请前往消息列表查看")
+	default:
+		m.note("notification news: %s", text)
+	}
 }
 
 // lift ends a hole: what was in it arrives.

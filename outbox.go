@@ -243,13 +243,18 @@ func (b *outbox) sweep() {
 
 // send waits until data is written, ctx ends or the connection does.
 func (b *outbox) send(ctx context.Context, typ MessageType, data []byte) error {
+	return b.sendOver(ctx, nil, typ, data)
+}
+
+// sendOver is send over no other connection than that of only; nil means any.
+func (b *outbox) sendOver(ctx context.Context, only *writer, typ MessageType, data []byte) error {
 	b.mu.Lock()
 	w := b.w
 	switch {
 	case b.refused:
 		b.mu.Unlock()
 		return ErrClosed
-	case w == nil || b.parted:
+	case w == nil || b.parted || only != nil && only != w:
 		b.mu.Unlock()
 		return ErrNotConnected
 	}

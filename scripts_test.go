@@ -37,6 +37,12 @@ func TestClientDoesWhatTheModelDoes(t *testing.T) {
 	}
 }
 
+// fields are those of an Envelope.
+type fields struct{ Type, Content string }
+
+// envelopes are what a script's server may speak.
+var envelopes = []fields{{}, {}, {Type: "type", Content: "payload"}, {Type: "t"}, {Content: `"d\`}}
+
 // script is a client and its model, and the steps that were done to both.
 type script struct {
 	*world
@@ -59,8 +65,11 @@ func runScript(t *testing.T, seed uint64) {
 		m.stable = time.Duration(1+rnd.IntN(20))*time.Second + 300*time.Millisecond
 	}
 	m.room = 1 + rnd.IntN(8)
+	env := envelopes[rnd.IntN(len(envelopes))]
+	m.store = env == (fields{})
 	cfg := wsnotify.Config{
 		StableAfter: m.stable,
+		Envelope:    wsnotify.Envelope{Type: env.Type, Content: env.Content},
 		Outbox:      wsnotify.Outbox{Messages: m.room},
 		BackOff: func() backoff.BackOff {
 			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
@@ -71,11 +80,12 @@ func runScript(t *testing.T, seed uint64) {
 		},
 	}
 	inBubble(t, cfg, func(w *world) {
+		w.srv.Envelope(env.Type, env.Content)
 		s := &script{world: w, m: m, rnd: rnd}
 		for range scriptSteps {
 			if s.step(); t.Failed() {
-				t.Fatalf("seed %d, retries %d, delay %v, stable %v; the steps:\n\t%s",
-					seed, m.retries, m.delay, m.stable, strings.Join(s.steps, "\n\t"))
+				t.Fatalf("seed %d, envelope %+v, retries %d, delay %v, stable %v; the steps:\n\t%s",
+					seed, env, m.retries, m.delay, m.stable, strings.Join(s.steps, "\n\t"))
 			}
 		}
 		s.do("Disconnect", w.c.Disconnect, func() string { return s.m.close(1000, "") })
@@ -172,7 +182,14 @@ func (s *script) fault() {
 
 func (s *script) notify() {
 	text, conn := s.text(), s.conn()
-	s.do("notify "+text, func() error { return conn.Notify("news", text) }, func() string { s.m.notify(text); return "" })
+	real := func() error { return conn.Notify("news", text) }
+	switch s.rnd.IntN(6) {
+	case 0:
+		text = "" // which the store does not take for content
+	case 1:
+		text, real = noType, func() error { return conn.SendText(`{"content":"x","payload":"x"}`) }
+	}
+	s.do("notify "+text, real, func() string { s.m.notify(text); return "" })
 }
 
 // pass lets some time go by. Its nanoseconds keep it from meeting an event.

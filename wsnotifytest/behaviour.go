@@ -15,7 +15,8 @@ type behaviour struct {
 	onMessage    func(*Conn, byte, []byte)
 	subprotocols []string
 	compress     bool
-	forget       bool // record no messages
+	forget       bool      // record no messages
+	envelope     [2]string // names of type and content; "" for the usual ones
 	allowOpen    bool
 	allowBad     bool
 }

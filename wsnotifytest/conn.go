@@ -75,9 +75,9 @@ func (c *Conn) SendText(text string) error { return c.send(OpText, []byte(text))
 // SendBinary sends a binary message.
 func (c *Conn) SendBinary(b []byte) error { return c.send(OpBinary, b) }
 
-// Notify sends {"msgType":…,"content":…} as a text message.
+// Notify sends {"msgType":…,"content":…} as a text message, or what Server.Envelope made of that.
 func (c *Conn) Notify(msgType string, content any) error {
-	b, err := notification(msgType, content)
+	b, err := c.s.notification(msgType, content)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,7 @@
 // # Pushing and seeing
 //
 //	s.Notify("ada", "mail", "3 new")     {"msgType":"mail","content":"3 new"}
+//	s.Envelope("type", "payload")        {"type":"mail","payload":"3 new"} from now on
 //	s.SendText("ada", `{"broken"`)       anything else
 //	s.Broadcast("…")                     to everybody
 //	s.WaitMessages(ctx, "ada", 3)        what ada sent, once it is three messages

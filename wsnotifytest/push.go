@@ -1,6 +1,59 @@
 package wsnotifytest
 
-// Notify sends {"msgType":…,"content":…} to the live connections of user. It returns ErrNoConn if
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Envelope names the fields in which Notify and SayNotification put what they send, for a client
+// with the same wsnotify.Envelope: Envelope("type", "payload") makes it {"type":…,"payload":…}. An
+// empty name means the usual one. With "." for content, the type becomes a field of the content,
+// which has to be an object.
+func (s *Server) Envelope(typ, content string) {
+	s.behave(func(b *behaviour) { b.envelope = [2]string{typ, content} })
+}
+
+// notification is the message for Notify.
+func (s *Server) notification(msgType string, content any) ([]byte, error) {
+	s.mu.Lock()
+	names := s.envelope
+	s.mu.Unlock()
+	for i, usual := range []string{"msgType", "content"} {
+		if names[i] == "" {
+			names[i] = usual
+		}
+	}
+	key, value, err := member(names[0], msgType)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	head := fmt.Appendf(nil, "{%s:%s", key, value)
+	switch {
+	case names[1] != ".":
+		key, _, err := member(names[1], "")
+		return fmt.Appendf(head, ",%s:%s}", key, b), err
+	case string(b) == "{}":
+		return append(head, '}'), nil
+	case b[0] != '{':
+		return nil, fmt.Errorf("wsnotifytest: a content that is the whole message must be an object, not %s", b)
+	}
+	return append(append(head, ','), b[1:]...), nil
+}
+
+// member is the JSON of a name and of a text.
+func member(name, text string) (key, value []byte, err error) {
+	if key, err = json.Marshal(name); err == nil {
+		value, err = json.Marshal(text)
+	}
+	return key, value, err
+}
+
+// Notify sends {"msgType":…,"content":…} to the live connections of user, or what Envelope made of
+// that. It returns ErrNoConn if
 // there is none, and waits for room if a client does not read.
 func (s *Server) Notify(user, msgType string, content any) error {
 	return s.User(user).Notify(msgType, content)

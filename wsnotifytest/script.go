@@ -171,7 +171,7 @@ func SayHalf(text string) Step {
 	})
 }
 
-// SayNotification sends {"msgType":…,"content":…}.
+// SayNotification is Conn.Notify.
 func SayNotification(msgType string, content any) Step {
 	return onConn(fmt.Sprintf("SayNotification(%q)", msgType), func(_ context.Context, p *play) error {
 		return p.conn.Notify(msgType, content)

@@ -1,7 +1,6 @@
 package wsnotifytest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -101,10 +100,10 @@ func (u *User) nobody() error {
 	return fmt.Errorf("%w %s", ErrNoConn, who)
 }
 
-// Notify sends {"msgType":…,"content":…}. It returns ErrNoConn if nobody is there, and waits for
+// Notify sends {"msgType":…,"content":…}, or what Server.Envelope made of that. It returns ErrNoConn if nobody is there, and waits for
 // room if a client does not read; so do the other two.
 func (u *User) Notify(msgType string, content any) error {
-	b, err := notification(msgType, content)
+	b, err := u.s.notification(msgType, content)
 	if err != nil {
 		return err
 	}
@@ -236,11 +235,4 @@ func (u *User) plan(p plan) {
 		return
 	}
 	u.s.plan(u, p)
-}
-
-func notification(msgType string, content any) ([]byte, error) {
-	return json.Marshal(struct {
-		MsgType string `json:"msgType"`
-		Content any    `json:"content"`
-	}{msgType, content})
 }

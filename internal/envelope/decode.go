@@ -1,9 +1,4 @@
-// This file decodes content for the handlers of On. The result is always that of
-// encoding/json. For plain types it comes from a decoder that is several times as
-// fast, as content has been checked before. It leaves whatever is unusual to
-// encoding/json: other types, errors, and keys that match in another case.
-
-package wsnotify
+package envelope
 
 import (
 	"bytes"
@@ -15,9 +10,9 @@ import (
 	"strings"
 )
 
-// decodeContent stores content in what v points to. A string that does not fit
-// but holds JSON is decoded too.
-func decodeContent(raw json.RawMessage, v any) error {
+// Decode stores content in what v points to, as json.Unmarshal does. A string that
+// does not fit but holds JSON is decoded too.
+func Decode(raw json.RawMessage, v any) error {
 	err := json.Unmarshal(raw, v)
 	if err == nil || len(raw) == 0 || raw[0] != '"' {
 		return err
@@ -29,19 +24,22 @@ func decodeContent(raw json.RawMessage, v any) error {
 	return json.Unmarshal([]byte(text), v)
 }
 
-// decodeAs is decodeContent for a type whose decoder has been made. raw must be
-// JSON, and valid UTF-8.
-func decodeAs[T any](d *decoder, raw json.RawMessage) (v T, err error) {
+// DecodeAs is Decode for a type whose Decoder has been made. raw must be JSON, and
+// valid UTF-8.
+func DecodeAs[T any](d *Decoder, raw json.RawMessage) (v T, err error) {
 	if d.decode(raw, reflect.ValueOf(&v).Elem()) {
 		return v, nil
 	}
 	var again T // without what the decoder has left in v
-	err = decodeContent(raw, &again)
+	err = Decode(raw, &again)
 	return again, err
 }
 
-// decoder decodes values of one type.
-type decoder struct {
+// Decoder decodes values of one type. The result is always that of encoding/json. For
+// plain types it comes from a decoder that is several times as fast, as content has
+// been checked before. It leaves whatever is unusual to encoding/json: other types,
+// errors, and keys that match in another case.
+type Decoder struct {
 	kind   reflect.Kind // Invalid: encoding/json does it
 	bits   int          // of a number
 	fields []fieldDecoder
@@ -50,35 +48,36 @@ type decoder struct {
 type fieldDecoder struct {
 	name  string
 	index int
-	*decoder
+	*Decoder
 }
 
-func newDecoder(t reflect.Type) *decoder {
+// NewDecoder makes the Decoder of a type.
+func NewDecoder(t reflect.Type) *Decoder {
 	p := reflect.PointerTo(t)
 	if t == reflect.TypeFor[json.Number]() ||
 		p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
-		return &decoder{}
+		return &Decoder{}
 	}
 	switch kind := t.Kind(); kind {
 	case reflect.String, reflect.Bool:
-		return &decoder{kind: kind}
+		return &Decoder{kind: kind}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
 		reflect.Float32, reflect.Float64:
-		return &decoder{kind: kind, bits: t.Bits()}
+		return &Decoder{kind: kind, bits: t.Bits()}
 	case reflect.Struct:
 		return newStructDecoder(t)
 	}
-	return &decoder{}
+	return &Decoder{}
 }
 
-func newStructDecoder(t reflect.Type) *decoder {
-	d := &decoder{kind: reflect.Struct}
+func newStructDecoder(t reflect.Type) *Decoder {
+	d := &Decoder{kind: reflect.Struct}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := f.Tag.Get("json")
 		if f.Anonymous {
-			return &decoder{} // its fields may be ours
+			return &Decoder{} // its fields may be ours
 		}
 		if !f.IsExported() || tag == "-" {
 			continue
@@ -88,9 +87,9 @@ func newStructDecoder(t reflect.Type) *decoder {
 			name = f.Name
 		}
 		if strings.Contains(options, "string") || strings.Trim(name, plainNameBytes) != "" || d.field([]byte(name), 0) >= 0 {
-			return &decoder{}
+			return &Decoder{}
 		}
-		d.fields = append(d.fields, fieldDecoder{name, i, newDecoder(f.Type)})
+		d.fields = append(d.fields, fieldDecoder{name, i, NewDecoder(f.Type)})
 	}
 	return d
 }
@@ -100,7 +99,7 @@ func newStructDecoder(t reflect.Type) *decoder {
 const plainNameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 // field finds a field by its name, which is most often the one at next; -1 if there is none.
-func (d *decoder) field(name []byte, next int) int {
+func (d *Decoder) field(name []byte, next int) int {
 	if next < len(d.fields) && d.fields[next].name == string(name) {
 		return next
 	}
@@ -114,25 +113,25 @@ func (d *decoder) field(name []byte, next int) int {
 
 // foldsTo reports whether encoding/json could take name for a field's, which
 // it does in either case.
-func (d *decoder) foldsTo(name []byte) bool {
+func (d *Decoder) foldsTo(name []byte) bool {
 	text := string(name)
 	return slices.ContainsFunc(d.fields, func(f fieldDecoder) bool { return strings.EqualFold(f.name, text) })
 }
 
 // decode stores raw in v. It returns false, with anything in v, when
 // encoding/json has to do it.
-func (d *decoder) decode(raw []byte, v reflect.Value) bool {
+func (d *Decoder) decode(raw []byte, v reflect.Value) bool {
 	if d.kind == reflect.Struct && raw[0] == '"' {
-		raw = []byte(jsonText(raw)) // which no struct fits, so it may hold JSON
-		if s := (envelopeScanner{data: raw}); !s.document() {
+		raw = []byte(textOf(raw)) // which no struct fits, so it may hold JSON
+		if s := (scanner{data: raw}); !s.document() {
 			return false
 		}
 	}
-	return d.value(&envelopeScanner{data: raw}, v)
+	return d.value(&scanner{data: raw}, v)
 }
 
 // value stores the next value of s in v.
-func (d *decoder) value(s *envelopeScanner, v reflect.Value) bool {
+func (d *Decoder) value(s *scanner, v reflect.Value) bool {
 	if d.kind == reflect.Struct {
 		return d.object(s, v)
 	}
@@ -151,7 +150,7 @@ func (d *decoder) value(s *envelopeScanner, v reflect.Value) bool {
 		if raw[0] != '"' {
 			return false
 		}
-		v.SetString(jsonText(raw))
+		v.SetString(textOf(raw))
 	case reflect.Bool:
 		v.SetBool(string(raw) == "true")
 		return string(raw) == "true" || string(raw) == "false"
@@ -172,7 +171,7 @@ func (d *decoder) value(s *envelopeScanner, v reflect.Value) bool {
 }
 
 // object stores the next value of s in v, which is a struct.
-func (d *decoder) object(s *envelopeScanner, v reflect.Value) bool {
+func (d *Decoder) object(s *scanner, v reflect.Value) bool {
 	if s.space() != '{' {
 		return s.word("null")
 	}

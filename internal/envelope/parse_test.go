@@ -1,4 +1,4 @@
-package wsnotify
+package envelope
 
 import (
 	"bytes"
@@ -34,32 +34,63 @@ func newParsedEnvelope(msgType, content string, ok bool, err error) parsedEnvelo
 	return p
 }
 
+// store are the fields of the browser store.
+var store = NewFields("msgType", "content")
+
 // referenceEnvelope is parseEnvelope without any thought of speed.
 func referenceEnvelope(data []byte) parsedEnvelope {
-	var document any
+	typ, content, outcome := referenceFind(data, "msgType", "content")
+	if outcome == "" {
+		outcome = "found"
+		if !Truthy([]byte(typ.raw)) || !Truthy([]byte(content.raw)) {
+			typ, content, outcome = member{}, member{}, "missing"
+		}
+	}
+	return parsedEnvelope{typ.text, content.text, outcome}
+}
+
+// member is a value as it stands in the message, and what it says.
+type member struct{ raw, text string }
+
+// referenceFind finds two members with encoding/json. The outcome is "" for an object.
+func referenceFind(data []byte, typName, contentName string) (typ, content member, outcome string) {
 	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
-		return parsedEnvelope{outcome: "error"}
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := decoder.Decode(&document); err != nil {
-		return parsedEnvelope{outcome: "error"}
-	}
-	object, isObject := document.(map[string]any)
-	if !isObject || !referenceTruthy(object["msgType"]) || !referenceTruthy(object["content"]) {
-		return parsedEnvelope{outcome: "missing"}
+		return typ, content, "error"
 	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return parsedEnvelope{outcome: "error"}
+	if err := json.Unmarshal(data, &members); err != nil || members == nil {
+		return typ, content, "missing"
 	}
-	text := func(key string) string {
-		if s, isString := object[key].(string); isString {
-			return s
+	find := func(name string) member {
+		raw, found := members[name]
+		if !found {
+			return member{}
 		}
-		return string(members[key])
+		text := string(raw)
+		if raw[0] == '"' {
+			if err := json.Unmarshal(raw, &text); err != nil {
+				panic(err)
+			}
+		}
+		return member{string(raw), text}
 	}
-	return parsedEnvelope{text("msgType"), text("content"), "found"}
+	return find(typName), find(contentName), ""
+}
+
+// checkTruthy compares with a decoder of encoding/json.
+func checkTruthy(t *testing.T, raw []byte) {
+	t.Helper()
+	var v any
+	if len(raw) > 0 {
+		decoder := json.NewDecoder(bytes.NewReader(raw))
+		decoder.UseNumber()
+		if err := decoder.Decode(&v); err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
+	}
+	if got, want := Truthy(raw), referenceTruthy(v); got != want {
+		t.Errorf("%q is truthy: %v", raw, got)
+	}
 }
 
 func referenceTruthy(v any) bool {
@@ -115,7 +146,7 @@ func TestParseEnvelopeDoesWhatJavaScriptDoes(t *testing.T) {
 // Falling back would hide a fault of the scanner: the answer would still be right.
 func TestEnvelopeScannerNeedsNoHelpWithJSON(t *testing.T) {
 	for _, c := range goldenEnvelopes(t) {
-		s := envelopeScanner{data: []byte(c.Input)}
+		s := scanner{data: []byte(c.Input)}
 		valid := s.document()
 		if want := c.Outcome != "error"; valid != want && !strings.HasPrefix(c.Name, "nested") {
 			t.Errorf("%s: %q: valid %v, want %v", c.Name, c.Input, valid, want)
@@ -149,7 +180,7 @@ func TestParseEnvelopeOnAllShortValues(t *testing.T) {
 		if got := newParsedEnvelope(parseEnvelope(data)); got != want {
 			t.Errorf("%q\n got %v\nwant %v", data, got, want)
 		}
-		s := envelopeScanner{data: data}
+		s := scanner{data: data}
 		if valid := s.document(); valid != (want.outcome != "error") {
 			t.Errorf("%q: valid %v for the scanner, want %v", data, valid, want)
 		}
@@ -312,7 +343,7 @@ func FuzzParseEnvelope(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got := newParsedEnvelope(parseEnvelope(data)) // must not panic, whatever data is
-		s := envelopeScanner{data: data}
+		s := scanner{data: data}
 		scanned := s.document()
 		if !utf8.Valid(data) {
 			return // encoding/json repairs what our callers refuse
@@ -321,6 +352,9 @@ func FuzzParseEnvelope(f *testing.F) {
 		if got != want {
 			t.Errorf("%q\n got %v\nwant %v", data, got, want)
 		}
+		typ, content, _ := store.Find(data)
+		checkTruthy(t, typ)
+		checkTruthy(t, content)
 		if scanned && want.outcome == "error" {
 			t.Errorf("%q is not JSON", data)
 		}
@@ -330,11 +364,11 @@ func FuzzParseEnvelope(f *testing.F) {
 	})
 }
 
-// parseEnvelope is what deliver does with a text message.
+// parseEnvelope is what a client does with a text message.
 func parseEnvelope(data []byte) (msgType, content string, ok bool, err error) {
-	rawType, rawContent, ok, err := rawEnvelope(data)
-	if ok {
-		msgType, content = envelopeText(rawType, rawContent)
+	rawType, rawContent, err := store.Find(data)
+	if ok = Truthy(rawType) && Truthy(rawContent); ok {
+		msgType, content = Text(rawType, rawContent)
 	}
 	return msgType, content, ok, err
 }

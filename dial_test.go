@@ -18,8 +18,8 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// fields returns the values of a header field of a request, by its exact name.
-func fields(request, name string) (values []string) {
+// headerFields returns the values of a header field of a request, by its exact name.
+func headerFields(request, name string) (values []string) {
 	for _, line := range strings.Split(request, "\r\n") {
 		if value, ok := strings.CutPrefix(line, name+": "); ok {
 			values = append(values, value)
@@ -28,8 +28,8 @@ func fields(request, name string) (values []string) {
 	return values
 }
 
-// asked connects and returns the request that the server got.
-func asked(t *testing.T, cfg wsnotify.Config, url string) (request string) {
+// requestOf connects and returns the request that the server got.
+func requestOf(t *testing.T, cfg wsnotify.Config, url string) (request string) {
 	t.Helper()
 	if cfg.BackOff == nil {
 		cfg.BackOff = never
@@ -38,7 +38,7 @@ func asked(t *testing.T, cfg wsnotify.Config, url string) (request string) {
 	inRawBubble(t, cfg, func(p *rawPeer) {
 		request = p.request()
 		var extra []string
-		if protocols := fields(request, "Sec-WebSocket-Protocol"); len(protocols) > 0 {
+		if protocols := headerFields(request, "Sec-WebSocket-Protocol"); len(protocols) > 0 {
 			protocol, _, _ = strings.Cut(protocols[0], ", ")
 			extra = append(extra, "Sec-WebSocket-Protocol: "+protocol)
 		}
@@ -57,15 +57,15 @@ func asked(t *testing.T, cfg wsnotify.Config, url string) (request string) {
 // Names of header fields have no case, and yet there are servers that look for
 // them as RFC 6455 spells them. Nothing leaves twice.
 func TestHandshakeIsSpelledAsTheRFCDoes(t *testing.T) {
-	request := asked(t, wsnotify.Config{
+	request := requestOf(t, wsnotify.Config{
 		Subprotocols: []string{"v1", "v2"}, Compression: wsnotify.CompressionNoContextTakeover,
 	}, "ws://server.test/")
 	for _, name := range []string{"Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"} {
-		if got := fields(request, name); len(got) != 1 || strings.Count(strings.ToLower(request), "\r\n"+strings.ToLower(name)+":") != 1 {
+		if got := headerFields(request, name); len(got) != 1 || strings.Count(strings.ToLower(request), "\r\n"+strings.ToLower(name)+":") != 1 {
 			t.Errorf("%s is %q in\n%s", name, got, request)
 		}
 	}
-	if got := fields(request, "Sec-WebSocket-Protocol"); len(got) != 1 || got[0] != "v1, v2" {
+	if got := headerFields(request, "Sec-WebSocket-Protocol"); len(got) != 1 || got[0] != "v1, v2" {
 		t.Errorf("the subprotocols leave as %q", got)
 	}
 }
@@ -90,7 +90,7 @@ func TestHeaderNamesInAnyCase(t *testing.T) {
 				return nil
 			}},
 		} {
-			request := asked(t, cfg, "ws://server.test/")
+			request := requestOf(t, cfg, "ws://server.test/")
 			if n := strings.Count(strings.ToLower(request), "\r\n"+strings.ToLower(name)+":"); n != 1 || !strings.Contains(request, "\r\n"+canonical+": "+value+"\r\n") {
 				t.Errorf("%s in %s is sent %d times:\n%s", name, how, n, request)
 			}
@@ -128,8 +128,8 @@ func TestHostIsThatOfABrowser(t *testing.T) {
 		"ws://[fe80::1%25ETH0]/":                "[fe80::1]",
 		"ws://user:secret@EXAMPLE.test:80/?a=b": "example.test",
 	} {
-		request := asked(t, wsnotify.Config{}, url)
-		if got := fields(request, "Host"); len(got) != 1 || got[0] != want {
+		request := requestOf(t, wsnotify.Config{}, url)
+		if got := headerFields(request, "Host"); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: Host is %q and not %q", url, got, want)
 		}
 	}
@@ -137,11 +137,11 @@ func TestHostIsThatOfABrowser(t *testing.T) {
 
 // What BeforeDial makes of the address is treated as the address.
 func TestHostThatBeforeDialSets(t *testing.T) {
-	request := asked(t, wsnotify.Config{BeforeDial: func(_ context.Context, r *wsnotify.DialRequest) error {
+	request := requestOf(t, wsnotify.Config{BeforeDial: func(_ context.Context, r *wsnotify.DialRequest) error {
 		r.URL.Host, r.URL.RawQuery = "OTHER.test:80", "token=Bearer abc"
 		return nil
 	}}, "ws://server.test/ws/")
-	if got := fields(request, "Host"); len(got) != 1 || got[0] != "other.test" || !strings.HasPrefix(request, "GET /ws/?token=Bearer%20abc HTTP/1.1\r\n") {
+	if got := headerFields(request, "Host"); len(got) != 1 || got[0] != "other.test" || !strings.HasPrefix(request, "GET /ws/?token=Bearer%20abc HTTP/1.1\r\n") {
 		t.Errorf("the server was asked\n%s", request)
 	}
 }
@@ -161,8 +161,8 @@ func TestCookiesLeaveInOneField(t *testing.T) {
 	client.Jar, _ = cookiejar.New(nil)
 	u := mustParse("http://example.test/")
 	client.Jar.SetCookies(u, []*http.Cookie{{Name: "session", Value: "1"}})
-	request := asked(t, wsnotify.Config{HTTPClient: client, Header: http.Header{"cookie": {"a=b"}}}, "ws://EXAMPLE.test:80/")
-	if got := fields(request, "Cookie"); len(got) != 1 || got[0] != "a=b; session=1" {
+	request := requestOf(t, wsnotify.Config{HTTPClient: client, Header: http.Header{"cookie": {"a=b"}}}, "ws://EXAMPLE.test:80/")
+	if got := headerFields(request, "Cookie"); len(got) != 1 || got[0] != "a=b; session=1" {
 		t.Errorf("Cookie is %q", got)
 	}
 }
@@ -181,7 +181,7 @@ func TestSubprotocolsOfBeforeDial(t *testing.T) {
 	var got []string
 	inRawBubble(t, cfg, func(p *rawPeer) {
 		request := p.request()
-		got = append(got, fields(request, "Sec-WebSocket-Protocol")...)
+		got = append(got, headerFields(request, "Sec-WebSocket-Protocol")...)
 		if len(got) == 1 {
 			p.write(response(401, ""))
 			return

@@ -1,4 +1,4 @@
-package wsnotify
+package envelope
 
 import (
 	"encoding/json"
@@ -100,8 +100,8 @@ var decodings = []struct {
 func compareDecoding[T any](t *testing.T, content string) {
 	t.Helper()
 	var want T
-	wantErr := decodeContent(json.RawMessage(content), &want)
-	got, err := decodeAs[T](newDecoder(reflect.TypeFor[T]()), json.RawMessage(content))
+	wantErr := Decode(json.RawMessage(content), &want)
+	got, err := DecodeAs[T](NewDecoder(reflect.TypeFor[T]()), json.RawMessage(content))
 	if !reflect.DeepEqual(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 		t.Errorf("%T of %s is\n\t%+v, %v\nand encoding/json makes it\n\t%+v, %v", got, content, got, err, want, wantErr)
 	}
@@ -147,12 +147,12 @@ func TestPlainTypesNeedNoEncodingJSON(t *testing.T) {
 		`"{\"id\":1,\"customer\":\"Ada\"}"`,
 	} {
 		var v flat
-		if !newDecoder(reflect.TypeFor[flat]()).decode([]byte(content), reflect.ValueOf(&v).Elem()) || v.ID != 1 {
+		if !NewDecoder(reflect.TypeFor[flat]()).decode([]byte(content), reflect.ValueOf(&v).Elem()) || v.ID != 1 {
 			t.Errorf("%s is left to encoding/json, after %+v", content, v)
 		}
 	}
 	var s string
-	if !newDecoder(reflect.TypeFor[string]()).decode([]byte(`"text"`), reflect.ValueOf(&s).Elem()) || s != "text" {
+	if !NewDecoder(reflect.TypeFor[string]()).decode([]byte(`"text"`), reflect.ValueOf(&s).Elem()) || s != "text" {
 		t.Errorf("a string is left to encoding/json, after %q", s)
 	}
 }
@@ -180,10 +180,10 @@ func BenchmarkDecodeContent(b *testing.B) {
 		Price    int    `json:"price"`
 	}
 	b.Run("decoder", func(b *testing.B) {
-		d := newDecoder(reflect.TypeFor[order]())
+		d := NewDecoder(reflect.TypeFor[order]())
 		b.ReportAllocs()
 		for b.Loop() {
-			if v, err := decodeAs[order](d, content); err != nil || v.ID == 0 {
+			if v, err := DecodeAs[order](d, content); err != nil || v.ID == 0 {
 				b.Fatal(v, err)
 			}
 		}
@@ -192,7 +192,7 @@ func BenchmarkDecodeContent(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			var v order
-			if err := decodeContent(content, &v); err != nil || v.ID == 0 {
+			if err := Decode(content, &v); err != nil || v.ID == 0 {
 				b.Fatal(v, err)
 			}
 		}

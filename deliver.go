@@ -1,0 +1,179 @@
+// This file reads messages by the Envelope of the client and gives each to
+// those who want it. All of it runs on the goroutine of the callbacks.
+
+package wsnotify
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/wsnotify/wsnotify/internal/envelope"
+)
+
+// reading is how a client reads notifications: its Config.Envelope.
+type reading struct {
+	id     *envelope.IDField
+	fields *envelope.Fields
+	store  bool // the fields, and the meaning of what is missing, are the store's
+	parse  func(Message) (msgType string, content []byte, err error)
+}
+
+// Those of the browser store, which most clients share.
+var (
+	storeFields = envelope.NewFields(defaultType, defaultContent)
+	storeID     = envelope.NewIDField(defaultID)
+)
+
+func newReading(e Envelope) reading {
+	r := reading{id: storeID, fields: storeFields, store: e.isStore(), parse: e.Parse}
+	if !r.store {
+		r.fields = envelope.NewFields(e.Type, e.Content)
+	}
+	if e.ID != defaultID {
+		r.id = envelope.NewIDField(e.ID)
+	}
+	return r
+}
+
+// notification reads a message. It returns content as it stands in the
+// message, for those who know what to do with that; nil means that the
+// notification says it all. Nothing but content refers to the message.
+func (r *reading) notification(msg Message) (n Notification, content json.RawMessage, err error) {
+	n = Notification{Raw: msg.Data, Epoch: msg.Epoch}
+	if r.parse != nil {
+		return r.parsed(n, msg)
+	}
+	msgType, content, err := r.fields.Find(msg.Data)
+	switch {
+	case err != nil:
+		return n, nil, err
+	case r.store && !(envelope.Truthy(msgType) && envelope.Truthy(content)), !r.store && !envelope.IsType(msgType):
+		n.Fallback = true
+		return n, nil, nil
+	}
+	n.MsgType, n.Content = envelope.Text(msgType, content)
+	if !r.store {
+		n.form = formOf(content)
+	}
+	return n, content, nil
+}
+
+// parsed has Parse read a message. It has memory of its own, so that Parse may
+// change it and content may be a part of it.
+func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMessage, error) {
+	msg.Data = bytes.Clone(msg.Data)
+	msgType, content, err := r.parse(msg)
+	if err != nil {
+		return n, nil, err
+	}
+	if n.Fallback = msgType == ""; n.Fallback {
+		return n, nil, nil
+	}
+	n.MsgType, n.form = msgType, isNone
+	if len(content) > 0 {
+		n.Content, n.form = string(content), isOwn
+		if text, ok := envelope.StringText(content); ok {
+			n.Content, n.form = text, isText
+		}
+	}
+	return n, nil, nil
+}
+
+// deliver runs the callbacks of one message, on their goroutine. Each receiver
+// may change what it is given, so all get copies but the last; and that one too
+// if it is to keep a message whose memory is used again.
+func (c *Client) deliver(msg Message) {
+	parse := (msg.Type == MessageText || c.reading.parse != nil) && c.parses()
+	subs := c.messageSubs.load()
+	f := c.cfg.OnMessage
+	if f == nil {
+		c.deliverOn(msg, subs, parse)
+		return
+	}
+	inTurn(func() {
+		if parse || len(subs) > 0 {
+			f(msg.clone())
+		} else {
+			f(msg)
+		}
+	}, func() { c.deliverOn(msg, subs, parse) })
+}
+
+// deliverOn is deliver behind OnMessage.
+func (c *Client) deliverOn(msg Message, subs []*subscription[Message], parse bool) {
+	c.messageSubs.send(subs, msg, parse || c.cfg.Inbox.Reuse, Message.clone)
+	if parse {
+		c.notify(msg)
+	}
+}
+
+// notify is the part of deliver that is about what a message says.
+func (c *Client) notify(msg Message) {
+	n, content, err := c.reading.notification(msg)
+	if err != nil {
+		if c.cfg.Inbox.Reuse {
+			msg = msg.clone() // an error is kept
+		}
+		c.onError(&ParseError{Data: msg.Data, Err: err})
+		return
+	}
+	if n.Fallback {
+		n.MsgType, n.Content = c.cfg.Fallback.MsgType, c.cfg.Fallback.Content
+	}
+	subs, handlers := c.notificationSubs.load(), c.handlers.of(n.MsgType)
+	f := c.cfg.OnNotification
+	if f == nil {
+		c.notifyOn(n, content, subs, handlers)
+		return
+	}
+	alone, later := len(subs) == 0 && len(handlers) == 0, n.form
+	if content != nil {
+		later = formOf(content) // which f may change
+	}
+	inTurn(func() {
+		if alone {
+			f(n)
+		} else {
+			f(n.clone())
+		}
+	}, func() {
+		if handlers = c.handlers.of(n.MsgType); len(handlers) == 0 && len(subs) == 0 {
+			return
+		}
+		if alone && !n.Fallback { // the message was f's, so a handler that it has added gets what was copied
+			n.form, content = later, nil
+		}
+		c.notifyOn(n, content, subs, handlers)
+	})
+}
+
+// notifyOn is notify behind OnNotification.
+func (c *Client) notifyOn(n Notification, content json.RawMessage, subs []*subscription[Notification], handlers []*typedHandler) {
+	inTurn(func() { c.callHandlers(handlers, n, content) },
+		func() { c.notificationSubs.send(subs, n, c.cfg.Inbox.Reuse, Notification.clone) })
+}
+
+// callHandlers calls each handler of On, also behind one that ends the goroutine.
+func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage) {
+	if len(list) == 1 {
+		list[0].call(c, n, content)
+	} else if len(list) > 1 {
+		inTurn(func() { list[0].call(c, n, content) }, func() { c.callHandlers(list[1:], n, content) })
+	}
+}
+
+func (m Message) clone() Message {
+	m.Data = bytes.Clone(m.Data)
+	return m
+}
+
+func (n Notification) clone() Notification {
+	n.Raw = bytes.Clone(n.Raw)
+	return n
+}
+
+// parses reports whether anybody would learn what a message says.
+func (c *Client) parses() bool {
+	return c.cfg.OnNotification != nil || c.cfg.OnError != nil || c.cfg.Logger != nil ||
+		c.handlers.any() || c.notificationSubs.any()
+}
