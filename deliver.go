@@ -6,6 +6,7 @@ package wsnotify
 import (
 	"bytes"
 	"encoding/json"
+	"sync"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
 )
@@ -83,21 +84,41 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 // may change what it is given, so all get copies but the last; and that one too
 // if it is to keep a message whose memory is used again.
 func (c *Client) deliver(msg Message) {
-	parse := (msg.Type == MessageText || c.reading.parse != nil) && c.parses()
+	parsable := msg.Type == MessageText || c.reading.parse != nil
+	parse := parsable && c.parses()
 	subs := c.messageSubs.load()
 	f := c.cfg.OnMessage
-	if f == nil {
+	switch {
+	case f == nil:
 		c.deliverOn(msg, subs, parse)
-		return
+	case parse || len(subs) > 0:
+		inTurn(func() { f(msg.clone()) }, func() { c.deliverOn(msg, subs, parse || parsable && c.parses()) })
+	case parsable:
+		c.deliverAlone(f, msg)
+	default:
+		f(msg)
 	}
-	inTurn(func() {
-		if parse || len(subs) > 0 {
-			f(msg.clone())
-		} else {
-			f(msg)
-		}
-	}, func() { c.deliverOn(msg, subs, parse) })
 }
+
+// deliverAlone gives OnMessage a message that nobody else wants, unless f adds
+// a handler. So there is a copy all the same, in memory for the moment.
+func (c *Client) deliverAlone(f func(Message), msg Message) {
+	copied := copies.Get().(*[]byte)
+	*copied = append((*copied)[:0], msg.Data...)
+	inTurn(func() { f(msg) }, func() {
+		if c.parses() {
+			msg.Data = bytes.Clone(*copied)
+			c.notify(msg)
+		}
+		if cap(*copied) <= keepCopies {
+			copies.Put(copied)
+		}
+	})
+}
+
+const keepCopies = 64 << 10
+
+var copies = sync.Pool{New: func() any { return new([]byte) }}
 
 // deliverOn is deliver behind OnMessage.
 func (c *Client) deliverOn(msg Message, subs []*subscription[Message], parse bool) {
