@@ -79,6 +79,10 @@ func readLimit(limit int64) int64 {
 	return limit
 }
 
+// maxLate is how much goes past the bound of the inbox, in bytes: what a reader
+// can have read at once.
+const maxLate = 64 << 10
+
 // handOverSize is how many messages the reader hands over at once.
 const handOverSize = 16
 
@@ -179,8 +183,8 @@ func (cn *conn) accept(typ MessageType, data []byte) error {
 	}
 	late := cn.late
 	if late {
-		// What a reader has read is no more than this, but for what compression makes of it.
-		if cn.lateBytes += len(data); cn.lateBytes > largeRead {
+		// More can only come out of compression.
+		if cn.lateBytes += len(data); cn.lateBytes > maxLate {
 			cn.deaf.Store(true)
 			return nil
 		}
