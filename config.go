@@ -27,12 +27,15 @@ import (
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
 // wait in the inbox. Only waiting for Done inside a callback blocks for ever,
-// since Done waits for the callback. A panic in one is not recovered.
+// since Done waits for the callback; Drain waits there until its ctx ends. A
+// panic in one is not recovered. One that ends its goroutine (runtime.Goexit, as
+// testing.T.FailNow does) keeps nothing behind it from being told.
 //
-// BeforeDial, OnHandshake and ShouldReconnect run on a goroutine of their
-// own, beside the callbacks. When the client is closed, or DialTimeout has
-// passed, it goes on without one that does not return; only Done waits for
-// it. So they should heed their ctx.
+// BeforeDial, OnHandshake, ShouldReconnect and the policy of BackOff run on a
+// goroutine of their own, beside the callbacks. When the client is closed, or,
+// for the first two, DialTimeout has passed, it goes on without one that does not
+// return; only Done waits for it. So they should heed their ctx. A ShouldReconnect
+// that ends its goroutine is taken for a yes, and a policy for backoff.Stop.
 type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are
@@ -79,7 +82,7 @@ type Config struct {
 	// CloseTimeout bounds the end of a connection by Disconnect, Close and
 	// the ctx of Run: what was queued is sent, and the close frame is sent
 	// and answered. Zero means 5 s; negative means that none of it is waited
-	// for.
+	// for, and that a missing answer is no error.
 	CloseTimeout time.Duration
 
 	// DrainTimeout is how long Run drains the connection when its ctx has
@@ -143,8 +146,12 @@ type Config struct {
 	OnGiveUp func(*GiveUpError)
 	// OnError reports a failed attempt, a protocol violation of the peer, a
 	// heartbeat that was not answered (ErrHeartbeatTimeout), a message that is
-	// not JSON (*ParseError) and content of the wrong type (*DecodeError). As
-	// in a browser, a connection that simply breaks is seen by OnClose alone.
+	// not JSON (*ParseError) and content of the wrong type (*DecodeError). It is
+	// not called for anything else: not for a connection that simply breaks or
+	// that the peer closes, which, as in a browser, OnClose alone sees, nor for
+	// giving up (OnGiveUp), a message that is not sent (OnUndelivered), what ends
+	// by Disconnect, Close, Drain, Reconnect or ctx, or an error that a method
+	// returns.
 	OnError func(error)
 	// OnMessage sees every message, text and binary, before it is parsed.
 	OnMessage func(Message)
@@ -185,8 +192,12 @@ type Heartbeat struct {
 	Replies []string
 }
 
-// Inbox bounds what was received and waits for its callback. When it is full
-// the client stops reading from the socket.
+// Inbox bounds what was received and waits for its callback, over all
+// connections. When it is full the client stops reading from the socket: the
+// server's pings are not answered then, and a next connection, which is made all
+// the same, is not read from until there is room. When a connection ends
+// meanwhile, what had been read from it, which is at most 64 KiB, waits past the
+// bound, and what had not been read is lost with it.
 type Inbox struct {
 	Messages int // zero means 1024, negative no limit
 	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone

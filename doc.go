@@ -19,7 +19,9 @@
 // reason why there is none. After that the client goes on by itself.
 // [Client.Run] stays until all is over; use it where a goroutine of yours owns
 // the client. [Client.Disconnect] and [Client.Close] end either, from anywhere,
-// whatever the client is doing, and are never followed by a reconnect. When
+// whatever the client is doing, and are never followed by a reconnect.
+// [Client.Drain], and Config.DrainTimeout for the ctx of Run, let callbacks finish
+// and what they send leave before that, as a service wants on SIGTERM. When
 // the channel of [Client.Done] is closed the last callback has returned, and
 // no goroutine, timer or file of the client is left. Then, or at any time
 // before, Connect starts afresh.
@@ -40,7 +42,7 @@
 // The On… functions of a Config and the handlers of [On] run one after another,
 // in the order of the events, on one goroutine of the client, without a lock.
 // They may block and may call every method; only waiting for Done in one blocks
-// for ever. A slow one is not mistaken for a dead peer: what comes meanwhile
+// for ever, and Drain until its ctx ends. A slow one is not mistaken for a dead peer: what comes meanwhile
 // waits in the bounded [Inbox], and then in the network. A callback that panics
 // ends the program, as its author would expect.
 //

@@ -140,8 +140,9 @@ func TestDrainWaitsForLoops(t *testing.T) {
 func TestDrainDoesNotWaitForALoopThatWasLeft(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		conn := w.connect()
+		seq := w.c.Messages(w.Context())
 		w.must(conn.SendBinary([]byte("1")))
-		for range w.c.Messages(w.Context()) {
+		for range seq {
 			break
 		}
 		w.must(w.drainWithin(time.Minute))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,10 +26,11 @@ func Example() {
 	client := wsnotify.New(wsnotify.Config{
 		OnStateChange:  func(s wsnotify.StateChange) { log.Println(s.From, "→", s.To) },
 		OnNotification: func(n wsnotify.Notification) { log.Println(n.MsgType, n.Content) },
+		DrainTimeout:   10 * time.Second, // at the end callbacks finish, and what they send leaves
 	})
 	wsnotify.On(client, "mail", func(m Mail) { fmt.Println(m.From, "wrote:", m.Subject) })
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := client.Run(ctx, "wss://example.com/ws/", "ada") // dials wss://example.com/ws/ada
 	<-client.Done()                                        // the last callback has returned

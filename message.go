@@ -205,9 +205,8 @@ func (e *Envelope) validate() error {
 // the zero T.
 //
 // off removes the handler; a call under way is not waited for. Both may be
-// called from anywhere. Whether anybody wants a message parsed is decided
-// before its first callback, so a handler that is added in OnMessage, and is
-// the first to want it, begins with the next message.
+// called from anywhere. A handler that is added in OnMessage begins with the
+// message at hand.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
 	d := envelope.NewDecoder(reflect.TypeFor[T]())
 	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {

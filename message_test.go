@@ -349,20 +349,20 @@ func TestHandlerAddedInACallbackSeesTheMessageAsItCame(t *testing.T) {
 	}
 }
 
-// Where OnMessage alone wants anything, nothing is copied for others, and the
-// first handler begins with the next message.
-func TestFirstHandlerAddedInOnMessageBeginsWithTheNextMessage(t *testing.T) {
+// A handler begins with the message at hand, though OnMessage alone wanted it
+// before, and changes it.
+func TestFirstHandlerAddedInOnMessageBeginsWithThatMessage(t *testing.T) {
 	var c *wsnotify.Client
 	var got []string
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, net: wsnotifytest.NewNetwork(t)}
 		w.srv = w.net.NewServer()
 		c = wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient(), OnMessage: func(m wsnotify.Message) {
-			scribble(m.Data)
 			if got == nil {
 				got = []string{}
 				wsnotify.On(c, "a", func(s string) { got = append(got, s) })
 			}
+			scribble(m.Data)
 		}})
 		w.c = c
 		conn := w.connect()
@@ -372,7 +372,7 @@ func TestFirstHandlerAddedInOnMessageBeginsWithTheNextMessage(t *testing.T) {
 		c.Disconnect()
 		<-c.Done()
 	})
-	if fmt.Sprint(got) != "[2]" {
+	if fmt.Sprint(got) != "[1 2]" {
 		t.Errorf("%q", got)
 	}
 }

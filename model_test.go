@@ -336,6 +336,17 @@ func (m *model) close(code int, reason string) (err string) {
 	return m.closeErr
 }
 
+// drain is Drain. Callbacks take no time here, and a socket takes everything, so
+// that something is left only where there is no connection.
+func (m *model) drain() (err string) {
+	left := m.call != nil && m.phase != isOpen && len(m.queue) > 0
+	err = m.close(1000, "")
+	if left {
+		err = "ErrNotConnected"
+	}
+	return err
+}
+
 // cancel ends the context of the latest Connect or Run.
 func (m *model) cancel() {
 	if m.call == nil || m.call.done {

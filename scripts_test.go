@@ -102,7 +102,9 @@ func (s *script) step() {
 		s.stepInHole()
 		return
 	}
-	switch s.rnd.IntN(16) {
+	switch s.rnd.IntN(17) {
+	case 16:
+		s.do("Drain", func() error { return s.c.Drain(bg) }, s.m.drain)
 	case 0:
 		s.begin(&call{name: fmt.Sprint("Connect ", len(s.steps))}, s.c.Connect)
 	case 1:

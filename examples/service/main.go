@@ -59,7 +59,7 @@ func run(ctx context.Context, url string, web net.Listener, log *slog.Logger) er
 	// Whichever of these ends first ends the others.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		// Not with ctx, which would close the connection at once: Disconnect ends it.
+		// Not with ctx, which would end it before the orders are done: Drain ends it.
 		return client.Run(context.WithoutCancel(ctx), url, "worker-1")
 	})
 	group.Go(func() error {
@@ -74,8 +74,8 @@ func run(ctx context.Context, url string, web net.Listener, log *slog.Logger) er
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 		orders.stop(ctx)
-		if err := client.Disconnect(); err != nil { // sends what is in the outbox
-			log.Warn("the server did not say good-bye", "err", err)
+		if err := client.Drain(ctx); err != nil { // the receipts leave
+			log.Warn("not all is done", "err", err)
 		}
 		<-client.Done()             // the last callback has returned
 		return server.Shutdown(ctx) // last, so that probes are answered until then

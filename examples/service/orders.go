@@ -46,8 +46,8 @@ func (o *orders) take(order order) {
 	})
 }
 
-// stop takes no more orders, and waits for those that were taken and for their
-// receipts, until ctx ends.
+// stop takes no more orders, and waits for those that were taken, until ctx ends.
+// Drain can't: they are worked on outside of the callbacks.
 func (o *orders) stop(ctx context.Context) {
 	o.mu.Lock()
 	o.stopping = true
@@ -58,8 +58,5 @@ func (o *orders) stop(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 		o.log.Warn("some orders are not done")
-	}
-	if err := o.client.Flush(ctx); err != nil {
-		o.log.Warn("some receipts are not sent", "err", err)
 	}
 }
