@@ -164,8 +164,7 @@ func TestDisconnectDuringConnect(t *testing.T) {
 	})
 }
 
-// A proxy that is spoken to in TLS, on real sockets; and the other kinds, which
-// net/http does alone.
+// A proxy that is spoken to in TLS, on real sockets.
 func TestKindsOfProxy(t *testing.T) {
 	server := onLoopback(t, nil, func(p *rawPeer) { p.accept(); p.silence() })
 	tunnel := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
