@@ -269,7 +269,7 @@ func TestProxyThatNeverComesToTheAnswer(t *testing.T) {
 }
 
 // socksServer answers as a proxy of RFC 1928 does, and says what it was asked.
-func socksServer(p *rawPeer, login string, code byte) (target string, ok bool) {
+func socksServer(p *rawPeer, login string, code byte, target *string) (ok bool) {
 	exactly := func(n int) []byte {
 		return p.take(func(b []byte) int {
 			if len(b) >= n {
@@ -285,30 +285,31 @@ func socksServer(p *rawPeer, login string, code byte) (target string, ok bool) {
 	} else {
 		if !strings.Contains(string(methods), "\x02") {
 			p.write("\x05\xff")
-			return "", false
+			return false
 		}
 		p.write("\x05\x02")
 		user := exactly(int(exactly(2)[1]))
 		password := exactly(int(exactly(1)[0]))
 		if string(user)+":"+string(password) != login {
 			p.write("\x01\x01")
-			return "", false
+			return false
 		}
 		p.write("\x01\x00")
 	}
 	head := exactly(4)
+	host := ""
 	switch head[3] {
 	case 1:
-		target = net.IP(exactly(4)).String()
+		host = net.IP(exactly(4)).String()
 	case 3:
-		target = string(exactly(int(exactly(1)[0])))
+		host = string(exactly(int(exactly(1)[0])))
 	case 4:
-		target = net.IP(exactly(16)).String()
+		host = net.IP(exactly(16)).String()
 	}
 	port := exactly(2)
-	target = net.JoinHostPort(target, strconv.Itoa(int(port[0])<<8|int(port[1])))
+	*target = net.JoinHostPort(host, strconv.Itoa(int(port[0])<<8|int(port[1])))
 	p.write("\x05" + string(code) + "\x00\x03\x09localhost\x00\x00") // the bound address, as a name
-	return target, code == 0
+	return code == 0
 }
 
 func TestSOCKSProxy(t *testing.T) {
@@ -335,8 +336,7 @@ func TestSOCKSProxy(t *testing.T) {
 		cfg := throughProxy(test.proxy, nil)
 		cfg.BackOff = never
 		inRawBubble(t, cfg, func(p *rawPeer) {
-			var ok bool
-			if target, ok = socksServer(p, test.login, test.code); ok {
+			if socksServer(p, test.login, test.code, &target) {
 				p.accept()
 				p.frames(closeFrame(1000, ""))
 			}
@@ -368,7 +368,8 @@ func TestALPNThroughProxies(t *testing.T) {
 		cfg.BackOff = never
 		inRawBubble(t, cfg, func(p *rawPeer) {
 			if strings.HasPrefix(proxy, "socks") {
-				socksServer(p, "", 0)
+				var target string
+				socksServer(p, "", 0, &target)
 			} else {
 				p.answer("HTTP/1.1 200 OK\r\n\r\n")
 			}
