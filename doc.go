@@ -82,7 +82,7 @@
 // same server from coming back together. [FailFast] as ShouldReconnect stops on
 // what waiting can't cure, such as 404 or a certificate that can't be verified.
 // StableAfter keeps a server that accepts and drops at once from being dialled
-// for ever. A Retry-After of 429 and 503 is honoured with every policy.
+// for ever. [RetryOnce] allows a fresh token one more attempt. A Retry-After of a refusal is honoured with every policy.
 //
 // # Tokens
 //

@@ -1,6 +1,7 @@
 package wsnotify_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -162,8 +164,7 @@ func TestDisconnectDuringConnect(t *testing.T) {
 	})
 }
 
-// A proxy that is spoken to in TLS, on real sockets; and the other kinds, which
-// net/http does alone.
+// A proxy that is spoken to in TLS, on real sockets.
 func TestKindsOfProxy(t *testing.T) {
 	server := onLoopback(t, nil, func(p *rawPeer) { p.accept(); p.silence() })
 	tunnel := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -215,4 +216,189 @@ func TestKindsOfProxy(t *testing.T) {
 			<-c.Done()
 		})
 	}
+}
+
+// RFC 9110: any 2xx to CONNECT makes the tunnel, and a 1xx before it is not the
+// answer. Anything else is none.
+func TestWhatMakesATunnel(t *testing.T) {
+	for _, scheme := range []string{"ws", "wss"} {
+		for answer, status := range map[string]int{
+			"HTTP/1.1 200 OK\r\n\r\n":         0,
+			"HTTP/1.1 204 No Content\r\n\r\n": 0,
+			"HTTP/1.1 299 Fine\r\n\r\n":       0,
+			"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\n\r\n": 0,
+			"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n":                           101,
+			"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 407 No\r\n\r\n":                                                 407,
+			"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n":                                                               302,
+		} {
+			script := func(p *rawPeer) {
+				p.answer(answer)
+				if scheme == "ws" && status == 0 {
+					p.accept()
+					p.frames(closeFrame(1000, ""))
+				}
+				p.silence() // what begins TLS is not answered
+			}
+			cfg := throughProxy("http://proxy.test", nil)
+			cfg.BackOff, cfg.DialTimeout = never, time.Second
+			inRawBubble(t, cfg, script, func(w *world, _ *rawNet) {
+				err := w.c.Connect(context.Background(), scheme+"://server.test/", "")
+				<-w.c.Done()
+				f := w.c.Status().LastFailure
+				if f.HTTPStatus != status || status == 0 && scheme == "ws" && err != nil || status == 0 && scheme == "wss" && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s, %q: %v, %+v", scheme, answer, err, f)
+				}
+			})
+		}
+	}
+}
+
+// A proxy can't hold up or fill a client with answers that are none.
+func TestProxyThatNeverComesToTheAnswer(t *testing.T) {
+	cfg := throughProxy("http://proxy.test", nil)
+	cfg.BackOff = never
+	inRawBubble(t, cfg, func(p *rawPeer) {
+		for p.request(); p.write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") == nil; {
+		}
+	}, func(w *world, n *rawNet) {
+		err := w.c.Connect(context.Background(), "ws://server.test/", "")
+		if f := w.c.Status().LastFailure; f.Initiator != wsnotify.Remote || !strings.Contains(err.Error(), "bytes of headers") || n.read.Load() > 2<<20 {
+			t.Errorf("%d bytes read, %v, %+v", n.read.Load(), err, f)
+		}
+	})
+}
+
+// socksServer answers as a proxy of RFC 1928 does, and says what it was asked.
+func socksServer(p *rawPeer, login string, code byte, target *string) (ok bool) {
+	exactly := func(n int) []byte {
+		return p.take(func(b []byte) int {
+			if len(b) >= n {
+				return n
+			}
+			return 0
+		})
+	}
+	hello := exactly(2)
+	methods := exactly(int(hello[1]))
+	if login == "" {
+		p.write("\x05\x00")
+	} else {
+		if !strings.Contains(string(methods), "\x02") {
+			p.write("\x05\xff")
+			return false
+		}
+		p.write("\x05\x02")
+		user := exactly(int(exactly(2)[1]))
+		password := exactly(int(exactly(1)[0]))
+		if string(user)+":"+string(password) != login {
+			p.write("\x01\x01")
+			return false
+		}
+		p.write("\x01\x00")
+	}
+	head := exactly(4)
+	host := ""
+	switch head[3] {
+	case 1:
+		host = net.IP(exactly(4)).String()
+	case 3:
+		host = string(exactly(int(exactly(1)[0])))
+	case 4:
+		host = net.IP(exactly(16)).String()
+	}
+	port := exactly(2)
+	*target = net.JoinHostPort(host, strconv.Itoa(int(port[0])<<8|int(port[1])))
+	p.write("\x05" + string(code) + "\x00\x03\x09localhost\x00\x00") // the bound address, as a name
+	return code == 0
+}
+
+func TestSOCKSProxy(t *testing.T) {
+	for _, test := range []struct {
+		proxy, login string
+		code         byte
+		url          string
+		target       string
+		failure      string // "" if it opens
+		says         string
+	}{
+		{"socks5://proxy.test", "", 0, "ws://server.test/", "server.test:80", "", ""},
+		{"socks5h://proxy.test:1080", "", 0, "ws://SERVER.test:8080/", "server.test:8080", "", ""},
+		{"socks5://proxy.test", "", 0, "ws://192.0.2.1/", "192.0.2.1:80", "", ""},
+		{"socks5://proxy.test", "", 0, "ws://[2001:db8::1]/", "[2001:db8::1]:80", "", ""},
+		{"socks5://ada:se%63ret@proxy.test", "ada:secret", 0, "ws://server.test/", "server.test:80", "", ""},
+		{"socks5://ada:other@proxy.test", "ada:secret", 0, "ws://server.test/", "", "dial, remote", "refused the user and password"},
+		{"socks5://proxy.test", "ada:secret", 0, "ws://server.test/", "", "dial, remote", "wants a user and password"},
+		{"socks5://proxy.test", "", 5, "ws://server.test/", "server.test:80", "dial, network", "connection refused"},
+		{"socks5://proxy.test", "", 2, "ws://server.test/", "server.test:80", "dial, remote", "not allowed"},
+		{"socks4://proxy.test", "", 2, "ws://server.test/", "", "dial, remote", "must be http, https, socks5 or socks5h"},
+	} {
+		var target string
+		cfg := throughProxy(test.proxy, nil)
+		cfg.BackOff = never
+		inRawBubble(t, cfg, func(p *rawPeer) {
+			if socksServer(p, test.login, test.code, &target) {
+				p.accept()
+				p.frames(closeFrame(1000, ""))
+			}
+			p.silence()
+		}, func(w *world, _ *rawNet) {
+			err := w.c.Connect(context.Background(), test.url, "")
+			<-w.c.Done()
+			f := *w.c.Status().LastFailure
+			if (err == nil) != (test.failure == "") || err != nil && (describe(f) != test.failure || !strings.Contains(err.Error(), test.says)) || target != test.target {
+				t.Errorf("%s over %s: asked for %q; %s, %v", test.url, test.proxy, target, describe(f), err)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// ALPN offers http/1.1 through every kind of proxy, too.
+func TestALPNThroughProxies(t *testing.T) {
+	cert, pool := certificate(t, "server.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	for _, proxy := range []string{"http://proxy.test", "socks5://proxy.test"} {
+		var offered, name string
+		config := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			offered, name = strings.Join(h.SupportedProtos, " "), h.ServerName
+			return nil, nil
+		}}
+		cfg := throughProxy(proxy, func(tr *http.Transport) { tr.TLSClientConfig = &tls.Config{RootCAs: pool} })
+		cfg.BackOff = never
+		inRawBubble(t, cfg, func(p *rawPeer) {
+			if strings.HasPrefix(proxy, "socks") {
+				var target string
+				socksServer(p, "", 0, &target)
+			} else {
+				p.answer("HTTP/1.1 200 OK\r\n\r\n")
+			}
+			through := tls.Server(&afterwards{p}, config)
+			r := bufio.NewReader(through)
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				t.Errorf("%s: %v", proxy, err)
+				return
+			}
+			io.WriteString(through, switching("Sec-WebSocket-Key: "+request.Header.Get("Sec-WebSocket-Key")+"\r\n")+string(closeFrame(1000, "")))
+			p.silence()
+		}, func(w *world, _ *rawNet) {
+			w.must(w.c.Connect(context.Background(), "wss://server.test/", ""))
+			<-w.c.Done()
+			if offered != "http/1.1" || name != "server.test" {
+				t.Errorf("%s: offered were %q to %q", proxy, offered, name)
+			}
+		})
+	}
+}
+
+// afterwards is what a peer has of its connection behind what it has taken.
+type afterwards struct{ *rawPeer }
+
+func (a *afterwards) Read(b []byte) (int, error) {
+	got := a.take(func(have []byte) int { return min(len(have), len(b)) })
+	if got == nil {
+		return 0, io.EOF
+	}
+	return copy(b, got), nil
 }

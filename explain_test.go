@@ -1,0 +1,69 @@
+package wsnotify_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// An error says what was expected, what came and what to do, without the
+// secrets of the request.
+func TestErrorsOfAHandshake(t *testing.T) {
+	page := "<!DOCTYPE html>\r\n<html><head><TITLE>503 Service Temporarily\tUnavailable</TITLE></head>"
+	for name, test := range map[string]struct {
+		url      string
+		response string
+		want     string // behind "wsnotify: giving up after 1 attempt: "
+	}{
+		"401": {"ws://server.test/", response(401, "token expired\nmore"),
+			`expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; credentials are missing or have expired; BeforeDial can set new ones for each attempt`},
+		"no body": {"ws://server.test/", response(404, ""),
+			"expected 101 Switching Protocols, got 404 Not Found: check the path of the url"},
+		"no more than the status": {"ws://server.test/", response(500, "Internal Server Error\n"),
+			"expected 101 Switching Protocols, got 500 Internal Server Error: the server refused the handshake"},
+		"a page": {"ws://server.test/", response(503, page),
+			`expected 101 Switching Protocols, got 503 Service Unavailable: its body says "503 Service Temporarily\tUnavailable"`},
+		"a page without a title": {"ws://server.test/", response(502, "<html><h1>no</h1>"),
+			"expected 101 Switching Protocols, got 502 Bad Gateway: the server refused the handshake"},
+		"what is not for a terminal": {"ws://server.test/", response(500, "\x1b[31mred\xff"+strings.Repeat("x", 500)),
+			`expected 101 Switching Protocols, got 500 Internal Server Error: its body says "\x1b[31mred\xff` + strings.Repeat("x", 185) + `…"`},
+		"compressed": {"ws://server.test/", response(500, "\x1f\x8b", "Content-Encoding: gzip"),
+			"expected 101 Switching Protocols, got 500 Internal Server Error: the server refused the handshake"},
+		"secrets": {"ws://ada:hunter2@server.test/?token=s%33same&v=1", response(403, "no hunter2, s%33same, s3same or YWRhOmh1bnRlcjI= and not token-of-a-header for 1"),
+			`expected 101 Switching Protocols, got 403 Forbidden: its body says "no xxxxx, xxxxx, xxxxx or xxxxx and not xxxxx for 1"; check the credentials, and whether the server wants an Origin`},
+		"a redirect": {"ws://server.test/ws/?token=sesame", response(302, "", "Location: https://u:p@elsewhere.test/login?next=%2Fws&sesame#x"),
+			"expected 101 Switching Protocols, got 302 Found: redirects are not followed; if https://u:xxxxx@elsewhere.test/login?next=xxxxx&xxxxx is the WebSocket's address, use that"},
+		"a redirect on the same host": {"ws://server.test/ws/", response(301, "", "Location: ../socket/"),
+			"expected 101 Switching Protocols, got 301 Moved Permanently: redirects are not followed; if ws://server.test/socket/ is the WebSocket's address, use that"},
+		"a redirect to nowhere": {"ws://server.test/", response(301, ""),
+			"expected 101 Switching Protocols, got 301 Moved Permanently: redirects are not followed, and this one leads nowhere"},
+		"a redirect to what is no url": {"ws://server.test/", response(301, "", "Location: http://[::1/%zz"),
+			"expected 101 Switching Protocols, got 301 Moved Permanently: redirects are not followed, and this one leads to what is no url"},
+		"a 101 that is wrong": {"ws://server.test/", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+			`the server's 101 Switching Protocols opens no WebSocket: WebSocket protocol violation: Upgrade header "h2c" does not contain websocket`},
+		"TLS": {"ws://server.test/ws/?token=sesame", "\x15\x03\x01\x00\x02\x02\x46\r\n",
+			`dialling ws://server.test/ws/?token=xxxxx: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; ws:// to a port that speaks TLS: try wss://`},
+		"TLS, to http": {"http://server.test/", "\x15\x03\x01\x00\x02\x02\x46\r\n",
+			`dialling http://server.test/: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; http:// to a port that speaks TLS: try https://`},
+		"nothing": {"ws://server.test/", "", "dialling ws://server.test/: EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := wsnotify.Config{BackOff: never, Header: http.Header{"Authorization": {"Bearer token-of-a-header"}}}
+			inRawBubble(t, cfg, func(p *rawPeer) {
+				p.answer(test.response)
+				if test.response != "" {
+					p.rest(time.Minute)
+				}
+			}, func(w *world, _ *rawNet) {
+				err := w.c.Connect(w.Context(), test.url, "")
+				if want := "wsnotify: giving up after 1 attempt: " + test.want; err == nil || err.Error() != want {
+					t.Errorf("the error is\n%v\nand not\n%s", err, want)
+				}
+				checkShown(t, err.Error())
+			})
+		})
+	}
+}
