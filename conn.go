@@ -38,7 +38,7 @@ type conn struct {
 	// The reader's own.
 	events    [handOverSize]transport.Event
 	have      []transport.Event // read and not looked at: a part of events
-	batch     []delivery        // for the inbox
+	batch     *bunch            // for the inbox; nil if empty
 	late      bool              // what was read goes past the inbox's bound
 	lateBytes int               // how much of it
 	pending   chan received     // a read that Receive began and did not see the end of; of capacity 1
@@ -71,23 +71,17 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	return cn
 }
 
-// handOverSize is how many messages the reader hands over at once.
-const handOverSize = 16
-
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
 	go cn.read()
 	cn.beats.start()
 }
 
-// read receives until the connection ends. What it has it hands over before it
-// waits for more.
+// read receives until the connection ends. It waits first for as long as an
+// earlier connection has filled the inbox: see there. If this one ends before
+// anything was read, nothing was received.
 func (cn *conn) read() {
-	defer close(cn.ended)
-	defer cn.handOver()
 	if inbox := &cn.c.inbox; !inbox.fits(0) {
-		// An earlier connection has filled it: see there. If this one ends before
-		// anything was read, nothing was received.
 		cn.beats.stalling(true)
 		if !inbox.wait(0, cn.unbound) {
 			cn.deaf.Store(true)
@@ -101,22 +95,36 @@ func (cn *conn) read() {
 		}
 		cn.readErr = r.err
 	}
+	cn.readOn()
+}
+
+// readOn reads from here on. What came is handed over before more is waited
+// for, and if nobody runs callbacks then, this goroutine does, while another
+// one reads: the callbacks need not wait until a goroutine has woken up.
+func (cn *conn) readOn() {
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
 			ev := cn.have[0]
 			cn.have = cn.have[1:]
 			cn.readErr = cn.accept(ev)
 		}
-		cn.handOver()
-		if cn.readErr == nil {
-			cn.readErr = cn.receive()
+		if cn.readErr != nil {
+			break
 		}
+		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+			go cn.readOn()
+			cn.c.inbox.run()
+			return
+		}
+		cn.readErr = cn.receive()
 	}
+	cn.handOver()
 	for _, ev := range cn.have { // behind a close frame
 		ev.Release()
 	}
 	clear(cn.events[:])
 	cn.have = nil
+	close(cn.ended)
 }
 
 // receive waits for what comes next.
@@ -181,10 +189,10 @@ func (cn *conn) take(ev transport.Event) {
 	}
 	inbox.take(ev.Cost)
 	if cn.batch == nil {
-		cn.batch = make([]delivery, 0, handOverSize)
+		cn.batch = bunches.Get().(*bunch)
 	}
-	cn.batch = append(cn.batch, delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late})
-	if len(cn.batch) == cap(cn.batch) {
+	cn.batch.list[cn.batch.n] = delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late}
+	if cn.batch.n++; cn.batch.n == handOverSize {
 		cn.handOver()
 	}
 }
@@ -192,11 +200,15 @@ func (cn *conn) take(ev transport.Event) {
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
-	if len(cn.batch) > 0 {
-		cn.c.inbox.put(cn.batch)
-		clear(cn.batch)
-		cn.batch = cn.batch[:0]
+	if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+		go cn.c.inbox.run()
 	}
+}
+
+func (cn *conn) takeBatch() *bunch {
+	b := cn.batch
+	cn.batch = nil
+	return b
 }
 
 // isReply reports whether a text message answers the heartbeat's.
