@@ -36,6 +36,7 @@ type conn struct {
 	isBroken sync.Once
 
 	// The reader's own.
+	resume    func() // readOn; a go statement with a method would allocate
 	events    [handOverSize]transport.Event
 	have      []transport.Event // read and not looked at: a part of events
 	batch     *bunch            // for the inbox; nil if empty
@@ -68,6 +69,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
 	cn.beats.w = cn.w
+	cn.resume = cn.readOn
 	return cn
 }
 
@@ -112,7 +114,7 @@ func (cn *conn) readOn() {
 			break
 		}
 		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
-			go cn.readOn()
+			go cn.resume()
 			cn.c.inbox.run()
 			return
 		}
