@@ -36,13 +36,14 @@ type conn struct {
 	isBroken sync.Once
 
 	// The reader's own.
-	resume    func() // readOn; a go statement with a method would allocate
-	events    [handOverSize]transport.Event
-	have      []transport.Event // read and not looked at: a part of events
-	batch     *bunch            // for the inbox; nil if empty
-	late      bool              // what was read goes past the inbox's bound
-	lateBytes int               // how much of it
-	pending   chan received     // a read that Receive began and did not see the end of; of capacity 1
+	resume    func()             // readOn; a go statement with a method would allocate
+	few       [2]transport.Event // what is read into while little comes
+	many      *[]transport.Event // and while much does, from a pool
+	have      []transport.Event  // read and not looked at: a part of either
+	batch     *bunch             // for the inbox; nil if empty
+	late      bool               // what was read goes past the inbox's bound
+	lateBytes int                // how much of it
+	pending   chan received      // a read that Receive began and did not see the end of; of capacity 1
 
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
@@ -124,16 +125,39 @@ func (cn *conn) readOn() {
 	for _, ev := range cn.have { // behind a close frame
 		ev.Release()
 	}
-	clear(cn.events[:])
+	clear(cn.few[:])
 	cn.have = nil
+	cn.putMany()
 	close(cn.ended)
 }
 
 // receive waits for what comes next.
 func (cn *conn) receive() error {
-	n, err := cn.tr.Read(cn.events[:])
-	cn.have = cn.events[:n]
+	events := cn.few[:]
+	if cn.many != nil {
+		events = *cn.many
+	}
+	n, err := cn.tr.Read(events)
+	cn.have = events[:n]
+	switch {
+	case n == len(cn.few) && cn.many == nil: // there is more, for the next time
+		cn.many = manyEvents.Get().(*[]transport.Event)
+	case n < len(cn.few) && cn.many != nil:
+		n = copy(cn.few[:], cn.have)
+		cn.have = cn.few[:n]
+		cn.putMany()
+	}
 	return err
+}
+
+var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, handOverSize); return &e }}
+
+func (cn *conn) putMany() {
+	if cn.many != nil {
+		clear(*cn.many)
+		manyEvents.Put(cn.many)
+		cn.many = nil
+	}
 }
 
 // accept deals with what came. The error is the end of the connection.
