@@ -59,6 +59,7 @@ func newConn(c *Client, box *outbox, ws *websocket.Conn, l *link) *conn {
 		gone:    make(chan struct{}),
 	}
 	cn.w = newWriter(ws, l, box, &c.cfg, func() { cn.kill(errWriteTimeout) }, cn.writeFailed)
+	cn.w.drop = cn.kill
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, cn.w, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) })
 	ws.SetReadLimit(readLimit(c.cfg.ReadLimit))

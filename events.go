@@ -95,17 +95,13 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 	})
 }
 
-func (c *Client) onUndelivered(msg Message, reason error) {
-	c.state.undelivered.Add(1)
-	if c.cfg.OnUndelivered == nil && c.cfg.Logger == nil {
-		return
+// onUndelivered tells of a message of a size, on the goroutine of the
+// callbacks.
+func (c *Client) onUndelivered(msg Message, size int, reason error) {
+	c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", reason)
+	if f := c.cfg.OnUndelivered; f != nil {
+		f(msg, reason)
 	}
-	c.inbox.tell(func() {
-		c.log(slog.LevelWarn, "message not delivered", "bytes", len(msg.Data), "error", reason)
-		if f := c.cfg.OnUndelivered; f != nil {
-			f(msg, reason)
-		}
-	})
 }
 
 // report queues an OnError.

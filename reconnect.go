@@ -204,7 +204,7 @@ func (r *run) lost(cn *conn) *loss {
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout)}
+	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout)}
 }
 
 // drop ends a connection for Reconnect.
@@ -385,6 +385,10 @@ func (r *run) finish() {
 		r.resetCounter()
 	}
 	r.outbox.finish()
+	if k := r.c.keeper; k != nil {
+		removed := k.settle(r.c.cfg.CloseTimeout)
+		r.hooks.Go(func() { <-removed })
+	}
 	close(r.over)
 	r.listen(nil)
 	r.hooks.Wait() // of hooks that were abandoned

@@ -23,6 +23,7 @@ type writer struct {
 	timeout time.Duration // of one write; negative: none
 	overdue func()        // kills the link, for a write that took longer
 	broke   func(error)   // told of the write that failed
+	drop    func(error)   // kills the link for another reason
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
