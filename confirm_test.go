@@ -235,6 +235,7 @@ func TestUnconfirmedAtTheEnd(t *testing.T) {
 		flushed := make(chan error, 1)
 		go func() { flushed <- w.c.Flush(bg) }()
 		w.srv.Stop()
+		synctest.Wait()
 		w.enqueue("never")
 		w.journal()
 		w.must(w.c.Disconnect())
@@ -280,6 +281,7 @@ func TestSentMessagesAreDroppedAsUnconfirmed(t *testing.T) {
 		w.enqueue("d")
 		w.expect(`0s undelivered "a": unconfirmed`)
 		w.srv.Stop()
+		synctest.Wait()
 		w.enqueue("e", "f", "g")
 		w.enqueue("h")
 		log := strings.Join(w.journal(), "\n")
@@ -299,6 +301,7 @@ func TestSentMessagesAreDroppedAsUnconfirmed(t *testing.T) {
 		w.journal()
 		conn.Drop()
 		w.srv.Stop()
+		synctest.Wait()
 		w.enqueue("c")
 		if log := fmt.Sprint(w.journal()); !strings.Contains(log, `5s undelivered "a": unconfirmed`) {
 			t.Errorf("the journal says %s", log)

@@ -97,7 +97,7 @@ type entries struct {
 	chunk *chunk // where the next message is copied to
 }
 
-// get returns an entry that is zero but for next.
+// get returns an entry. All of it is zero but the links and at.
 func (s *entries) get() *entry {
 	if e := s.free; e != nil {
 		s.free = e.next
@@ -118,7 +118,20 @@ func (s *entries) make() *entry {
 
 // put takes back an entry that is in no list.
 func (s *entries) put(e *entry) {
+	s.clear(e)
+	s.putAll(e, e)
+}
+
+// putAll takes back a row of entries that are clear and in no list.
+func (s *entries) putAll(first, last *entry) {
+	last.next = s.free
+	s.free = first
+}
+
+// clear forgets what an entry holds.
+func (s *entries) clear(e *entry) {
 	if c := e.chunk; c != nil {
+		e.chunk = nil
 		if c.live--; c.live == 0 {
 			c.buf = c.buf[:0]
 			if c != s.chunk {
@@ -126,8 +139,14 @@ func (s *entries) put(e *entry) {
 			}
 		}
 	}
-	*e = entry{next: s.free}
-	s.free = e
+	e.data = nil
+	if e.wait != nil {
+		e.wait = nil
+	}
+	if e.receipt != nil {
+		e.receipt = nil
+	}
+	e.seq, e.place, e.gone, e.sent, e.fresh = 0, nowhere, false, false, false
 }
 
 // trim is called when no entry is in use. It keeps no memory from a burst.

@@ -2,6 +2,7 @@ package wsnotify
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type outbox struct {
 	seq         uint64 // of the latest message
 	queued      int    // messages of Enqueue, and their bytes
 	bytes       int
+	most        int // the bounds of these
+	mostBytes   int
 	w           *writer // of the open connection, nil if there is none
 	refused     bool    // takes nothing more
 	parted      bool    // w may not take any more: its connection is over
@@ -77,7 +80,14 @@ const (
 )
 
 func newOutbox(cfg Outbox, p *post, k *keeper) *outbox {
-	return &outbox{cfg: cfg, post: p, keeper: k}
+	b := &outbox{cfg: cfg, post: p, keeper: k, most: cfg.Messages, mostBytes: cfg.Bytes}
+	if b.most < 0 {
+		b.most = math.MaxInt
+	}
+	if b.mostBytes < 0 {
+		b.mostBytes = math.MaxInt
+	}
+	return b
 }
 
 func (b *outbox) clock() int64 { return int64(time.Since(b.post.began)) }
@@ -92,9 +102,11 @@ func (b *outbox) enqueue(typ MessageType, data []byte) error {
 		return b.enqueueKept(typ, data, id)
 	}
 	b.mu.Lock()
-	if err := b.admit(len(data)); err != nil {
-		b.mu.Unlock()
-		return err
+	if b.refused || !b.fits(len(data)) || b.post.messages.Load() > 0 {
+		if err := b.admit(len(data)); err != nil {
+			b.mu.Unlock()
+			return err
+		}
 	}
 	b.seq++
 	b.add(typ, data, id)
@@ -104,6 +116,10 @@ func (b *outbox) enqueue(typ MessageType, data []byte) error {
 		w.kick()
 	}
 	return nil
+}
+
+func (b *outbox) fits(size int) bool {
+	return b.queued < b.most && b.bytes+size <= b.mostBytes
 }
 
 // admit makes room for a message of size. What the writer has taken can't be
@@ -121,14 +137,15 @@ func (b *outbox) admit(size int) error {
 	switch {
 	case b.refused:
 		return ErrClosed
-	case !crowded && b.fits(size):
-		return nil
-	case b.cfg.Bytes >= 0 && size > b.cfg.Bytes:
-		return &MessageTooLargeError{Size: size, Limit: b.cfg.Bytes}
-	case crowded || b.cfg.Overflow != DropOldest:
+	case size > b.mostBytes:
+		return &MessageTooLargeError{Size: size, Limit: b.mostBytes}
+	case crowded:
 		return ErrOutboxFull
 	}
 	for !b.fits(size) {
+		if b.cfg.Overflow != DropOldest {
+			return ErrOutboxFull
+		}
 		e := b.droppable()
 		if e == nil {
 			break
@@ -138,10 +155,6 @@ func (b *outbox) admit(size int) error {
 	return nil
 }
 
-func (b *outbox) fits(size int) bool {
-	return (b.cfg.Messages < 0 || b.queued < b.cfg.Messages) && (b.cfg.Bytes < 0 || b.bytes+size <= b.cfg.Bytes)
-}
-
 // crowded reports whether too much has left this outbox, or one before it,
 // and still waits for OnUndelivered or the Store.
 func (b *outbox) crowded(size int) bool {
@@ -149,9 +162,8 @@ func (b *outbox) crowded(size int) bool {
 	if b.keeper != nil {
 		messages += b.keeper.unkept.Load()
 	}
-	return messages > 0 &&
-		(b.cfg.Messages >= 0 && messages >= int64(max(b.cfg.Messages, leastUntold)) ||
-			b.cfg.Bytes >= 0 && b.post.bytes.Load()+int64(size) > int64(max(b.cfg.Bytes, leastUntoldBytes)))
+	return messages >= int64(max(b.most, leastUntold)) ||
+		messages > 0 && b.post.bytes.Load()+int64(size) > int64(max(b.mostBytes, leastUntoldBytes))
 }
 
 // oldest returns the first message of Enqueue that is not taken.

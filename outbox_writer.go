@@ -48,14 +48,61 @@ func (b *outbox) settle(done int) {
 }
 
 func (b *outbox) settleTaken(done int) {
+	if done == 0 {
+		return
+	}
+	if b.cfg.ConfirmID != nil || b.keeper != nil {
+		b.settleEach(done)
+	} else {
+		b.settlePlain(done)
+	}
+	if b.queue.first != nil {
+		b.queue.first.prev = nil
+	} else {
+		b.queue.last = nil
+	}
+	b.trim()
+}
+
+// settlePlain is for messages that are done when they are written. They leave
+// together, and in order.
+func (b *outbox) settlePlain(done int) {
+	messages, bytes, again := 0, 0, 0
+	first, last := b.queue.first, (*entry)(nil)
+	e := first
+	for range done {
+		if !e.gone { // else it is a Send that was given up
+			size := len(e.data)
+			messages++
+			bytes += size
+			if e.sent {
+				again++
+			}
+			if e.wait != nil {
+				e.wait.result <- nil
+			} else {
+				b.queued--
+				b.bytes -= size
+				if b.barriers != nil {
+					b.pass(e)
+				}
+			}
+		}
+		b.entries.clear(e)
+		last, e = e, e.next
+	}
+	b.entries.putAll(first, last)
+	b.queue.first = e
+	if messages > 0 {
+		b.post.written(messages, bytes, again)
+	}
+}
+
+func (b *outbox) settleEach(done int) {
 	messages, bytes, again := 0, 0, 0
 	for range done {
 		e := b.queue.first
-		if b.queue.first = e.next; e.next != nil {
-			e.next.prev = nil
-		} else {
-			b.queue.last = nil
-		}
+		b.queue.first = e.next
 		switch {
 		case e.gone && e.seq == 0: // a Send that was given up
 			b.entries.put(e)
@@ -77,7 +124,6 @@ func (b *outbox) settleTaken(done int) {
 		}
 		b.entries.put(e)
 	}
-	b.trim()
 	if messages > 0 {
 		b.post.written(messages, bytes, again)
 	}

@@ -24,9 +24,9 @@ type Store interface {
 	// calls it, and, as long as it fails, each Enqueue, Connect and Run.
 	Load(yield func(seq uint64, m Message) error) error
 
-	// Append keeps a message under a number that was not used before. It is
-	// kept when Append has returned nil, and not kept otherwise. It must not
-	// use m.Data after that. Numbers grow, but for calls at the same time.
+	// Append keeps a message under a number that is not in use. It is kept
+	// when Append has returned nil, and not kept otherwise. It must not use
+	// m.Data after that. Numbers grow, but for calls at the same time.
 	Append(seq uint64, m Message) error
 
 	// Remove forgets messages. A number that is not there does no harm.
