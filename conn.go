@@ -69,6 +69,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
+	cn.w.drop = cn.kill
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	return cn

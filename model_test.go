@@ -14,8 +14,8 @@ type model struct {
 	delay   time.Duration
 	retries int // negative: no limit
 	stable  time.Duration
-	room    int  // of the outbox
 	store   bool // the envelope is the store's
+	box     modelBox
 
 	now     time.Duration
 	journal []string
@@ -27,20 +27,18 @@ type model struct {
 	seen       []*peer     // connections, in order
 
 	// The client.
-	phase      phase
-	call       *call // under way
-	opened     int   // connections
-	attempts   int   // since the counter was reset
-	dials      int   // likewise
-	scheduled  time.Duration
-	gaveUp     bool
-	err        string
-	refuses    bool // the outbox
-	queue      []string
-	closeErr   string
-	conn       *peer
-	sent, lost int
-	received   int
+	phase     phase
+	begun     bool  // at all
+	call      *call // under way
+	opened    int   // connections
+	attempts  int   // since the counter was reset
+	dials     int   // likewise
+	scheduled time.Duration
+	gaveUp    bool
+	err       string
+	closeErr  string
+	conn      *peer
+	received  int
 }
 
 // phase is what the client is doing.
@@ -129,6 +127,7 @@ func (m *model) next() (at time.Duration, event func()) {
 			earlier(c.opened+m.stable, func() { c.stable = true; m.attempts, m.dials = 0, 0 })
 		}
 	}
+	m.box.next(m, earlier)
 	return at, event
 }
 
@@ -145,8 +144,9 @@ func (m *model) beat() {
 func (m *model) begin(c *call) {
 	m.end(1000, "")
 	m.finish("ErrClosed")
-	m.call = c
-	m.gaveUp, m.err, m.closeErr, m.refuses = false, "", "", false
+	m.begun, m.call = true, c
+	m.gaveUp, m.err, m.closeErr = false, "", ""
+	m.box.begin(m)
 	m.attempts, m.dials = 0, 0
 	m.dial()
 }
@@ -182,16 +182,11 @@ func (m *model) open() {
 	if !m.call.done && !m.call.stays {
 		m.returns("nil")
 	}
-	queue := m.queue
-	m.queue = nil
-	for _, text := range queue {
-		m.send(text)
-	}
+	m.box.open(m)
 }
 
-// send writes a message to the connection.
-func (m *model) send(text string) {
-	m.sent++
+// write gives a message to the connection.
+func (m *model) write(text string) {
 	if m.conn.hole {
 		m.conn.upward = append(m.conn.upward, text)
 	} else {
@@ -214,6 +209,7 @@ func (m *model) failed(why string, after time.Duration) {
 // broke is a connection that ended without a close frame.
 func (m *model) broke(report string) {
 	m.note("CLOSED")
+	m.box.parted(m)
 	if report != "" {
 		m.note("%s", report)
 	}
@@ -282,10 +278,12 @@ func (m *model) end(code int, reason string) {
 			m.hush(closeWithin)
 			c.lose()
 			m.closeErr = "other"
+			m.box.parted(m)
 			m.note("CLOSED")
 			m.note("%s", m.closing(1006, "", false)+"false")
 		} else {
 			c.code = code
+			m.box.parted(m)
 			m.note("CLOSED")
 			m.note("%s", m.closing(code, reason, true)+"false")
 		}
@@ -309,12 +307,7 @@ func (m *model) finish(result string) {
 		return
 	}
 	m.phase = off
-	for _, text := range m.queue {
-		m.note("undelivered %q: closed", text)
-		m.lost++
-	}
-	m.queue = nil
-	m.refuses = true
+	m.box.finish(m)
 	if !m.call.done {
 		m.returns(result)
 	}
@@ -339,7 +332,7 @@ func (m *model) close(code int, reason string) (err string) {
 // drain is Drain. Callbacks take no time here, and a socket takes everything, so
 // that something is left only where there is no connection.
 func (m *model) drain() (err string) {
-	left := m.call != nil && m.phase != isOpen && len(m.queue) > 0
+	left := m.call != nil && m.phase != isOpen && len(m.box.all()) > 0
 	err = m.close(1000, "")
 	if left {
 		err = "ErrNotConnected"
@@ -370,37 +363,26 @@ func (m *model) reconnect() (err string) {
 		if c.hole {
 			m.hush(answerWithin)
 			c.lose()
+			m.box.parted(m)
 			m.again(m.closing(1006, "", false), -1)
 		} else {
 			c.code = 1000
+			m.box.parted(m)
 			m.again(m.closing(1000, "", true), -1)
 		}
 	}
 	return ""
 }
 
-func (m *model) enqueue(text string) (err string) {
-	switch {
-	case m.refuses:
-		return "ErrClosed"
-	case m.phase == isOpen:
-		m.send(text)
-	case len(m.queue) == m.room:
-		return "ErrOutboxFull"
-	default:
-		m.queue = append(m.queue, text)
-	}
-	return ""
-}
-
 func (m *model) sendMessage(text string) (err string) {
 	switch {
-	case m.refuses:
+	case m.box.refuses:
 		return "ErrClosed"
 	case m.phase != isOpen:
 		return "ErrNotConnected"
 	}
-	m.send(text)
+	m.box.sent++
+	m.write(text)
 	return ""
 }
 
@@ -449,6 +431,7 @@ func (m *model) lift() {
 func (m *model) serverCloses(code int, reason string) {
 	m.conn.code = code
 	m.note("CLOSED")
+	m.box.parted(m)
 	m.again(m.closing(code, reason, true), 0)
 }
 

@@ -238,6 +238,10 @@ func (r *run) finish() {
 		r.resetCounter()
 	}
 	r.outbox.finish()
+	if k := r.c.keeper; k != nil {
+		removed := k.settle(r.c.cfg.CloseTimeout)
+		r.hooks.Go(func() { <-removed })
+	}
 	r.listen(nil, ErrClosed)
 	close(r.over)
 	r.hooks.Wait() // of hooks that were abandoned

@@ -1,6 +1,7 @@
 package wsnotify_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,10 +47,12 @@ var envelopes = []fields{{}, {}, {Type: "type", Content: "payload"}, {Type: "t"}
 // script is a client and its model, and the steps that were done to both.
 type script struct {
 	*world
+	cfg   wsnotify.Config
 	m     model
 	rnd   *rand.Rand
 	steps []string
 	texts int
+	life  context.Context // of the script
 
 	mu      sync.Mutex
 	results []string
@@ -64,13 +67,18 @@ func runScript(t *testing.T, seed uint64) {
 	if rnd.IntN(2) == 0 {
 		m.stable = time.Duration(1+rnd.IntN(20))*time.Second + 300*time.Millisecond
 	}
-	m.room = 1 + rnd.IntN(8)
 	env := envelopes[rnd.IntN(len(envelopes))]
 	m.store = env == (fields{})
+	b := &m.box
+	b.room, b.drops, b.confirms, b.stores = 1+rnd.IntN(8), rnd.IntN(2) == 0, rnd.IntN(3) > 0, rnd.IntN(3) == 0
+	b.within = time.Duration(1+rnd.IntN(40))*time.Second + 123*time.Microsecond
+	if rnd.IntN(3) == 0 {
+		b.maxAge = time.Duration(1+rnd.IntN(30))*time.Second + 77*time.Microsecond
+	}
 	cfg := wsnotify.Config{
 		StableAfter: m.stable,
 		Envelope:    wsnotify.Envelope{Type: env.Type, Content: env.Content},
-		Outbox:      wsnotify.Outbox{Messages: m.room},
+		Outbox:      wsnotify.Outbox{Messages: b.room, MaxAge: b.maxAge, ConfirmTimeout: b.within},
 		BackOff: func() backoff.BackOff {
 			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
 			if m.retries >= 0 {
@@ -79,13 +87,29 @@ func runScript(t *testing.T, seed uint64) {
 			return b
 		},
 	}
+	if b.drops {
+		cfg.Outbox.Overflow = wsnotify.DropOldest
+	}
+	if b.confirms {
+		cfg.Outbox.ConfirmID = func(m wsnotify.Message) string {
+			if bytes.HasPrefix(m.Data, []byte(plain)) {
+				return ""
+			}
+			return string(m.Data)
+		}
+	}
+	if b.stores {
+		cfg.Outbox.Store = newShelf(t)
+	}
 	inBubble(t, cfg, func(w *world) {
 		w.srv.Envelope(env.Type, env.Content)
-		s := &script{world: w, m: m, rnd: rnd}
+		life, end := context.WithCancel(bg)
+		defer end()
+		s := &script{world: w, cfg: cfg, m: m, rnd: rnd, life: life}
 		for range scriptSteps {
 			if s.step(); t.Failed() {
-				t.Fatalf("seed %d, envelope %+v, retries %d, delay %v, stable %v; the steps:\n\t%s",
-					seed, env, m.retries, m.delay, m.stable, strings.Join(s.steps, "\n\t"))
+				t.Fatalf("seed %d, envelope %+v, retries %d, delay %v, stable %v, outbox %+v; the steps:\n\t%s",
+					seed, env, m.retries, m.delay, m.stable, m.box, strings.Join(s.steps, "\n\t"))
 			}
 		}
 		s.do("Disconnect", w.c.Disconnect, func() string { return s.m.close(1000, "") })
@@ -102,9 +126,11 @@ func (s *script) step() {
 		s.stepInHole()
 		return
 	}
-	switch s.rnd.IntN(17) {
-	case 16:
-		s.do("Drain", func() error { return s.c.Drain(bg) }, s.m.drain)
+	switch s.rnd.IntN(21) {
+	case 20:
+		if len(s.m.box.unconfirmed) == 0 { // else it would wait for the server's confirmations
+			s.do("Drain", func() error { return s.c.Drain(bg) }, s.m.drain)
+		}
 	case 0:
 		s.begin(&call{name: fmt.Sprint("Connect ", len(s.steps))}, s.c.Connect)
 	case 1:
@@ -120,7 +146,7 @@ func (s *script) step() {
 	case 6, 7:
 		text := s.text()
 		s.do("Enqueue "+text, func() error { return s.c.Enqueue(wsnotify.MessageText, []byte(text)) },
-			func() string { return s.m.enqueue(text) })
+			func() string { return s.m.box.enqueue(&s.m, text) })
 	case 8:
 		text := s.text()
 		s.do("SendMessage "+text, func() error { return s.c.SendMessage(bg, text) },
@@ -131,6 +157,14 @@ func (s *script) step() {
 			func() string { s.m.handshakes = append(s.m.handshakes, h); return "" })
 	case 10, 11:
 		s.fault()
+	case 12, 13:
+		s.confirm()
+	case 14:
+		s.flush()
+	case 15:
+		if s.m.box.stores && s.m.begun { // else there is nothing that would end
+			s.restart()
+		}
 	default:
 		s.pass()
 	}
@@ -202,7 +236,55 @@ func (s *script) pass() {
 
 func (s *script) text() string {
 	s.texts++
+	if s.rnd.IntN(4) == 0 {
+		return fmt.Sprint(plain, s.texts)
+	}
 	return fmt.Sprint("text ", s.texts)
+}
+
+// confirm confirms some of the messages that there were so far.
+func (s *script) confirm() {
+	var ids []string
+	for range 1 + s.rnd.IntN(3) {
+		ids = append(ids, fmt.Sprint("text ", 1+max(0, s.texts-s.rnd.IntN(6))))
+	}
+	known := 0
+	s.do(fmt.Sprintf("Confirm %q", ids), func() error { known = s.c.Confirm(ids...); return nil }, func() string {
+		want := 0
+		for _, id := range ids {
+			want += s.m.box.confirm(&s.m, id)
+		}
+		synctest.Wait()
+		if known != want {
+			s.Errorf("%d of %q were known, and not %d", known, ids, want)
+		}
+		return ""
+	})
+}
+
+// flush calls Flush, which returns in its time.
+func (s *script) flush() {
+	name := fmt.Sprint("Flush ", len(s.steps))
+	s.do(name, func() error {
+		go func() { s.result(name, s.c.Flush(s.life)) }()
+		return nil
+	}, func() string { s.m.box.flush(&s.m, name); return "" })
+}
+
+// restart ends the process, and starts another with the same store.
+func (s *script) restart() {
+	s.do("restart", func() error {
+		s.c.Disconnect()
+		<-s.c.Done()
+		s.c = wsnotify.New(s.config(s.cfg))
+		return nil
+	}, func() string { s.m.restart(); return "" })
+}
+
+func (s *script) result(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.results = append(s.results, name+": "+answer(err, "nil"))
 }
 
 func (s *script) refuse(h handshake) {
@@ -222,10 +304,7 @@ func (s *script) begin(c *call, f func(context.Context, string, string) error) {
 	s.cancels = append(s.cancels, cancel)
 	s.do(c.name, func() error {
 		go func() {
-			err := f(ctx, s.srv.URL(), "ada")
-			s.mu.Lock()
-			s.results = append(s.results, c.name+": "+answer(err, "nil"))
-			s.mu.Unlock()
+			s.result(c.name, f(ctx, s.srv.URL(), "ada"))
 		}()
 		return nil
 	}, func() string { s.m.begin(c); return "" })
@@ -256,9 +335,24 @@ func (s *script) do(name string, real func() error, modelled func() string) {
 	default:
 		s.Errorf("%s does not return", name)
 	}
-	s.expect(s.m.journal...)
+	told, expected := closedFirst(s.journal()), closedFirst(s.m.journal)
+	if !slices.Equal(told, expected) {
+		s.Errorf("the journal says\n\t%s\nand not\n\t%s", strings.Join(told, "\n\t"), strings.Join(expected, "\n\t"))
+	}
 	s.m.journal = nil
 	s.compareStatus()
+}
+
+// closedFirst puts CLOSED before what expired in the same moment: whether the
+// writer or the reader is the first to see the end of a connection is open.
+func closedFirst(journal []string) []string {
+	for i := 1; i < len(journal); i++ {
+		at, closed := strings.CutSuffix(journal[i], " CLOSED")
+		for j := i; closed && j > 0 && strings.HasPrefix(journal[j-1], at+" undelivered"); j-- {
+			journal[j-1], journal[j] = journal[j], journal[j-1]
+		}
+	}
+	return journal
 }
 
 // answer names an error as the model does.
@@ -305,9 +399,17 @@ func (s *script) compareStatus() {
 	check("NextAttempt", st.NextAttempt.Equal(next), true)
 	check("GaveUp", st.GaveUp, m.gaveUp)
 	check("Reconnects", st.Reconnects, uint64(max(0, m.opened-1)))
-	check("Queued", st.Queued, len(m.queue))
-	check("Undelivered", st.Undelivered, uint64(m.lost))
-	check("MessagesOut", st.MessagesOut, uint64(m.sent))
+	unconfirmed := 0
+	for _, l := range m.box.all() {
+		if l.sent {
+			unconfirmed++
+		}
+	}
+	check("Queued", st.Queued, len(m.box.all()))
+	check("Unconfirmed", st.Unconfirmed, unconfirmed)
+	check("Resent", st.Resent, uint64(m.box.resent))
+	check("Undelivered", st.Undelivered, uint64(m.box.lost))
+	check("MessagesOut", st.MessagesOut, uint64(m.box.sent))
 	check("MessagesIn", st.MessagesIn, uint64(m.received))
 	check("Err", answer(s.c.Err(), ""), m.err)
 	s.mu.Lock()

@@ -141,7 +141,7 @@ func (r *run) lost(cn *conn) *loss {
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout)}
+	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout)}
 }
 
 // begins is called at the end of a connection. Now the client begins to try.

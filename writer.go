@@ -20,6 +20,7 @@ type writer struct {
 	box   *outbox
 	beats *heartbeat
 	broke func(error) // told of the write that failed
+	drop  func(error) // kills the connection for another reason
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
