@@ -19,7 +19,7 @@ import (
 // socket. One that the server will confirm stands aside then, and waits again,
 // before everything newer, when the connection ends.
 type outbox struct {
-	cfg    Outbox
+	cfg    *Outbox
 	post   *post
 	keeper *keeper // nil without a Store
 
@@ -79,7 +79,7 @@ const (
 	leastUntoldBytes = 1 << 20
 )
 
-func newOutbox(cfg Outbox, p *post, k *keeper) *outbox {
+func newOutbox(cfg *Outbox, p *post, k *keeper) *outbox {
 	b := &outbox{cfg: cfg, post: p, keeper: k, most: cfg.Messages, mostBytes: cfg.Bytes}
 	if b.most < 0 {
 		b.most = math.MaxInt
@@ -492,6 +492,14 @@ func (b *outbox) tellLate(e *entry) {
 			p.undelivered(msg, size, ErrUnconfirmed)
 		}
 	})
+}
+
+// idle reports whether nothing is left that is to be written, stored or
+// confirmed, of Send or of Enqueue.
+func (b *outbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queue.first == nil && b.unconfirmed.first == nil
 }
 
 // counts returns how many messages of Enqueue there are, and how many of them
