@@ -59,7 +59,7 @@ func New(cfg Config) *Client {
 	return c
 }
 
-func (c *Client) newOutbox() *outbox { return newOutbox(c.cfg.Outbox, &c.post, c.keeper) }
+func (c *Client) newOutbox() *outbox { return newOutbox(&c.cfg.Outbox, &c.post, c.keeper) }
 
 // Connect dials url + userID and returns nil once the connection is Open. From
 // then on the client stays connected until Disconnect or Close, or until the

@@ -1,11 +1,9 @@
 package wsnotify
 
 import (
-	"context"
 	"math"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +17,7 @@ import (
 // socket. One that the server will confirm stands aside then, and waits again,
 // before everything newer, when the connection ends.
 type outbox struct {
-	cfg    Outbox
+	cfg    *Outbox
 	post   *post
 	keeper *keeper // nil without a Store
 
@@ -53,34 +51,13 @@ type outbox struct {
 	freeWaiters []*waiter
 }
 
-// post is how the outboxes of a client tell it what became of their messages.
-type post struct {
-	tell        func(func())                     // queues an event; never blocks
-	undelivered func(Message, int, error)        // tells of a message of a size, on the goroutine of the callbacks; nil if nobody wants to know
-	keepData    bool                             // with the message
-	began       time.Time                        // of the clock that ages are measured by
-	lost        func()                           // counts
-	written     func(messages, bytes, again int) // counts
-
-	// Messages that wait for undelivered, and their bytes.
-	messages, bytes atomic.Int64
-}
-
-// waiter is one Send that waits for its entry.
-type waiter struct {
-	result chan error // of capacity 1
-	entry  *entry     // valid until there is a result
-}
-
 const (
-	maxFreeWaiters = 64
-
 	// What may wait for OnUndelivered where the outbox itself is smaller.
 	leastUntold      = 1024
 	leastUntoldBytes = 1 << 20
 )
 
-func newOutbox(cfg Outbox, p *post, k *keeper) *outbox {
+func newOutbox(cfg *Outbox, p *post, k *keeper) *outbox {
 	b := &outbox{cfg: cfg, post: p, keeper: k, most: cfg.Messages, mostBytes: cfg.Bytes}
 	if b.most < 0 {
 		b.most = math.MaxInt
@@ -260,28 +237,6 @@ func (b *outbox) trim() {
 	}
 }
 
-// unsent returns nil when there is nothing to be sent or confirmed, and
-// otherwise a channel that is closed when that may have changed.
-func (b *outbox) unsent() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.queue.first == nil && b.unconfirmed.first == nil {
-		return nil
-	}
-	if b.sent == nil {
-		b.sent = make(chan struct{})
-	}
-	return b.sent
-}
-
-// position is where e stands among the messages that the writer has taken.
-func (b *outbox) position(e *entry) (i int) {
-	for other := b.queue.first; other != e; other = other.next {
-		i++
-	}
-	return i
-}
-
 // leave takes a message of Enqueue out of the count.
 func (b *outbox) leave(e *entry) {
 	b.queued--
@@ -302,231 +257,18 @@ func (b *outbox) done(e *entry) {
 	}
 }
 
-// discard reports a message of Enqueue as undelivered.
-func (b *outbox) discard(e *entry, reason error) {
-	b.done(e)
-	if e.sent {
-		reason = ErrUnconfirmed
-	}
-	b.post.lost()
-	if p := b.post; p.undelivered != nil {
-		size, msg := len(e.data), Message{Type: MessageType(e.typ)}
-		if p.keepData {
-			if msg.Data = e.data; e.chunk != nil {
-				msg.Data = append([]byte(nil), e.data...)
-			}
-		}
-		p.hold(size)
-		p.tell(func() {
-			defer p.release(size)
-			p.undelivered(msg, size, reason)
-		})
-	}
-	b.remove(e)
-}
-
-func (p *post) hold(size int) {
-	p.messages.Add(1)
-	p.bytes.Add(int64(size))
-}
-
-func (p *post) release(size int) {
-	p.messages.Add(-1)
-	p.bytes.Add(-int64(size))
-}
-
-// arm sets the timer of the oldest message that may expire.
-func (b *outbox) arm() {
-	if b.cfg.MaxAge <= 0 || b.expiry != nil || b.finished {
-		return
-	}
-	if e := b.oldest(); e != nil && !e.fresh {
-		b.expiry = time.AfterFunc(b.cfg.MaxAge-time.Duration(b.clock()-e.at), b.expire)
-	}
-}
-
-// rearm is arm after older messages have come before those that wait.
-func (b *outbox) rearm() {
-	if b.cfg.MaxAge <= 0 || b.finished {
-		return
-	}
-	if b.expiry != nil {
-		b.expiry.Stop()
-		b.expiry = nil
-	}
-	b.dropOld()
-	b.arm()
-}
-
-// expire reports what is too old, and sets the timer for what will be.
-func (b *outbox) expire() {
+// unsent returns nil when nothing is left that is to be written, stored or
+// confirmed, and otherwise a channel that is closed when that may have changed.
+func (b *outbox) unsent() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.expiry == nil {
-		return
+	if b.queue.first == nil && b.unconfirmed.first == nil {
+		return nil
 	}
-	b.expiry = nil
-	b.dropOld()
-	b.arm()
-}
-
-// dropOld reports what is too old.
-func (b *outbox) dropOld() {
-	now := b.clock()
-	for e := b.oldest(); e != nil && !e.fresh && time.Duration(now-e.at) >= b.cfg.MaxAge; e = b.oldest() {
-		b.discard(e, ErrExpired)
+	if b.sent == nil {
+		b.sent = make(chan struct{})
 	}
-}
-
-// send waits until data is written, ctx ends or the connection does.
-func (b *outbox) send(ctx context.Context, typ MessageType, data []byte) error {
-	return b.sendOver(ctx, nil, typ, data)
-}
-
-// sendOver is send over no other connection than that of only; nil means any.
-func (b *outbox) sendOver(ctx context.Context, only *writer, typ MessageType, data []byte) error {
-	b.mu.Lock()
-	w := b.w
-	switch {
-	case b.refused:
-		b.mu.Unlock()
-		return ErrClosed
-	case w == nil || b.parted || only != nil && only != w:
-		b.mu.Unlock()
-		return ErrNotConnected
-	}
-	var wt *waiter
-	if last := len(b.freeWaiters) - 1; last >= 0 {
-		wt, b.freeWaiters = b.freeWaiters[last], b.freeWaiters[:last]
-	} else {
-		wt = &waiter{result: make(chan error, 1)}
-	}
-	e := b.entries.get()
-	e.typ, e.data, e.wait = uint8(typ), data, wt
-	wt.entry = e
-	b.push(e)
-	b.mu.Unlock()
-
-	var err error
-	if ctx.Done() == nil {
-		// Nothing can cut this call short, so it may as well do the write, and
-		// take along what others have queued.
-		if w.claim() {
-			w.lead(wt)
-		}
-		err = <-wt.result
-	} else {
-		w.kick()
-		select {
-		case err = <-wt.result:
-		case <-ctx.Done():
-			err = b.cancel(w, wt, ctx.Err())
-		}
-	}
-	b.mu.Lock()
-	if len(b.freeWaiters) < maxFreeWaiters {
-		b.freeWaiters = append(b.freeWaiters, wt)
-	}
-	b.mu.Unlock()
-	return err
-}
-
-// cancel ends the wait of a Send. Under the lock of the writer's batch nobody
-// reads data, and that of the entry is not in use any more when cancel returns.
-func (b *outbox) cancel(w *writer, wt *waiter, cause error) error {
-	w.batch.Lock()
-	defer w.batch.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case err := <-wt.result:
-		return err
-	default:
-	}
-	e := wt.entry
-	if e.place == taken {
-		begun := w.withdraw(b.position(e))
-		e.wait, e.data, e.gone = nil, nil, true
-		if begun {
-			return &unconfirmedError{cause}
-		}
-		return cause
-	}
-	b.remove(e)
-	return cause
-}
-
-// unconfirmedError is ErrUnconfirmed with the reason why.
-type unconfirmedError struct{ cause error }
-
-func (e *unconfirmedError) Error() string   { return ErrUnconfirmed.Error() + ": " + e.cause.Error() }
-func (e *unconfirmedError) Unwrap() []error { return []error{ErrUnconfirmed, e.cause} }
-
-// refuse takes no further message. What was accepted can still be written.
-func (b *outbox) refuse() {
-	b.mu.Lock()
-	b.refused = true
-	b.mu.Unlock()
-}
-
-// finish reports what is left, or leaves it to the Store. There is no writer
-// any more.
-func (b *outbox) finish() {
-	b.mu.Lock()
-	b.refused, b.finished = true, true
-	for _, timer := range []*time.Timer{b.expiry, b.watch} {
-		if timer != nil {
-			timer.Stop()
-		}
-	}
-	b.expiry, b.watch = nil, nil
-	b.abandon()
-	var rest []*entry
-	for e := b.queue.first; e != nil; {
-		next := e.next
-		switch {
-		case e.fresh: // its Enqueue knows where it belongs
-			b.leave(e)
-			b.unlink(e)
-		case b.keeper != nil:
-		case e.sent && e.receipt != nil:
-			b.tellLate(e)
-		default:
-			b.discard(e, ErrClosed)
-		}
-		e = next
-	}
-	heir := b.heir
-	if heir != nil {
-		rest = b.surrender()
-	}
-	b.mu.Unlock()
-	if heir != nil {
-		heir.inherit(rest)
-	}
-}
-
-// tellLate reports a message behind the callbacks of what has been received,
-// unless it is confirmed by one of them.
-func (b *outbox) tellLate(e *entry) {
-	p, size := b.post, len(e.data)
-	p.hold(size)
-	p.tell(func() {
-		defer p.release(size)
-		b.mu.Lock()
-		if e.place == nowhere {
-			b.mu.Unlock()
-			return
-		}
-		msg := Message{Type: MessageType(e.typ), Data: e.data}
-		b.leave(e)
-		b.remove(e)
-		b.mu.Unlock()
-		p.lost()
-		if p.undelivered != nil {
-			p.undelivered(msg, size, ErrUnconfirmed)
-		}
-	})
+	return b.sent
 }
 
 // counts returns how many messages of Enqueue there are, and how many of them

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"testing/synctest"
 )
 
 func newTestOutbox(cfg Outbox) *outbox {
 	cfg.Messages, cfg.Bytes = -1, -1
-	return newOutbox(cfg, &post{
+	return newOutbox(&cfg, &post{
 		tell: func(f func()) { f() }, lost: func() {}, written: func(int, int, int) {},
 	}, newKeeper(cfg.Store, func(error) {}))
 }
@@ -59,6 +60,32 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 	if m := &b.entries; m.free != nil || m.slab != nil || m.chunk != nil || b.queued != 0 || b.bytes != 0 {
 		t.Errorf("%d entries are kept, chunk %v, %d messages of %d bytes", m.made, m.chunk != nil, b.queued, b.bytes)
 	}
+}
+
+func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
+	b := newTestOutbox(Outbox{ConfirmID: func(m Message) string { return string(m.Data) }})
+	w := &writer{box: b}
+	w.running.Store(again)
+	b.attach(w)
+	want := func(idle bool) {
+		t.Helper()
+		if b.unsent() == nil != idle {
+			t.Errorf("idle: %v", !idle)
+		}
+	}
+	want(true)
+	b.enqueue(MessageText, []byte("a"))
+	want(false)
+	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	want(false)
+	b.confirm([]string{"a"})
+	want(true)
+	go b.send(t.Context(), MessageText, nil)
+	for b.unsent() == nil {
+		runtime.Gosched()
+	}
+	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	want(true)
 }
 
 // Flushes that were given up leave nothing behind, whatever has left in

@@ -182,7 +182,7 @@ func TestSlowOnUndelivered(t *testing.T) {
 				synctest.Wait()
 				w.must(c.Enqueue(wsnotify.MessageBinary, data)) // it has caught up
 				w.must(c.Disconnect())
-				time.Sleep(time.Second)
+				w.pass(time.Second)
 				queued := c.Status().Queued
 				for text, times := range reported {
 					if times != 1 {
