@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 const (
@@ -36,6 +37,9 @@ func (r *run) supervise() {
 	}
 	if r.backoff = r.c.cfg.BackOff(); r.backoff == nil {
 		r.backoff = &backoff.StopBackOff{}
+	}
+	if r.woke != nil {
+		defer r.c.onWake(r.wake)()
 	}
 	r.resetCounter()
 	r.c.state.update(func(s *Status) { s.GaveUp, s.LastFailure = false, nil })
@@ -148,6 +152,8 @@ func (r *run) serve(cn *conn) *loss {
 			cn.unbind()
 		case <-stable:
 			r.resetCounter()
+		case <-r.woke:
+			cn.beats.now()
 		case <-req.asked:
 			return r.drop(cn, req)
 		case <-r.stop:
@@ -206,7 +212,7 @@ func (r *run) lost(cn *conn) *loss {
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout)}
+	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, transport.ErrFailed)}
 }
 
 // drop ends a connection for Reconnect.
@@ -329,6 +335,7 @@ func (r *run) wait(l *loss) bool {
 	select {
 	case <-timer.C:
 	case <-req.asked:
+	case <-r.woke:
 	case <-r.stop:
 		return false
 	case <-r.ctxDone:

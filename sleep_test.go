@@ -13,7 +13,7 @@ import (
 func overslept(t *testing.T, dead func()) *heartbeat {
 	w := &writer{}
 	w.running.Store(rounds) // by somebody who never comes to it
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
 	h.w = w
 	h.start()
 	t.Cleanup(h.stop)
