@@ -15,4 +15,7 @@ func dial(ctx context.Context, cfg *Config, opts transport.Options, req *DialReq
 	})
 }
 
-func validCompression(m CompressionMode) bool { return m == CompressionDisabled }
+// validCompression leaves it to useless to speak of them.
+func validCompression(m CompressionMode) bool {
+	return m == CompressionDisabled || m == CompressionContextTakeover || m == CompressionNoContextTakeover
+}

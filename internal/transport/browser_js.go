@@ -78,6 +78,11 @@ func (b *browser) event(_ js.Value, args []js.Value) any {
 		b.mu.Lock()
 		b.failed = true
 		b.mu.Unlock()
+		select {
+		case <-b.opened:
+		default: // a close event follows, but in older versions of Node
+			b.over(false, wire.NoStatus, "")
+		}
 	case "close":
 		b.over(ev.Get("wasClean").Bool(), ev.Get("code").Int(), ev.Get("reason").String())
 	}
