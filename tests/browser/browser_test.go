@@ -299,6 +299,7 @@ func silentServer(s *scene) {
 			s.Fatal("there is no RTT")
 		}
 	}
+	s.Logf("a round trip takes %v", c.status().RTT)
 	conn.Mute(true)
 	c.expect("CLOSED", "error wsnotify: no answer to the heartbeat", `close 1006 "" false network`, "give up…")
 	conn.Reset()

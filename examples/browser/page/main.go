@@ -26,7 +26,7 @@ func main() {
 		OnStateChange:  func(wsnotify.StateChange) { change() },
 		OnReconnecting: func(wsnotify.ReconnectEvent) { change() },
 		OnNotification: func(n wsnotify.Notification) { show(n.MsgType, n.Content) },
-		OnClose:        func(ev wsnotify.CloseEvent) { show("closed", fmt.Sprint("code ", ev.Code, " ", ev.Reason)) },
+		OnClose:        func(ev wsnotify.CloseEvent) { show("closed", fmt.Sprintf("%d %s", ev.Code, ev.Reason)) },
 	})
 	server := "ws://" + js.Global().Get("location").Get("host").String() + "/ws/"
 	on := true // the user wants a connection
