@@ -37,11 +37,12 @@ type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are
 	// never followed. Nil means one of our own, which obeys HTTP_PROXY and
-	// its like and asks for at least TLS 1.2.
+	// its like and asks for at least TLS 1.2. In a browser it must be nil.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
-	// The Sec-WebSocket- headers are the transport's.
+	// The Sec-WebSocket- headers are the transport's. In a browser, which lets
+	// a page set none, it must be empty.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -49,6 +50,7 @@ type Config struct {
 	Subprotocols []string
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
+	// In a browser, which decides by itself, it must be zero.
 	Compression CompressionMode
 
 	// ReadLimit is the size of the largest message taken, in bytes. A larger
@@ -150,7 +152,9 @@ type Heartbeat struct {
 	Interval time.Duration
 	// Timeout is how long after a beat the peer may be silent; any frame
 	// counts as life. Zero means 6 s. Negative means no protocol pings, and
-	// that life is not watched.
+	// that life is not watched. In a browser, which sends no pings, life is
+	// watched once the peer has answered the text of a beat: with one of
+	// Replies, or, where TextFunc made it, with any message.
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string
