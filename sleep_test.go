@@ -81,3 +81,27 @@ func TestLateVerdictHolds(t *testing.T) {
 		}
 	})
 }
+
+// In a hidden page every timer is late. There a peer that says nothing is
+// given two more chances, and not one after another without end.
+func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaths := 0
+		h := overslept(t, func() { deaths++ })
+		h.pings, h.trusted = false, true
+		h.written(transport.Progress{})
+		for late := range 3 {
+			if deaths != 0 {
+				t.Errorf("dropped when the timer was late %d times", late)
+			}
+			h.mu.Lock()
+			h.due = h.due.Add(-time.Minute)
+			h.watched, h.life = h.watched.Add(-time.Minute), h.life.Add(-time.Minute)
+			h.mu.Unlock()
+			h.judge()
+		}
+		if deaths != 1 {
+			t.Errorf("dropped %d times", deaths)
+		}
+	})
+}

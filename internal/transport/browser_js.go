@@ -290,15 +290,20 @@ const bom = "\ufeff"
 // how much of that it has not. WriteTimeout is how long that may not become
 // less.
 func (b *browser) handOn(size int) (left int, err error) {
-	least, moved := size, time.Now()
+	timeout := b.opts.WriteTimeout
+	least, looked, silent := size, time.Now(), time.Duration(0)
 	for try := 0; ; try++ {
 		left = b.ws.Get("bufferedAmount").Int()
-		switch now := time.Now(); {
+		now := time.Now()
+		// A page that was frozen for long has seen nothing of that time.
+		silent += min(now.Sub(looked), max(time.Second, timeout/4))
+		looked = now
+		switch {
 		case left == 0:
 			return 0, nil
 		case left < least:
-			least, moved = left, now
-		case b.opts.WriteTimeout > 0 && now.Sub(moved) >= b.opts.WriteTimeout:
+			least, silent = left, 0
+		case timeout > 0 && silent >= timeout:
 			return left, ErrWriteTimeout
 		}
 		if !b.turns.wait(try, b.gone) {

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,13 +47,9 @@ func TestNode(t *testing.T) {
 	}
 	t.Skip("this node has no WebSocket")
 found:
-	goroot, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	glue := glueFile(t)
 	p := open(t, func(ctx context.Context, url, dir string) *exec.Cmd {
 		main := filepath.Join(dir, "main.js")
-		glue := filepath.Join(strings.TrimSpace(string(goroot)), "lib", "wasm", "wasm_exec.js")
 		os.WriteFile(main, fmt.Appendf(nil, "require(%q)\n%s\ndrive(%q).then(() => process.exit())\n", glue, script, url), 0o600)
 		return exec.CommandContext(ctx, program, append(flags, main)...)
 	})
@@ -231,7 +228,17 @@ func refusals(s *scene) {
 			s.Errorf("%s: %s", url, a.Err)
 		}
 		c.expect("CONNECTING", "CLOSED", "error wsnotify: dialling…", "reconnect 1", "CONNECTING", "CLOSED", "error wsnotify: dialling…", "give up after 2")
-		if st := c.status(); !st.GaveUp {
+		var st struct {
+			GaveUp      bool
+			LastFailure struct {
+				Phase      wsnotify.Phase
+				Initiator  wsnotify.Initiator
+				Code       int
+				HTTPStatus int
+			}
+		}
+		json.Unmarshal(c.must(order{Do: "status"}).Value, &st)
+		if f := st.LastFailure; !st.GaveUp || f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Network || f.Code != -1 || f.HTTPStatus != 0 {
 			s.Errorf("%+v", st)
 		}
 	}

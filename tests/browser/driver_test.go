@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +90,15 @@ var build = sync.OnceValues(func() (wasm []byte, err error) {
 	return os.ReadFile(file)
 })
 
+// glueFile is the JavaScript that Go has for its programs.
+func glueFile(t *testing.T) string {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "wasm_exec.js")
+}
+
 // open starts a browser by the command that start makes for the address of the
 // page, and ends it with the test.
 func open(t *testing.T, start func(ctx context.Context, url, dir string) *exec.Cmd) *page {
@@ -98,6 +106,7 @@ func open(t *testing.T, start func(ctx context.Context, url, dir string) *exec.C
 	if err != nil {
 		t.Fatal(err)
 	}
+	glue := glueFile(t)
 	p := &page{orders: make(chan []byte), over: make(chan struct{}), answers: map[string]chan answer{}}
 	mux := http.NewServeMux()
 	static := func(path, typ string, content []byte) {
@@ -110,7 +119,7 @@ func open(t *testing.T, start func(ctx context.Context, url, dir string) *exec.C
 	static("/driver.js", "text/javascript", script)
 	static("/page.wasm", "application/wasm", wasm)
 	mux.HandleFunc("GET /wasm_exec.js", func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, filepath.Join(runtime.GOROOT(), "lib", "wasm", "wasm_exec.js"))
+		http.ServeFile(w, r, glue)
 	})
 	mux.HandleFunc("GET /order", func(w http.ResponseWriter, r *http.Request) {
 		select {

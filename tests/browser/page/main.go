@@ -87,7 +87,7 @@ func newClient(cfg config) *client {
 		},
 		OnMessage: func(m wsnotify.Message) {
 			c.hold.Lock()
-			c.hold.Unlock()
+			defer c.hold.Unlock()
 			c.note("message %s", describe(m.Type, m.Data))
 		},
 		OnUndelivered: func(m wsnotify.Message, err error) { c.note("undelivered %s: %v", describe(m.Type, m.Data), err) },
