@@ -44,12 +44,13 @@ type Config struct {
 	// never offered, since a WebSocket can't be opened over it; without
 	// NextProtos http/1.1 is. Any other RoundTripper must pass the Body of a
 	// 101 on as it is; the request has the Sec-WebSocket- names in the
-	// spelling of RFC 6455, which Header.Get does not find.
+	// spelling of RFC 6455, which Header.Get does not find. In a browser it must
+	// be nil.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
 	// Names may be written in any case. The Sec-WebSocket- headers are the
-	// transport's.
+	// transport's. In a browser, which lets a page set none, it must be empty.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -57,6 +58,7 @@ type Config struct {
 	Subprotocols []string
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
+	// In a browser, which decides by itself, it must be zero.
 	Compression CompressionMode
 
 	// ReadLimit is the size of the largest message taken, in bytes. A larger
@@ -176,7 +178,9 @@ type Heartbeat struct {
 	Interval time.Duration
 	// Timeout is how long after a beat the peer may be silent; any frame
 	// counts as life. Zero means 6 s. Negative means no protocol pings, and
-	// that life is not watched.
+	// that life is not watched. In a browser, which sends no pings, life is
+	// watched once the peer has answered the text of a beat: with one of
+	// Replies, or, where TextFunc made it, with any message.
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string

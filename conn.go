@@ -66,7 +66,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
 	cn.w.drop = cn.kill
@@ -176,7 +176,9 @@ func (cn *conn) accept(ev transport.Event) error {
 	switch {
 	case cn.deaf.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
+		cn.beats.reply(true)
 	default:
+		cn.beats.reply(false)
 		cn.take(ev)
 		return nil
 	}

@@ -28,11 +28,13 @@ const (
 	MessageBinary = websocket.MessageBinary
 )
 
-// Modes of permessage-deflate, RFC 7692. Off is the default.
+// Modes of permessage-deflate, RFC 7692. Off is the default. They are the
+// transport's, which numbers them in another way for js/wasm, where zero would
+// not be off.
 const (
-	CompressionDisabled          = websocket.CompressionDisabled
-	CompressionContextTakeover   = websocket.CompressionContextTakeover
-	CompressionNoContextTakeover = websocket.CompressionNoContextTakeover
+	CompressionDisabled CompressionMode = iota
+	CompressionContextTakeover
+	CompressionNoContextTakeover
 )
 
 // Close codes of RFC 6455, section 7.4, and the IANA registry.

@@ -13,7 +13,7 @@ import (
 func overslept(t *testing.T, dead func()) *heartbeat {
 	w := &writer{}
 	w.running.Store(rounds) // by somebody who never comes to it
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
 	h.w = w
 	h.start()
 	t.Cleanup(h.stop)
@@ -78,6 +78,30 @@ func TestLateVerdictHolds(t *testing.T) {
 		h.mu.Unlock()
 		if !h.verdict(time.Now()) {
 			t.Error("a second late, and the peer is not dead")
+		}
+	})
+}
+
+// In a hidden page every timer is late. There a peer that says nothing is
+// given two more chances, and not one after another without end.
+func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaths := 0
+		h := overslept(t, func() { deaths++ })
+		h.pings, h.trusted = false, true
+		h.written(transport.Progress{})
+		for late := range 3 {
+			if deaths != 0 {
+				t.Errorf("dropped when the timer was late %d times", late)
+			}
+			h.mu.Lock()
+			h.due = h.due.Add(-time.Minute)
+			h.watched, h.life = h.watched.Add(-time.Minute), h.life.Add(-time.Minute)
+			h.mu.Unlock()
+			h.judge()
+		}
+		if deaths != 1 {
+			t.Errorf("dropped %d times", deaths)
 		}
 	})
 }

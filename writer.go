@@ -36,7 +36,7 @@ type writer struct {
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
 	ended   int      // frames of the batch that the socket took
-	ping    int      // the frame of the heartbeat's ping; -1 if there is none
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
 }
@@ -210,10 +210,13 @@ func (w *writer) addControls() *bye {
 	for _, p := range c.pongs {
 		w.batch.Add(wire.Pong, p)
 	}
+	w.ping = -1
 	if c.text != "" {
+		if !w.beats.pings {
+			w.ping = w.batch.Len()
+		}
 		w.batch.Add(wire.Text, []byte(c.text))
 	}
-	w.ping = -1
 	if c.ping != nil {
 		w.ping = w.batch.Len()
 		w.batch.Add(wire.Ping, c.ping)
