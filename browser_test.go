@@ -136,7 +136,7 @@ func TestPageHasNoRTTOfASlowCallback(t *testing.T) {
 		w.must(conn.Notify("a", "b"))
 		w.must(conn.Notify("a", "b"))
 		w.pass(time.Hour)
-		if !w.c.IsConnected() {
+		if !w.c.IsConnected() || w.srv.Total() != 1 {
 			t.Errorf("%+v", w.c.Status())
 		}
 		close(free)
@@ -155,7 +155,7 @@ func TestPageWatchesNothingWithoutTimeout(t *testing.T) {
 		w.pass(time.Minute)
 		conn.Mute(true)
 		w.pass(time.Hour)
-		if !w.c.IsConnected() {
+		if !w.c.IsConnected() || w.srv.Total() != 1 {
 			t.Errorf("%+v", w.c.Status())
 		}
 		conn.Reset()

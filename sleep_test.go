@@ -28,20 +28,28 @@ func overslept(t *testing.T, dead func()) *heartbeat {
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := overslept(t, nil)
+		pings := func() uint64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.seq
+		}
 		h.tick()
 		synctest.Wait()
-		if h.seq != 1 || h.w.front.ping == nil || h.w.front.text != "ping" {
-			t.Errorf("%d pings, %+v", h.seq, h.w.front)
+		h.w.mu.Lock()
+		front := h.w.front
+		h.w.mu.Unlock()
+		if pings() != 1 || front.ping == nil || front.text != "ping" {
+			t.Errorf("%d pings, %+v", pings(), front)
 		}
 		time.Sleep(6*time.Second - time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 1 {
-			t.Errorf("%d pings before an Interval has passed", h.seq)
+		if pings() != 1 {
+			t.Errorf("%d pings before an Interval has passed", pings())
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 2 {
-			t.Errorf("%d pings after it", h.seq)
+		if pings() != 2 {
+			t.Errorf("%d pings after it", pings())
 		}
 	})
 }

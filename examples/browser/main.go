@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -72,13 +73,19 @@ func run(ctx context.Context, listen string, out io.Writer) error {
 			w.Write(file.content)
 		})
 	}
-	mux.HandleFunc("GET /ws/{user}", func(w http.ResponseWriter, r *http.Request) { notify(ctx, w, r) })
+	var pages sync.WaitGroup // that are told that the server stops
+	mux.HandleFunc("GET /ws/{user}", func(w http.ResponseWriter, r *http.Request) {
+		pages.Add(1)
+		defer pages.Done()
+		notify(ctx, w, r)
+	})
 	fmt.Fprintf(out, "open http://%s in a browser; Ctrl-C ends it\n", listener.Addr())
-	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: mux}
 	context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	pages.Wait()
 	return nil
 }
 
@@ -114,20 +121,23 @@ type notification struct {
 }
 
 // notify is the server's side of one page: it answers the heartbeat, tells
-// something each 10 s, and something more when it is asked.
-func notify(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+// something each 10 s, and something more when it is asked. When stopping ends
+// it says good-bye.
+func notify(stopping context.Context, w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil) // from the page's own host only
 	if err != nil {
 		return
 	}
 	defer conn.CloseNow()
-	context.AfterFunc(ctx, func() { conn.Close(websocket.StatusGoingAway, "the server stops") })
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(stopping, func() { conn.Close(websocket.StatusGoingAway, "the server stops") })()
 	user := r.PathValue("user")
 	wsjson.Write(ctx, conn, notification{"hello", "Welcome, " + user + "."})
 	go func() {
 		for n := 1; ; n++ {
 			select {
-			case <-r.Context().Done():
+			case <-ctx.Done():
 				return
 			case <-time.After(10 * time.Second):
 			}
