@@ -1,4 +1,4 @@
-package wsnotify_test
+package conformance
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 // The client as the subject of a protocol test: its OnMessage sends back what
@@ -44,7 +45,7 @@ type conformanceCase struct {
 var conformanceConfig = wsnotify.Config{
 	Heartbeat: wsnotify.Heartbeat{Interval: -1},
 	ReadLimit: 16 << 20,
-	BackOff:   never,
+	BackOff:   harness.Never,
 }
 
 // TestConformance runs each case in each way that it can be chopped.
@@ -69,7 +70,7 @@ func TestConformance(t *testing.T) {
 				func() { c.run(t, c.frames, time.Millisecond) },
 				func() { c.run(t, pieces(stream, size), 0) },
 			}
-			if underRace { // which runs often
+			if harness.UnderRace { // which runs often
 				ways = ways[rand.IntN(3):][:1]
 			}
 			for _, way := range ways {
@@ -120,17 +121,17 @@ func (c conformanceCase) run(t *testing.T, cuts [][]byte, rest time.Duration) {
 		}
 	}
 	seen := &witness{takeover: c.takeover}
-	inRawBubble(t, cfg, func(p *rawPeer) {
+	harness.InRawBubble(t, cfg, func(p *harness.Peer) {
 		if c.extension != "" {
-			p.accept("Sec-WebSocket-Extensions: " + c.extension)
+			p.Accept("Sec-WebSocket-Extensions: " + c.extension)
 		} else {
-			p.accept()
+			p.Accept()
 		}
-		late := time.AfterFunc(time.Minute, p.fin) // for a client that misses the point
+		late := time.AfterFunc(time.Minute, p.Fin) // for a client that misses the point
 		defer late.Stop()
 		for _, cut := range cuts {
 			p.Write(cut)
-			if rest > 0 && !p.rest(rest) {
+			if rest > 0 && !p.Rest(rest) {
 				break
 			}
 		}
@@ -140,14 +141,14 @@ func (c conformanceCase) run(t *testing.T, cuts [][]byte, rest time.Duration) {
 					break
 				}
 			}
-			p.frames(closeFrame(1000, "over"))
+			p.Frames(closeFrame(1000, "over"))
 		}
 		for seen.see(p) {
 		}
-	}, func(w *world, _ *rawNet) {
-		client = w.c
-		w.must(w.c.Connect(w.Context(), "ws://server/", ""))
-		<-w.c.Done()
+	}, func(w *harness.World, _ *harness.RawNet) {
+		client = w.Client
+		w.Must(w.Client.Connect(w.Context(), "ws://server/", ""))
+		<-w.Client.Done()
 	})
 
 	code, reason := c.code, c.reason
@@ -199,32 +200,32 @@ type witness struct {
 }
 
 // see takes one frame, and reports false when there will be no other.
-func (s *witness) see(p *rawPeer) bool {
-	f, ok := p.frame()
+func (s *witness) see(p *harness.Peer) bool {
+	f, ok := p.Frame()
 	if !ok {
 		return false
 	}
 	if s.code != 0 {
-		s.wrong = append(s.wrong, fmt.Sprintf("sent opcode %d after its close frame (section 5.5.1)", f.opcode))
+		s.wrong = append(s.wrong, fmt.Sprintf("sent opcode %d after its close frame (section 5.5.1)", f.Opcode))
 	}
-	if !f.masked || !f.minimal || !f.fin || f.rsv&3 != 0 || f.opcode > 2 && f.rsv != 0 {
+	if !f.Masked || !f.Minimal || !f.Fin || f.RSV&3 != 0 || f.Opcode > 2 && f.RSV != 0 {
 		s.wrong = append(s.wrong, fmt.Sprintf("sent the frame %+v (section 5.2)", f))
 	}
-	switch f.opcode {
+	switch f.Opcode {
 	case 1, 2:
-		if f.rsv != 0 {
-			f.payload = s.inflate(f.payload)
+		if f.RSV != 0 {
+			f.Payload = s.inflate(f.Payload)
 		}
-		s.messages = append(s.messages, wsnotify.Message{Type: wsnotify.MessageType(f.opcode), Data: f.payload})
+		s.messages = append(s.messages, wsnotify.Message{Type: wsnotify.MessageType(f.Opcode), Data: f.Payload})
 	case 10:
-		s.pongs = append(s.pongs, string(f.payload))
+		s.pongs = append(s.pongs, string(f.Payload))
 	case 8:
 		s.code = 1005
-		if len(f.payload) >= 2 {
-			s.code = wsnotify.StatusCode(binary.BigEndian.Uint16(f.payload))
+		if len(f.Payload) >= 2 {
+			s.code = wsnotify.StatusCode(binary.BigEndian.Uint16(f.Payload))
 		}
 	default:
-		s.wrong = append(s.wrong, fmt.Sprintf("sent opcode %d", f.opcode))
+		s.wrong = append(s.wrong, fmt.Sprintf("sent opcode %d", f.Opcode))
 	}
 	return true
 }

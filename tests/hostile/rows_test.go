@@ -1,4 +1,4 @@
-package wsnotify_test
+package hostile
 
 import (
 	"bytes"
@@ -9,6 +9,18 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
+)
+
+// What rows are made of.
+var (
+	frame      = harness.FrameOf
+	text       = harness.Text
+	binaryOf   = harness.Binary
+	ping       = harness.Ping
+	pong       = harness.Pong
+	closeFrame = harness.CloseFrame
+	reserved   = harness.Reserved
 )
 
 func hostileRows() []hostile {
@@ -20,16 +32,6 @@ func hostileRows() []hostile {
 	rows = append(rows, openBreaks()...)
 	rows = append(rows, violations()...)
 	return append(rows, endings()...)
-}
-
-// answers is a script that gives a response to the request and then waits.
-func answers(response string) func(*rawPeer) {
-	return func(p *rawPeer) { p.answer(response); p.silence() }
-}
-
-// accepts is a script that completes the handshake and goes on with then.
-func accepts(then func(*rawPeer), headers ...string) func(*rawPeer) {
-	return func(p *rawPeer) { p.accept(headers...); then(p) }
 }
 
 // refusals are responses of HTTP that are no 101.
@@ -47,7 +49,7 @@ func refusals() (rows []hostile) {
 			err = "status 999"
 		}
 		rows = append(rows, hostile{
-			does: does, script: answers(response(code, body, headers...)),
+			does: does, script: harness.Answers(harness.Response(code, body, headers...)),
 			failure: fmt.Sprintf("handshake, remote, status %d", code) + extra,
 			err:     err, as: "*HandshakeError", stops: stops,
 		})
@@ -83,26 +85,26 @@ func refusals() (rows []hostile) {
 	return append(rows,
 		hostile{
 			does: "says 500 with a body of 16 MiB", failure: "handshake, remote, status 500",
-			script: func(p *rawPeer) { p.answer(response(500, strings.Repeat("no", 8<<20))) },
+			script: func(p *harness.Peer) { p.Answer(harness.Response(500, strings.Repeat("no", 8<<20))) },
 			err:    "500", as: "*HandshakeError", alloc: 64 << 20, // the body itself
 		},
 		hostile{
 			does: "says 500 and sends a body without end, a byte a second", within: time.Second,
-			script: func(p *rawPeer) {
-				p.answer("HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
-				for p.rest(time.Second) && p.write("1\r\nx\r\n") == nil {
+			script: func(p *harness.Peer) {
+				p.Answer("HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for p.Rest(time.Second) && p.Send("1\r\nx\r\n") == nil {
 				}
 			},
 			failure: "handshake, remote, status 500", err: "500", as: "*HandshakeError",
 		},
 		hostile{
 			does: "says 503 and Retry-After: 7, and sends no body and no end of it", within: time.Second,
-			script:  answers("HTTP/1.1 503 No\r\nRetry-After: 7\r\n\r\n"),
+			script:  harness.Answers("HTTP/1.1 503 No\r\nRetry-After: 7\r\n\r\n"),
 			failure: "handshake, remote, status 503, retry after 7s", err: "503", as: "*HandshakeError",
 		},
 		hostile{
 			does: "says 500 and sends half of the body", failure: "handshake, remote, status 500",
-			script: func(p *rawPeer) { p.answer("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nhalf") },
+			script: func(p *harness.Peer) { p.Answer("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nhalf") },
 			err:    "500", as: "*HandshakeError",
 		},
 	)
@@ -110,79 +112,79 @@ func refusals() (rows []hostile) {
 
 // malformations are answers that are no HTTP, or no WebSocket.
 func malformations() (rows []hostile) {
-	add := func(does, err string, script func(*rawPeer)) *hostile {
+	add := func(does, err string, script func(*harness.Peer)) *hostile {
 		rows = append(rows, hostile{does: does, script: script, err: err, failure: "dial, remote"})
 		return &rows[len(rows)-1]
 	}
-	switched := func(does, err string, cfg wsnotify.Config, script func(*rawPeer)) {
+	switched := func(does, err string, cfg wsnotify.Config, script func(*harness.Peer)) {
 		*add(does, err, script) = hostile{
 			does: does, script: script, err: err, as: "*HandshakeError", failure: "handshake, remote, status 101", cfg: cfg,
 		}
 	}
-	add("speaks another protocol", "malformed HTTP response", answers("SSH-2.0-OpenSSH_9.7\r\n"))
-	add("sends binary garbage", "malformed HTTP", answers("\x00\x01\xfe\xff\x1b[31m\x00\r\n\r\n"))
-	add("sends a header line that is none", "malformed MIME header", answers("HTTP/1.1 101 Switching Protocols\r\n\x1b[31mred\r\n\r\n"))
-	add("sends a long one of those", "malformed MIME header", answers("HTTP/1.1 101 Switching Protocols\r\n"+strings.Repeat("x\x80", 100_000)+"\r\n\r\n")).takes = 256 << 10
+	add("speaks another protocol", "malformed HTTP response", harness.Answers("SSH-2.0-OpenSSH_9.7\r\n"))
+	add("sends binary garbage", "malformed HTTP", harness.Answers("\x00\x01\xfe\xff\x1b[31m\x00\r\n\r\n"))
+	add("sends a header line that is none", "malformed MIME header", harness.Answers("HTTP/1.1 101 Switching Protocols\r\n\x1b[31mred\r\n\r\n"))
+	add("sends a long one of those", "malformed MIME header", harness.Answers("HTTP/1.1 101 Switching Protocols\r\n"+strings.Repeat("x\x80", 100_000)+"\r\n\r\n")).takes = 256 << 10
 	rows[len(rows)-1].alloc = 16 << 20
-	add("sends a TLS alert to a plain client", "try wss://", answers("\x15\x03\x01\x00\x02\x02\x46\r\n"))
-	add("sends headers of 2 MiB", "exceeded", func(p *rawPeer) {
-		p.answer("HTTP/1.1 101 Switching Protocols\r\nX: " + strings.Repeat("x", 2<<20))
+	add("sends a TLS alert to a plain client", "try wss://", harness.Answers("\x15\x03\x01\x00\x02\x02\x46\r\n"))
+	add("sends headers of 2 MiB", "exceeded", func(p *harness.Peer) {
+		p.Answer("HTTP/1.1 101 Switching Protocols\r\nX: " + strings.Repeat("x", 2<<20))
 	}).takes = 1<<20 + 64<<10
 	rows[len(rows)-1].alloc = 16 << 20
-	add("sends headers of 11 MiB", "exceeded", func(p *rawPeer) {
-		p.request()
-		p.write("HTTP/1.1 101 Switching Protocols\r\n")
-		for line := "X: " + strings.Repeat("x", 1<<10) + "\r\n"; p.write(line) == nil; {
+	add("sends headers of 11 MiB", "exceeded", func(p *harness.Peer) {
+		p.Request()
+		p.Send("HTTP/1.1 101 Switching Protocols\r\n")
+		for line := "X: " + strings.Repeat("x", 1<<10) + "\r\n"; p.Send(line) == nil; {
 		}
 	}).takes = 1<<20 + 64<<10
 	rows[len(rows)-1].alloc = 16 << 20
-	add("sends a status line without end", "exceeded", func(p *rawPeer) {
-		p.request()
-		for line := "HTTP/1.1 101 " + strings.Repeat("x", 1<<10); p.write(line) == nil; {
+	add("sends a status line without end", "exceeded", func(p *harness.Peer) {
+		p.Request()
+		for line := "HTTP/1.1 101 " + strings.Repeat("x", 1<<10); p.Send(line) == nil; {
 		}
 	}).takes = 1<<20 + 64<<10
 	rows[len(rows)-1].alloc = 16 << 20
-	add("sends 103 without end", "exceeded", func(p *rawPeer) {
-		p.request()
-		for p.write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") == nil {
+	add("sends 103 without end", "exceeded", func(p *harness.Peer) {
+		p.Request()
+		for p.Send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") == nil {
 		}
 	}).takes = 2 << 20
 	rows[len(rows)-1].alloc = 32 << 20
 
 	var none wsnotify.Config
-	switched("gives the wrong accept key", "Sec-WebSocket-Accept", none, func(p *rawPeer) {
-		p.request()
-		p.write(switching("Sec-WebSocket-Key: another\r\n"))
-		p.silence()
+	switched("gives the wrong accept key", "Sec-WebSocket-Accept", none, func(p *harness.Peer) {
+		p.Request()
+		p.Send(harness.Switching("Sec-WebSocket-Key: another\r\n"))
+		p.Silence()
 	})
 	switched("gives no accept key", "Sec-WebSocket-Accept", none,
-		answers("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"))
-	switched("gives two accept keys", "Sec-WebSocket-Accept", none, accepts((*rawPeer).silence, "Sec-WebSocket-Accept: another"))
-	switched("does not upgrade", "Upgrade", none, func(p *rawPeer) {
-		p.write(strings.Replace(switching(p.request()), "Upgrade: websocket\r\n", "", 1))
-		p.silence()
+		harness.Answers("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"))
+	switched("gives two accept keys", "Sec-WebSocket-Accept", none, harness.Accepts((*harness.Peer).Silence, "Sec-WebSocket-Accept: another"))
+	switched("does not upgrade", "Upgrade", none, func(p *harness.Peer) {
+		p.Send(strings.Replace(harness.Switching(p.Request()), "Upgrade: websocket\r\n", "", 1))
+		p.Silence()
 	})
-	switched("upgrades to something else", "Upgrade", none, func(p *rawPeer) {
-		p.write(strings.Replace(switching(p.request()), "Upgrade: websocket", "Upgrade: h2c", 1))
-		p.silence()
+	switched("upgrades to something else", "Upgrade", none, func(p *harness.Peer) {
+		p.Send(strings.Replace(harness.Switching(p.Request()), "Upgrade: websocket", "Upgrade: h2c", 1))
+		p.Silence()
 	})
-	switched("says 101 and keeps the connection", "Connection", none, func(p *rawPeer) {
-		p.write(strings.Replace(switching(p.request()), "Connection: Upgrade", "Connection: keep-alive", 1))
-		p.silence()
+	switched("says 101 and keeps the connection", "Connection", none, func(p *harness.Peer) {
+		p.Send(strings.Replace(harness.Switching(p.Request()), "Connection: Upgrade", "Connection: keep-alive", 1))
+		p.Silence()
 	})
 	const protocol = "Sec-WebSocket-Protocol: "
 	v1 := wsnotify.Config{Subprotocols: []string{"v1", "v2"}}
-	switched("chooses a subprotocol when none was offered", "v1", none, accepts((*rawPeer).silence, protocol+"v1"))
-	switched("chooses a subprotocol that was not offered", "v3", v1, accepts((*rawPeer).silence, protocol+"v3"))
-	switched("chooses a subprotocol in another case", "V1", v1, accepts((*rawPeer).silence, protocol+"V1"))
-	switched("chooses two subprotocols", "Sec-WebSocket-Protocol", v1, accepts((*rawPeer).silence, protocol+"v1", protocol+"v2"))
-	switched("chooses none of the subprotocols", "none of the offered subprotocols", v1, accepts((*rawPeer).silence))
+	switched("chooses a subprotocol when none was offered", "v1", none, harness.Accepts((*harness.Peer).Silence, protocol+"v1"))
+	switched("chooses a subprotocol that was not offered", "v3", v1, harness.Accepts((*harness.Peer).Silence, protocol+"v3"))
+	switched("chooses a subprotocol in another case", "V1", v1, harness.Accepts((*harness.Peer).Silence, protocol+"V1"))
+	switched("chooses two subprotocols", "Sec-WebSocket-Protocol", v1, harness.Accepts((*harness.Peer).Silence, protocol+"v1", protocol+"v2"))
+	switched("chooses none of the subprotocols", "none of the offered subprotocols", v1, harness.Accepts((*harness.Peer).Silence))
 	const extensions = "Sec-WebSocket-Extensions: "
 	deflate := wsnotify.Config{Compression: wsnotify.CompressionContextTakeover}
-	switched("uses an extension when none was offered", "extensions", none, accepts((*rawPeer).silence, extensions+"permessage-deflate"))
-	switched("uses an extension that was not offered", "extensions", deflate, accepts((*rawPeer).silence, extensions+"x-red"))
-	switched("uses an extension twice", "extensions", deflate, accepts((*rawPeer).silence, extensions+"permessage-deflate, permessage-deflate"))
-	switched("uses an unknown parameter of an extension", "parameter", deflate, accepts((*rawPeer).silence, extensions+"permessage-deflate; x=1"))
+	switched("uses an extension when none was offered", "extensions", none, harness.Accepts((*harness.Peer).Silence, extensions+"permessage-deflate"))
+	switched("uses an extension that was not offered", "extensions", deflate, harness.Accepts((*harness.Peer).Silence, extensions+"x-red"))
+	switched("uses an extension twice", "extensions", deflate, harness.Accepts((*harness.Peer).Silence, extensions+"permessage-deflate, permessage-deflate"))
+	switched("uses an unknown parameter of an extension", "parameter", deflate, harness.Accepts((*harness.Peer).Silence, extensions+"permessage-deflate; x=1"))
 	return rows
 }
 
@@ -201,15 +203,15 @@ func handshakeBreaks() (rows []hostile) {
 			if how == "RST" {
 				row.err = "connection reset by peer"
 			}
-			row.script = func(p *rawPeer) {
+			row.script = func(p *harness.Peer) {
 				if stage.sent != "-" {
-					p.request()
+					p.Request()
 					if stage.sent != "" {
-						p.write(stage.sent)
+						p.Send(stage.sent)
 					}
 				}
 				if how == "RST" {
-					p.rst()
+					p.RST()
 				}
 			}
 			if stage.sent == "-" {
@@ -226,13 +228,13 @@ func handshakeBreaks() (rows []hostile) {
 
 // silences are servers that take their time over the handshake.
 func silences() (rows []hostile) {
-	for does, script := range map[string]func(*rawPeer){
-		"1 takes the connection and no more": (*rawPeer).silence,
-		"2 never answers":                    answers(""),
-		"3 answers half of the headers":      answers("HTTP/1.1 101 Switching Protocols\r\nUpgr"),
-		"4 answers a byte a second":          func(p *rawPeer) { p.drip(switching(p.request()), time.Second) },
-		"5 answers 100 Continue, each second": func(p *rawPeer) {
-			for p.request(); p.rest(time.Second) && p.write("HTTP/1.1 100 Continue\r\n\r\n") == nil; {
+	for does, script := range map[string]func(*harness.Peer){
+		"1 takes the connection and no more": (*harness.Peer).Silence,
+		"2 never answers":                    harness.Answers(""),
+		"3 answers half of the headers":      harness.Answers("HTTP/1.1 101 Switching Protocols\r\nUpgr"),
+		"4 answers a byte a second":          func(p *harness.Peer) { p.Drip(harness.Switching(p.Request()), time.Second) },
+		"5 answers 100 Continue, each second": func(p *harness.Peer) {
+			for p.Request(); p.Rest(time.Second) && p.Send("HTTP/1.1 100 Continue\r\n\r\n") == nil; {
 			}
 		},
 	} {
@@ -258,7 +260,7 @@ func sortByName(rows []hostile) {
 // bomb is a message of 64 MiB of zeros, deflated.
 var bomb = sync.OnceValue(func() []byte {
 	size := 64 << 20
-	if underRace {
+	if harness.UnderRace {
 		size = 2 << 20
 	}
 	var b bytes.Buffer
@@ -269,38 +271,3 @@ var bomb = sync.OnceValue(func() []byte {
 	w.Flush()
 	return reserved(4, binaryOf(strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")))
 })
-
-func disconnect(w *world) error { return w.c.Disconnect() }
-
-// flood sends one frame over and over, as fast as the client takes it.
-func flood(n int, frame []byte) func(*rawPeer) {
-	many := bytes.Repeat(frame, 100)
-	if underRace {
-		n /= 50
-	}
-	return func(p *rawPeer) {
-		for range n / 100 {
-			if _, err := p.Write(many); err != nil {
-				return
-			}
-		}
-	}
-}
-
-// acceptsDeaf is accepts by a server that reads nothing after the request.
-func acceptsDeaf(then func(*rawPeer)) func(*rawPeer) {
-	return func(p *rawPeer) {
-		request := p.request()
-		p.deafen()
-		p.write(switching(request))
-		then(p)
-	}
-}
-
-// enqueue sends more than buffers take.
-func enqueue(w *world) error {
-	for range 100 {
-		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 1<<10)))
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
-package wsnotify_test
+package whatwg
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -73,49 +75,49 @@ func replay(t *testing.T, s scenario) {
 	// What is not JSON is an OnError of its own here, and not of interest.
 	report := cfg.OnError
 	cfg.OnError = func(err error) {
-		if kind(err) != "parse" {
+		if harness.Kind(err) != "parse" {
 			report(err)
 		}
 	}
 	var c *wsnotify.Client
-	inBubble(t, cfg, func(w *world) {
-		c = w.c
-		w.srv.AllowViolations()
+	harness.InBubble(t, cfg, func(w *harness.World) {
+		c = w.Client
+		w.Server.AllowViolations()
 		var status, code int
 		var protocol []string
-		url := w.srv.URL()
+		url := w.Server.URL()
 		opened := func(*wsnotifytest.Conn) {}
 		dialled := func() {}
 		name := s.Name
 		switch {
 		case scan(name, "handshake %d", &status):
-			w.srv.Refuse(-1, status, nil, "")
+			w.Server.Refuse(-1, status, nil, "")
 		case name == "handshake wrong accept key":
-			w.srv.WrongKey(-1)
+			w.Server.WrongKey(-1)
 		case name == "handshake unrequested subprotocol":
-			w.srv.OnHandshake(func(*http.Request) (int, http.Header) {
+			w.Server.OnHandshake(func(*http.Request) (int, http.Header) {
 				return 101, http.Header{"Sec-Websocket-Protocol": {"chat"}}
 			})
 		case name == "handshake asked chat, no subprotocol in reply":
 			protocol = []string{"chat"}
 		case name == "refused port":
-			w.net.Refuse(true)
+			w.Net.Refuse(true)
 		case strings.Contains(name, "while CONNECTING"):
-			w.srv.HangHandshake(-1)
-			dialled = func() { w.c.Close(bg, 3001, "x") }
+			w.Server.HangHandshake(-1)
+			dialled = func() { w.Client.Close(context.Background(), 3001, "x") }
 		case name == "server never answers the close":
-			w.srv.AnswerClose(false)
-			opened = func(*wsnotifytest.Conn) { w.c.Close(bg, 1000, "bye") }
+			w.Server.AnswerClose(false)
+			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 1000, "bye") }
 		case name == `open, client close(1000,"bye"), echoed`:
-			opened = func(*wsnotifytest.Conn) { w.c.Close(bg, 1000, "bye") }
+			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 1000, "bye") }
 		case name == `open, client close(4001,"app"), echoed`:
-			opened = func(*wsnotifytest.Conn) { w.c.Close(bg, 4001, "app") }
+			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 4001, "app") }
 		case name == "close() twice, second other code":
-			w.srv.AnswerClose(false)
+			w.Server.AnswerClose(false)
 			opened = func(c *wsnotifytest.Conn) {
-				go w.c.Close(bg, 4001, "a")
+				go w.Client.Close(context.Background(), 4001, "a")
 				synctest.Wait()
-				go w.c.Close(bg, 4002, "b")
+				go w.Client.Close(context.Background(), 4002, "b")
 				synctest.Wait()
 				c.CloseFrame(4001, "a")
 			}
@@ -163,39 +165,39 @@ func replay(t *testing.T, s scenario) {
 				c.WriteRaw(frame(frame(nil, true, 1, []byte("hi")), true, 8, []byte("\x03\xe8bye")))
 			}
 		case name == "101 + message + FIN in one segment":
-			w.srv.OnConn(func(c *wsnotifytest.Conn) { text(c, "hi"); c.Drop() })
+			w.Server.OnConn(func(c *wsnotifytest.Conn) { text(c, "hi"); c.Drop() })
 		case name == "messages arriving while CLOSING":
-			w.srv.AnswerClose(false)
+			w.Server.AnswerClose(false)
 			opened = func(c *wsnotifytest.Conn) {
 				go func() {
 					time.Sleep(time.Second)
 					text(c, "late")
 					c.Close(1000, "")
 				}()
-				w.c.Disconnect()
+				w.Client.Disconnect()
 			}
 		default:
 			t.Fatal("nobody plays this scenario")
 		}
 		if protocol != nil {
-			c = wsnotify.New(func() wsnotify.Config { cfg.Subprotocols, cfg.HTTPClient = protocol, w.net.HTTPClient(); return cfg }())
+			c = wsnotify.New(func() wsnotify.Config { cfg.Subprotocols, cfg.HTTPClient = protocol, w.Net.HTTPClient(); return cfg }())
 		}
 		connected := make(chan error, 1)
-		go func() { connected <- c.Connect(bg, url, "ada") }()
+		go func() { connected <- c.Connect(context.Background(), url, "ada") }()
 		synctest.Wait()
 		dialled()
 		if err := <-connected; err == nil {
-			if conn, err := w.srv.NthConn(bg, 1); err == nil {
+			if conn, err := w.Server.NthConn(context.Background(), 1); err == nil {
 				synctest.Wait()
 				opened(conn)
 			}
 		}
 		<-c.Done()
 		synctest.Wait()
-		for _, conn := range w.srv.LiveConns() {
+		for _, conn := range w.Server.LiveConns() {
 			conn.Reset()
 		}
-		compare(t, s, states, events, w.srv.CloseCodes())
+		compare(t, s, states, events, w.Server.CloseCodes())
 	})
 }
 

@@ -1,4 +1,4 @@
-package wsnotify_test
+package conformance
 
 import (
 	"bytes"
@@ -7,41 +7,21 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
-	"github.com/wsnotify/wsnotify/wsnotifytest"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
-func never() backoff.BackOff { return &backoff.StopBackOff{} }
-
 // What cases are made of.
-func frame(fin bool, opcode byte, payload string) []byte {
-	return wsnotifytest.AppendFrame(nil, fin, opcode, []byte(payload))
-}
-func text(s string) []byte     { return frame(true, 1, s) }
-func binaryOf(s string) []byte { return frame(true, 2, s) }
-func ping(s string) []byte     { return frame(true, 9, s) }
-func pong(s string) []byte     { return frame(true, 10, s) }
-
-func closeFrame(code int, reason string) []byte {
-	return frame(true, 8, string(binary.BigEndian.AppendUint16(nil, uint16(code)))+reason)
-}
-
-// reserved sets the reserved bits of a frame.
-func reserved(bits byte, frame []byte) []byte {
-	frame = bytes.Clone(frame)
-	frame[0] |= bits << 4
-	return frame
-}
-
-// fragments is a message in so many fragments as there are parts.
-func fragments(opcode byte, parts ...string) (frames [][]byte) {
-	for i, part := range parts {
-		frames = append(frames, frame(i == len(parts)-1, opcode, part))
-		opcode = 0
-	}
-	return frames
-}
+var (
+	frame      = harness.FrameOf
+	text       = harness.Text
+	binaryOf   = harness.Binary
+	ping       = harness.Ping
+	pong       = harness.Pong
+	closeFrame = harness.CloseFrame
+	reserved   = harness.Reserved
+	fragments  = harness.Fragments
+)
 
 func messageOf(typ wsnotify.MessageType, texts ...string) (list []wsnotify.Message) {
 	for _, s := range texts {
@@ -234,7 +214,7 @@ func closeCases() []conformanceCase {
 // Large messages, many fragments and many messages.
 func largeCases() (cases []conformanceCase) {
 	scale := 1
-	if underRace {
+	if harness.UnderRace {
 		scale = 64
 	}
 	const kib, mib = 1 << 10, 1 << 20

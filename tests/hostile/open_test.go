@@ -1,4 +1,4 @@
-package wsnotify_test
+package hostile
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 // openBreaks are connections that end, or stop, without a close frame.
@@ -16,23 +17,23 @@ func openBreaks() (rows []hostile) {
 	begun := frame(false, 1, `{"msgType":`)
 	ends := func(does string, deliver int, sent ...[]byte) {
 		stream := bytes.Join(sent, nil)
-		send := func(p *rawPeer) {
+		send := func(p *harness.Peer) {
 			if len(stream) > 0 {
-				p.frames(stream)
+				p.Frames(stream)
 			}
 		}
 		rows = append(rows,
 			hostile{
-				does: "FIN " + does, script: accepts(send), deliver: deliver, silent: true,
+				does: "FIN " + does, script: harness.Accepts(send), deliver: deliver, silent: true,
 				failure: "open, network", err: "the connection was lost: unexpected EOF", close: "1006",
 			},
 			hostile{
-				does: "RST " + does, script: accepts(func(p *rawPeer) { send(p); p.rest(time.Millisecond); p.rst() }),
+				does: "RST " + does, script: harness.Accepts(func(p *harness.Peer) { send(p); p.Rest(time.Millisecond); p.RST() }),
 				deliver: deliver, silent: true, within: time.Millisecond,
 				failure: "open, network", err: "connection reset by peer", close: "1006",
 			},
 			hostile{
-				does: "silence " + does, script: accepts(func(p *rawPeer) { send(p); p.silence() }),
+				does: "silence " + does, script: harness.Accepts(func(p *harness.Peer) { send(p); p.Silence() }),
 				deliver: deliver, within: 12 * time.Second, as: "ErrHeartbeatTimeout",
 				failure: "open, network", err: "no answer to the heartbeat", close: "1006",
 			})
@@ -47,18 +48,18 @@ func openBreaks() (rows []hostile) {
 	ends("in a close frame", 1, one, closeFrame(1000, "good-bye")[:6])
 	return append(rows,
 		hostile{
-			does: "reads no more", act: enqueue, within: 10 * time.Second, silent: true,
-			script: acceptsDeaf(func(p *rawPeer) {
-				for p.write(string(pong(""))) == nil && p.rest(time.Second) { // it lives
+			does: "reads no more", act: harness.Enqueue, within: 10 * time.Second, silent: true,
+			script: harness.AcceptsDeaf(func(p *harness.Peer) {
+				for p.Send(string(pong(""))) == nil && p.Rest(time.Second) { // it lives
 				}
 			}),
 			failure: "open, network", err: "did not take a write within WriteTimeout", close: "1006",
 		},
 		hostile{
 			does: "sends pings and reads no pongs", within: 10 * time.Second, silent: true,
-			script: acceptsDeaf(func(p *rawPeer) {
+			script: harness.AcceptsDeaf(func(p *harness.Peer) {
 				for many := bytes.Repeat(ping(strings.Repeat("x", 125)), 10); ; {
-					if _, err := p.Write(many); err != nil || !p.rest(50*time.Millisecond) {
+					if _, err := p.Write(many); err != nil || !p.Rest(50*time.Millisecond) {
 						return
 					}
 				}
@@ -74,9 +75,9 @@ func violations() (rows []hostile) {
 	add := func(does, err, code string, sent ...[]byte) *hostile {
 		rows = append(rows, hostile{
 			does: does, err: err, failure: "open, remote, code " + code, close: "1006", stops: true, deliver: 1,
-			script: accepts(func(p *rawPeer) {
-				p.frames(append([][]byte{one}, sent...)...)
-				p.silence()
+			script: harness.Accepts(func(p *harness.Peer) {
+				p.Frames(append([][]byte{one}, sent...)...)
+				p.Silence()
 			}),
 		})
 		return &rows[len(rows)-1]
@@ -96,14 +97,14 @@ func violations() (rows []hostile) {
 	add("announces a message of 2⁶³-1 bytes", "too big", "1009", huge(1<<63-1))
 	pour := func(does string, frames ...[]byte) *hostile {
 		row := add(does, "too big", "1009")
-		row.script = accepts(func(p *rawPeer) {
-			p.frames(one)
+		row.script = harness.Accepts(func(p *harness.Peer) {
+			p.Frames(one)
 			for i := range 256 {
 				if _, err := p.Write(frames[min(i, len(frames)-1)]); err != nil {
 					return
 				}
 			}
-			p.silence()
+			p.Silence()
 		})
 		return row
 	}
@@ -112,7 +113,7 @@ func violations() (rows []hostile) {
 	deflated := func(does, err, code string, frame func() []byte) *hostile {
 		row := add(does, err, code)
 		row.cfg.Compression = wsnotify.CompressionNoContextTakeover
-		row.script = accepts(func(p *rawPeer) { p.frames(one, frame()); p.silence() },
+		row.script = harness.Accepts(func(p *harness.Peer) { p.Frames(one, frame()); p.Silence() },
 			"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover")
 		return row
 	}
@@ -129,40 +130,40 @@ func violations() (rows []hostile) {
 // endings have a close frame in them.
 func endings() (rows []hostile) {
 	one := text(`{"msgType":"a","content":"b"}`)
-	add := func(does, code string, stops bool, script func(*rawPeer)) *hostile {
+	add := func(does, code string, stops bool, script func(*harness.Peer)) *hostile {
 		rows = append(rows, hostile{
-			does: does, script: accepts(script), failure: "open, remote, code " + code, close: code + " clean",
+			does: does, script: harness.Accepts(script), failure: "open, remote, code " + code, close: code + " clean",
 			as: "CloseError", err: "status = Status", silent: true, stops: stops,
 		})
 		return &rows[len(rows)-1]
 	}
-	add("closes with 1001", "1001", false, func(p *rawPeer) { p.frames(closeFrame(1001, "")); p.closed() })
-	add("closes with 1008", "1008", true, func(p *rawPeer) { p.frames(closeFrame(1008, "you")); p.closed() })
-	add("closes with 1012", "1012", false, func(p *rawPeer) { p.frames(closeFrame(1012, "")); p.closed() })
-	add("closes without a code", "1005", false, func(p *rawPeer) { p.frames(frame(true, 8, "")); p.closed() })
-	add("closes with control characters in the reason", "1000", false, func(p *rawPeer) { p.frames(closeFrame(1000, "\x1b[31m\r\nlevel=ERROR")); p.closed() })
-	add("closes in the middle of a message", "1000", false, func(p *rawPeer) { p.frames(frame(false, 1, "half"), closeFrame(1000, "")); p.closed() })
-	add("closes and goes on sending", "1000", false, func(p *rawPeer) { p.frames(closeFrame(1000, ""), one, one); p.closed() })
-	add("closes ten thousand times", "1000", false, flood(10_000, closeFrame(1000, "")))
-	add("closes, and never lets go", "1000", false, func(p *rawPeer) { p.frames(closeFrame(1000, "")); p.silence() })
+	add("closes with 1001", "1001", false, func(p *harness.Peer) { p.Frames(closeFrame(1001, "")); p.Closed() })
+	add("closes with 1008", "1008", true, func(p *harness.Peer) { p.Frames(closeFrame(1008, "you")); p.Closed() })
+	add("closes with 1012", "1012", false, func(p *harness.Peer) { p.Frames(closeFrame(1012, "")); p.Closed() })
+	add("closes without a code", "1005", false, func(p *harness.Peer) { p.Frames(frame(true, 8, "")); p.Closed() })
+	add("closes with control characters in the reason", "1000", false, func(p *harness.Peer) { p.Frames(closeFrame(1000, "\x1b[31m\r\nlevel=ERROR")); p.Closed() })
+	add("closes in the middle of a message", "1000", false, func(p *harness.Peer) { p.Frames(frame(false, 1, "half"), closeFrame(1000, "")); p.Closed() })
+	add("closes and goes on sending", "1000", false, func(p *harness.Peer) { p.Frames(closeFrame(1000, ""), one, one); p.Closed() })
+	add("closes ten thousand times", "1000", false, harness.Flood(10_000, closeFrame(1000, "")))
+	add("closes, and never lets go", "1000", false, func(p *harness.Peer) { p.Frames(closeFrame(1000, "")); p.Silence() })
 	add("closes, having read nothing", "1000", false, nil).within = time.Second
-	rows[len(rows)-1].script = acceptsDeaf(func(p *rawPeer) { p.frames(closeFrame(1000, "")); p.rest(time.Hour) })
-	add("sends 100,000 pings, and closes", "1000", false, func(p *rawPeer) {
-		flood(100_000, ping(strings.Repeat("x", 125)))(p)
-		p.frames(closeFrame(1000, ""))
-		p.closed()
+	rows[len(rows)-1].script = harness.AcceptsDeaf(func(p *harness.Peer) { p.Frames(closeFrame(1000, "")); p.Rest(time.Hour) })
+	add("sends 100,000 pings, and closes", "1000", false, func(p *harness.Peer) {
+		harness.Flood(100_000, ping(strings.Repeat("x", 125)))(p)
+		p.Frames(closeFrame(1000, ""))
+		p.Closed()
 	}).takes = 16 << 20
 	rows[len(rows)-1].alloc = 128 << 20 // garbage of the transport's, for each
-	add("sends 100,000 pongs, and closes", "1000", false, func(p *rawPeer) {
-		flood(100_000, pong(strings.Repeat("x", 125)))(p)
-		p.frames(closeFrame(1000, ""))
-		p.closed()
+	add("sends 100,000 pongs, and closes", "1000", false, func(p *harness.Peer) {
+		harness.Flood(100_000, pong(strings.Repeat("x", 125)))(p)
+		p.Frames(closeFrame(1000, ""))
+		p.Closed()
 	}).takes = 16 << 20
 	rows[len(rows)-1].alloc = 128 << 20
 
-	local := func(does, err, code string, within time.Duration, script func(*rawPeer)) {
+	local := func(does, err, code string, within time.Duration, script func(*harness.Peer)) {
 		row := add(does, code, false, script)
-		row.failure, row.within, row.act = "open, local", within, disconnect
+		row.failure, row.within, row.act = "open, local", within, harness.Disconnect
 		row.err, row.as = err, ""
 		if err == "" {
 			row.failure += ", code " + code
@@ -172,27 +173,32 @@ func endings() (rows []hostile) {
 		}
 	}
 	local("answers the close frame of `Disconnect`, and never lets go", "", "1000", 0,
-		func(p *rawPeer) { p.closed(); p.frames(closeFrame(1000, "")); p.silence() })
+		func(p *harness.Peer) { p.Closed(); p.Frames(closeFrame(1000, "")); p.Silence() })
 	local("answers it with another code", "", "4000", 0,
-		func(p *rawPeer) { p.closed(); p.frames(closeFrame(4000, "")); p.silence() })
+		func(p *harness.Peer) { p.Closed(); p.Frames(closeFrame(4000, "")); p.Silence() })
 	local("answers it after a flood of messages", "", "1000", 0,
-		func(p *rawPeer) { p.closed(); flood(10_000, one)(p); p.frames(closeFrame(1000, "")); p.silence() })
+		func(p *harness.Peer) {
+			p.Closed()
+			harness.Flood(10_000, one)(p)
+			p.Frames(closeFrame(1000, ""))
+			p.Silence()
+		})
 	rows[len(rows)-1].takes = 1 << 20
 	local("does not answer it", "did not answer the close frame in time", "", 5*time.Second,
-		func(p *rawPeer) { p.silence() })
+		func(p *harness.Peer) { p.Silence() })
 	local("answers it with half a frame", "did not answer the close frame in time", "", 5*time.Second,
-		func(p *rawPeer) { p.closed(); p.frames(closeFrame(1000, "")[:3]); p.silence() })
+		func(p *harness.Peer) { p.Closed(); p.Frames(closeFrame(1000, "")[:3]); p.Silence() })
 	local("answers it with a flood of messages without end", "did not answer the close frame in time", "", 5*time.Second,
-		func(p *rawPeer) {
-			for p.closed(); p.rest(10 * time.Millisecond); {
-				p.frames(one)
+		func(p *harness.Peer) {
+			for p.Closed(); p.Rest(10 * time.Millisecond); {
+				p.Frames(one)
 			}
 		})
 	local("answers it with FIN", "ended before the close frame was answered", "", 0,
-		func(p *rawPeer) { p.closed() })
+		func(p *harness.Peer) { p.Closed() })
 	local("answers it with RST", "ended before the close frame was answered", "", 0,
-		func(p *rawPeer) { p.closed(); p.rst() })
+		func(p *harness.Peer) { p.Closed(); p.RST() })
 	local("reads no more, and `Disconnect` is called", "did not answer the close frame in time", "", 5*time.Second, nil)
-	rows[len(rows)-1].script = acceptsDeaf(func(p *rawPeer) { p.rest(time.Hour) })
+	rows[len(rows)-1].script = harness.AcceptsDeaf(func(p *harness.Peer) { p.Rest(time.Hour) })
 	return rows
 }

@@ -1,9 +1,9 @@
-package wsnotify_test
+package soak
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -27,20 +28,20 @@ func TestConfirmedMessagesArriveOnceAndInOrder(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 14))
 		stores := seed%2 == 0
 		cfg := wsnotify.Config{
-			BackOff: every(time.Second),
+			BackOff: harness.Every(time.Second),
 			Outbox: wsnotify.Outbox{
 				Messages:       1 + rnd.IntN(30),
 				ConfirmID:      func(m wsnotify.Message) string { id, _, _ := strings.Cut(string(m.Data), " "); return id },
 				ConfirmTimeout: time.Duration(1+rnd.IntN(20)) * time.Second,
 			},
 		}
-		inBubble(t, cfg, func(w *world) {
-			d := &delivery{world: w, cfg: cfg, rnd: rnd, read: map[*wsnotifytest.Conn]int{}, seen: map[string]bool{}}
+		harness.InBubble(t, cfg, func(w *harness.World) {
+			d := &delivery{World: w, cfg: cfg, rnd: rnd, read: map[*wsnotifytest.Conn]int{}, seen: map[string]bool{}}
 			if rnd.IntN(3) > 0 {
-				w.net.Buffer(20 + rnd.IntN(200))
+				w.Net.Buffer(20 + rnd.IntN(200))
 			}
 			if stores {
-				d.shelf = newShelf(t)
+				d.shelf = harness.NewShelf(t)
 			}
 			d.process()
 			for range 120 {
@@ -56,10 +57,10 @@ func TestConfirmedMessagesArriveOnceAndInOrder(t *testing.T) {
 
 // delivery is a client with a server that confirms some of what it gets.
 type delivery struct {
-	*world
+	*harness.World
 	cfg   wsnotify.Config
 	rnd   *rand.Rand
-	shelf *shelf
+	shelf *harness.Shelf
 
 	accepted []string
 	read     map[*wsnotifytest.Conn]int // messages that the server has looked at
@@ -75,20 +76,17 @@ func (d *delivery) process() {
 	}
 	var c *wsnotify.Client
 	cfg.OnMessage = func(m wsnotify.Message) { c.Confirm(strings.Split(string(m.Data), ",")...) }
-	c = wsnotify.New(d.config(cfg))
-	d.c = c
-	go c.Connect(bg, d.srv.URL(), "ada")
+	c = wsnotify.New(d.Config(cfg))
+	d.Client = c
+	go c.Connect(context.Background(), d.Server.URL(), "ada")
 	synctest.Wait()
 }
 
 // crash is a kill -9: what the store held at that moment is all that is left.
 func (d *delivery) crash() {
-	d.shelf.mu.Lock()
-	after := newShelf(d.T)
-	after.kept = maps.Clone(d.shelf.kept)
-	d.shelf.mu.Unlock()
-	d.srv.DropAll()
-	dead := d.c
+	after := d.shelf.Copy()
+	d.Server.DropAll()
+	dead := d.Client
 	dead.Disconnect()
 	<-dead.Done()
 	d.serve(0)
@@ -99,9 +97,9 @@ func (d *delivery) crash() {
 // serve lets the server read, and confirm with a probability of percent.
 func (d *delivery) serve(percent int) {
 	synctest.Wait()
-	for n := range d.srv.Total() {
-		conn, err := d.srv.NthConn(bg, n+1)
-		d.must(err)
+	for n := range d.Server.Total() {
+		conn, err := d.Server.NthConn(context.Background(), n+1)
+		d.Must(err)
 		var ids []string
 		for _, text := range conn.Messages()[d.read[conn]:] {
 			d.read[conn]++
@@ -128,23 +126,23 @@ func (d *delivery) serve(percent int) {
 func (d *delivery) step() {
 	switch d.rnd.IntN(20) {
 	case 0:
-		d.srv.DropAll()
+		d.Server.DropAll()
 	case 1:
-		for _, conn := range d.srv.LiveConns() {
+		for _, conn := range d.Server.LiveConns() {
 			conn.Reset()
 		}
 	case 2:
-		for _, conn := range d.srv.LiveConns() {
+		for _, conn := range d.Server.LiveConns() {
 			go conn.Close(1012, "")
 		}
 	case 3:
-		d.srv.Refuse(1, 503, nil, "")
+		d.Server.Refuse(1, 503, nil, "")
 	case 4:
-		d.c.Reconnect()
+		d.Client.Reconnect()
 	case 5, 6, 7:
 		time.Sleep(time.Duration(d.rnd.IntN(4000)) * time.Millisecond)
 	case 8, 9:
-		for _, conn := range d.srv.LiveConns() {
+		for _, conn := range d.Server.LiveConns() {
 			conn.StopReading(d.rnd.IntN(2) == 0)
 		}
 	case 10, 11, 12:
@@ -155,14 +153,14 @@ func (d *delivery) step() {
 		}
 	case 14:
 		if d.shelf != nil {
-			d.c.Disconnect()
-			go d.c.Connect(bg, d.srv.URL(), "ada")
+			d.Client.Disconnect()
+			go d.Client.Connect(context.Background(), d.Server.URL(), "ada")
 			synctest.Wait()
 		}
 	default:
 		for range 1 + d.rnd.IntN(5) {
 			id := fmt.Sprint("id", len(d.accepted))
-			err := d.c.Enqueue(wsnotify.MessageText, []byte(id+" "+strings.Repeat("x", d.rnd.IntN(150))))
+			err := d.Client.Enqueue(wsnotify.MessageText, []byte(id+" "+strings.Repeat("x", d.rnd.IntN(150))))
 			switch {
 			case err == nil:
 				d.accepted = append(d.accepted, id)
@@ -176,9 +174,9 @@ func (d *delivery) step() {
 // end confirms all, and compares.
 func (d *delivery) end() {
 	flushed := make(chan error, 1)
-	go func() { flushed <- d.c.Flush(bg) }()
+	go func() { flushed <- d.Client.Flush(context.Background()) }()
 	for range 200 {
-		for _, conn := range d.srv.LiveConns() {
+		for _, conn := range d.Server.LiveConns() {
 			conn.StopReading(false)
 		}
 		d.serve(100)
@@ -186,17 +184,20 @@ func (d *delivery) end() {
 	}
 	select {
 	case err := <-flushed:
-		d.must(err)
+		d.Must(err)
 	default:
 		d.Error("Flush does not return")
 	}
 	if got, want := fmt.Sprint(d.first), fmt.Sprint(d.accepted); got != want {
 		d.Errorf("what arrived, each once, is\n\t%s\nand not\n\t%s", got, want)
 	}
-	if s := d.c.Status(); s.Queued != 0 || s.Unconfirmed != 0 || s.Undelivered != 0 {
+	if s := d.Client.Status(); s.Queued != 0 || s.Unconfirmed != 0 || s.Undelivered != 0 {
 		d.Errorf("%d are queued, %d unconfirmed, %d undelivered", s.Queued, s.Unconfirmed, s.Undelivered)
 	}
 	if d.shelf != nil {
-		d.wantKept(d.shelf)
+		synctest.Wait()
+		if left := d.shelf.Texts(); len(left) > 0 {
+			d.Errorf("the store holds %q", left)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package wsnotify_test
+package model
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 const (
@@ -46,7 +47,7 @@ var envelopes = []fields{{}, {}, {Type: "type", Content: "payload"}, {Type: "t"}
 
 // script is a client and its model, and the steps that were done to both.
 type script struct {
-	*world
+	*harness.World
 	cfg   wsnotify.Config
 	m     model
 	rnd   *rand.Rand
@@ -99,20 +100,20 @@ func runScript(t *testing.T, seed uint64) {
 		}
 	}
 	if b.stores {
-		cfg.Outbox.Store = newShelf(t)
+		cfg.Outbox.Store = harness.NewShelf(t)
 	}
-	inBubble(t, cfg, func(w *world) {
-		w.srv.Envelope(env.Type, env.Content)
-		life, end := context.WithCancel(bg)
+	harness.InBubble(t, cfg, func(w *harness.World) {
+		w.Server.Envelope(env.Type, env.Content)
+		life, end := context.WithCancel(context.Background())
 		defer end()
-		s := &script{world: w, cfg: cfg, m: m, rnd: rnd, life: life}
+		s := &script{World: w, cfg: cfg, m: m, rnd: rnd, life: life}
 		for range scriptSteps {
 			if s.step(); t.Failed() {
 				t.Fatalf("seed %d, envelope %+v, retries %d, delay %v, stable %v, outbox %+v; the steps:\n\t%s",
 					seed, env, m.retries, m.delay, m.stable, m.box, strings.Join(s.steps, "\n\t"))
 			}
 		}
-		s.do("Disconnect", w.c.Disconnect, func() string { return s.m.close(1000, "") })
+		s.do("Disconnect", w.Client.Disconnect, func() string { return s.m.close(1000, "") })
 		s.compareServer()
 		for _, cancel := range s.cancels {
 			cancel()
@@ -129,27 +130,27 @@ func (s *script) step() {
 	switch s.rnd.IntN(21) {
 	case 20:
 		if len(s.m.box.unconfirmed) == 0 { // else it would wait for the server's confirmations
-			s.do("Drain", func() error { return s.c.Drain(bg) }, s.m.drain)
+			s.do("Drain", func() error { return s.Client.Drain(context.Background()) }, s.m.drain)
 		}
 	case 0:
-		s.begin(&call{name: fmt.Sprint("Connect ", len(s.steps))}, s.c.Connect)
+		s.begin(&call{name: fmt.Sprint("Connect ", len(s.steps))}, s.Client.Connect)
 	case 1:
-		s.begin(&call{name: fmt.Sprint("Run ", len(s.steps)), stays: true}, s.c.Run)
+		s.begin(&call{name: fmt.Sprint("Run ", len(s.steps)), stays: true}, s.Client.Run)
 	case 2:
 		s.do("cancel", func() error { s.cancelLatest(); return nil }, func() string { s.m.cancel(); return "" })
 	case 3:
-		s.do("Disconnect", s.c.Disconnect, func() string { return s.m.close(1000, "") })
+		s.do("Disconnect", s.Client.Disconnect, func() string { return s.m.close(1000, "") })
 	case 4:
-		s.do("Close", func() error { return s.c.Close(bg, 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
+		s.do("Close", func() error { return s.Client.Close(context.Background(), 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
 	case 5:
-		s.do("Reconnect", s.c.Reconnect, s.m.reconnect)
+		s.do("Reconnect", s.Client.Reconnect, s.m.reconnect)
 	case 6, 7:
 		text := s.text()
-		s.do("Enqueue "+text, func() error { return s.c.Enqueue(wsnotify.MessageText, []byte(text)) },
+		s.do("Enqueue "+text, func() error { return s.Client.Enqueue(wsnotify.MessageText, []byte(text)) },
 			func() string { return s.m.box.enqueue(&s.m, text) })
 	case 8:
 		text := s.text()
-		s.do("SendMessage "+text, func() error { return s.c.SendMessage(bg, text) },
+		s.do("SendMessage "+text, func() error { return s.Client.SendMessage(context.Background(), text) },
 			func() string { return s.m.sendMessage(text) })
 	case 9:
 		h := []handshake{{503, 0}, {503, 17 * time.Second}, {401, 0}, {}}[s.rnd.IntN(4)]
@@ -174,7 +175,7 @@ func (s *script) step() {
 func (s *script) stepInHole() {
 	switch s.rnd.IntN(4) {
 	case 0:
-		conn := s.conn()
+		conn := s.Conn()
 		s.do("lift", func() error { conn.BlackHole(false); return nil }, func() string { s.m.lift(); return "" })
 	case 1:
 		s.notify()
@@ -188,16 +189,16 @@ func (s *script) fault() {
 	m := &s.m
 	switch {
 	case m.phase != isOpen && m.up:
-		s.do("stop", func() error { s.srv.Stop(); return nil }, func() string { m.stop(); return "" })
+		s.do("stop", func() error { s.Server.Stop(); return nil }, func() string { m.stop(); return "" })
 		return
 	case m.phase != isOpen:
-		s.do("start", func() error { s.srv.Start(); return nil }, func() string { m.up = true; return "" })
+		s.do("start", func() error { s.Server.Start(); return nil }, func() string { m.up = true; return "" })
 		return
 	case m.conn.hole:
 		s.pass()
 		return
 	}
-	conn := s.conn()
+	conn := s.Conn()
 	switch s.rnd.IntN(8) {
 	case 0:
 		s.do("drop", func() error { conn.Drop(); return nil }, func() string { m.broke(""); return "" })
@@ -208,7 +209,7 @@ func (s *script) fault() {
 	case 3:
 		s.do("violate", func() error { return conn.WriteFrame(true, 0x3, nil) }, func() string { m.serverErrs(); return "" })
 	case 4:
-		s.do("stop", func() error { s.srv.Stop(); return nil }, func() string { m.stop(); return "" })
+		s.do("stop", func() error { s.Server.Stop(); return nil }, func() string { m.stop(); return "" })
 	case 5:
 		s.notify()
 	default:
@@ -217,7 +218,7 @@ func (s *script) fault() {
 }
 
 func (s *script) notify() {
-	text, conn := s.text(), s.conn()
+	text, conn := s.text(), s.Conn()
 	real := func() error { return conn.Notify("news", text) }
 	switch s.rnd.IntN(6) {
 	case 0:
@@ -249,7 +250,7 @@ func (s *script) confirm() {
 		ids = append(ids, fmt.Sprint("text ", 1+max(0, s.texts-s.rnd.IntN(6))))
 	}
 	known := 0
-	s.do(fmt.Sprintf("Confirm %q", ids), func() error { known = s.c.Confirm(ids...); return nil }, func() string {
+	s.do(fmt.Sprintf("Confirm %q", ids), func() error { known = s.Client.Confirm(ids...); return nil }, func() string {
 		want := 0
 		for _, id := range ids {
 			want += s.m.box.confirm(&s.m, id)
@@ -266,7 +267,7 @@ func (s *script) confirm() {
 func (s *script) flush() {
 	name := fmt.Sprint("Flush ", len(s.steps))
 	s.do(name, func() error {
-		go func() { s.result(name, s.c.Flush(s.life)) }()
+		go func() { s.result(name, s.Client.Flush(s.life)) }()
 		return nil
 	}, func() string { s.m.box.flush(&s.m, name); return "" })
 }
@@ -274,9 +275,9 @@ func (s *script) flush() {
 // restart ends the process, and starts another with the same store.
 func (s *script) restart() {
 	s.do("restart", func() error {
-		s.c.Disconnect()
-		<-s.c.Done()
-		s.c = wsnotify.New(s.config(s.cfg))
+		s.Client.Disconnect()
+		<-s.Client.Done()
+		s.Client = wsnotify.New(s.Config(s.cfg))
 		return nil
 	}, func() string { s.m.restart(); return "" })
 }
@@ -290,21 +291,21 @@ func (s *script) result(name string, err error) {
 func (s *script) refuse(h handshake) {
 	switch {
 	case h.status == 0:
-		s.srv.HangHandshake(1)
+		s.Server.HangHandshake(1)
 	case h.after > 0:
-		s.srv.Refuse(1, h.status, http.Header{"Retry-After": {fmt.Sprint(int(h.after.Seconds()))}}, "")
+		s.Server.Refuse(1, h.status, http.Header{"Retry-After": {fmt.Sprint(int(h.after.Seconds()))}}, "")
 	default:
-		s.srv.Refuse(1, h.status, nil, "")
+		s.Server.Refuse(1, h.status, nil, "")
 	}
 }
 
 // begin calls Connect or Run, which return in their time.
 func (s *script) begin(c *call, f func(context.Context, string, string) error) {
-	ctx, cancel := context.WithCancel(bg)
+	ctx, cancel := context.WithCancel(context.Background())
 	s.cancels = append(s.cancels, cancel)
 	s.do(c.name, func() error {
 		go func() {
-			s.result(c.name, f(ctx, s.srv.URL(), "ada"))
+			s.result(c.name, f(ctx, s.Server.URL(), "ada"))
 		}()
 		return nil
 	}, func() string { s.m.begin(c); return "" })
@@ -323,7 +324,7 @@ func (s *script) do(name string, real func() error, modelled func() string) {
 	result := make(chan error, 1)
 	go func() { result <- real() }()
 	want := modelled()
-	if d := s.m.now - time.Since(s.start); d > 0 {
+	if d := s.m.now - time.Since(s.Start); d > 0 {
 		time.Sleep(d)
 	}
 	synctest.Wait()
@@ -335,7 +336,7 @@ func (s *script) do(name string, real func() error, modelled func() string) {
 	default:
 		s.Errorf("%s does not return", name)
 	}
-	told, expected := closedFirst(s.journal()), closedFirst(s.m.journal)
+	told, expected := closedFirst(s.Journal()), closedFirst(s.m.journal)
 	if !slices.Equal(told, expected) {
 		s.Errorf("the journal says\n\t%s\nand not\n\t%s", strings.Join(told, "\n\t"), strings.Join(expected, "\n\t"))
 	}
@@ -377,7 +378,7 @@ func answer(err error, none string) string {
 
 func (s *script) compareStatus() {
 	s.Helper()
-	m, st := &s.m, s.c.Status()
+	m, st := &s.m, s.Client.Status()
 	state, epoch, next := wsnotify.Closed, m.opened, time.Time{}
 	switch m.phase {
 	case dials:
@@ -385,7 +386,7 @@ func (s *script) compareStatus() {
 	case isOpen:
 		state = wsnotify.Open
 	case waiting:
-		next = s.start.Add(m.scheduled)
+		next = s.Start.Add(m.scheduled)
 	}
 	check := func(what string, got, want any) {
 		s.Helper()
@@ -411,7 +412,7 @@ func (s *script) compareStatus() {
 	check("Undelivered", st.Undelivered, uint64(m.box.lost))
 	check("MessagesOut", st.MessagesOut, uint64(m.box.sent))
 	check("MessagesIn", st.MessagesIn, uint64(m.received))
-	check("Err", answer(s.c.Err(), ""), m.err)
+	check("Err", answer(s.Client.Err(), ""), m.err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slices.Sort(s.results)
@@ -421,13 +422,13 @@ func (s *script) compareStatus() {
 
 // compareServer compares what the server saw of each connection.
 func (s *script) compareServer() {
-	if n := s.srv.Total(); n != len(s.m.seen) {
+	if n := s.Server.Total(); n != len(s.m.seen) {
 		s.Errorf("the server saw %d connections and not %d", n, len(s.m.seen))
 		return
 	}
 	for i, want := range s.m.seen {
-		conn, err := s.srv.NthConn(bg, i+1)
-		s.must(err)
+		conn, err := s.Server.NthConn(context.Background(), i+1)
+		s.Must(err)
 		if got := conn.Messages(); fmt.Sprint(got) != fmt.Sprint(want.got) {
 			s.Errorf("connection %d brought %q and not %q", i+1, got, want.got)
 		}

@@ -1,4 +1,4 @@
-package wsnotify_test
+package conformance
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package wsnotify_test
+package soak
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -247,7 +248,7 @@ func (g *gauge) take(t *testing.T) {
 	runtime.GC()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	now := gauge{heap: mem.HeapAlloc, goroutines: runtime.NumGoroutine(), files: openFiles(t)}
+	now := gauge{heap: mem.HeapAlloc, goroutines: runtime.NumGoroutine(), files: harness.OpenFiles(t)}
 	if g.goroutines == 0 {
 		*g = now
 		return

@@ -1,4 +1,4 @@
-package wsnotify_test
+package conformance
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 // A fuzzer as the server. Each input is played to a client in virtual time,
@@ -31,21 +32,21 @@ type played struct {
 }
 
 // play connects once to a script.
-func play(t *testing.T, cfg wsnotify.Config, script func(*rawPeer, *played)) *played {
+func play(t *testing.T, cfg wsnotify.Config, script func(*harness.Peer, *played)) *played {
 	r := &played{}
-	cfg.BackOff = never
+	cfg.BackOff = harness.Never
 	cfg.Heartbeat = wsnotify.Heartbeat{Interval: -1, Replies: []string{}}
 	cfg.OnOpen = func(wsnotify.OpenEvent) { r.opened++ }
 	cfg.OnClose = func(ev wsnotify.CloseEvent) { r.closed = append(r.closed, ev) }
 	cfg.OnMessage = func(m wsnotify.Message) { r.delivered = append(r.delivered, m) }
-	cfg.OnError = func(err error) { checkShown(t, err.Error()) }
-	inRawBubble(t, cfg, func(p *rawPeer) { script(p, r) }, func(w *world, n *rawNet) {
-		w.c.Connect(w.Context(), "ws://server/", "")
-		<-w.c.Done()
-		n.ending.Wait()
-		r.took = time.Since(w.start)
-		r.failure = *w.c.Status().LastFailure
-		if dials := n.dials.Load(); dials != 1 {
+	cfg.OnError = func(err error) { harness.CheckShown(t, err.Error()) }
+	harness.InRawBubble(t, cfg, func(p *harness.Peer) { script(p, r) }, func(w *harness.World, n *harness.RawNet) {
+		w.Client.Connect(w.Context(), "ws://server/", "")
+		<-w.Client.Done()
+		n.Ending.Wait()
+		r.took = time.Since(w.Start)
+		r.failure = *w.Client.Status().LastFailure
+		if dials := n.Dials.Load(); dials != 1 {
 			t.Errorf("it dialled %d times", dials)
 		}
 	})
@@ -70,13 +71,13 @@ func FuzzConnection(f *testing.F) {
 		if len(stream) > 4096 {
 			return
 		}
-		got := play(t, wsnotify.Config{ReadLimit: limit}, func(p *rawPeer, r *played) {
-			p.accept()
+		got := play(t, wsnotify.Config{ReadLimit: limit}, func(p *harness.Peer, r *played) {
+			p.Accept()
 			for piece := range slices.Chunk(stream, int(size)+1) {
 				p.Write(piece)
 			}
-			if p.rest(time.Second) { // for what the client has to say
-				p.fin()
+			if p.Rest(time.Second) { // for what the client has to say
+				p.Fin()
 			}
 			for r.seen.see(p) {
 			}
@@ -133,18 +134,18 @@ func reference(b []byte, limit uint64) (o outcome) {
 		if len(b) >= 2 && b[1]&0x80 != 0 {
 			return violation(1002)
 		}
-		f, _, n := refHeader(b)
+		f, _, n := harness.DecodeHeader(b)
 		if n == 0 {
 			return o
 		}
-		control := f.opcode >= 8
-		wrong := f.rsv != 0 || !f.minimal || f.size > math.MaxInt64 || f.opcode > 10 || f.opcode > 2 && !control ||
-			control && (!f.fin || f.size > 125) || f.opcode == 0 && typ == 0 || (f.opcode == 1 || f.opcode == 2) && typ != 0
+		control := f.Opcode >= 8
+		wrong := f.RSV != 0 || !f.Minimal || f.Size > math.MaxInt64 || f.Opcode > 10 || f.Opcode > 2 && !control ||
+			control && (!f.Fin || f.Size > 125) || f.Opcode == 0 && typ == 0 || (f.Opcode == 1 || f.Opcode == 2) && typ != 0
 		if !control {
-			if f.opcode != 0 {
+			if f.Opcode != 0 {
 				total = 0
 			}
-			if total += min(f.size, math.MaxInt64); total > limit {
+			if total += min(f.Size, math.MaxInt64); total > limit {
 				if wrong {
 					return violation(1002, 1009)
 				}
@@ -154,21 +155,21 @@ func reference(b []byte, limit uint64) (o outcome) {
 		if wrong {
 			return violation(1002)
 		}
-		f, n = refDecode(b)
+		f, n = harness.Decode(b)
 		if n == 0 {
 			return o
 		}
 		b = b[n:]
 		switch {
-		case f.opcode == 8:
-			return o.closing(f.payload)
+		case f.Opcode == 8:
+			return o.closing(f.Payload)
 		case control:
 			continue
-		case f.opcode != 0:
-			typ, message = f.opcode, nil
+		case f.Opcode != 0:
+			typ, message = f.Opcode, nil
 		}
-		message = append(message, f.payload...)
-		if f.fin {
+		message = append(message, f.Payload...)
+		if f.Fin {
 			if typ == 1 && !utf8.Valid(message) {
 				return violation(1007)
 			}
@@ -218,9 +219,9 @@ func FuzzClose(f *testing.F) {
 		if len(payload) > 125 {
 			return
 		}
-		got := play(t, wsnotify.Config{}, func(p *rawPeer, r *played) {
-			p.accept()
-			p.frames(frame(true, 8, string(payload)))
+		got := play(t, wsnotify.Config{}, func(p *harness.Peer, r *played) {
+			p.Accept()
+			p.Frames(frame(true, 8, string(payload)))
 			for r.seen.see(p) {
 			}
 		})
@@ -233,7 +234,7 @@ func FuzzClose(f *testing.F) {
 			got.seen.code != got.failure.Code || ev.Reason != want.reason {
 			t.Errorf("%q gave %+v, answered with %d", payload, ev, got.seen.code)
 		}
-		checkShown(t, got.failure.Err.Error())
+		harness.CheckShown(t, got.failure.Err.Error())
 		if got.took > 0 {
 			t.Errorf("it took %v", got.took)
 		}
@@ -243,7 +244,7 @@ func FuzzClose(f *testing.F) {
 // FuzzHandshake sends any bytes as the answer to the request. {accept} in
 // them stands for the right key, which no fuzzer would find.
 func FuzzHandshake(f *testing.F) {
-	good := strings.Replace(switching(""), "Sec-WebSocket-Accept: "+acceptOf(""), "Sec-WebSocket-Accept: {accept}", 1)
+	good := strings.Replace(harness.Switching(""), "Sec-WebSocket-Accept: "+acceptOf(""), "Sec-WebSocket-Accept: {accept}", 1)
 	for _, seed := range []string{
 		good, good + "\x81\x02hi\x88\x02\x03\xe8", good + "\x81\x7f", "HTTP/1.1 100 Continue\r\n\r\n" + good,
 		strings.Replace(good, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: v1\r\n\r\n", 1),
@@ -253,8 +254,8 @@ func FuzzHandshake(f *testing.F) {
 		strings.Replace(good, "\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n", 1),
 		strings.Replace(good, "\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc", 1),
 		strings.Replace(good, "1.1", "1.0", 1), strings.ReplaceAll(good, "\r\n", "\n"),
-		response(302, "", "Location: http://[::1"), response(302, "", "Location: //\x7f"), response(503, "busy", "Retry-After: 7"),
-		response(401, "no", "Set-Cookie: a=b"), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+		harness.Response(302, "", "Location: http://[::1"), harness.Response(302, "", "Location: //\x7f"), harness.Response(503, "busy", "Retry-After: 7"),
+		harness.Response(401, "no", "Set-Cookie: a=b"), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b", "HTTP/2.0 101\r\n\r\n", "HTTP/1.1 101 \x1b[31m\r\n:\r\n\r\n", "SSH-2.0\r\n", "\x00", "",
 	} {
 		f.Add([]byte(seed), uint8(200))
@@ -270,32 +271,32 @@ func FuzzHandshake(f *testing.F) {
 		}
 		var sent []byte
 		var accept string
-		got := play(t, cfg, func(p *rawPeer, r *played) {
-			accept = acceptOf(p.request())
+		got := play(t, cfg, func(p *harness.Peer, r *played) {
+			accept = acceptOf(p.Request())
 			sent = bytes.ReplaceAll(answer, []byte("{accept}"), []byte(accept))
 			for piece := range slices.Chunk(sent, int(size)+1) {
 				p.Write(piece)
 			}
-			p.rest(4 * time.Second)
+			p.Rest(4 * time.Second)
 		})
 		f := got.failure
 		if got.took > 6*time.Second {
 			t.Errorf("it took %v", got.took)
 		}
 		if (f.Phase == wsnotify.PhaseOpen) != (got.opened == 1) || f.Phase == wsnotify.PhaseHook ||
-			f.Phase == wsnotify.PhaseHandshake != (f.HTTPStatus != 0) && typed(f.Err) != "*HandshakeError" || // net/http takes 000
+			f.Phase == wsnotify.PhaseHandshake != (f.HTTPStatus != 0) && harness.Typed(f.Err) != "*HandshakeError" || // net/http takes 000
 			f.Initiator == wsnotify.Local {
-			t.Errorf("%d OnOpen, %s: %v", got.opened, describe(f), f.Err)
+			t.Errorf("%d OnOpen, %s: %v", got.opened, harness.Describe(f), f.Err)
 		}
 		if err := acceptable(sent, accept, cfg.Subprotocols); got.opened == 1 && err != nil {
 			t.Errorf("%q was taken: %v", sent, err)
 		}
-		checkShown(t, f.Err.Error())
+		harness.CheckShown(t, f.Err.Error())
 	})
 }
 
 func acceptOf(request string) string {
-	_, rest, _ := strings.Cut(switching(request), "Sec-WebSocket-Accept: ")
+	_, rest, _ := strings.Cut(harness.Switching(request), "Sec-WebSocket-Accept: ")
 	accept, _, _ := strings.Cut(rest, "\r\n")
 	return accept
 }

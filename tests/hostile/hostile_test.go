@@ -1,9 +1,8 @@
-package wsnotify_test
+package hostile
 
 import (
-	"errors"
+	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -11,15 +10,16 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 // hostile is a server that does not do what it should, and what comes of it.
 // docs/failures.md shows the same to the users.
 type hostile struct {
 	does   string // the server; it is the row's name
-	script func(*rawPeer)
+	script func(*harness.Peer)
 	cfg    wsnotify.Config
-	act    func(*world) error // done once the connection is open; its error is Err
+	act    func(*harness.World) error // done once the connection is open; its error is Err
 
 	within  time.Duration // from the dial until the failure is known: exactly
 	failure string        // phase, initiator, code or status, Retry-After
@@ -44,7 +44,7 @@ func TestHostileServers(t *testing.T) {
 
 func (row *hostile) run(t *testing.T) {
 	cfg := row.cfg
-	cfg.BackOff = never
+	cfg.BackOff = harness.Never
 	var errs []error
 	var delivered, opened int
 	var closed []wsnotify.CloseEvent
@@ -70,14 +70,14 @@ func (row *hostile) run(t *testing.T) {
 	var f wsnotify.Failure
 	var acted error
 	var dials, took int64
-	inRawBubble(t, cfg, row.script, func(w *world, n *rawNet) {
-		err := w.c.Connect(w.Context(), "ws://server/ws/", "ada")
+	harness.InRawBubble(t, cfg, row.script, func(w *harness.World, n *harness.RawNet) {
+		err := w.Client.Connect(w.Context(), "ws://server/ws/", "ada")
 		if err == nil && row.act != nil {
 			acted = row.act(w)
 		}
-		<-w.c.Done()
-		f = *w.c.Status().LastFailure
-		dials, took = n.dials.Load(), n.read.Load()
+		<-w.Client.Done()
+		f = *w.Client.Status().LastFailure
+		dials, took = n.Dials.Load(), n.Read.Load()
 	})
 	runtime.ReadMemStats(&after)
 
@@ -87,7 +87,7 @@ func (row *hostile) run(t *testing.T) {
 	if within != row.within {
 		t.Errorf("it was known after %v and not %v", within, row.within)
 	}
-	if got := describe(f); got != row.failure {
+	if got := harness.Describe(f); got != row.failure {
 		t.Errorf("the failure is %q and not %q (%v)", got, row.failure, f.Err)
 	}
 	err := f.Err
@@ -97,8 +97,8 @@ func (row *hostile) run(t *testing.T) {
 	if !strings.Contains(err.Error(), row.err) {
 		t.Errorf("the error is %q", err)
 	}
-	checkShown(t, err.Error())
-	if got := typed(err); got != row.as {
+	harness.CheckShown(t, err.Error())
+	if got := harness.Typed(err); got != row.as {
 		t.Errorf("the error is %s and not %s: %v", got, row.as, err)
 	}
 	if silent := len(errs) == 0; silent != row.silent || len(errs) > 1 {
@@ -126,60 +126,18 @@ func (row *hostile) run(t *testing.T) {
 	if limit == 0 {
 		limit = 4 << 20
 	}
-	if n := after.TotalAlloc - before.TotalAlloc; n > limit && !underRace {
+	if n := after.TotalAlloc - before.TotalAlloc; n > limit && !harness.UnderRace {
 		t.Errorf("%d bytes were allocated, more than %d", n, limit)
 	}
 }
 
-// describe is what a program may decide by.
-func describe(f wsnotify.Failure) string {
-	s := fmt.Sprintf("%v, %v", f.Phase, f.Initiator)
-	if f.HTTPStatus != 0 {
-		s += fmt.Sprintf(", status %d", f.HTTPStatus)
-	}
-	if f.Code >= 0 {
-		s += fmt.Sprintf(", code %d", f.Code)
-	}
-	if f.RetryAfter != 0 {
-		s += fmt.Sprintf(", retry after %v", f.RetryAfter)
-	}
-	return s
-}
-
-// typed names what a program can find in an error.
-func typed(err error) string {
-	var handshake *wsnotify.HandshakeError
-	var closed wsnotify.CloseError
-	switch {
-	case errors.As(err, &handshake):
-		return "*HandshakeError"
-	case errors.As(err, &closed):
-		return "CloseError"
-	case errors.Is(err, wsnotify.ErrHeartbeatTimeout):
-		return "ErrHeartbeatTimeout"
-	}
-	return ""
-}
-
-// checkShown fails when a text is not fit for a terminal or a log.
-func checkShown(t *testing.T, text string) {
-	t.Helper()
-	if len(text) > 1000 {
-		t.Errorf("the text has %d bytes", len(text))
-	}
-	for _, r := range text {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\ufffd' {
-			t.Errorf("%q holds control characters", text)
-			return
-		}
-	}
-}
-
 const (
-	failuresPage = "docs/failures.md"
-	tableBegins  = "<!-- The table is written by: go test -run TestFailuresPage -update . -->\n"
+	failuresPage = "../../docs/failures.md"
+	tableBegins  = "<!-- The table is written by: go test -run TestFailuresPage -update ./tests/hostile -->\n"
 	tableEnds    = "<!-- end of the table -->\n"
 )
+
+var update = flag.Bool("update", false, "write the table of docs/failures.md anew")
 
 // The page shows the rows that are tested, and no others.
 func TestFailuresPage(t *testing.T) {
@@ -200,7 +158,7 @@ func TestFailuresPage(t *testing.T) {
 		return
 	}
 	if table != want {
-		t.Errorf("%s is not what the tests hold; run: go test -run TestFailuresPage -update .", failuresPage)
+		t.Errorf("%s is not what the tests hold; run: go test -run TestFailuresPage -update ./tests/hostile", failuresPage)
 	}
 }
 
@@ -230,11 +188,4 @@ func failuresTable() string {
 	}
 	b.WriteString("\n")
 	return b.String()
-}
-
-// response makes one of HTTP/1.1.
-func response(status int, body string, headers ...string) string {
-	lines := append([]string{fmt.Sprintf("HTTP/1.1 %d %s", status, http.StatusText(status)),
-		fmt.Sprintf("Content-Length: %d", len(body))}, headers...)
-	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
 }
