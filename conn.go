@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -34,10 +35,13 @@ type conn struct {
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	mistake  sync.Once // one is told of
 
 	// The reader's own.
 	events    [handOverSize]transport.Event
 	have      []transport.Event // read and not looked at: a part of events
+	asked     bool              // Heartbeat.Answer has seen the first of have
+	replies   []string          // to the heartbeat's text
 	batch     []delivery        // for the inbox
 	late      bool              // what was read goes past the inbox's bound
 	lateBytes int               // how much of it
@@ -66,6 +70,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	}
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
+	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
 	cn.beats.w = cn.w
 	return cn
@@ -76,6 +81,7 @@ const handOverSize = 16
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
+	cn.replies = cn.beats.replies(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }
@@ -83,8 +89,15 @@ func (cn *conn) start() {
 // read receives until the connection ends. What it has it hands over before it
 // waits for more.
 func (cn *conn) read() {
-	defer close(cn.ended)
-	defer cn.handOver()
+	ended := false
+	defer func() {
+		cn.handOver()
+		if !ended { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+			go cn.read()
+			return
+		}
+		close(cn.ended)
+	}()
 	if inbox := &cn.c.inbox; !inbox.fits(0) {
 		// An earlier connection has filled it: see there. If this one ends before
 		// anything was read, nothing was received.
@@ -96,6 +109,7 @@ func (cn *conn) read() {
 	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
+		cn.pending = nil
 		if r.err == nil {
 			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
@@ -103,9 +117,9 @@ func (cn *conn) read() {
 	}
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
-			cn.readErr = cn.accept(ev)
+			if ev, ok := cn.next(); ok {
+				cn.readErr = cn.accept(ev)
+			}
 		}
 		cn.handOver()
 		if cn.readErr == nil {
@@ -117,6 +131,35 @@ func (cn *conn) read() {
 	}
 	clear(cn.events[:])
 	cn.have = nil
+	ended = true
+}
+
+// next takes the first of what was read, unless Heartbeat.Answer deals with it.
+// An Answer that ends its goroutine is not asked again, and has not answered.
+func (cn *conn) next() (ev transport.Event, ok bool) {
+	ev = cn.have[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.have, cn.asked = cn.have[1:], false
+	return ev, !ok
+}
+
+// reply sends what Heartbeat.Answer has answered.
+func (cn *conn) reply(text string) {
+	switch {
+	case text == "":
+	case !utf8.ValidString(text):
+		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
+	default:
+		cn.w.reply(text)
+	}
 }
 
 // receive waits for what comes next.
@@ -189,6 +232,10 @@ func (cn *conn) take(ev transport.Event) {
 	}
 }
 
+// mistaken tells of what a function of Heartbeat has returned. Once is enough:
+// events have no bound.
+func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }
+
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
@@ -201,7 +248,7 @@ func (cn *conn) handOver() {
 
 // isReply reports whether a text message answers the heartbeat's.
 func (cn *conn) isReply(data []byte) bool {
-	for _, reply := range cn.c.cfg.Heartbeat.Replies {
+	for _, reply := range cn.replies {
 		if string(data) == reply {
 			return true
 		}
