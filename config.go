@@ -36,6 +36,9 @@ import (
 // for the first two, DialTimeout has passed, it goes on without one that does not
 // return; only Done waits for it. So they should heed their ctx. A ShouldReconnect
 // that ends its goroutine is taken for a yes, and a policy for backoff.Stop.
+//
+// Of the functions of Heartbeat, TextFunc runs on a goroutine of its own, too.
+// Answer runs where messages are read, so that it must not block.
 type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are
