@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -23,6 +24,8 @@ type Client struct {
 	state            tracker
 	inbox            inbox
 	reading          reading
+	named            bool        // Heartbeat.Replies are the user's
+	asking           atomic.Bool // Heartbeat.TextFunc runs
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
@@ -39,7 +42,10 @@ type Client struct {
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{}), pings: transport.Pings, onWake: transport.OnWake}
+	c := &Client{
+		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		pings: transport.Pings, onWake: transport.OnWake,
+	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
 		c.cfgErr = errors.Join(c.cfgErr, c.cfg.useless())
 	}

@@ -48,6 +48,7 @@ type controls struct {
 	ping  []byte   // payload of its protocol ping
 	pings [][]byte // payloads of those asked for by Ping
 	pongs [][]byte // payloads of the answers to pings
+	texts [][]byte // of Heartbeat.Answer
 	bye   *bye
 }
 
@@ -209,6 +210,9 @@ func (w *writer) addControls() *bye {
 	w.mu.Unlock()
 	for _, p := range c.pongs {
 		w.batch.Add(wire.Pong, p)
+	}
+	for _, p := range c.texts {
+		w.batch.Add(wire.Text, p)
 	}
 	w.ping = -1
 	if c.text != "" {
@@ -394,12 +398,25 @@ func (w *writer) sendPing(payload []byte) {
 // as the peer takes them.
 func (w *writer) pong(payload []byte) {
 	w.mu.Lock()
-	if len(w.front.pongs) == maxPongs {
-		w.front.pongs = append(w.front.pongs[:0], w.front.pongs[1:]...)
-	}
-	w.front.pongs = append(w.front.pongs, slices.Clone(payload))
+	w.front.pongs = appendLatest(w.front.pongs, slices.Clone(payload))
 	w.mu.Unlock()
 	w.kick()
+}
+
+// reply queues an answer of Heartbeat.Answer, as pong does.
+func (w *writer) reply(text string) {
+	w.mu.Lock()
+	w.front.texts = appendLatest(w.front.texts, []byte(text))
+	w.mu.Unlock()
+	w.kick()
+}
+
+// appendLatest appends to a list of answers, of which there are maxPongs.
+func appendLatest(list [][]byte, answer []byte) [][]byte {
+	if len(list) == maxPongs {
+		list = append(list[:0], list[1:]...)
+	}
+	return append(list, answer)
 }
 
 // bye queues the close frame: after what the outbox holds, or at once.
