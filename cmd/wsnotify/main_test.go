@@ -160,7 +160,7 @@ func TestExitCodes(t *testing.T) {
 		{"listen --count 1 --timeout 50ms " + srv.URL(), exitTimeout},
 		{"send --attempts 0 " + gone.URL(), exitGaveUp},
 		{"send --fail-fast " + refusing.URL(), exitRefused},
-		{"send --timeout 50ms " + gone.URL(), exitTimeout},
+		{"send --attempts 5 --timeout 50ms " + gone.URL(), exitTimeout},
 		{"send http://[", exitUsage},
 		{"serve extra", exitUsage},
 		{"serve --addr nonsense", exitFailure},
@@ -180,12 +180,13 @@ func TestExitCodes(t *testing.T) {
 func TestSendLosesNothingAcrossARestart(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	in, out := io.Pipe()
-	c := start(t, in, "send", srv.URL(), "--user", "ada", "--interval", "10ms", "--attempts", "-1")
+	c := start(t, in, "send", srv.URL(), "--user", "ada", "--interval", "10ms", "--attempts", "-1", "-v")
 	const lines = 3000 // more than the outbox takes
 	fmt.Fprintln(out, "line 0")
 	if _, err := srv.WaitMessages(within(t), "ada", 1); err != nil {
 		t.Fatal(err)
 	}
+	until(t, func() bool { return strings.Contains(c.err.String(), "has read 1 message") })
 	srv.Stop()
 	// What it writes before it has noticed may be lost.
 	until(t, func() bool { return strings.Contains(c.err.String(), "attempt") })
@@ -424,15 +425,30 @@ echo "${COMPREPLY[@]}"`
 
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		"localhost:8080/ws/": "ws://localhost:8080/ws/",
-		"127.0.0.1/":         "ws://127.0.0.1/",
-		"[::1]:80/ws":        "ws://[::1]:80/ws",
-		"example.com/ws/":    "wss://example.com/ws/",
-		"ws://example.com":   "ws://example.com",
-		"https://example":    "https://example",
+		"localhost:8080/ws/":           "ws://localhost:8080/ws/",
+		"localhost:8080?a=b":           "ws://localhost:8080?a=b",
+		":8080/ws":                     "ws://localhost:8080/ws",
+		"127.0.0.1/":                   "ws://127.0.0.1/",
+		"[::1]:80/ws":                  "ws://[::1]:80/ws",
+		"example.com/ws/":              "wss://example.com/ws/",
+		"ws://example.com":             "ws://example.com",
+		"https://example":              "https://example",
+		"ws+unix:/run/a.sock:/ws/?a=b": "ws://localhost/ws/?a=b",
+		"ws+unix:///run/a.sock":        "ws://localhost/",
 	} {
-		if got := address(text); got != want {
-			t.Errorf("%s is taken as %s and not %s", text, got, want)
+		got, socket, err := address(text)
+		if got != want || err != nil || (socket == "/run/a.sock") != strings.Contains(text, "unix") {
+			t.Errorf("%s is taken as %s through %q and not %s: %v", text, got, socket, want, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"ftp://example.com/x": "wss://example.com/x",
+		"wss:/example.com":    "wss://example.com",
+		"/ws/ada":             "localhost:8080/ws/ada",
+		"ws+unix::/ws":        "/run/app.sock",
+	} {
+		if got, _, err := address(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is %s, %v, which does not say %s", text, got, err, want)
 		}
 	}
 }

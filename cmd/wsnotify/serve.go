@@ -38,7 +38,7 @@ told otherwise.`,
   wsnotify serve --addr 127.0.0.1:9000
   curl -d msgType=mail -d content='3 new' http://localhost:8080/notify/ada
   curl --json '{"msgType":"mail","content":{"from":"Bob"}}' http://localhost:8080/notify`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			listener, err := net.Listen("tcp", addr)
 			if err != nil {
