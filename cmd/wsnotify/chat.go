@@ -46,13 +46,13 @@ func (t *talk) chat(ctx context.Context, cfg wsnotify.Config, url string, g *out
 	err := g.close(code, reason)
 	ended := <-over
 	<-g.client.Done()
-	if last := g.lastClose; last.Epoch > 0 && !t.quiet && !isOdd(last.Code) && ended == nil {
+	if last := g.lastClose; g.ours && !t.quiet && !isOdd(last.Code) && ended == nil {
 		out.say("closed with %s", closeText(last.Code, last.Reason))
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && g.opened {
 		return nil
 	}
-	g.lost, g.unsent = 0, nil // somebody has seen it
+	g.lost -= g.told // somebody has seen that
 	return g.result(ctx, t.ending(ended, g), err)
 }
 

@@ -122,7 +122,8 @@ func outcome(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return nil
-	case errors.As(err, &gaveUp) && gaveUp.Attempts == 0 && errors.As(gaveUp.Failure.Err, &closed) && isOdd(closed.Code):
+	case errors.As(err, &gaveUp) && gaveUp.Attempts < 2 && gaveUp.Failure.Phase == wsnotify.PhaseOpen &&
+		errors.As(gaveUp.Failure.Err, &closed) && isOdd(closed.Code):
 		return closedOddly(closed.Code, closed.Reason)
 	case errors.As(err, &gaveUp):
 		f := &failure{code: exitGaveUp, err: errors.New(gaveUpText(gaveUp))}

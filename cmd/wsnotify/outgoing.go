@@ -27,16 +27,20 @@ type outgoing struct {
 	stop context.CancelFunc // of Run
 
 	mu        sync.Mutex
-	ended     bool // the input
-	closing   bool // by us
+	ended     bool                // the input
+	closing   bool                // by us
+	code      wsnotify.StatusCode // that we close with
 	opened    bool
 	anew      bool              // a close that is not 0 is forgotten when there is another connection
 	settled   bool              // all is sent: a loss is no reason to connect again
+	begun     chan struct{}     // closed when Run has begun
 	open      chan struct{}     // closed when opened
+	ours      bool              // the latest close was
 	first     *wsnotify.Failure // before opened
 	given     int               // messages taken from the input
 	read      int               // of these, messages that the server has read, or whose loss was told
 	lost      int               // messages that may be lost, or are
+	told      int               // of these, messages of whom that was said
 	refused   int               // messages that were not sent at all
 	bad       error             // a close that is not 0
 	lastClose wsnotify.CloseEvent
@@ -46,7 +50,8 @@ type outgoing struct {
 
 // newOutgoing adds to cfg what it needs to know.
 func newOutgoing(conn *connection, frame *framing, cfg *wsnotify.Config, say func(string, ...any)) *outgoing {
-	g := &outgoing{conn: conn, frame: frame, say: say, open: make(chan struct{}), wake: make(chan struct{}, 1), stop: func() {}}
+	g := &outgoing{conn: conn, frame: frame, say: say, code: wsnotify.StatusNormalClosure,
+		begun: make(chan struct{}), open: make(chan struct{}), wake: make(chan struct{}, 1), stop: func() {}}
 	cfg.Outbox.Bytes = int(max(4<<20, frame.maxLine))
 	retry := conn.retry()
 	cfg.ShouldReconnect = func(f wsnotify.Failure) bool { return retry(f) && g.mayRetry(f) }
@@ -63,6 +68,13 @@ func newOutgoing(conn *connection, frame *framing, cfg *wsnotify.Config, say fun
 			g.unsent = append(g.unsent, fmt.Sprintf("%s%d bytes", what, len(m.Data)))
 		} else {
 			g.unsent = append(g.unsent, what+shorten(string(m.Data), 200))
+		}
+	}
+	cfg.OnStateChange = func(wsnotify.StateChange) {
+		select {
+		case <-g.begun:
+		default:
+			close(g.begun)
 		}
 	}
 	before := cfg.OnOpen
@@ -111,24 +123,20 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	queued := g.client.Status().Queued
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lastClose = ev
+	g.lastClose, g.ours = ev, g.closing
 	lost := 0
-	if !g.closing || ev.Code != wsnotify.StatusNormalClosure && ev.Code != wsnotify.StatusNoStatusRcvd {
+	answered := g.closing && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
+	if !answered {
 		lost = max(0, g.given-queued-g.read)
 	}
 	g.lost += lost
 	g.read += lost
-	if isOdd(ev.Code) {
+	if isOdd(ev.Code) && !answered {
 		g.bad = closedOddly(ev.Code, ev.Reason)
 	}
-	why := cause(ev.Failure)
-	if g.closing {
-		why = "the server closed with " + closeText(ev.Code, ev.Reason)
-	}
-	if lost > 0 {
-		g.say("%s; of what was sent, %s may be lost", why, messages(lost))
-	} else if g.bad != nil && ev.WillReconnect {
-		g.say("%s", why)
+	if lost > 0 { // why is told by others
+		g.told += lost
+		g.say("of what was sent, %s may be lost", messages(lost))
 	}
 }
 
@@ -251,12 +259,12 @@ func (g *outgoing) begin(ctx context.Context, url string) chan error {
 		g.mu.Unlock()
 	})
 	over := make(chan error, 1)
-	begun := make(chan struct{})
-	go func() {
-		close(begun)
-		over <- g.client.Run(ctx, url, g.conn.user)
-	}()
-	<-begun
+	go func() { over <- g.client.Run(ctx, url, g.conn.user) }()
+	select { // before it has begun, there is nothing to close or to wait for
+	case <-g.begun:
+	case err := <-over:
+		over <- err
+	}
 	go g.confirm(ctx)
 	return over
 }
@@ -306,7 +314,7 @@ func (g *outgoing) finish(ctx context.Context) error {
 // that it has read all.
 func (g *outgoing) close(code wsnotify.StatusCode, reason string) error {
 	g.mu.Lock()
-	g.closing = true
+	g.closing, g.code = true, code
 	g.mu.Unlock()
 	err := g.client.Close(context.Background(), code, reason)
 	g.mu.Lock()
