@@ -34,9 +34,6 @@ func (t *talk) flags(cmd *cobra.Command) {
 	t.framing.flags(f)
 	t.looks.flags(cmd)
 	t.connection.flags(cmd)
-	for _, name := range []string{"execute", "wait", "one", "no-reconnect", "null"} {
-		delete(f.Lookup(name).Annotations, fromEnvironment)
-	}
 }
 
 func connectCommand() *cobra.Command {

@@ -46,7 +46,7 @@ type connection struct {
 func (o *connection) flags(cmd *cobra.Command) {
 	o.interval, o.attempts, o.stableAfter, o.heartbeat = 10*time.Second, 6, 5*time.Second, 6*time.Second
 	o.readLimit = 1 << 20
-	f := cmd.Flags()
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.StringVarP(&o.user, "user", "u", "", "user `ID`, which is appended to the URL")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "`'Name: value'` to send with each handshake; may be repeated")
@@ -69,13 +69,14 @@ func (o *connection) flags(cmd *cobra.Command) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing on the standard error but why it failed")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the server's answer to the handshake, and more")
 	maySet(f)
+	cmd.Flags().SortFlags = false
+	cmd.Flags().AddFlagSet(f)
 	for _, name := range []string{"token-file", "cacert", "cert", "key", "unix"} {
 		cmd.MarkFlagFilename(name)
 	}
 }
 
-// maySet marks the flags that are declared so far as those that a variable may
-// set.
+// maySet marks flags as those that a variable may set.
 func maySet(f *pflag.FlagSet) {
 	f.VisitAll(func(f *pflag.Flag) { f.Annotations = map[string][]string{fromEnvironment: {"true"}} })
 }

@@ -163,7 +163,9 @@ func TestExitCodes(t *testing.T) {
 		{"send --attempts 5 --timeout 50ms " + gone.URL(), exitTimeout},
 		{"send http://[", exitUsage},
 		{"serve extra", exitUsage},
-		{"serve --addr nonsense", exitFailure},
+		{"serve --addr nonsense", exitUsage},
+		{"serve --refuse 12", exitUsage},
+		{"serve --addr " + srv.Addr(), exitFailure},
 	} {
 		stdin := strings.NewReader("a line\n")
 		c := start(t, stdin, strings.Fields(test.args)...)
@@ -283,7 +285,17 @@ func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no signals")
 	}
-	for _, twice := range []bool{false, true} {
+	for _, test := range []struct {
+		signal syscall.Signal
+		twice  bool
+		code   int
+	}{
+		{syscall.SIGINT, false, exitOK},
+		{syscall.SIGTERM, false, exitOK},
+		{syscall.SIGINT, true, 130},
+		{syscall.SIGTERM, true, 143},
+	} {
+		twice := test.twice
 		srv := wsnotifytest.NewServer(t)
 		srv.AnswerClose(!twice)
 		cmd := program(t, "listen", srv.URL(), "--user", "ada")
@@ -300,16 +312,14 @@ func TestSignals(t *testing.T) {
 		}
 		conn.Notify("mail", "x")
 		out.Read(make([]byte, 1)) // so it is open
-		cmd.Process.Signal(syscall.SIGINT)
-		want := exitOK
+		cmd.Process.Signal(test.signal)
 		if twice {
 			until(t, func() bool { return conn.CloseCode() != 0 })
-			cmd.Process.Signal(syscall.SIGINT)
-			want = 130
+			cmd.Process.Signal(test.signal)
 		}
 		cmd.Wait()
-		if code := cmd.ProcessState.ExitCode(); code != want {
-			t.Errorf("twice %v: it ended with %d", twice, code)
+		if code := cmd.ProcessState.ExitCode(); code != test.code {
+			t.Errorf("%v twice %v: it ended with %d", test.signal, twice, code)
 		}
 		if code := conn.CloseCode(); code != 1000 {
 			t.Errorf("twice %v: it closed with %d", twice, code)
@@ -364,7 +374,7 @@ func TestTerminal(t *testing.T) {
 
 // What the help shows can be typed in.
 func TestHelpShowsWhatWorks(t *testing.T) {
-	for _, name := range []string{"listen", "send", "serve"} {
+	for _, name := range []string{"connect", "listen", "send", "serve"} {
 		c := start(t, nil, name, "--help")
 		c.wants(t, exitOK)
 		_, examples, _ := strings.Cut(c.out.String(), "Examples:\n")
