@@ -302,3 +302,11 @@ func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\
 
 // brief is an error for people: its name is that of this program.
 func brief(s string) string { return oneLine(strings.ReplaceAll(s, "wsnotify: ", "")) }
+
+// shorten is for texts that are shown and not kept.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}
