@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -18,7 +19,7 @@ import (
 type conn struct {
 	c     *Client
 	tr    transport.Conn
-	w     *writer
+	w     *outbox.Writer
 	beats *heartbeat
 
 	requests requests
@@ -58,7 +59,7 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *conn {
+func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
 		c: c, tr: tr,
 		ended:   make(chan struct{}),
@@ -68,8 +69,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	}
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
-	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
-	cn.w.drop = cn.kill
+	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	return cn
@@ -165,7 +165,7 @@ func (cn *conn) putMany() {
 func (cn *conn) accept(ev transport.Event) error {
 	switch ev.Op {
 	case wire.Ping:
-		cn.w.pong(ev.Data)
+		cn.w.Pong(ev.Data)
 		return nil
 	case wire.Pong:
 		cn.beats.pong(ev.Data)
@@ -294,13 +294,13 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {
 		guard := time.AfterFunc(grace, cn.tr.Kill)
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 		guard.Stop()
 	} else {
 		cn.tr.Kill()
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 	}
 	cn.tr.End()
 	cn.deafen()

@@ -23,7 +23,7 @@ import (
 type heartbeat struct {
 	cfg      Heartbeat
 	interval time.Duration // of this connection
-	w        *writer
+	w        beater
 	progress func() transport.Progress
 	dead     func() // the peer is
 	rtt      func(time.Duration)
@@ -47,6 +47,12 @@ type heartbeat struct {
 
 	seq  uint64
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
+}
+
+// beater writes what a heartbeat sends.
+type beater interface {
+	Beat(text string, ping []byte)
+	SendPing(payload []byte)
 }
 
 // pingSent is a ping whose pong has not come.
@@ -123,7 +129,7 @@ func (h *heartbeat) tick() {
 		h.spawn(h.ask)
 	}
 	if text != "" || ping != nil {
-		h.w.beat(text, ping)
+		h.w.Beat(text, ping)
 	}
 }
 
@@ -136,7 +142,7 @@ func (h *heartbeat) ask() {
 		h.mu.Unlock()
 	}()
 	if text := h.cfg.TextFunc(); text != "" {
-		h.w.beat(text, nil)
+		h.w.Beat(text, nil)
 	}
 }
 
@@ -269,7 +275,7 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	payload := h.payload(time.Now(), answer)
 	n := h.seq
 	h.mu.Unlock()
-	h.w.sendPing(payload)
+	h.w.SendPing(payload)
 	select {
 	case rtt := <-answer:
 		return rtt, nil
