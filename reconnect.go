@@ -27,6 +27,9 @@ func (r *run) supervise() {
 	if !r.succeed() || !r.choosePolicy() {
 		return
 	}
+	if r.woke != nil {
+		defer r.c.onWake(r.wake)()
+	}
 	for {
 		var l *loss
 		if cn, failure := r.dial(); cn != nil {
@@ -178,6 +181,7 @@ func (r *run) wait(l *loss) bool {
 	select {
 	case <-timer.C:
 	case <-req.asked:
+	case <-r.woke:
 	case <-r.stop:
 		return false
 	case <-r.ctxDone:
@@ -238,6 +242,10 @@ func (r *run) finish() {
 		r.resetCounter()
 	}
 	r.outbox.finish()
+	if k := r.c.keeper; k != nil {
+		removed := k.settle(r.c.cfg.CloseTimeout)
+		r.hooks.Go(func() { <-removed })
+	}
 	r.listen(nil, ErrClosed)
 	close(r.over)
 	r.hooks.Wait() // of hooks that were abandoned
