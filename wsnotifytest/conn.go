@@ -11,6 +11,7 @@ import (
 // goroutine. Those that send wait for room if the client does not read, and fail when the
 // connection ends.
 type Conn struct {
+	habits
 	s    *Server
 	sock *socket
 	id   int

@@ -65,7 +65,8 @@ func (s *Server) acceptLoop(l net.Listener) {
 			}
 			return
 		}
-		// The kernel's buffer grows to some MiB else, and StopReading would be noticed late.
+		// Else the kernel lets it grow to some MiB while the server reads fast, and StopReading would
+		// be noticed late.
 		_ = raw.(*net.TCPConn).SetReadBuffer(readBuffer)
 		r, end := newRelay(raw.(*net.TCPConn))
 		if !s.take(end, r) {

@@ -123,9 +123,16 @@ func (g *guest) read(ctx context.Context, tokens <-chan struct{}, ended chan<- s
 			g.hub.say("%s: %s", oneLine(g.User), oneLine(text))
 			g.hub.change(func() { g.hub.note(g.User, "in", text) })
 		}
+		var replies []outgoingFrame
 		if g.hub.echo {
+			replies = append(replies, outgoingFrame{typ: typ, data: data})
+		}
+		if answer := g.hub.confirm.answer(data); g.hub.confirm != nil && answer != nil {
+			replies = append(replies, outgoingFrame{typ: websocket.MessageText, data: answer})
+		}
+		for _, reply := range replies {
 			select {
-			case g.out <- outgoingFrame{typ: typ, data: data}:
+			case g.out <- reply:
 			case <-ctx.Done():
 			}
 		}

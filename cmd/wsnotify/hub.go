@@ -16,7 +16,8 @@ type hub struct {
 	name      string // of this run, so that a page knows another one
 	say       func(format string, args ...any)
 	echo      bool
-	refuse    int // the status of every handshake; 0 to accept
+	confirm   fieldPath // of the id with which messages are confirmed; nil for none
+	refuse    int       // the status of every handshake; 0 to accept
 	readLimit int64
 	pings     bool // text pings are shown, too
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/wsnotify/wsnotify"
 	"golang.org/x/term"
@@ -37,6 +38,8 @@ func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 		}
 		if data, wrong := g.frame.decode(line); wrong != nil {
 			g.refuse("not sent: %s %d: %v", name, number, wrong)
+		} else if g.ids != nil && g.ids.in(data) == "" {
+			g.refuse("not sent: %s %d has no %q, by which the server would confirm it", name, number, strings.Join(g.ids, "."))
 		} else if full := g.queue(ctx, data); full != nil {
 			g.mu.Lock()
 			g.refused++

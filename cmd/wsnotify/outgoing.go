@@ -18,7 +18,8 @@ type outgoing struct {
 	frame  *framing
 	client *wsnotify.Client
 	say    func(format string, args ...any)
-	eager  bool // the first failure is final once the input has ended
+	eager  bool      // the first failure is final once the input has ended
+	ids    fieldPath // by which the server confirms messages; nil if it does not
 
 	stop context.CancelFunc // of Run
 
@@ -122,7 +123,7 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	g.lastClose, g.ours = ev, g.closing
 	lost := 0
 	answered := g.closing && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
-	if !answered {
+	if !answered && g.ids == nil { // what is confirmed is sent again
 		lost = max(0, g.given-queued-g.read)
 	}
 	g.lost += lost
@@ -164,11 +165,13 @@ func (g *outgoing) ask(ctx context.Context, patience time.Duration) bool {
 	if g.client.Flush(ctx) != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, err := g.client.Ping(ctx)
-	if err != nil || g.client.Status().Epoch != epoch {
-		return false
+	if g.ids == nil {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		_, err := g.client.Ping(ctx)
+		if err != nil || g.client.Status().Epoch != epoch {
+			return false
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

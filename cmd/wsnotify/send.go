@@ -14,6 +14,7 @@ const sendReadLimit = 64 << 20
 func sendCommand() *cobra.Command {
 	var conn connection
 	var frame framing
+	var confirm string
 	cmd := &cobra.Command{
 		Use:   "send URL",
 		Short: "Send the lines of the standard input",
@@ -24,7 +25,9 @@ skipped; see wsnotify connect to print them.
 
 A line that was not sent, or that may be lost, is reported on the standard error,
 and the exit status is not 0. A server has read a line when it answers the ping
-that follows; what it does with the line is up to the server.
+that follows; what it does with the line is up to the server. With --confirm it has
+to answer each line, and a line without an answer is sent again over the next
+connection, so that it may arrive twice.
 
 While the input is open, as with tail -f, send goes on after a failed attempt, as
 often as --attempts says. Once it has ended, a first attempt that fails is final
@@ -32,10 +35,15 @@ unless --attempts is given.`,
 		Example: `  echo hello | wsnotify send ws://localhost:8080/ws/ --user ada
   tail -f app.log | wsnotify send wss://example.com/logs --attempts -1
   wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt
+  wsnotify send example.com/orders --confirm id --attempts -1 <orders.jsonl
   wsnotify send example.com/upload --binary --whole <picture.png`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := frame.check(); err != nil {
+				return err
+			}
+			path, err := parsePath("--confirm", confirm)
+			if err != nil {
 				return err
 			}
 			cfg, url, err := conn.config(cmd, args[0])
@@ -52,6 +60,9 @@ unless --attempts is given.`,
 			g := newOutgoing(&conn, &frame, &cfg, note)
 			g.eager = !cmd.Flags().Changed("attempts")
 			g.ended = isOver(cmd.InOrStdin())
+			if path != nil {
+				g.confirmed(&cfg, path)
+			}
 			g.client = wsnotify.New(cfg)
 			over := g.begin(ctx, url)
 			read := make(chan error, 1)
@@ -82,6 +93,7 @@ unless --attempts is given.`,
 	}
 	conn.flags(cmd)
 	frame.flags(cmd.Flags())
+	cmd.Flags().StringVar(&confirm, "confirm", "", "`path` of the id in a JSON line, such as id or meta.id: the line is sent again\nuntil the server has answered with a JSON message that has the same id there")
 	cmd.Flags().BoolVar(&frame.whole, "whole", false, "the whole input is one message")
 	return cmd
 }

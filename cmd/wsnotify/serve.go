@@ -14,7 +14,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var addr string
+	var addr, confirm string
 	h := newHub(nil)
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -38,6 +38,10 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if h.refuse != 0 && (h.refuse < 200 || h.refuse > 599) {
 				return usage("--refuse %d: expected an HTTP status from 200 to 599, such as 401", h.refuse)
+			}
+			var err error
+			if h.confirm, err = parsePath("--confirm", confirm); err != nil {
+				return err
 			}
 			listener, err := listenAt(addr)
 			if err != nil {
@@ -65,6 +69,7 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 	f.SortFlags = false
 	f.StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on, or a port of the loopback address")
 	f.BoolVar(&h.echo, "echo", false, "send each message back to its sender")
+	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
 	f.Var(count{at: &h.refuse}, "refuse", "refuse every handshake with this HTTP `STATUS`")
 	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
 	f.BoolVar(&h.pings, "show-pings", false, `print the text "ping" of clients, too`)
