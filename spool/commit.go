@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"runtime"
 	"slices"
 
 	"github.com/wsnotify/wsnotify"
@@ -115,10 +116,7 @@ func (s *Spool) await(g *group) {
 		return
 	case <-g.lead:
 	}
-	s.mu.Lock()
-	s.next = nil
-	err := s.err
-	s.mu.Unlock()
+	err := s.gather(g)
 
 	var freed int64
 	commits := uint64(0)
@@ -141,17 +139,34 @@ func (s *Spool) await(g *group) {
 			s.err = err
 		}
 	}
-	switch {
-	case s.next != nil:
+	close(g.over)
+	if s.next != nil {
 		s.next.lead <- struct{}{}
-	default:
+	} else {
 		s.busy = false
 		if s.written != nil {
 			close(s.written)
 		}
 	}
 	s.mu.Unlock()
-	close(g.over)
+}
+
+// gather closes the group to those who come later. Those who shared the last
+// commit have just been woken, and come back at once if they have more: without
+// a moment for them, every other commit would be for few.
+func (s *Spool) gather(g *group) error {
+	for before := -1; ; {
+		s.mu.Lock()
+		if n := len(g.puts); n == before {
+			s.next = nil
+			defer s.mu.Unlock()
+			return s.err
+		} else {
+			before = n
+		}
+		s.mu.Unlock()
+		runtime.Gosched()
+	}
 }
 
 // commit does what the group wants, and returns how much the removals have
