@@ -65,10 +65,9 @@ func child(name, url, path string) error {
 		if err := client.Connect(ctx, url, name); err != nil {
 			return err
 		}
-		if err := errors.Join(client.Drain(ctx), store.Close()); err != nil {
-			return err
-		}
-		return nil
+		err := errors.Join(client.Flush(ctx), client.Disconnect())
+		<-client.Done()
+		return errors.Join(err, store.Close())
 	}
 	go client.Run(context.Background(), url, name)
 	for producer := range producers {
