@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -19,7 +20,7 @@ import (
 type conn struct {
 	c     *Client
 	tr    transport.Conn
-	w     *writer
+	w     *outbox.Writer
 	beats *heartbeat
 
 	requests requests
@@ -62,7 +63,7 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *conn {
+func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
 		c: c, tr: tr,
 		ended:   make(chan struct{}),
@@ -73,8 +74,9 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
-	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
-	cn.w.drop = cn.kill
+	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{
+		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
+	})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	return cn
@@ -171,7 +173,7 @@ func (cn *conn) reply(text string) {
 	case !utf8.ValidString(text):
 		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
 	default:
-		cn.w.reply(text)
+		cn.w.Reply(text)
 	}
 }
 
@@ -208,7 +210,7 @@ func (cn *conn) putMany() {
 func (cn *conn) accept(ev transport.Event) error {
 	switch ev.Op {
 	case wire.Ping:
-		cn.w.pong(ev.Data)
+		cn.w.Pong(ev.Data)
 		return nil
 	case wire.Pong:
 		cn.beats.pong(ev.Data)
@@ -343,13 +345,13 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {
 		guard := time.AfterFunc(grace, cn.tr.Kill)
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 		guard.Stop()
 	} else {
 		cn.tr.Kill()
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 	}
 	cn.tr.End()
 	cn.deafen()

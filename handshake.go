@@ -35,7 +35,7 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return h.conn.w.sendFirst(ctx, typ, data)
+	return h.conn.w.SendFirst(ctx, wire.Op(typ), data)
 }
 
 // SendMessage is Send of a text message.
@@ -135,14 +135,14 @@ func (cn *conn) refuse() *Failure {
 	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
 	defer guard.Stop()
 	cn.deaf.Store(true)
-	cn.w.stop() // and whether a write failed is known
+	cn.w.Stop() // and whether a write failed is known
 	code, reason := StatusNormalClosure, ""
 	peer := cn.lastWord()
 	if peer != nil && peer.Code >= 0 { // a close frame, or a violation
 		code, reason = peer.Code, peer.Reason
 	}
-	cn.w.bye(code, reason, false)
-	cn.w.finish()
+	cn.w.Bye(int(code), reason, false)
+	cn.w.Finish()
 	cn.release()
 	return peer
 }
@@ -180,7 +180,7 @@ func (cn *conn) lastWord() *Failure {
 
 func (cn *conn) release() {
 	cn.beats.stop()
-	cn.w.stop()
+	cn.w.Stop()
 	cn.tr.End()
 	if cn.pending != nil {
 		<-cn.pending

@@ -29,7 +29,7 @@ type heartbeat struct {
 	cfg      Heartbeat
 	pings    bool          // protocol pings can be sent
 	interval time.Duration // of this connection
-	w        *writer
+	w        beater
 	progress func() transport.Progress
 	dead     func() // the peer is
 	rtt      func(time.Duration)
@@ -56,6 +56,12 @@ type heartbeat struct {
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
 
 	replies // in the place of pings
+}
+
+// beater writes what a heartbeat sends.
+type beater interface {
+	Beat(text string, ping []byte)
+	SendPing(payload []byte)
 }
 
 // pingSent is a ping whose pong has not come.
@@ -156,7 +162,7 @@ func (h *heartbeat) beat(now time.Time) {
 		h.spawn(h.makeText)
 	}
 	if text != "" || ping != nil {
-		h.w.beat(text, ping)
+		h.w.Beat(text, ping)
 	}
 }
 
@@ -173,7 +179,7 @@ func (h *heartbeat) makeText() {
 		h.mu.Lock()
 		h.ask(time.Now())
 		h.mu.Unlock()
-		h.w.beat(text, nil)
+		h.w.Beat(text, nil)
 	}
 }
 
@@ -306,7 +312,7 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	payload := h.payload(time.Now(), answer)
 	n := h.seq
 	h.mu.Unlock()
-	h.w.sendPing(payload)
+	h.w.SendPing(payload)
 	select {
 	case rtt := <-answer:
 		return rtt, nil

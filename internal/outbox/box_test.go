@@ -1,41 +1,49 @@
-package wsnotify
+package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
 	"testing/synctest"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-func newTestOutbox(cfg Outbox) *outbox {
-	cfg.Messages, cfg.Bytes = -1, -1
-	return newOutbox(&cfg, &post{
-		tell: func(f func()) { f() }, lost: func() {}, written: func(int, int, int) {},
-	}, newKeeper(cfg.Store, func(error) {}))
+var errNotConnected = errors.New("not connected")
+
+func newTestBox(id func(wire.Op, []byte) string) *Box {
+	return New(&Post{
+		Config: Config{Messages: -1, Bytes: -1, ConfirmID: id},
+		Errors: &Errors{ErrNotConnected: errNotConnected, ErrClosed: errors.New("closed")},
+		Tell:   func(f func()) { f() }, Lost: func() {}, Written: func(int, int, int) {},
+	})
 }
+
+func itself(_ wire.Op, data []byte) string { return string(data) }
 
 // What is queued after a connection was given up is for the next one.
 func TestPartedOutboxGivesNothingMore(t *testing.T) {
-	b := newTestOutbox(Outbox{})
-	w := &writer{box: b}
+	b := newTestBox(nil)
+	w := &Writer{box: b}
 	w.running.Store(again) // somebody is at it, so that a kick starts nothing
-	b.attach(w)
-	b.part()
-	if err := b.enqueue(MessageText, []byte("a")); err != nil {
+	b.Attach(w)
+	b.Part()
+	if err := b.Enqueue(wire.Text, []byte("a")); err != nil {
 		t.Fatal(err)
 	}
 	if items := b.take(w, make([]item, 0, 8), 1000); len(items) != 0 {
 		t.Errorf("%v was taken", items)
 	}
-	if err := b.send(context.Background(), MessageText, nil); err != ErrNotConnected {
+	if err := b.Send(context.Background(), wire.Text, nil); err != errNotConnected {
 		t.Errorf("send: %v", err)
 	}
-	next := &writer{box: b}
+	next := &Writer{box: b}
 	next.running.Store(again)
 	b.detach(w, 0, false)
-	b.attach(next)
+	b.Attach(next)
 	if items := b.take(w, make([]item, 0, 8), 1000); len(items) != 0 {
 		t.Errorf("the old writer took %v", items)
 	}
@@ -45,12 +53,12 @@ func TestPartedOutboxGivesNothingMore(t *testing.T) {
 }
 
 func TestNoMemoryIsKeptFromABurst(t *testing.T) {
-	b := newTestOutbox(Outbox{})
-	w := &writer{box: b}
+	b := newTestBox(nil)
+	w := &Writer{box: b}
 	w.running.Store(again)
-	b.attach(w)
+	b.Attach(w)
 	for range 10_000 {
-		b.enqueue(MessageBinary, make([]byte, 100))
+		b.Enqueue(wire.Binary, make([]byte, 100))
 	}
 	for n := 0; n < 10_000; {
 		items := b.take(w, make([]item, 0, 64), 1<<20)
@@ -63,25 +71,25 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 }
 
 func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
-	b := newTestOutbox(Outbox{ConfirmID: func(m Message) string { return string(m.Data) }})
-	w := &writer{box: b}
+	b := newTestBox(itself)
+	w := &Writer{box: b}
 	w.running.Store(again)
-	b.attach(w)
+	b.Attach(w)
 	want := func(idle bool) {
 		t.Helper()
-		if b.unsent() == nil != idle {
+		if b.Unsent() == nil != idle {
 			t.Errorf("idle: %v", !idle)
 		}
 	}
 	want(true)
-	b.enqueue(MessageText, []byte("a"))
+	b.Enqueue(wire.Text, []byte("a"))
 	want(false)
 	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
 	want(false)
-	b.confirm([]string{"a"})
+	b.Confirm([]string{"a"})
 	want(true)
-	go b.send(t.Context(), MessageText, nil)
-	for b.unsent() == nil {
+	go b.Send(t.Context(), wire.Text, nil)
+	for b.Unsent() == nil {
 		runtime.Gosched()
 	}
 	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
@@ -93,7 +101,7 @@ func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
 func TestFlushesThatAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(1, 1))
-		b := newTestOutbox(Outbox{ConfirmID: func(m Message) string { return string(m.Data) }})
+		b := newTestBox(itself)
 		type flush struct {
 			upTo   int
 			cancel context.CancelFunc
@@ -106,19 +114,19 @@ func TestFlushesThatAreGivenUp(t *testing.T) {
 			switch rnd.IntN(6) {
 			case 0, 1:
 				live[sent] = true
-				b.enqueue(MessageText, []byte(fmt.Sprint(sent)))
+				b.Enqueue(wire.Text, []byte(fmt.Sprint(sent)))
 				sent++
 			case 2, 3:
 				for i := range live {
 					delete(live, i)
-					b.confirm([]string{fmt.Sprint(i)})
+					b.Confirm([]string{fmt.Sprint(i)})
 					break
 				}
 			case 4:
 				ctx, cancel := context.WithCancel(t.Context())
 				f := &flush{sent, cancel, make(chan error, 1)}
 				flushes[f] = true
-				go func() { f.result <- b.flush(ctx) }()
+				go func() { f.result <- b.Flush(ctx) }()
 			case 5:
 				for f := range flushes {
 					f.cancel()
@@ -148,43 +156,24 @@ func TestFlushesThatAreGivenUp(t *testing.T) {
 				t.Fatalf("%d barriers for %d Flushes", len(b.barriers), len(flushes))
 			}
 		}
-		b.finish()
+		b.Finish()
 		synctest.Wait()
 	})
-}
-
-// A Reconnect that was asked when the connection had just been lost is for
-// the wait that follows.
-func TestAskedReconnectIsKept(t *testing.T) {
-	r := &run{}
-	first, second := newRequest(), newRequest()
-	r.listen(first, nil)
-	first.isAsked = true
-	close(first.asked)
-	r.listen(second, nil)
-	if r.request != first {
-		t.Error("it was forgotten")
-	}
-	r.listen(nil, nil)
-	<-first.done
-	if r.request != nil {
-		t.Error("it is still there")
-	}
 }
 
 // What one message of 64 bytes costs the outbox: accepted, taken and settled,
 // in batches of 64.
 func BenchmarkOutbox(b *testing.B) {
-	box := newTestOutbox(Outbox{})
-	w := &writer{box: box}
+	box := newTestBox(nil)
+	w := &Writer{box: box}
 	w.running.Store(again)
-	box.attach(w)
+	box.Attach(w)
 	data := make([]byte, 64)
 	items := make([]item, 0, 64)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 64 {
-			box.enqueue(MessageBinary, data)
+			box.Enqueue(wire.Binary, data)
 		}
 		box.settle(len(box.take(w, items, 1<<20)))
 	}
@@ -193,19 +182,19 @@ func BenchmarkOutbox(b *testing.B) {
 
 // The same while a thousand others wait.
 func BenchmarkOutboxWithABacklog(b *testing.B) {
-	box := newTestOutbox(Outbox{})
-	w := &writer{box: box}
+	box := newTestBox(nil)
+	w := &Writer{box: box}
 	w.running.Store(again)
 	data := make([]byte, 64)
 	for range 1000 {
-		box.enqueue(MessageBinary, data)
+		box.Enqueue(wire.Binary, data)
 	}
-	box.attach(w)
+	box.Attach(w)
 	items := make([]item, 0, 64)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 64 {
-			box.enqueue(MessageBinary, data)
+			box.Enqueue(wire.Binary, data)
 		}
 		box.settle(len(box.take(w, items, 1<<20)))
 	}

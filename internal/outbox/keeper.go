@@ -1,4 +1,4 @@
-package wsnotify
+package outbox
 
 import (
 	"cmp"
@@ -8,33 +8,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// Store keeps the messages of an Outbox over the end of the process. It
-// belongs to one Client at a time. The module wsnotify/spool has one that keeps
-// them in a file.
-//
-// Append is called on the goroutine of Enqueue, by several at once, so that
-// they can share what it costs to make them durable; Remove on a goroutine of
-// the client, one call at a time; Load before either. No lock is held
-// meanwhile.
+// Store keeps messages over the end of the process. The root says what holds for
+// its methods.
 type Store interface {
-	// Load calls yield for each message that was appended and not removed, in
-	// the order of their seq, and returns the error of yield or its own. New
-	// calls it, and, as long as it fails, each Enqueue, Connect and Run.
-	Load(yield func(seq uint64, m Message) error) error
-
-	// Append keeps a message under a number that is not in use. It is kept
-	// when Append has returned nil, and not kept otherwise. It must not use
-	// m.Data after that. Numbers grow, but for calls at the same time.
-	Append(seq uint64, m Message) error
-
-	// Remove forgets messages. A number that is not there does no harm.
+	Load(yield func(seq uint64, op wire.Op, data []byte) error) error
+	Append(seq uint64, op wire.Op, data []byte) error
 	Remove(seqs ...uint64) error
 }
 
-// keeper is what the outboxes of a client have in common with its Store.
-type keeper struct {
+// Keeper is what the outboxes of a client have in common with its Store.
+type Keeper struct {
 	store  Store
 	report func(error)
 
@@ -56,24 +43,25 @@ type loading struct {
 	err  error // valid after over
 }
 
-func newKeeper(s Store, report func(error)) *keeper {
+// NewKeeper returns one, or nil without a Store.
+func NewKeeper(s Store, report func(error)) *Keeper {
 	if s == nil {
 		return nil
 	}
-	return &keeper{store: s, report: report}
+	return &Keeper{store: s, report: report}
 }
 
-func (k *keeper) next() uint64 {
+func (k *Keeper) next() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.seq++
 	return k.seq
 }
 
-// load takes over what the Store holds, unless that has been done. Those who
+// Load takes over what the Store holds, unless that has been done. Those who
 // come meanwhile wait for it.
-func (b *outbox) load() error {
-	k := b.keeper
+func (b *Box) Load() error {
+	k := b.post.Keeper
 	if k == nil || k.loaded.Load() {
 		return nil
 	}
@@ -102,41 +90,38 @@ func (b *outbox) load() error {
 	return l.err
 }
 
-func (b *outbox) loadAll() error {
+func (b *Box) loadAll() error {
 	var found []*entry
-	err := b.keeper.store.Load(func(seq uint64, m Message) error {
-		if err := checkMessage(m.Type, m.Data); err != nil {
-			return fmt.Errorf("message %d: %w", seq, err)
-		}
-		found = append(found, &entry{seq: seq, typ: uint8(m.Type), data: append([]byte(nil), m.Data...), at: b.clock()})
+	err := b.post.Keeper.store.Load(func(seq uint64, op wire.Op, data []byte) error {
+		found = append(found, &entry{seq: seq, op: op, data: append([]byte(nil), data...), at: b.clock()})
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("wsnotify: Outbox.Store can't be loaded: %w", err)
 	}
 	slices.SortFunc(found, func(x, y *entry) int { return cmp.Compare(x.seq, y.seq) })
-	if b.cfg.ConfirmID != nil {
+	if b.post.ConfirmID != nil {
 		for _, e := range found {
-			if id := b.cfg.ConfirmID(Message{Type: MessageType(e.typ), Data: e.data}); id != "" {
+			if id := b.post.ConfirmID(e.op, e.data); id != "" {
 				e.receipt = &receipt{id: id}
 			}
 		}
 	}
 	if n := len(found); n > 0 {
-		b.keeper.mu.Lock()
-		b.keeper.seq = max(b.keeper.seq, found[n-1].seq)
-		b.keeper.mu.Unlock()
+		b.post.Keeper.mu.Lock()
+		b.post.Keeper.seq = max(b.post.Keeper.seq, found[n-1].seq)
+		b.post.Keeper.mu.Unlock()
 	}
 	b.inherit(found)
-	b.keeper.loaded.Store(true)
+	b.post.Keeper.loaded.Store(true)
 	return nil
 }
 
 // enqueueKept is enqueue with a Store. The message has its place before the
 // Store has it, so that those who come at the same time keep their order and
 // can be stored together; nothing from there on is written before that.
-func (b *outbox) enqueueKept(typ MessageType, data []byte, id string) (err error) {
-	if err := b.load(); err != nil {
+func (b *Box) enqueueKept(op wire.Op, data []byte, id string) (err error) {
+	if err := b.Load(); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -144,9 +129,9 @@ func (b *outbox) enqueueKept(typ MessageType, data []byte, id string) (err error
 		b.mu.Unlock()
 		return err
 	}
-	b.seq = b.keeper.next()
+	b.seq = b.post.Keeper.next()
 	seq := b.seq
-	e := b.add(typ, data, "")
+	e := b.add(op, data, "")
 	e.fresh = true
 	b.mu.Unlock()
 
@@ -156,14 +141,14 @@ func (b *outbox) enqueueKept(typ MessageType, data []byte, id string) (err error
 			w.kick()
 		}
 	}()
-	if err = b.keeper.store.Append(seq, Message{Type: typ, Data: data}); err != nil {
+	if err = b.post.Keeper.store.Append(seq, op, data); err != nil {
 		return fmt.Errorf("wsnotify: Outbox.Store did not take the message: %w", err)
 	}
 	return nil
 }
 
 // appended lets a message go on its way, or forgets it.
-func (b *outbox) appended(e *entry, id string, err error) *writer {
+func (b *Box) appended(e *entry, id string, err error) *Writer {
 	b.mu.Lock()
 	if e.place == nowhere { // the client has ended meanwhile
 		b.mu.Unlock()
@@ -190,10 +175,10 @@ func (b *outbox) appended(e *entry, id string, err error) *writer {
 	return b.w
 }
 
-// bequeath gives what is left, now or at the end, to the outbox of the next
+// Bequeath gives what is left, now or at the end, to the outbox of the next
 // Connect or Run.
-func (b *outbox) bequeath(heir *outbox) {
-	if b.keeper == nil {
+func (b *Box) Bequeath(heir *Box) {
+	if b.post.Keeper == nil {
 		return
 	}
 	b.mu.Lock()
@@ -207,7 +192,7 @@ func (b *outbox) bequeath(heir *outbox) {
 }
 
 // surrender takes all out of an outbox that has ended.
-func (b *outbox) surrender() (rest []*entry) {
+func (b *Box) surrender() (rest []*entry) {
 	for b.queue.first != nil {
 		e := b.queue.first
 		b.leave(e)
@@ -219,7 +204,7 @@ func (b *outbox) surrender() (rest []*entry) {
 
 // inherit takes over messages that the Store has, in their order. They come
 // before those that this outbox took itself.
-func (b *outbox) inherit(rest []*entry) {
+func (b *Box) inherit(rest []*entry) {
 	if len(rest) == 0 {
 		return
 	}
@@ -260,7 +245,7 @@ func (b *outbox) inherit(rest []*entry) {
 }
 
 // remove forgets a message that is done. It does not block.
-func (k *keeper) remove(seq uint64) {
+func (k *Keeper) remove(seq uint64) {
 	k.mu.Lock()
 	k.done = append(k.done, seq)
 	k.unkept.Add(1)
@@ -273,7 +258,7 @@ func (k *keeper) remove(seq uint64) {
 
 // run removes what is done, together with what has come meanwhile. What could
 // not be removed is tried again with the next message, and at the end.
-func (k *keeper) run() {
+func (k *Keeper) run() {
 	var batch []uint64
 	ended := false
 	defer func() {
@@ -304,9 +289,9 @@ func (k *keeper) run() {
 	}
 }
 
-// settle has all removed that is done, and waits for that, for so long at
+// Settle has all removed that is done, and waits for that, for so long at
 // most. The channel that it returns is closed when it is over.
-func (k *keeper) settle(limit time.Duration) <-chan struct{} {
+func (k *Keeper) Settle(limit time.Duration) <-chan struct{} {
 	k.mu.Lock()
 	if k.removing == nil {
 		k.removing = make(chan struct{})

@@ -1,6 +1,10 @@
-package wsnotify
+package outbox
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
 
 // entry is one message in an outbox.
 type entry struct {
@@ -12,7 +16,7 @@ type entry struct {
 	wait    *waiter  // of a Send; nil for Enqueue
 	receipt *receipt // nil if nobody will confirm it
 	at      int64    // when Enqueue took it, if there is a MaxAge
-	typ     uint8
+	op      wire.Op
 	place   place
 	gone    bool // taken, and nobody cares any more: a Send that was given up, or confirmed before it was settled
 	sent    bool // the peer may have it, from an earlier write

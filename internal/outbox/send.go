@@ -1,6 +1,10 @@
-package wsnotify
+package outbox
 
-import "context"
+import (
+	"context"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
 
 // waiter is one Send that waits for its entry.
 type waiter struct {
@@ -10,22 +14,22 @@ type waiter struct {
 
 const maxFreeWaiters = 64
 
-// send waits until data is written, ctx ends or the connection does.
-func (b *outbox) send(ctx context.Context, typ MessageType, data []byte) error {
-	return b.sendOver(ctx, nil, typ, data)
+// Send waits until data is written, ctx ends or the connection does.
+func (b *Box) Send(ctx context.Context, op wire.Op, data []byte) error {
+	return b.SendOver(ctx, nil, op, data)
 }
 
-// sendOver is send over no other connection than that of only; nil means any.
-func (b *outbox) sendOver(ctx context.Context, only *writer, typ MessageType, data []byte) error {
+// SendOver is send over no other connection than that of only; nil means any.
+func (b *Box) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byte) error {
 	b.mu.Lock()
 	w := b.w
 	switch {
 	case b.refused:
 		b.mu.Unlock()
-		return ErrClosed
+		return b.post.ErrClosed
 	case w == nil || b.parted || only != nil && only != w:
 		b.mu.Unlock()
-		return ErrNotConnected
+		return b.post.ErrNotConnected
 	}
 	var wt *waiter
 	if last := len(b.freeWaiters) - 1; last >= 0 {
@@ -34,7 +38,7 @@ func (b *outbox) sendOver(ctx context.Context, only *writer, typ MessageType, da
 		wt = &waiter{result: make(chan error, 1)}
 	}
 	e := b.entries.get()
-	e.typ, e.data, e.wait = uint8(typ), data, wt
+	e.op, e.data, e.wait = op, data, wt
 	wt.entry = e
 	b.push(e)
 	b.mu.Unlock()
@@ -65,7 +69,7 @@ func (b *outbox) sendOver(ctx context.Context, only *writer, typ MessageType, da
 
 // cancel ends the wait of a Send. Under the lock of the writer's batch nobody
 // reads data, and that of the entry is not in use any more when cancel returns.
-func (b *outbox) cancel(w *writer, wt *waiter, cause error) error {
+func (b *Box) cancel(w *Writer, wt *waiter, cause error) error {
 	w.batch.Lock()
 	defer w.batch.Unlock()
 	b.mu.Lock()
@@ -83,21 +87,15 @@ func (b *outbox) cancel(w *writer, wt *waiter, cause error) error {
 	begun := w.withdraw(b.position(e))
 	e.wait, e.data, e.gone = nil, nil, true
 	if begun {
-		return &unconfirmedError{cause}
+		return b.post.unconfirmed(cause)
 	}
 	return cause
 }
 
 // position is where e stands among the messages that the writer has taken.
-func (b *outbox) position(e *entry) (i int) {
+func (b *Box) position(e *entry) (i int) {
 	for other := b.queue.first; other != e; other = other.next {
 		i++
 	}
 	return i
 }
-
-// unconfirmedError is ErrUnconfirmed with the reason why.
-type unconfirmedError struct{ cause error }
-
-func (e *unconfirmedError) Error() string   { return ErrUnconfirmed.Error() + ": " + e.cause.Error() }
-func (e *unconfirmedError) Unwrap() []error { return []error{ErrUnconfirmed, e.cause} }

@@ -1,15 +1,17 @@
-package wsnotify
+package outbox
+
+import "github.com/wsnotify/wsnotify/internal/wire"
 
 // What an outbox and the writer of a connection have to do with each other.
 
 // item is what the writer encodes.
 type item struct {
-	typ  MessageType
+	op   wire.Op
 	data []byte
 }
 
-// attach gives the messages to the writer of a connection that is now open.
-func (b *outbox) attach(w *writer) {
+// Attach gives the messages to the writer of a connection that is now open.
+func (b *Box) Attach(w *Writer) {
 	b.mu.Lock()
 	b.w, b.parted = w, false
 	some := b.mark != nil
@@ -21,37 +23,37 @@ func (b *outbox) attach(w *writer) {
 
 // take hands the next messages to w, as many as fit into items, until their
 // size reaches limit.
-func (b *outbox) take(w *writer, items []item, limit int) []item {
+func (b *Box) take(w *Writer, items []item, limit int) []item {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.w != w || b.parted {
 		return items
 	}
-	if b.cfg.MaxAge > 0 {
+	if b.post.MaxAge > 0 {
 		b.dropOld() // if its timer has not done so yet
 	}
 	e := b.mark
 	for size := 0; e != nil && !e.fresh && len(items) < cap(items) && size < limit; e = e.next {
 		e.place = taken
-		items = append(items, item{MessageType(e.typ), e.data})
+		items = append(items, item{e.op, e.data})
 		size += len(e.data)
 	}
 	b.mark, b.hint = e, nil
 	return items
 }
 
-// settle ends the first done messages that were taken: they are in the kernel.
-func (b *outbox) settle(done int) {
+// Settle ends the first done messages that were taken: they are in the kernel.
+func (b *Box) settle(done int) {
 	b.mu.Lock()
 	b.settleTaken(done)
 	b.mu.Unlock()
 }
 
-func (b *outbox) settleTaken(done int) {
+func (b *Box) settleTaken(done int) {
 	if done == 0 {
 		return
 	}
-	if b.cfg.ConfirmID != nil || b.keeper != nil {
+	if b.post.ConfirmID != nil || b.post.Keeper != nil {
 		b.settleEach(done)
 	} else {
 		b.settlePlain(done)
@@ -66,7 +68,7 @@ func (b *outbox) settleTaken(done int) {
 
 // settlePlain is for messages that are done when they are written. They leave
 // together, and in order.
-func (b *outbox) settlePlain(done int) {
+func (b *Box) settlePlain(done int) {
 	messages, bytes, again := 0, 0, 0
 	first, last := b.queue.first, (*entry)(nil)
 	e := first
@@ -94,11 +96,11 @@ func (b *outbox) settlePlain(done int) {
 	b.entries.putAll(first, last)
 	b.queue.first = e
 	if messages > 0 {
-		b.post.written(messages, bytes, again)
+		b.post.Written(messages, bytes, again)
 	}
 }
 
-func (b *outbox) settleEach(done int) {
+func (b *Box) settleEach(done int) {
 	messages, bytes, again := 0, 0, 0
 	for range done {
 		e := b.queue.first
@@ -125,14 +127,14 @@ func (b *outbox) settleEach(done int) {
 		b.entries.put(e)
 	}
 	if messages > 0 {
-		b.post.written(messages, bytes, again)
+		b.post.Written(messages, bytes, again)
 	}
 }
 
-// part leaves what is not yet encoded to the next connection. It comes before
+// Part leaves what is not yet encoded to the next connection. It comes before
 // the state is Closed, so that nothing that is queued after that is written to
 // a socket whose other end is gone.
-func (b *outbox) part() {
+func (b *Box) Part() {
 	b.mu.Lock()
 	b.parted = true
 	b.mu.Unlock()
@@ -141,7 +143,7 @@ func (b *outbox) part() {
 // detach takes the messages back when the connection can't write any more:
 // done of those taken were written, the next one was in the middle of it if
 // torn, and the rest certainly not sent.
-func (b *outbox) detach(w *writer, done int, torn bool) {
+func (b *Box) detach(w *Writer, done int, torn bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.w != w {
@@ -157,18 +159,18 @@ func (b *outbox) detach(w *writer, done int, torn bool) {
 		switch e := b.queue.first; {
 		case e.gone:
 		case e.wait != nil:
-			e.wait.result <- ErrUnconfirmed
+			e.wait.result <- b.post.ErrUnconfirmed
 			e.wait, e.gone = nil, true
-		case e.receipt != nil || b.cfg.Resend:
+		case e.receipt != nil || b.post.Resend:
 			b.begun(e)
 		default:
 			e.sent = true
-			b.discard(e, ErrUnconfirmed)
+			b.discard(e, b.post.ErrUnconfirmed)
 		}
 	}
-	reason := ErrNotConnected
+	reason := b.post.ErrNotConnected
 	if b.refused {
-		reason = ErrClosed
+		reason = b.post.ErrClosed
 	}
 	for e := b.queue.first; e != nil; {
 		next := e.next

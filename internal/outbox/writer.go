@@ -1,4 +1,4 @@
-package wsnotify
+package outbox
 
 import (
 	"context"
@@ -11,16 +11,14 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// writer sends what the outbox holds over one connection, and the control
+// Writer sends what the outbox holds over one connection, and the control
 // frames of this side. Whoever brings something starts a run of rounds, or
 // finds one under way that will see it: there is no goroutine while there is
 // nothing to write, and what came meanwhile leaves in one write.
-type writer struct {
-	tr    transport.Conn
-	box   *outbox
-	beats *heartbeat
-	broke func(error) // told of the write that failed
-	drop  func(error) // kills the connection for another reason
+type Writer struct {
+	tr  transport.Conn
+	box *Box
+	Hooks
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
@@ -52,9 +50,9 @@ type controls struct {
 	bye   *bye
 }
 
-// bye is a close frame that is due.
+// Bye is a close frame that is due.
 type bye struct {
-	code   StatusCode
+	code   int
 	reason string
 	drain  bool // after what the outbox holds
 }
@@ -79,28 +77,39 @@ const (
 
 var batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
 
-func newWriter(tr transport.Conn, box *outbox, beats *heartbeat, broke func(error)) *writer {
-	w := &writer{tr: tr, box: box, beats: beats, broke: broke, joined: make(chan struct{})}
+// Hooks are what a writer tells its connection.
+type Hooks struct {
+	Pinged func(before transport.Progress) // the socket took the ping of a beat
+	Broke  func(error)                     // the write that failed
+	Drop   func(error)                     // ends the connection for another reason
+
+	TextPings bool // there are no pings: the text of a beat stands for one
+}
+
+// NewWriter returns the writer of a connection. It writes nothing of the box
+// before Attach.
+func NewWriter(tr transport.Conn, box *Box, hooks Hooks) *Writer {
+	w := &Writer{tr: tr, box: box, Hooks: hooks, joined: make(chan struct{})}
 	w.start = w.run
 	return w
 }
 
 // kick makes sure that a round begins after this call.
-func (w *writer) kick() {
+func (w *Writer) kick() {
 	if w.claim() {
 		go w.start()
 	}
 }
 
 // claim is kick for a caller who does the rounds himself if it returns true.
-func (w *writer) claim() bool {
+func (w *Writer) claim() bool {
 	return w.running.Load() != again && w.running.Swap(again) == idle
 }
 
 // run does rounds until there is nothing to write. Before each it lets those
 // go first who have just been told that their message is written: what they
-// send next leaves in the same write.
-func (w *writer) run() {
+// Send next leaves in the same write.
+func (w *Writer) run() {
 	for w.begin() {
 		runtime.Gosched()
 		for w.round() {
@@ -115,7 +124,7 @@ func (w *writer) run() {
 
 // lead is run for a Send: it ends when that has its result, and lets another
 // goroutine go on.
-func (w *writer) lead(wt *waiter) {
+func (w *Writer) lead(wt *waiter) {
 	for w.begin() {
 		more := w.round()
 		answered := len(wt.result) > 0
@@ -137,14 +146,14 @@ func (w *writer) lead(wt *waiter) {
 // begin reports whether there is to be another round. The order matters: were
 // stopped looked at first, the store could wipe out the claim of a stop that
 // came between the two, which would then wait for ever.
-func (w *writer) begin() bool {
+func (w *Writer) begin() bool {
 	w.running.Store(rounds)
 	return !w.stopped.Load()
 }
 
-// stop joins the run under way, which the caller has made sure can't take
+// Stop joins the run under way, which the caller has made sure can't take
 // long; there will be no other.
-func (w *writer) stop() {
+func (w *Writer) Stop() {
 	w.ending.Do(func() {
 		w.stopped.Store(true)
 		if !w.claim() {
@@ -153,9 +162,9 @@ func (w *writer) stop() {
 	})
 }
 
-// finish writes the control frames that are due, and returns everything else
+// Finish writes the control frames that are due, and returns everything else
 // to the outbox. It is called after stop.
-func (w *writer) finish() {
+func (w *Writer) Finish() {
 	if !w.dead.Load() {
 		w.batch.Lock()
 		bye := w.addControls()
@@ -169,7 +178,7 @@ func (w *writer) finish() {
 }
 
 // round writes one batch and reports whether there may be more.
-func (w *writer) round() (more bool) {
+func (w *Writer) round() (more bool) {
 	if w.stopped.Load() {
 		return false
 	}
@@ -191,19 +200,19 @@ func (w *writer) round() (more bool) {
 }
 
 // refuseFirst answers a Handshake whose connection can't write any more.
-func (w *writer) refuseFirst() {
+func (w *Writer) refuseFirst() {
 	w.mu.Lock()
 	late := w.front.first
 	w.front.first = nil
 	w.mu.Unlock()
 	for _, f := range late {
-		f.result <- ErrNotConnected
+		f.result <- w.box.post.ErrNotConnected
 	}
 }
 
 // addControls moves what is due to the batch but for the close frame, which it
 // returns. The batch is locked.
-func (w *writer) addControls() *bye {
+func (w *Writer) addControls() *bye {
 	w.mu.Lock()
 	c := w.front
 	w.front = controls{bye: c.bye}
@@ -216,7 +225,7 @@ func (w *writer) addControls() *bye {
 	}
 	w.ping = -1
 	if c.text != "" {
-		if !w.beats.pings {
+		if w.TextPings {
 			w.ping = w.batch.Len()
 		}
 		w.batch.Add(wire.Text, []byte(c.text))
@@ -229,7 +238,7 @@ func (w *writer) addControls() *bye {
 		w.batch.Add(wire.Ping, p)
 	}
 	for _, f := range c.first {
-		w.batch.Add(wire.Op(f.typ), f.data)
+		w.batch.Add(f.op, f.data)
 	}
 	w.opening, w.base = c.first, w.batch.Len()
 	return c.bye
@@ -237,7 +246,7 @@ func (w *writer) addControls() *bye {
 
 // addMessages moves messages of the outbox to the batch until that is full,
 // and reports whether that is why it ended. The batch is locked.
-func (w *writer) addMessages() (more bool) {
+func (w *Writer) addMessages() (more bool) {
 	items := batches.Get().(*[]item)
 	defer batches.Put(items)
 	for size := 0; ; {
@@ -249,11 +258,11 @@ func (w *writer) addMessages() (more bool) {
 			return false
 		}
 		for _, it := range taken {
-			if it.typ == 0 {
+			if it.op == 0 {
 				w.batch.AddVoid()
 				continue
 			}
-			w.batch.Add(wire.Op(it.typ), it.data)
+			w.batch.Add(it.op, it.data)
 			size += len(it.data) + frameBytes
 		}
 		clear(taken)
@@ -262,7 +271,7 @@ func (w *writer) addMessages() (more bool) {
 
 // write sends the batch. Who waits for a part of it learns at once what became
 // of that.
-func (w *writer) write() error {
+func (w *Writer) write() error {
 	if w.batch.Len() == 0 {
 		return nil
 	}
@@ -286,10 +295,10 @@ func (w *writer) write() error {
 		}
 		w.batch.Unlock()
 		if pinged {
-			w.beats.written(mark)
+			w.Pinged(mark)
 		}
 		if err != nil {
-			w.broke(err)
+			w.Broke(err)
 			return err
 		}
 		if done {
@@ -298,9 +307,9 @@ func (w *writer) write() error {
 	}
 }
 
-// settle tells those who wait that the socket took n frames more. The batch is
+// Settle tells those who wait that the socket took n frames more. The batch is
 // locked.
-func (w *writer) settle(n int) {
+func (w *Writer) settle(n int) {
 	from, to := w.ended, w.ended+n
 	w.ended = to
 	for len(w.opening) > 0 && w.base-len(w.opening) < to {
@@ -314,11 +323,11 @@ func (w *writer) settle(n int) {
 
 // fail tells the others that the connection can't write any more. The frame at
 // ended is in the middle of it if torn. The batch is locked.
-func (w *writer) fail(torn bool) {
+func (w *Writer) fail(torn bool) {
 	for i, f := range w.opening {
-		err := ErrNotConnected
+		err := w.box.post.ErrNotConnected
 		if torn && w.base-len(w.opening)+i == w.ended {
-			err = ErrUnconfirmed
+			err = w.box.post.ErrUnconfirmed
 		}
 		f.result <- err
 	}
@@ -327,11 +336,11 @@ func (w *writer) fail(torn bool) {
 }
 
 // sayBye writes the close frame, which is the last.
-func (w *writer) sayBye(b *bye) error {
+func (w *Writer) sayBye(b *bye) error {
 	w.dead.Store(true)
-	err := w.tr.Close(int(b.code), b.reason)
+	err := w.tr.Close(b.code, b.reason)
 	if err != nil {
-		w.broke(err)
+		w.Broke(err)
 	}
 	return err
 }
@@ -339,13 +348,13 @@ func (w *writer) sayBye(b *bye) error {
 // withdraw takes the data of a message back that is in the batch: the one at i
 // of those that wait to be settled. It reports whether any of it may have left.
 // The batch is locked.
-func (w *writer) withdraw(i int) (begun bool) {
+func (w *Writer) withdraw(i int) (begun bool) {
 	return w.batch.Withdraw(max(w.ended, w.base) + i)
 }
 
-// sendFirst sends a message of a Handshake, and is as exact as a Send.
-func (w *writer) sendFirst(ctx context.Context, typ MessageType, data []byte) error {
-	f := &first{item: item{typ, data}, result: make(chan error, 1)}
+// SendFirst sends a message of a Handshake, and is as exact as a Send.
+func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
+	f := &first{item: item{op, data}, result: make(chan error, 1)}
 	w.mu.Lock()
 	w.front.first = append(w.front.first, f)
 	w.mu.Unlock()
@@ -370,12 +379,12 @@ func (w *writer) sendFirst(ctx context.Context, typ MessageType, data []byte) er
 	case err := <-f.result:
 		return err
 	default:
-		return &unconfirmedError{ctx.Err()}
+		return w.box.post.unconfirmed(ctx.Err())
 	}
 }
 
-// beat queues a heartbeat. One that still waits for its write is replaced.
-func (w *writer) beat(text string, ping []byte) {
+// Beat queues a heartbeat. One that still waits for its write is replaced.
+func (w *Writer) Beat(text string, ping []byte) {
 	w.mu.Lock()
 	if text != "" {
 		w.front.text = text
@@ -387,24 +396,24 @@ func (w *writer) beat(text string, ping []byte) {
 	w.kick()
 }
 
-func (w *writer) sendPing(payload []byte) {
+func (w *Writer) SendPing(payload []byte) {
 	w.mu.Lock()
 	w.front.pings = append(w.front.pings, payload)
 	w.mu.Unlock()
 	w.kick()
 }
 
-// pong queues the answer to a ping. Each gets its own, in order, for as long
+// Pong queues the answer to a ping. Each gets its own, in order, for as long
 // as the peer takes them.
-func (w *writer) pong(payload []byte) {
+func (w *Writer) Pong(payload []byte) {
 	w.mu.Lock()
 	w.front.pongs = appendLatest(w.front.pongs, slices.Clone(payload))
 	w.mu.Unlock()
 	w.kick()
 }
 
-// reply queues an answer of Heartbeat.Answer, as pong does.
-func (w *writer) reply(text string) {
+// Reply queues an answer to a ping that came as a message, as Pong does.
+func (w *Writer) Reply(text string) {
 	w.mu.Lock()
 	w.front.texts = appendLatest(w.front.texts, []byte(text))
 	w.mu.Unlock()
@@ -419,8 +428,8 @@ func appendLatest(list [][]byte, answer []byte) [][]byte {
 	return append(list, answer)
 }
 
-// bye queues the close frame: after what the outbox holds, or at once.
-func (w *writer) bye(code StatusCode, reason string, drain bool) {
+// Bye queues the close frame: after what the outbox holds, or at once.
+func (w *Writer) Bye(code int, reason string, drain bool) {
 	w.mu.Lock()
 	w.front.bye = &bye{code, reason, drain}
 	w.mu.Unlock()

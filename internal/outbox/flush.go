@@ -1,4 +1,4 @@
-package wsnotify
+package outbox
 
 import (
 	"context"
@@ -17,8 +17,8 @@ type barrier struct {
 	err     error         // valid after over
 }
 
-// flush waits until every message of Enqueue up to now is done or given up.
-func (b *outbox) flush(ctx context.Context) error {
+// Flush waits until every message of Enqueue up to now is done or given up.
+func (b *Box) Flush(ctx context.Context) error {
 	b.mu.Lock()
 	if b.queued == 0 {
 		b.mu.Unlock()
@@ -26,7 +26,7 @@ func (b *outbox) flush(ctx context.Context) error {
 	}
 	if b.finished {
 		b.mu.Unlock()
-		return ErrClosed
+		return b.post.ErrClosed
 	}
 	var br *barrier
 	if since := b.queued - b.behind; since > 0 || len(b.barriers) == 0 {
@@ -57,7 +57,7 @@ func (b *outbox) flush(ctx context.Context) error {
 }
 
 // under returns the index of the first barrier that a message is under.
-func (b *outbox) under(seq uint64) int {
+func (b *Box) under(seq uint64) int {
 	if b.barriers[0].seq >= seq {
 		return 0
 	}
@@ -65,7 +65,7 @@ func (b *outbox) under(seq uint64) int {
 }
 
 // pass takes a message that leaves out of the count of its barrier.
-func (b *outbox) pass(e *entry) {
+func (b *Box) pass(e *entry) {
 	i := b.under(e.seq)
 	if i == len(b.barriers) {
 		return
@@ -83,7 +83,7 @@ func (b *outbox) pass(e *entry) {
 }
 
 // join counts a message for its barrier that comes before others.
-func (b *outbox) join(e *entry) {
+func (b *Box) join(e *entry) {
 	if b.barriers == nil {
 		return
 	}
@@ -95,7 +95,7 @@ func (b *outbox) join(e *entry) {
 
 // forget removes a barrier that nobody waits for. Its messages count for the
 // next one.
-func (b *outbox) forget(br *barrier) {
+func (b *Box) forget(br *barrier) {
 	i := slices.Index(b.barriers, br)
 	if i+1 < len(b.barriers) {
 		b.barriers[i+1].left += br.left
@@ -108,9 +108,9 @@ func (b *outbox) forget(br *barrier) {
 }
 
 // abandon ends every Flush: what it waits for is given up.
-func (b *outbox) abandon() {
+func (b *Box) abandon() {
 	for _, br := range b.barriers {
-		br.err = ErrClosed
+		br.err = b.post.ErrClosed
 		close(br.over)
 	}
 	b.barriers, b.behind = nil, 0

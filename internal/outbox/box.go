@@ -1,13 +1,15 @@
-package wsnotify
+package outbox
 
 import (
 	"math"
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// outbox is the queue of everything that waits to be written during one
+// Box is the queue of everything that waits to be written during one
 // Connect or Run: messages of Enqueue, which outlive a connection, and of
 // Send, whose callers wait and which die with it. One queue for both keeps
 // each sender's order.
@@ -16,10 +18,8 @@ import (
 // writer of the open connection; it says later how many of them reached the
 // socket. One that the server will confirm stands aside then, and waits again,
 // before everything newer, when the connection ends.
-type outbox struct {
-	cfg    *Outbox
-	post   *post
-	keeper *keeper // nil without a Store
+type Box struct {
+	post *Post
 
 	mu          sync.Mutex
 	entries     entries
@@ -32,12 +32,12 @@ type outbox struct {
 	bytes       int
 	most        int // the bounds of these
 	mostBytes   int
-	w           *writer       // of the open connection, nil if there is none
+	w           *Writer       // of the open connection, nil if there is none
 	refused     bool          // takes nothing more
 	parted      bool          // w may not take any more: its connection is over
 	finished    bool          // nothing is written any more
 	sent        chan struct{} // closed when nothing is left to be sent; nil if nobody waits
-	heir        *outbox       // takes what the Store keeps when this one has ended
+	heir        *Box          // takes what the Store keeps when this one has ended
 
 	expiry *time.Timer // of the oldest message that may expire
 	watch  *time.Timer // of the oldest unconfirmed one
@@ -57,8 +57,9 @@ const (
 	leastUntoldBytes = 1 << 20
 )
 
-func newOutbox(cfg *Outbox, p *post, k *keeper) *outbox {
-	b := &outbox{cfg: cfg, post: p, keeper: k, most: cfg.Messages, mostBytes: cfg.Bytes}
+// New returns a box for one Connect or Run.
+func New(p *Post) *Box {
+	b := &Box{post: p, most: p.Messages, mostBytes: p.Bytes}
 	if b.most < 0 {
 		b.most = math.MaxInt
 	}
@@ -68,16 +69,16 @@ func newOutbox(cfg *Outbox, p *post, k *keeper) *outbox {
 	return b
 }
 
-func (b *outbox) clock() int64 { return int64(time.Since(b.post.began)) }
+func (b *Box) clock() int64 { return int64(time.Since(b.post.Began)) }
 
-// enqueue copies data and returns at once, or, with a Store, once that has it.
-func (b *outbox) enqueue(typ MessageType, data []byte) error {
+// Enqueue copies data and returns at once, or, with a Store, once that has it.
+func (b *Box) Enqueue(op wire.Op, data []byte) error {
 	id := ""
-	if f := b.cfg.ConfirmID; f != nil {
-		id = f(Message{Type: typ, Data: data})
+	if f := b.post.ConfirmID; f != nil {
+		id = f(op, data)
 	}
-	if b.keeper != nil {
-		return b.enqueueKept(typ, data, id)
+	if b.post.Keeper != nil {
+		return b.enqueueKept(op, data, id)
 	}
 	b.mu.Lock()
 	if b.refused || !b.fits(len(data)) || b.post.messages.Load() > 0 {
@@ -87,7 +88,7 @@ func (b *outbox) enqueue(typ MessageType, data []byte) error {
 		}
 	}
 	b.seq++
-	b.add(typ, data, id)
+	b.add(op, data, id)
 	w := b.w
 	b.mu.Unlock()
 	if w != nil {
@@ -96,14 +97,14 @@ func (b *outbox) enqueue(typ MessageType, data []byte) error {
 	return nil
 }
 
-func (b *outbox) fits(size int) bool {
+func (b *Box) fits(size int) bool {
 	return b.queued < b.most && b.bytes+size <= b.mostBytes
 }
 
 // admit makes room for a message of size. What the writer has taken can't be
 // dropped any more, and with DropOldest it does not count against the
 // newcomer: it is one batch at most.
-func (b *outbox) admit(size int) error {
+func (b *Box) admit(size int) error {
 	crowded := b.crowded(size)
 	if crowded {
 		// Callbacks that take no time only have to be given some.
@@ -114,38 +115,38 @@ func (b *outbox) admit(size int) error {
 	}
 	switch {
 	case b.refused:
-		return ErrClosed
+		return b.post.ErrClosed
 	case size > b.mostBytes:
-		return &MessageTooLargeError{Size: size, Limit: b.mostBytes}
+		return b.post.TooLarge(size, b.mostBytes)
 	case crowded:
-		return ErrOutboxFull
+		return b.post.ErrOutboxFull
 	}
 	for !b.fits(size) {
-		if b.cfg.Overflow != DropOldest {
-			return ErrOutboxFull
+		if !b.post.DropOldest {
+			return b.post.ErrOutboxFull
 		}
 		e := b.droppable()
 		if e == nil {
 			break
 		}
-		b.discard(e, ErrOutboxFull)
+		b.discard(e, b.post.ErrOutboxFull)
 	}
 	return nil
 }
 
 // crowded reports whether too much has left this outbox, or one before it,
 // and still waits for OnUndelivered or the Store.
-func (b *outbox) crowded(size int) bool {
+func (b *Box) crowded(size int) bool {
 	messages := b.post.messages.Load()
-	if b.keeper != nil {
-		messages += b.keeper.unkept.Load()
+	if b.post.Keeper != nil {
+		messages += b.post.Keeper.unkept.Load()
 	}
 	return messages >= int64(max(b.most, leastUntold)) ||
 		messages > 0 && b.post.bytes.Load()+int64(size) > int64(max(b.mostBytes, leastUntoldBytes))
 }
 
 // oldest returns the first message of Enqueue that is not taken.
-func (b *outbox) oldest() *entry {
+func (b *Box) oldest() *entry {
 	if b.hint == nil {
 		e := b.mark
 		for e != nil && e.wait != nil {
@@ -158,7 +159,7 @@ func (b *outbox) oldest() *entry {
 
 // droppable returns the oldest message that the writer is not at; nil if there
 // is none.
-func (b *outbox) droppable() *entry {
+func (b *Box) droppable() *entry {
 	if e := b.unconfirmed.first; e != nil {
 		return e
 	}
@@ -171,17 +172,17 @@ func (b *outbox) droppable() *entry {
 }
 
 // add queues a message of Enqueue.
-func (b *outbox) add(typ MessageType, data []byte, id string) *entry {
+func (b *Box) add(op wire.Op, data []byte, id string) *entry {
 	e := b.entries.get()
-	e.typ, e.seq = uint8(typ), b.seq
-	b.entries.copy(e, data, id != "" || b.keeper != nil)
+	e.op, e.seq = op, b.seq
+	b.entries.copy(e, data, id != "" || b.post.Keeper != nil)
 	b.push(e)
 	b.queued++
 	b.bytes += len(data)
 	if id != "" {
 		b.expect(e, id)
 	}
-	if b.cfg.MaxAge > 0 {
+	if b.post.MaxAge > 0 {
 		e.at = b.clock()
 		b.arm()
 	}
@@ -189,7 +190,7 @@ func (b *outbox) add(typ MessageType, data []byte, id string) *entry {
 }
 
 // push lets an entry wait behind all others.
-func (b *outbox) push(e *entry) {
+func (b *Box) push(e *entry) {
 	e.place = waiting
 	b.queue.push(e)
 	if b.mark == nil {
@@ -198,7 +199,7 @@ func (b *outbox) push(e *entry) {
 }
 
 // unlink takes an entry out of its list.
-func (b *outbox) unlink(e *entry) {
+func (b *Box) unlink(e *entry) {
 	if e.place == unconfirmed {
 		b.unconfirmed.remove(e)
 	} else {
@@ -220,14 +221,14 @@ func (b *outbox) unlink(e *entry) {
 }
 
 // remove forgets an entry that has been dealt with.
-func (b *outbox) remove(e *entry) {
+func (b *Box) remove(e *entry) {
 	b.unlink(e)
 	b.entries.put(e)
 	b.trim()
 }
 
 // trim keeps no memory when nothing is left.
-func (b *outbox) trim() {
+func (b *Box) trim() {
 	if b.queue.first == nil && b.unconfirmed.first == nil {
 		b.entries.trim()
 		if b.sent != nil {
@@ -238,7 +239,7 @@ func (b *outbox) trim() {
 }
 
 // leave takes a message of Enqueue out of the count.
-func (b *outbox) leave(e *entry) {
+func (b *Box) leave(e *entry) {
 	b.queued--
 	b.bytes -= len(e.data)
 	if b.barriers != nil {
@@ -250,16 +251,16 @@ func (b *outbox) leave(e *entry) {
 }
 
 // done is leave for a message that the Store may forget.
-func (b *outbox) done(e *entry) {
+func (b *Box) done(e *entry) {
 	b.leave(e)
-	if b.keeper != nil {
-		b.keeper.remove(e.seq)
+	if b.post.Keeper != nil {
+		b.post.Keeper.remove(e.seq)
 	}
 }
 
-// unsent returns nil when nothing is left that is to be written, stored or
+// Unsent returns nil when nothing is left that is to be written, stored or
 // confirmed, and otherwise a channel that is closed when that may have changed.
-func (b *outbox) unsent() <-chan struct{} {
+func (b *Box) Unsent() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queue.first == nil && b.unconfirmed.first == nil {
@@ -271,9 +272,9 @@ func (b *outbox) unsent() <-chan struct{} {
 	return b.sent
 }
 
-// counts returns how many messages of Enqueue there are, and how many of them
+// Counts returns how many messages of Enqueue there are, and how many of them
 // were sent and wait to be confirmed.
-func (b *outbox) counts() (queued, unconfirmed int) {
+func (b *Box) Counts() (queued, unconfirmed int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.queued, b.unproven

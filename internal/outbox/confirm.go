@@ -1,13 +1,13 @@
-package wsnotify
+package outbox
 
 import (
 	"errors"
 	"time"
 )
 
-// errConfirmTimeout is the cause of a connection whose server went on without
+// ErrConfirmTimeout is the cause of a connection whose server went on without
 // confirming.
-var errConfirmTimeout = errors.New("wsnotify: the server did not confirm a message within Outbox.ConfirmTimeout")
+var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a message within Outbox.ConfirmTimeout")
 
 // receipt is what the server will confirm a message by. Of those with the same
 // id, the oldest is the one that the next confirmation is for.
@@ -20,7 +20,7 @@ type receipt struct {
 }
 
 // expect makes the id of a message known.
-func (b *outbox) expect(e *entry, id string) {
+func (b *Box) expect(e *entry, id string) {
 	r := &receipt{id: id, entry: e}
 	r.last = r
 	e.receipt = r
@@ -40,7 +40,7 @@ func (b *outbox) expect(e *entry, id string) {
 }
 
 // forgo forgets the id of a message that leaves.
-func (b *outbox) forgo(e *entry) {
+func (b *Box) forgo(e *entry) {
 	r := e.receipt
 	if e.sent {
 		b.unproven--
@@ -65,9 +65,9 @@ func (b *outbox) forgo(e *entry) {
 	}
 }
 
-// confirm ends the messages that the server has, and returns how many there
+// Confirm ends the messages that the server has, and returns how many there
 // were. One whose bytes are still with the writer stays in its place there.
-func (b *outbox) confirm(ids []string) (known int) {
+func (b *Box) Confirm(ids []string) (known int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
@@ -88,7 +88,7 @@ func (b *outbox) confirm(ids []string) (known int) {
 }
 
 // begun marks a message that the peer may have.
-func (b *outbox) begun(e *entry) {
+func (b *Box) begun(e *entry) {
 	if !e.sent {
 		e.sent = true
 		if e.receipt != nil {
@@ -98,21 +98,21 @@ func (b *outbox) begun(e *entry) {
 }
 
 // await keeps a message that is written until it is confirmed.
-func (b *outbox) await(e *entry) {
+func (b *Box) await(e *entry) {
 	b.begun(e)
 	e.receipt.written = b.clock()
 	e.place = unconfirmed
 	b.unconfirmed.push(e)
-	if w := b.w; w != nil && b.watch == nil && b.cfg.ConfirmTimeout > 0 {
-		b.watch = time.AfterFunc(b.cfg.ConfirmTimeout, func() { b.look(w) })
+	if w := b.w; w != nil && b.watch == nil && b.post.ConfirmTimeout > 0 {
+		b.watch = time.AfterFunc(b.post.ConfirmTimeout, func() { b.look(w) })
 	}
 }
 
 // look has the time of the oldest unconfirmed message judged behind the
 // callbacks of what has been received: a confirmation may be among it.
-func (b *outbox) look(w *writer) { b.post.tell(func() { b.judge(w) }) }
+func (b *Box) look(w *Writer) { b.post.Tell(func() { b.judge(w) }) }
 
-func (b *outbox) judge(w *writer) {
+func (b *Box) judge(w *Writer) {
 	b.mu.Lock()
 	if b.w != w || b.watch == nil {
 		b.mu.Unlock()
@@ -121,7 +121,7 @@ func (b *outbox) judge(w *writer) {
 	b.watch = nil
 	overdue := false
 	if e := b.unconfirmed.first; e != nil && !b.refused && !b.parted {
-		if left := b.cfg.ConfirmTimeout - time.Duration(b.clock()-e.receipt.written); left > 0 {
+		if left := b.post.ConfirmTimeout - time.Duration(b.clock()-e.receipt.written); left > 0 {
 			b.watch = time.AfterFunc(left, func() { b.look(w) })
 		} else {
 			overdue = true
@@ -129,6 +129,6 @@ func (b *outbox) judge(w *writer) {
 	}
 	b.mu.Unlock()
 	if overdue {
-		w.drop(errConfirmTimeout)
+		w.Drop(ErrConfirmTimeout)
 	}
 }
