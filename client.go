@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // Client is a WebSocket that stays connected. Make one with New. Its methods
@@ -16,6 +18,8 @@ import (
 type Client struct {
 	cfg    Config // with its defaults; never changed
 	cfgErr error
+	pings  bool                            // protocol pings can be sent: no browser holds the sockets
+	onWake func(wake func()) (stop func()) // see transport.OnWake
 
 	state            tracker
 	inbox            inbox
@@ -26,6 +30,8 @@ type Client struct {
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
 	opened           uint64 // connections so far; handed from owner to owner
+	post             post   // of the outboxes
+	keeper           *keeper
 
 	mu     sync.Mutex
 	run    *run          // the latest; nil before the first
@@ -36,22 +42,36 @@ type Client struct {
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{})}
-	c.cfgErr = c.cfg.validate()
+	c := &Client{
+		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		pings: transport.Pings, onWake: transport.OnWake,
+	}
+	if c.cfgErr = c.cfg.validate(); !c.pings {
+		c.cfgErr = errors.Join(c.cfgErr, c.cfg.useless())
+	}
 	c.state.init()
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.loop, c.inbox.loop
 	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
-	c.outbox = c.newOutbox()
 	c.reading = newReading(c.cfg.Envelope)
+	c.post = post{
+		began: time.Now(), tell: c.inbox.tell, keepData: c.cfg.OnUndelivered != nil,
+		lost: func() { c.state.undelivered.Add(1) },
+		written: func(messages, bytes, again int) {
+			c.state.messagesOut.Add(uint64(messages))
+			c.state.bytesOut.Add(uint64(bytes))
+			c.state.resent.Add(uint64(again))
+		},
+	}
+	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
+		c.post.undelivered = c.onUndelivered
+	}
+	c.keeper = newKeeper(c.cfg.Outbox.Store, c.report)
+	c.outbox = c.newOutbox()
+	_ = c.outbox.load() // Connect tries again, and tells
 	return c
 }
 
-func (c *Client) newOutbox() *outbox {
-	return newOutbox(c.cfg.Outbox, c.onUndelivered, func(messages, bytes int) {
-		c.state.messagesOut.Add(uint64(messages))
-		c.state.bytesOut.Add(uint64(bytes))
-	})
-}
+func (c *Client) newOutbox() *outbox { return newOutbox(&c.cfg.Outbox, &c.post, c.keeper) }
 
 // Connect dials url + userID and returns nil once the connection is Open. From
 // then on the client stays connected until Disconnect or Close, or until the
@@ -120,10 +140,15 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		stop: make(chan struct{}), rush: make(chan struct{}), drain: make(chan struct{}),
 		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
 	}
+	if !c.pings {
+		r.woke = make(chan struct{}, 1)
+	}
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {
 		r.number = r.prev.number + 1
+		before := c.outbox
 		c.outbox = c.newOutbox()
+		before.bequeath(c.outbox)
 		r.prev.supersede()
 	}
 	r.outbox = c.outbox
@@ -131,6 +156,9 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	close(c.begun)
 	c.begun = make(chan struct{})
 	c.mu.Unlock()
+	if err := r.outbox.load(); err != nil {
+		c.report(err)
+	}
 	go r.supervise()
 	return r, nil
 }
@@ -254,12 +282,14 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	return c.box().send(ctx, typ, data)
 }
 
-// Enqueue copies a message to the outbox and returns at once. It is written in
-// order when the connection is open, or at the next one, and what will never
-// be sent is reported to OnUndelivered. It may be called before Connect.
+// Enqueue copies a message to the outbox and returns at once, or, with an
+// Outbox.Store, once that has it. It is written in order when the connection is
+// open, or at the next one, and what will never be sent is reported to
+// OnUndelivered. It may be called before Connect.
 //
-// It returns ErrOutboxFull when there is no room, and ErrClosed after the end
-// of a Connect or Run; the message is then not reported.
+// It returns ErrOutboxFull when there is no room, a *MessageTooLargeError when
+// there never will be, the error of the Store, and ErrClosed after the end of
+// a Connect or Run; the message is then not reported.
 func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	if err := checkMessage(typ, data); err != nil {
 		return err
@@ -267,11 +297,20 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	return c.box().enqueue(typ, data)
 }
 
-// Flush waits until every message given to Enqueue is written or was reported
-// as undelivered. It returns ctx.Err(), or ErrClosed when the client was
-// closed, or gave up, with messages left.
+// Flush waits until every message that was given to Enqueue before is written
+// (or confirmed, with Outbox.ConfirmID) or was reported as undelivered,
+// whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
+// client was closed, or gave up, with some of these messages left.
 func (c *Client) Flush(ctx context.Context) error {
 	return c.box().flush(ctx)
+}
+
+// Confirm says that the server has the messages with these ids, so that they
+// leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.
+// Ids that are unknown, or were confirmed before, do no harm; of several
+// messages with the same id it ends the oldest. It does not block.
+func (c *Client) Confirm(ids ...string) int {
+	return c.box().confirm(ids)
 }
 
 func (c *Client) box() *outbox {
@@ -297,8 +336,13 @@ func checkMessage(typ MessageType, data []byte) error {
 // ErrNotConnected when there is no open connection or it ends meanwhile,
 // ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so that a
 // Ping inside a callback would wait for itself: that is an error at once,
-// wherever Ping is called.
+// wherever Ping is called. In a browser, which sends no pings for a page, it is
+// always errors.ErrUnsupported; Status.RTT comes from the replies to the
+// heartbeat's text there.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
+	if !c.pings {
+		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
+	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -333,7 +377,7 @@ func (c *Client) ReconnectAttempts() int {
 // Status returns a consistent snapshot.
 func (c *Client) Status() Status {
 	s := c.state.snapshot()
-	s.Queued = c.box().len()
+	s.Queued, s.Unconfirmed = c.box().counts()
 	return s
 }
 

@@ -47,12 +47,13 @@ type Config struct {
 	// never offered, since a WebSocket can't be opened over it; without
 	// NextProtos http/1.1 is. Any other RoundTripper must pass the Body of a
 	// 101 on as it is; the request has the Sec-WebSocket- names in the
-	// spelling of RFC 6455, which Header.Get does not find.
+	// spelling of RFC 6455, which Header.Get does not find. In a browser it must
+	// be nil.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
 	// Names may be written in any case. The Sec-WebSocket- headers are the
-	// transport's.
+	// transport's. In a browser, which lets a page set none, it must be empty.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -60,6 +61,7 @@ type Config struct {
 	Subprotocols []string
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
+	// In a browser, which decides by itself, it must be zero.
 	Compression CompressionMode
 
 	// ReadLimit is the size of the largest message taken, in bytes. A larger
@@ -148,8 +150,9 @@ type Config struct {
 	// OnGiveUp reports that no further attempt will be made.
 	OnGiveUp func(*GiveUpError)
 	// OnError reports a failed attempt, a protocol violation of the peer, a
-	// heartbeat that was not answered (ErrHeartbeatTimeout), a message that is
-	// not JSON (*ParseError), content of the wrong type (*DecodeError), and text of
+	// heartbeat that was not answered (ErrHeartbeatTimeout), a confirmation
+	// that did not come, an error of the Outbox.Store, a message that is not
+	// JSON (*ParseError), content of the wrong type (*DecodeError), and text of
 	// Heartbeat's functions that is not UTF-8. It is
 	// not called for anything else: not for a connection that simply breaks or
 	// that the peer closes, which, as in a browser, OnClose alone sees, nor for
@@ -179,7 +182,9 @@ type Heartbeat struct {
 	Interval time.Duration
 	// Timeout is how long after a beat the peer may be silent; any frame
 	// counts as life. Zero means 6 s. Negative means no protocol pings, and
-	// that life is not watched.
+	// that life is not watched. In a browser, which sends no pings, life is
+	// watched once the peer has answered the text of a beat: with one of
+	// Replies, or, where TextFunc made it, with any message.
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string
@@ -230,19 +235,60 @@ type Inbox struct {
 	Reuse bool
 }
 
-// Outbox bounds what was given to Enqueue and is not yet written.
+// Outbox bounds what was given to Enqueue and is not done: not yet written, or
+// not yet confirmed.
+//
+// Messages that wait for OnUndelivered are kept besides, at most as many and as
+// large again, or 1024 of 1 MiB together where the outbox is smaller. When a
+// slow OnUndelivered has left so much behind, Enqueue returns ErrOutboxFull
+// until it has caught up, with DropOldest too: otherwise either memory would
+// grow without a bound, or messages would vanish without a report. Without
+// OnUndelivered, nothing is kept for it.
 type Outbox struct {
 	Messages int // zero means 1024, negative no limit
 	Bytes    int // zero means 4 MiB, negative no limit
-	// MaxAge is how long a message may wait; then it is ErrExpired. Zero or
-	// negative means no limit.
+	// MaxAge is how long a message may wait for a write; then it is
+	// ErrExpired. It is measured from Enqueue, over all connections, and from
+	// New for what a Store held. A message that was written before and waits
+	// to be sent again is ErrUnconfirmed instead; one that waits for its
+	// confirmation on the open connection does not expire. Zero or negative
+	// means no limit.
 	MaxAge time.Duration
 	// Overflow says what a full outbox does.
 	Overflow Overflow
 	// Resend sends a message again that was in the middle of a write when its
 	// connection ended, so that it may arrive twice. Without it the message is
-	// reported as ErrUnconfirmed.
+	// reported as ErrUnconfirmed. Messages with a ConfirmID are sent again in
+	// any case.
 	Resend bool
+
+	// ConfirmID returns the id under which the server will confirm a message,
+	// or "" if it will not. The message stays in the outbox until
+	// Client.Confirm is called with that id. What is not confirmed when the
+	// connection ends is sent again over the next one, in order and before
+	// anything newer; so the server may get it twice, and knows it by its id.
+	// What is not confirmed at the end is reported as ErrUnconfirmed.
+	//
+	// It runs on the goroutine of Enqueue, and of New, Connect or Run for what
+	// a Store held; it must not keep Data. An id should not be used again
+	// while a message with it is in the outbox. Nil means that a message is
+	// done when it is written.
+	ConfirmID func(Message) string
+	// ConfirmTimeout is how long after its write the oldest message may wait
+	// for its confirmation; then the connection is dropped as a dead one is,
+	// and OnError is told. What was received before is handled first, so a
+	// slow callback is not held against the server. Zero means 30 s, negative
+	// no limit.
+	ConfirmTimeout time.Duration
+
+	// Store keeps messages over the end of the process. Enqueue returns once
+	// the Store has the message, and the message is removed when it is done:
+	// written, or confirmed, or reported. What the Store holds when the client
+	// is made is sent before anything newer. What is left when the client ends
+	// stays there and is not reported; the next Connect or Run of this client,
+	// or of another process, sends it. Errors are those of Enqueue, or go to
+	// OnError. Nil means that the outbox is in memory only.
+	Store Store
 }
 
 // Overflow says what a full outbox does.
@@ -251,7 +297,9 @@ type Overflow int
 const (
 	// RejectNew makes Enqueue return ErrOutboxFull.
 	RejectNew Overflow = iota
-	// DropOldest reports the oldest message as ErrOutboxFull to OnUndelivered.
+	// DropOldest reports the oldest message as ErrOutboxFull to OnUndelivered,
+	// or as ErrUnconfirmed if it was written and waits to be confirmed. What
+	// is being written stays.
 	DropOldest
 )
 
@@ -280,6 +328,7 @@ const (
 	defaultReconnects   = 6
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
+	defaultConfirm      = 30 * time.Second
 
 	defaultType    = "msgType"
 	defaultContent = "content"
@@ -326,6 +375,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Inbox.Bytes, defaultBytes)
 	setDefault(&cfg.Outbox.Messages, defaultMessages)
 	setDefault(&cfg.Outbox.Bytes, defaultBytes)
+	setDefault(&cfg.Outbox.ConfirmTimeout, defaultConfirm)
 
 	setDefault(&cfg.Envelope.ID, defaultID)
 	if cfg.Envelope.Parse == nil {

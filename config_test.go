@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/coder/websocket"
 )
 
 // TestZeroConfig walks all fields: each is either one of those below, with the
@@ -19,49 +20,52 @@ func TestZeroConfig(t *testing.T) {
 		"WriteTimeout": 10 * time.Second,
 		"CloseTimeout": 5 * time.Second,
 		"StableAfter":  time.Duration(0), "DrainTimeout": time.Duration(0),
-		"Compression":        CompressionMode(0),
-		"Heartbeat.Interval": 6 * time.Second,
-		"Heartbeat.Timeout":  6 * time.Second,
-		"Heartbeat.Text":     "ping",
-		"Heartbeat.NoText":   false,
-		"Heartbeat.Replies":  []string{"pong", "ping"},
-		"Inbox.Messages":     1024,
-		"Inbox.Bytes":        4 << 20,
-		"Outbox.Messages":    1024,
-		"Outbox.Bytes":       4 << 20,
-		"Outbox.MaxAge":      time.Duration(0),
-		"Outbox.Overflow":    RejectNew,
-		"Outbox.Resend":      false,
-		"Envelope.Type":      "msgType",
-		"Envelope.Content":   "content",
-		"Envelope.ID":        "id",
-		"Envelope.Parse":     nil,
-		"Fallback.MsgType":   "您有新的通知",
-		"Fallback.Content":   "您有新的通知，请前往消息列表查看",
-		"Fallback.Raw":       nil,
-		"Fallback.Fallback":  false,
-		"Fallback.Epoch":     uint64(0),
-		"MaxFrame":           0,
-		"Heartbeat.TextFunc": nil,
-		"Heartbeat.Answer":   nil,
-		"Inbox.Reuse":        false,
-		"BackOff":            nil, // below
-		"HTTPClient":         nil,
-		"Header":             nil,
-		"Subprotocols":       nil,
-		"BeforeDial":         nil,
-		"OnHandshake":        nil,
-		"ShouldReconnect":    nil,
-		"OnStateChange":      nil,
-		"OnOpen":             nil,
-		"OnClose":            nil,
-		"OnReconnecting":     nil,
-		"OnGiveUp":           nil,
-		"OnError":            nil,
-		"OnMessage":          nil,
-		"OnNotification":     nil,
-		"OnUndelivered":      nil,
-		"Logger":             nil,
+		"Compression":           CompressionMode(0),
+		"Heartbeat.Interval":    6 * time.Second,
+		"Heartbeat.Timeout":     6 * time.Second,
+		"Heartbeat.Text":        "ping",
+		"Heartbeat.NoText":      false,
+		"Heartbeat.Replies":     []string{"pong", "ping"},
+		"Inbox.Messages":        1024,
+		"Inbox.Bytes":           4 << 20,
+		"Outbox.Messages":       1024,
+		"Outbox.Bytes":          4 << 20,
+		"Outbox.MaxAge":         time.Duration(0),
+		"Outbox.Overflow":       RejectNew,
+		"Outbox.Resend":         false,
+		"Outbox.ConfirmID":      nil,
+		"Outbox.ConfirmTimeout": 30 * time.Second,
+		"Outbox.Store":          nil,
+		"Envelope.Type":         "msgType",
+		"Envelope.Content":      "content",
+		"Envelope.ID":           "id",
+		"Envelope.Parse":        nil,
+		"Fallback.MsgType":      "您有新的通知",
+		"Fallback.Content":      "您有新的通知，请前往消息列表查看",
+		"Fallback.Raw":          nil,
+		"Fallback.Fallback":     false,
+		"Fallback.Epoch":        uint64(0),
+		"MaxFrame":              0,
+		"Heartbeat.TextFunc":    nil,
+		"Heartbeat.Answer":      nil,
+		"Inbox.Reuse":           false,
+		"BackOff":               nil, // below
+		"HTTPClient":            nil,
+		"Header":                nil,
+		"Subprotocols":          nil,
+		"BeforeDial":            nil,
+		"OnHandshake":           nil,
+		"ShouldReconnect":       nil,
+		"OnStateChange":         nil,
+		"OnOpen":                nil,
+		"OnClose":               nil,
+		"OnReconnecting":        nil,
+		"OnGiveUp":              nil,
+		"OnError":               nil,
+		"OnMessage":             nil,
+		"OnNotification":        nil,
+		"OnUndelivered":         nil,
+		"Logger":                nil,
 	}
 	cfg := Config{}.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -171,5 +175,18 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 			t.Errorf("%s: %v", want, c.ReadyState())
 		}
 		<-c.Done()
+	}
+}
+
+// Users hand over the transport's constants, too.
+func TestCompressionModesAreTheTransports(t *testing.T) {
+	for ours, theirs := range map[CompressionMode]websocket.CompressionMode{
+		CompressionDisabled:          websocket.CompressionDisabled,
+		CompressionContextTakeover:   websocket.CompressionContextTakeover,
+		CompressionNoContextTakeover: websocket.CompressionNoContextTakeover,
+	} {
+		if ours != theirs {
+			t.Errorf("%d is %d there", ours, theirs)
+		}
 	}
 }

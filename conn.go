@@ -38,14 +38,16 @@ type conn struct {
 	mistake  sync.Once // one is told of
 
 	// The reader's own.
-	events    [handOverSize]transport.Event
-	have      []transport.Event // read and not looked at: a part of events
-	asked     bool              // Heartbeat.Answer has seen the first of have
-	replies   []string          // to the heartbeat's text
-	batch     []delivery        // for the inbox
-	late      bool              // what was read goes past the inbox's bound
-	lateBytes int               // how much of it
-	pending   chan received     // a read that Receive began and did not see the end of; of capacity 1
+	resume    func()             // readOn; a go statement with a method would allocate
+	few       [2]transport.Event // what is read into while little comes
+	many      *[]transport.Event // and while much does, from a pool
+	have      []transport.Event  // read and not looked at: a part of either
+	asked     bool               // Heartbeat.Answer has seen the first of have
+	replies   []string           // to the heartbeat's text
+	batch     *bunch             // for the inbox; nil if empty
+	late      bool               // what was read goes past the inbox's bound
+	lateBytes int                // how much of it
+	pending   chan received      // a read that Receive began and did not see the end of; of capacity 1
 
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
@@ -68,39 +70,28 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
+	cn.w.drop = cn.kill
 	cn.beats.w = cn.w
+	cn.resume = cn.readOn
 	return cn
 }
 
-// handOverSize is how many messages the reader hands over at once.
-const handOverSize = 16
-
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
-	cn.replies = cn.beats.replies(cn.c.named)
+	cn.replies = cn.beats.awaited(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }
 
-// read receives until the connection ends. What it has it hands over before it
-// waits for more.
+// read receives until the connection ends. It waits first for as long as an
+// earlier connection has filled the inbox: see there. If this one ends before
+// anything was read, nothing was received.
 func (cn *conn) read() {
-	ended := false
-	defer func() {
-		cn.handOver()
-		if !ended { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
-			go cn.read()
-			return
-		}
-		close(cn.ended)
-	}()
 	if inbox := &cn.c.inbox; !inbox.fits(0) {
-		// An earlier connection has filled it: see there. If this one ends before
-		// anything was read, nothing was received.
 		cn.beats.stalling(true)
 		if !inbox.wait(0, cn.unbound) {
 			cn.deaf.Store(true)
@@ -115,23 +106,45 @@ func (cn *conn) read() {
 		}
 		cn.readErr = r.err
 	}
+	cn.readOn()
+}
+
+// readOn reads from here on. What came is handed over before more is waited
+// for, and if nobody runs callbacks then, this goroutine does, while another
+// one reads: the callbacks need not wait until a goroutine has woken up.
+func (cn *conn) readOn() {
+	mine := true // nobody else reads
+	defer func() {
+		if mine { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+			go cn.resume()
+		}
+	}()
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
 			if ev, ok := cn.next(); ok {
 				cn.readErr = cn.accept(ev)
 			}
 		}
-		cn.handOver()
-		if cn.readErr == nil {
-			cn.readErr = cn.receive()
+		if cn.readErr != nil {
+			break
 		}
+		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+			mine = false
+			go cn.resume()
+			cn.c.inbox.run()
+			return
+		}
+		cn.readErr = cn.receive()
 	}
+	cn.handOver()
 	for _, ev := range cn.have { // behind a close frame
 		ev.Release()
 	}
-	clear(cn.events[:])
+	clear(cn.few[:])
 	cn.have = nil
-	ended = true
+	cn.putMany()
+	mine = false
+	close(cn.ended)
 }
 
 // next takes the first of what was read, unless Heartbeat.Answer deals with it.
@@ -164,9 +177,31 @@ func (cn *conn) reply(text string) {
 
 // receive waits for what comes next.
 func (cn *conn) receive() error {
-	n, err := cn.tr.Read(cn.events[:])
-	cn.have = cn.events[:n]
+	events := cn.few[:]
+	if cn.many != nil {
+		events = *cn.many
+	}
+	n, err := cn.tr.Read(events)
+	cn.have = events[:n]
+	switch {
+	case n == len(cn.few) && cn.many == nil: // there is more, for the next time
+		cn.many = manyEvents.Get().(*[]transport.Event)
+	case n < len(cn.few) && cn.many != nil:
+		n = copy(cn.few[:], cn.have)
+		cn.have = cn.few[:n]
+		cn.putMany()
+	}
 	return err
+}
+
+var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, handOverSize); return &e }}
+
+func (cn *conn) putMany() {
+	if cn.many != nil {
+		clear(*cn.many)
+		manyEvents.Put(cn.many)
+		cn.many = nil
+	}
 }
 
 // accept deals with what came. The error is the end of the connection.
@@ -184,7 +219,9 @@ func (cn *conn) accept(ev transport.Event) error {
 	switch {
 	case cn.deaf.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
+		cn.beats.reply(true)
 	default:
+		cn.beats.reply(false)
 		cn.take(ev)
 		return nil
 	}
@@ -224,10 +261,10 @@ func (cn *conn) take(ev transport.Event) {
 	}
 	inbox.take(ev.Cost)
 	if cn.batch == nil {
-		cn.batch = make([]delivery, 0, handOverSize)
+		cn.batch = bunches.Get().(*bunch)
 	}
-	cn.batch = append(cn.batch, delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late})
-	if len(cn.batch) == cap(cn.batch) {
+	cn.batch.list[cn.batch.n] = delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late}
+	if cn.batch.n++; cn.batch.n == handOverSize {
 		cn.handOver()
 	}
 }
@@ -239,11 +276,15 @@ func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) })
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
-	if len(cn.batch) > 0 {
-		cn.c.inbox.put(cn.batch)
-		clear(cn.batch)
-		cn.batch = cn.batch[:0]
+	if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+		go cn.c.inbox.run()
 	}
+}
+
+func (cn *conn) takeBatch() *bunch {
+	b := cn.batch
+	cn.batch = nil
+	return b
 }
 
 // isReply reports whether a text message answers the heartbeat's.

@@ -63,7 +63,10 @@
 // goes into the bounded [Outbox], survives reconnects, and is either written,
 // in order, or reported once to OnUndelivered. Neither can know whether the
 // peer has read what was written just before a link broke: only an answer of
-// the peer can tell, and OnHandshake is the place to ask for it.
+// the peer can tell. With Outbox.ConfirmID a message stays in the outbox until
+// that answer is given to [Client.Confirm], and is sent again over the next
+// connection if it does not come. A [Store] keeps it over the end of the
+// process.
 //
 // # Protocols of their own
 //

@@ -156,7 +156,8 @@ func (r *run) drained() {
 // countLeft completes what is left, before the outbox reports the rest. Of a message
 // that was reported since the end began nobody knows that it was sent.
 func (r *run) countLeft() {
-	n := r.outbox.len() + int(r.c.state.undelivered.Load()-r.reported)
+	queued, _ := r.outbox.counts()
+	n := queued + int(r.c.state.undelivered.Load()-r.reported)
 	r.mu.Lock()
 	r.left.unsent = n
 	r.mu.Unlock()

@@ -23,10 +23,11 @@ var (
 	ErrClosed error = &closedError{}
 
 	// ErrUnconfirmed means that the connection or the ctx ended while the
-	// message was being written: the peer may or may not get it.
+	// message was being written, or that it was written and the server has
+	// not confirmed it: the peer may or may not get it.
 	ErrUnconfirmed = errors.New("wsnotify: the message may or may not have been sent")
 
-	// ErrOutboxFull means that the outbox has no room for the message.
+	// ErrOutboxFull means that the outbox has no room for the message now.
 	ErrOutboxFull = errors.New("wsnotify: the outbox is full")
 
 	// ErrExpired means that the message waited in the outbox for longer than
@@ -102,6 +103,19 @@ func (e *GiveUpError) Error() string {
 }
 
 func (e *GiveUpError) Unwrap() error { return e.Failure.Err }
+
+// MessageTooLargeError is the answer of Enqueue to a message that is larger
+// than the whole outbox may be. Waiting does not cure it: raise Outbox.Bytes,
+// or use Send, which has no such limit.
+type MessageTooLargeError struct {
+	Size  int // of the message, in bytes
+	Limit int // Outbox.Bytes
+}
+
+func (e *MessageTooLargeError) Error() string {
+	return fmt.Sprintf("wsnotify: a message of %d bytes is larger than the outbox may be, %d bytes: raise Outbox.Bytes, or use Send",
+		e.Size, e.Limit)
+}
 
 // ParseError is a text message that is not JSON, or a message that
 // Envelope.Parse has refused. The connection stays up.

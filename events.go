@@ -110,19 +110,15 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 	})
 }
 
-func (c *Client) onUndelivered(msg Message, reason error) {
-	c.state.undelivered.Add(1)
-	if c.cfg.OnUndelivered == nil && c.cfg.Logger == nil {
-		return
-	}
-	c.inbox.tell(func() {
-		inTurn(func() {
-			c.log(slog.LevelWarn, "message not delivered", "bytes", len(msg.Data), "error", reason)
-		}, func() {
-			if f := c.cfg.OnUndelivered; f != nil {
-				f(msg, reason)
-			}
-		})
+// onUndelivered tells of a message of a size, on the goroutine of the
+// callbacks.
+func (c *Client) onUndelivered(msg Message, size int, reason error) {
+	inTurn(func() {
+		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", reason)
+	}, func() {
+		if f := c.cfg.OnUndelivered; f != nil {
+			f(msg, reason)
+		}
 	})
 }
 

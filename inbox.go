@@ -33,16 +33,29 @@ type inbox struct {
 	loops           atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
-	queue   []delivery
+	first   *bunch // of what is queued
+	last    *bunch
 	room    chan struct{} // closed when there may be room; nil if nobody waits
 	calm    chan struct{} // closed when all may be handled; nil if nobody waits
 	begun   uint64        // how often something came to an inbox that was at rest
 	running bool
 
 	// Of the goroutine that dispatches.
-	batch []delivery
-	next  int
+	current *bunch
+	next    int // in current
 }
+
+// bunch is what was handed over together, or came one after another.
+type bunch struct {
+	list [handOverSize]delivery
+	n    int
+	next *bunch
+}
+
+// handOverSize is how many messages a reader hands over at once.
+const handOverSize = 16
+
+var bunches = sync.Pool{New: func() any { return new(bunch) }}
 
 // delivery is a message, or an event that is told by calling it.
 type delivery struct {
@@ -56,26 +69,58 @@ type delivery struct {
 // tell queues an event. It never blocks.
 func (b *inbox) tell(event func()) {
 	b.mu.Lock()
-	b.queue = append(b.queue, delivery{event: event})
-	b.wake()
+	if b.last == nil || b.last.n == len(b.last.list) {
+		b.link(bunches.Get().(*bunch))
+	}
+	b.last.list[b.last.n] = delivery{event: event}
+	b.last.n++
+	mine := b.claim()
 	b.mu.Unlock()
-}
-
-// put queues messages for which room was taken.
-func (b *inbox) put(messages []delivery) {
-	b.mu.Lock()
-	b.queue = append(b.queue, messages...)
-	b.wake()
-	b.mu.Unlock()
-}
-
-// wake is called with mu.
-func (b *inbox) wake() {
-	if !b.running {
-		b.running = true
-		b.begun++
+	if mine {
 		go b.run()
 	}
+}
+
+// put queues messages for which room was taken, and returns true when the
+// caller is to call run, since nobody else does.
+func (b *inbox) put(more *bunch) (mine bool) {
+	b.mu.Lock()
+	if last := b.last; last != nil && last.n+more.n <= len(last.list) {
+		last.n += copy(last.list[last.n:], more.list[:more.n])
+		more.release()
+	} else {
+		b.link(more)
+	}
+	mine = b.claim()
+	b.mu.Unlock()
+	return mine
+}
+
+// link is called with mu.
+func (b *inbox) link(more *bunch) {
+	if b.last == nil {
+		b.first = more
+	} else {
+		b.last.next = more
+	}
+	b.last = more
+}
+
+// release gives a bunch back whose deliveries are someone else's.
+func (bu *bunch) release() {
+	clear(bu.list[:bu.n])
+	bu.n, bu.next = 0, nil
+	bunches.Put(bu)
+}
+
+// claim is called with mu.
+func (b *inbox) claim() bool {
+	if b.running {
+		return false
+	}
+	b.running = true
+	b.begun++
+	return true
 }
 
 // take takes room for a message of size.
@@ -125,15 +170,20 @@ func (b *inbox) run() {
 		}
 	}()
 	for more := true; more; more = b.fetch() {
-		for b.next < len(b.batch) {
-			d := b.batch[b.next]
-			b.batch[b.next] = delivery{}
-			b.next++
-			if d.event != nil {
-				d.event()
-				continue
+		for b.current != nil {
+			for b.next < b.current.n {
+				d := b.current.list[b.next]
+				b.current.list[b.next] = delivery{}
+				b.next++
+				if d.event != nil {
+					d.event()
+					continue
+				}
+				b.deliver(d)
 			}
-			b.deliver(d)
+			done := b.current
+			b.current, b.next = done.next, 0
+			done.release()
 		}
 	}
 	ended = true
@@ -151,13 +201,12 @@ func (b *inbox) deliver(d delivery) {
 func (b *inbox) fetch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) == 0 {
+	if b.first == nil {
 		b.running = false
-		b.queue, b.batch, b.next = nil, nil, 0
 		b.calmed()
 		return false
 	}
-	b.batch, b.queue, b.next = b.queue, b.batch[:0], 0
+	b.current, b.first, b.last = b.first, nil, nil
 	return true
 }
 

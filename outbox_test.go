@@ -2,12 +2,18 @@ package wsnotify
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"testing"
+	"testing/synctest"
 )
 
 func newTestOutbox(cfg Outbox) *outbox {
 	cfg.Messages, cfg.Bytes = -1, -1
-	return newOutbox(cfg, func(Message, error) {}, func(int, int) {})
+	return newOutbox(&cfg, &post{
+		tell: func(f func()) { f() }, lost: func() {}, written: func(int, int, int) {},
+	}, newKeeper(cfg.Store, func(error) {}))
 }
 
 // What is queued after a connection was given up is for the next one.
@@ -51,9 +57,100 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 		n += len(items)
 		b.settle(len(items))
 	}
-	if b.ring != nil || b.chunk != nil || b.queued != 0 || b.bytes != 0 || b.n != 0 || b.taken != 0 {
-		t.Errorf("%d entries of the ring, chunk %v, %d messages of %d bytes", len(b.ring), b.chunk != nil, b.queued, b.bytes)
+	if m := &b.entries; m.free != nil || m.slab != nil || m.chunk != nil || b.queued != 0 || b.bytes != 0 {
+		t.Errorf("%d entries are kept, chunk %v, %d messages of %d bytes", m.made, m.chunk != nil, b.queued, b.bytes)
 	}
+}
+
+func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
+	b := newTestOutbox(Outbox{ConfirmID: func(m Message) string { return string(m.Data) }})
+	w := &writer{box: b}
+	w.running.Store(again)
+	b.attach(w)
+	want := func(idle bool) {
+		t.Helper()
+		if b.unsent() == nil != idle {
+			t.Errorf("idle: %v", !idle)
+		}
+	}
+	want(true)
+	b.enqueue(MessageText, []byte("a"))
+	want(false)
+	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	want(false)
+	b.confirm([]string{"a"})
+	want(true)
+	go b.send(t.Context(), MessageText, nil)
+	for b.unsent() == nil {
+		runtime.Gosched()
+	}
+	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	want(true)
+}
+
+// Flushes that were given up leave nothing behind, whatever has left in
+// between, and those that go on still see what they wait for.
+func TestFlushesThatAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rnd := rand.New(rand.NewPCG(1, 1))
+		b := newTestOutbox(Outbox{ConfirmID: func(m Message) string { return string(m.Data) }})
+		type flush struct {
+			upTo   int
+			cancel context.CancelFunc
+			result chan error
+		}
+		flushes := map[*flush]bool{}
+		live := map[int]bool{}
+		sent := 0
+		for range 5000 {
+			switch rnd.IntN(6) {
+			case 0, 1:
+				live[sent] = true
+				b.enqueue(MessageText, []byte(fmt.Sprint(sent)))
+				sent++
+			case 2, 3:
+				for i := range live {
+					delete(live, i)
+					b.confirm([]string{fmt.Sprint(i)})
+					break
+				}
+			case 4:
+				ctx, cancel := context.WithCancel(t.Context())
+				f := &flush{sent, cancel, make(chan error, 1)}
+				flushes[f] = true
+				go func() { f.result <- b.flush(ctx) }()
+			case 5:
+				for f := range flushes {
+					f.cancel()
+					break
+				}
+			}
+			synctest.Wait()
+			for f := range flushes {
+				waits := false
+				for i := range live {
+					waits = waits || i < f.upTo
+				}
+				select {
+				case err := <-f.result:
+					if (err == nil) == waits {
+						t.Fatalf("%v, and there are messages left: %v", err, waits)
+					}
+					f.cancel()
+					delete(flushes, f)
+				default:
+					if !waits {
+						t.Fatal("a Flush waits for nothing")
+					}
+				}
+			}
+			if len(b.barriers) > len(flushes) {
+				t.Fatalf("%d barriers for %d Flushes", len(b.barriers), len(flushes))
+			}
+		}
+		b.finish()
+		synctest.Wait()
+	})
 }
 
 // A Reconnect that was asked when the connection had just been lost is for
@@ -73,4 +170,44 @@ func TestAskedReconnectIsKept(t *testing.T) {
 	if r.request != nil {
 		t.Error("it is still there")
 	}
+}
+
+// What one message of 64 bytes costs the outbox: accepted, taken and settled,
+// in batches of 64.
+func BenchmarkOutbox(b *testing.B) {
+	box := newTestOutbox(Outbox{})
+	w := &writer{box: box}
+	w.running.Store(again)
+	box.attach(w)
+	data := make([]byte, 64)
+	items := make([]item, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 64 {
+			box.enqueue(MessageBinary, data)
+		}
+		box.settle(len(box.take(w, items, 1<<20)))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
+}
+
+// The same while a thousand others wait.
+func BenchmarkOutboxWithABacklog(b *testing.B) {
+	box := newTestOutbox(Outbox{})
+	w := &writer{box: box}
+	w.running.Store(again)
+	data := make([]byte, 64)
+	for range 1000 {
+		box.enqueue(MessageBinary, data)
+	}
+	box.attach(w)
+	items := make([]item, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 64 {
+			box.enqueue(MessageBinary, data)
+		}
+		box.settle(len(box.take(w, items, 1<<20)))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
 }

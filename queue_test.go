@@ -2,9 +2,12 @@ package wsnotify_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +19,7 @@ import (
 
 func TestOutboxIsBounded(t *testing.T) {
 	inBubble(t, wsnotify.Config{Outbox: wsnotify.Outbox{Messages: 3, Bytes: 100}}, func(w *world) {
-		w.wantErr(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 101)), wsnotify.ErrOutboxFull)
+		w.wantTooLarge(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 101)), 101, 100)
 		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 90)))
 		w.wantErr(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 11)), wsnotify.ErrOutboxFull)
 		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("a")))
@@ -34,13 +37,24 @@ func TestOutboxIsBounded(t *testing.T) {
 	})
 }
 
+// Waiting does not make room for a message that is larger than the outbox, so
+// that it is not ErrOutboxFull.
+func (w *world) wantTooLarge(err error, size, limit int) {
+	w.Helper()
+	var large *wsnotify.MessageTooLargeError
+	if !errors.As(err, &large) || large.Size != size || large.Limit != limit || errors.Is(err, wsnotify.ErrOutboxFull) ||
+		!strings.Contains(err.Error(), "Outbox.Bytes") {
+		w.Errorf("a message of %d bytes for %d: %v", size, limit, err)
+	}
+}
+
 func TestDropOldest(t *testing.T) {
 	inBubble(t, wsnotify.Config{Outbox: wsnotify.Outbox{Messages: 2, Bytes: 100, Overflow: wsnotify.DropOldest}}, func(w *world) {
 		for _, text := range []string{"a", "b", "c"} {
 			w.must(w.c.Enqueue(wsnotify.MessageText, []byte(text)))
 		}
 		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("d"), 100)))
-		w.wantErr(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("e"), 101)), wsnotify.ErrOutboxFull)
+		w.wantTooLarge(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("e"), 101)), 101, 100)
 		w.expect(`0s undelivered "a": full`, `0s undelivered "b": full`, `0s undelivered "c": full`)
 		w.connect()
 		w.must(w.c.Flush(bg))
@@ -50,6 +64,183 @@ func TestDropOldest(t *testing.T) {
 		if s := w.c.Status(); s.Undelivered != 3 {
 			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// grown returns by how much the heap has grown over f.
+func grown(f func()) int64 {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	f()
+	return heap() - before
+}
+
+// The outbox is a bound of memory with DropOldest too: while nobody is
+// connected, behind a writer that is stuck with a Send waiting for it, and
+// with an OnUndelivered that does not return.
+func TestDropOldestIsABoundOfMemory(t *testing.T) {
+	box := wsnotify.Outbox{Messages: 10, Bytes: 10 << 10, Overflow: wsnotify.DropOldest}
+	const messages, most = 40_000, 3 << 20
+	fill := func(w *world) {
+		data := make([]byte, 1000)
+		for range messages {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, data))
+		}
+	}
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		c := wsnotify.New(wsnotify.Config{Outbox: box})
+		w.c = c // which tells nobody
+		if n := grown(func() { fill(w) }); n > most {
+			t.Errorf("without a connection: %d KiB", n>>10)
+		}
+		if s := c.Status(); s.Queued != 10 || s.Undelivered != messages-10 {
+			t.Errorf("%d queued, %d undelivered", s.Queued, s.Undelivered)
+		}
+	})
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.net.Buffer(10)
+		w.c = wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient(), Outbox: box, WriteTimeout: -1, Heartbeat: wsnotify.Heartbeat{Interval: -1}})
+		defer func() { w.c.Disconnect(); <-w.c.Done() }()
+		w.connect().StopReading(true)
+		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 1000)))
+		synctest.Wait()
+		for range 3 {
+			go w.c.SendMessage(bg, "x")
+		}
+		synctest.Wait()
+		if n := grown(func() { fill(w) }); n > most {
+			t.Errorf("behind a writer that is stuck: %d KiB", n>>10)
+		}
+	})
+}
+
+// A Send that is given up leaves nothing in the outbox.
+func TestSendsThatAreGivenUpTakeNoMemory(t *testing.T) {
+	inBubble(t, wsnotify.Config{WriteTimeout: -1, Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		w.net.Buffer(10)
+		w.connect().StopReading(true)
+		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 1000)))
+		synctest.Wait()
+		n := grown(func() {
+			for range 20_000 {
+				ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+				w.wantErr(w.c.SendMessage(ctx, "x"), context.DeadlineExceeded)
+				cancel()
+			}
+		})
+		if n > 1<<20 {
+			t.Errorf("%d KiB", n>>10)
+		}
+	})
+}
+
+// While OnUndelivered is slow, what waits for it is bounded: then Enqueue
+// refuses. Each message that it took is reported once, or sent.
+func TestSlowOnUndelivered(t *testing.T) {
+	for name, overflow := range map[string]wsnotify.Outbox{
+		"DropOldest": {Overflow: wsnotify.DropOldest},
+		"MaxAge":     {MaxAge: time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var blocked chan struct{}
+			reported := map[string]int{}
+			cfg := wsnotify.Config{Outbox: overflow, OnUndelivered: func(m wsnotify.Message, err error) {
+				<-blocked
+				reported[string(m.Data)]++
+			}}
+			cfg.Outbox.Messages, cfg.Outbox.Bytes = 10, 10<<10
+			inBubble(t, wsnotify.Config{}, func(w *world) {
+				blocked = make(chan struct{})
+				c := wsnotify.New(cfg) // without a journal
+				data := make([]byte, 1000)
+				accepted, refused := 0, 0
+				n := grown(func() {
+					for i := range 40_000 {
+						copy(data, fmt.Sprintf("%05d", i))
+						switch err := c.Enqueue(wsnotify.MessageBinary, data); {
+						case err == nil:
+							accepted++
+						case errors.Is(err, wsnotify.ErrOutboxFull):
+							refused++
+							if overflow.MaxAge > 0 && refused%100 == 0 {
+								time.Sleep(time.Millisecond)
+							}
+						default:
+							t.Fatal(err)
+						}
+					}
+				})
+				if n > 3<<20 || refused == 0 {
+					t.Errorf("%d KiB, %d refused", n>>10, refused)
+				}
+				close(blocked)
+				synctest.Wait()
+				w.must(c.Enqueue(wsnotify.MessageBinary, data)) // it has caught up
+				w.must(c.Disconnect())
+				w.pass(time.Second)
+				queued := c.Status().Queued
+				for text, times := range reported {
+					if times != 1 {
+						t.Errorf("%.5s was reported %d times", text, times)
+					}
+				}
+				if len(reported)+queued < accepted || len(reported) > accepted+1 {
+					t.Errorf("%d were accepted, %d reported, %d are queued", accepted, len(reported), queued)
+				}
+			})
+		})
+	}
+}
+
+// DropOldest does not refuse anything while OnUndelivered keeps up with it.
+func TestQuickOnUndeliveredKeepsUp(t *testing.T) {
+	told := 0
+	cfg := wsnotify.Config{
+		Outbox:        wsnotify.Outbox{Messages: 2, Overflow: wsnotify.DropOldest},
+		OnUndelivered: func(wsnotify.Message, error) { told++ },
+	}
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		c := wsnotify.New(cfg)
+		for i := range 20_000 {
+			w.must(c.Enqueue(wsnotify.MessageText, []byte("x")))
+			if i%1000 == 0 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		if told != 20_000-2 {
+			t.Errorf("%d were reported", told)
+		}
+	})
+}
+
+// What comes back from a dead connection is as old as it was.
+func TestMessagesExpireAfterALostConnection(t *testing.T) {
+	inBubble(t, wsnotify.Config{
+		Outbox: wsnotify.Outbox{MaxAge: 4 * time.Second}, BackOff: every(time.Hour), Heartbeat: wsnotify.Heartbeat{Interval: -1},
+	}, func(w *world) {
+		w.net.Buffer(64)
+		conn := w.connect()
+		conn.StopReading(true)
+		for _, s := range []string{"a", "b", "c"} {
+			w.must(w.c.Enqueue(wsnotify.MessageText, []byte(strings.Repeat(s, 100))))
+		}
+		w.pass(2 * time.Second)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("d")))
+		w.pass(3 * time.Second) // the time of a, b and c has passed, while they were being written
+		conn.Reset()
+		synctest.Wait()
+		w.journal()
+		if s := w.c.Status(); s.Queued != 1 || s.Undelivered != 3 {
+			t.Errorf("%d queued, %d undelivered", s.Queued, s.Undelivered)
+		}
+		w.pass(time.Minute)
+		w.expect(`6s undelivered "d": expired`)
 	})
 }
 
@@ -94,6 +285,92 @@ func TestWhatIsLeftAtTheEndIsReported(t *testing.T) {
 		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[c]" {
 			t.Errorf("the server got %s", got)
 		}
+	})
+}
+
+// Flush waits for what came before it and not for what comes behind: the line
+// takes 100 kB/s, and others bring 120 kB/s.
+func TestFlushIsABarrier(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		w.net.Buffer(100)
+		w.connect()
+		w.srv.BytesPerSecond(100_000)
+		ctx, cancel := context.WithCancel(bg)
+		var others sync.WaitGroup
+		for range 2 {
+			others.Go(func() {
+				for ctx.Err() == nil {
+					w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 234))
+					time.Sleep(4 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("mine")))
+		began := time.Now()
+		var flushes sync.WaitGroup
+		for range 100 {
+			flushes.Go(func() { w.must(w.c.Flush(bg)) })
+		}
+		flushes.Wait()
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		time.Sleep(time.Second) // to arrive
+		if !slices.Contains(w.srv.Messages("ada"), "mine") {
+			t.Error("the message was not written")
+		}
+		cancel()
+		others.Wait()
+	})
+}
+
+// Flush is ErrClosed only if something that it waits for was given up.
+func TestFlushAtTheEnd(t *testing.T) {
+	inBubble(t, wsnotify.Config{CloseTimeout: -1}, func(w *world) {
+		w.net.Buffer(64)
+		conn := w.connect()
+		conn.StopReading(true)
+		flush := func() <-chan error {
+			result := make(chan error, 1)
+			go func() { result <- w.c.Flush(bg) }()
+			synctest.Wait()
+			return result
+		}
+		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("x"), 200)))
+		synctest.Wait()
+		all := flush()
+		conn.StopReading(false)
+		w.c.Disconnect()
+		if err := <-all; (err != nil) != (w.c.Status().Undelivered > 0) {
+			t.Errorf("%v, and %d were not delivered", err, w.c.Status().Undelivered)
+		}
+	})
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.net.Buffer(64)
+		conn := w.connect()
+		conn.StopReading(true)
+		flush := func() <-chan error {
+			result := make(chan error, 1)
+			go func() { result <- w.c.Flush(bg) }()
+			synctest.Wait()
+			return result
+		}
+		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("x"), 60)))
+		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("y"), 60)))
+		synctest.Wait()
+		first := flush()
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("z")))
+		second := flush()
+		conn.StopReading(false)
+		w.must(<-first)
+		w.must(<-second)
+		w.srv.Stop()
+		synctest.Wait()
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("late")))
+		third := flush()
+		w.must(w.c.Disconnect())
+		w.wantErr(<-third, wsnotify.ErrClosed)
 	})
 }
 

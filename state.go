@@ -74,6 +74,8 @@ type Status struct {
 
 	Reconnects  uint64 // connections opened after the first
 	Queued      int    // messages in the outbox
+	Unconfirmed int    // those of them that were written and wait for Client.Confirm
+	Resent      uint64 // messages that were written again, after the end of the connection before
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 }
 
@@ -88,7 +90,7 @@ type tracker struct {
 	entered [4]chan struct{} // closed and forgotten when its state is entered
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
-	undelivered                                atomic.Uint64
+	undelivered, resent                        atomic.Uint64
 	lastReceived                               atomic.Int64 // UnixNano
 	rtt                                        atomic.Int64
 }
@@ -161,6 +163,6 @@ func (t *tracker) snapshot() Status {
 	s.RTT = time.Duration(t.rtt.Load())
 	s.MessagesIn, s.BytesIn = t.messagesIn.Load(), t.bytesIn.Load()
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
-	s.Undelivered = t.undelivered.Load()
+	s.Undelivered, s.Resent = t.undelivered.Load(), t.resent.Load()
 	return s
 }

@@ -20,6 +20,7 @@ type writer struct {
 	box   *outbox
 	beats *heartbeat
 	broke func(error) // told of the write that failed
+	drop  func(error) // kills the connection for another reason
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
@@ -35,7 +36,7 @@ type writer struct {
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
 	ended   int      // frames of the batch that the socket took
-	ping    int      // the frame of the heartbeat's ping; -1 if there is none
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
 }
@@ -213,10 +214,13 @@ func (w *writer) addControls() *bye {
 	for _, p := range c.texts {
 		w.batch.Add(wire.Text, p)
 	}
+	w.ping = -1
 	if c.text != "" {
+		if !w.beats.pings {
+			w.ping = w.batch.Len()
+		}
 		w.batch.Add(wire.Text, []byte(c.text))
 	}
-	w.ping = -1
 	if c.ping != nil {
 		w.ping = w.batch.Len()
 		w.batch.Add(wire.Ping, c.ping)

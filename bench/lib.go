@@ -56,7 +56,8 @@ type client interface {
 // set; with none, nothing is read.
 type handlers struct {
 	raw          func([]byte)
-	keeps        bool // what raw is given is its own to keep, as ours always is
+	keeps        bool // what raw is given is its own to keep, as ours is by default
+	reuse        bool // ours takes it back, as gws does by default
 	notification func(msgType, content string)
 	order        func(order) // peers take two steps: envelope, then content
 	orderOnce    func(order) // peers decode all at once, as if there were one type only

@@ -12,7 +12,7 @@ import (
 type wsnotifyClient struct{ c *wsnotify.Client }
 
 func openWsnotify(t target, h *handlers) (client, error) {
-	cfg := wsnotify.Config{HTTPClient: httpClient(t)}
+	cfg := wsnotify.Config{HTTPClient: httpClient(t), Inbox: wsnotify.Inbox{Reuse: h.reuse}}
 	if h.raw != nil {
 		cfg.OnMessage = func(m wsnotify.Message) { h.raw(m.Data) }
 	}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-func receiveRaw(size int, keeps bool) func(*measurement) (Result, error) {
+func receiveRaw(size int, memory *handlers) func(*measurement) (Result, error) {
 	return func(m *measurement) (Result, error) {
 		var n atomic.Int64
-		return receive(m, strconv.Itoa(size), &n, &handlers{keeps: keeps, raw: func(p []byte) {
+		return receive(m, strconv.Itoa(size), &n, &handlers{keeps: memory.keeps, reuse: memory.reuse, raw: func(p []byte) {
 			if len(p) == size {
 				n.Add(1)
 			}
@@ -18,13 +18,15 @@ func receiveRaw(size int, keeps bool) func(*measurement) (Result, error) {
 	}
 }
 
-func receiveNotification(m *measurement) (Result, error) {
-	var n atomic.Int64
-	return receive(m, "notification", &n, &handlers{notification: func(msgType, content string) {
-		if msgType == notificationType && content != "" {
-			n.Add(1)
-		}
-	}})
+func receiveNotification(reuse bool) func(*measurement) (Result, error) {
+	return func(m *measurement) (Result, error) {
+		var n atomic.Int64
+		return receive(m, "notification", &n, &handlers{reuse: reuse, notification: func(msgType, content string) {
+			if msgType == notificationType && content != "" {
+				n.Add(1)
+			}
+		}})
+	}
 }
 
 func receiveTyped(m *measurement) (Result, error) {

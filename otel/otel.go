@@ -17,7 +17,9 @@
 //	wsnotify.connection.silence        s             since the last byte of the server; only while open
 //	wsnotify.messages                  {message}     messages, by network.io.direction = receive, transmit
 //	wsnotify.io                        By            their payload, by network.io.direction
-//	wsnotify.outbox.messages           {message}     messages that wait in the outbox
+//	wsnotify.outbox.messages           {message}     messages in the outbox
+//	wsnotify.outbox.unconfirmed        {message}     those of them that were written and wait for their confirmation
+//	wsnotify.messages.resent           {message}     messages that were written again over a later connection
 //	wsnotify.undelivered               {message}     messages of the outbox that were not sent, by
 //	                                                 wsnotify.undelivered.reason = closed, expired, outbox_full, unconfirmed
 //
@@ -90,9 +92,9 @@ func NewClient(name string, cfg wsnotify.Config, opts ...Option) (*wsnotify.Clie
 type instruments struct {
 	counts observe.Counts
 
-	state, gaveUp, attempts, queued                    metric.Int64ObservableUpDownCounter
-	connections, reconnects, messages, io, undelivered metric.Int64ObservableCounter
-	roundTrip, silence                                 metric.Float64ObservableGauge
+	state, gaveUp, attempts, queued, unconfirmed               metric.Int64ObservableUpDownCounter
+	connections, reconnects, messages, resent, io, undelivered metric.Int64ObservableCounter
+	roundTrip, silence                                         metric.Float64ObservableGauge
 }
 
 func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, name attribute.KeyValue) (metric.Registration, error) {
@@ -113,10 +115,12 @@ func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, nam
 	current(&in.state, "wsnotify.connection.state", "{client}", "1 for the ready state that the client is in.")
 	current(&in.gaveUp, "wsnotify.gave_up", "{client}", "1 once the reconnect policy has given up.")
 	current(&in.attempts, "wsnotify.reconnect.attempts", "{attempt}", "Reconnects in a row.")
-	current(&in.queued, "wsnotify.outbox.messages", "{message}", "Messages that wait in the outbox.")
+	current(&in.queued, "wsnotify.outbox.messages", "{message}", "Messages in the outbox.")
+	current(&in.unconfirmed, "wsnotify.outbox.unconfirmed", "{message}", "Messages in the outbox that were written and wait for their confirmation.")
 	total(&in.connections, "wsnotify.connections", "{connection}", "Connections that were opened.")
 	total(&in.reconnects, "wsnotify.reconnects", "{reconnect}", "Reconnects that were scheduled, by what made them necessary.")
 	total(&in.messages, "wsnotify.messages", "{message}", "Messages, heartbeats not counted.")
+	total(&in.resent, "wsnotify.messages.resent", "{message}", "Messages that were written again over a later connection.")
 	total(&in.io, "wsnotify.io", "By", "Payload of the messages.")
 	total(&in.undelivered, "wsnotify.undelivered", "{message}", "Messages of the outbox that were not sent.")
 	gauge(&in.roundTrip, "wsnotify.connection.round_trip", "s", "Round-trip time of the last ping that was answered.")
@@ -140,6 +144,7 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	o.ObserveInt64(in.gaveUp, truth(s.GaveUp), with())
 	o.ObserveInt64(in.attempts, int64(s.ReconnectAttempts), with())
 	o.ObserveInt64(in.queued, int64(s.Queued), with())
+	o.ObserveInt64(in.unconfirmed, int64(s.Unconfirmed), with())
 
 	o.ObserveInt64(in.connections, int64(in.counts.Connections()), with())
 	for cause, n := range in.counts.Reconnects {
@@ -148,6 +153,7 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	receive, transmit := attribute.String("network.io.direction", "receive"), attribute.String("network.io.direction", "transmit")
 	o.ObserveInt64(in.messages, int64(s.MessagesIn), with(receive))
 	o.ObserveInt64(in.messages, int64(s.MessagesOut), with(transmit))
+	o.ObserveInt64(in.resent, int64(s.Resent), with())
 	o.ObserveInt64(in.io, int64(s.BytesIn), with(receive))
 	o.ObserveInt64(in.io, int64(s.BytesOut), with(transmit))
 	for reason, n := range in.counts.Undelivered {

@@ -30,7 +30,10 @@ func TestCollects(t *testing.T) {
 		srv.Latency(10 * time.Millisecond)
 		reader := sdk.NewManualReader()
 		opened := 0
-		cfg := wsnotify.Config{HTTPClient: net.HTTPClient(), OnOpen: func(wsnotify.OpenEvent) { opened++ }}
+		cfg := wsnotify.Config{
+			HTTPClient: net.HTTPClient(), OnOpen: func(wsnotify.OpenEvent) { opened++ },
+			Outbox: wsnotify.Outbox{ConfirmID: func(m wsnotify.Message) string { return string(m.Data) }},
+		}
 		client, registration, err := wsnotifyotel.NewClient("mail", cfg, provider(reader))
 		if err != nil {
 			t.Fatal(err)
@@ -48,6 +51,8 @@ func TestCollects(t *testing.T) {
 			"wsnotify.io[By] network.io.direction=receive wsnotify.client.name=mail":                           0,
 			"wsnotify.io[By] network.io.direction=transmit wsnotify.client.name=mail":                          0,
 			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                      0,
+			"wsnotify.outbox.unconfirmed{message} wsnotify.client.name=mail":                                   0,
+			"wsnotify.messages.resent{message} wsnotify.client.name=mail":                                      0,
 		}
 		for _, cause := range strings.Fields("hook dial refused lost heartbeat closed violation requested") {
 			want["wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause="+cause] = 0
@@ -94,6 +99,19 @@ func TestCollects(t *testing.T) {
 			"wsnotify.connection.round_trip[s] wsnotify.client.name=mail":                                  0.02,
 			"wsnotify.connection.silence[s] wsnotify.client.name=mail":                                     3.98,
 		})
+
+		if err := client.Enqueue(wsnotify.MessageText, []byte("id")); err != nil {
+			t.Fatal(err)
+		}
+		collect("while unconfirmed", map[string]float64{
+			"wsnotify.messages{message} network.io.direction=transmit wsnotify.client.name=mail": 2,
+			"wsnotify.io[By] network.io.direction=transmit wsnotify.client.name=mail":            6,
+			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                        1,
+			"wsnotify.outbox.unconfirmed{message} wsnotify.client.name=mail":                     1,
+		})
+		client.Confirm("id")
+		want["wsnotify.outbox.messages{message} wsnotify.client.name=mail"] = 0
+		want["wsnotify.outbox.unconfirmed{message} wsnotify.client.name=mail"] = 0
 
 		srv.Stop()
 		time.Sleep(12 * time.Second)

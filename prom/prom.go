@@ -21,7 +21,9 @@
 //	wsnotify_messages_sent_total         messages written
 //	wsnotify_received_bytes_total        their payload
 //	wsnotify_sent_bytes_total            their payload
-//	wsnotify_outbox_messages             messages that wait in the outbox
+//	wsnotify_outbox_messages             messages in the outbox
+//	wsnotify_outbox_unconfirmed_messages those of them that were written and wait for their confirmation
+//	wsnotify_messages_resent_total       messages that were written again over a later connection
 //	wsnotify_undelivered_total{reason}   messages of the outbox that were not sent:
 //	                                     closed, expired, outbox_full, unconfirmed
 //
@@ -64,7 +66,9 @@ func NewClient(name string, cfg wsnotify.Config) (*wsnotify.Client, *Collector) 
 	c.messagesOut = desc("messages_sent_total", "Messages written, heartbeats not counted.")
 	c.bytesIn = desc("received_bytes_total", "Payload of the messages received.")
 	c.bytesOut = desc("sent_bytes_total", "Payload of the messages written.")
-	c.queued = desc("outbox_messages", "Messages that wait in the outbox.")
+	c.queued = desc("outbox_messages", "Messages in the outbox.")
+	c.unconfirmed = desc("outbox_unconfirmed_messages", "Messages in the outbox that were written and wait for their confirmation.")
+	c.resent = desc("messages_resent_total", "Messages that were written again over a later connection.")
 	c.undelivered = desc("undelivered_total", "Messages of the outbox that were not sent.", "reason")
 
 	c.client = wsnotify.New(c.counts.Hook(cfg))
@@ -83,14 +87,14 @@ type Collector struct {
 	connections, reconnects, attempts          *prometheus.Desc
 	roundTrip, lastReceived                    *prometheus.Desc
 	messagesIn, messagesOut, bytesIn, bytesOut *prometheus.Desc
-	queued, undelivered                        *prometheus.Desc
+	queued, unconfirmed, resent, undelivered   *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.state, c.gaveUp, c.connections, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
-		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.undelivered,
+		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.unconfirmed, c.resent, c.undelivered,
 	} {
 		ch <- desc
 	}
@@ -112,6 +116,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.gaveUp, truth(s.GaveUp))
 	gauge(c.attempts, float64(s.ReconnectAttempts))
 	gauge(c.queued, float64(s.Queued))
+	gauge(c.unconfirmed, float64(s.Unconfirmed))
 	if s.ReadyState == wsnotify.Open && s.RTT > 0 {
 		gauge(c.roundTrip, s.RTT.Seconds())
 	}
@@ -125,6 +130,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(c.messagesIn, s.MessagesIn)
 	counter(c.messagesOut, s.MessagesOut)
+	counter(c.resent, s.Resent)
 	counter(c.bytesIn, s.BytesIn)
 	counter(c.bytesOut, s.BytesOut)
 	for reason, n := range c.counts.Undelivered {

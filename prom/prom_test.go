@@ -40,12 +40,18 @@ func TestScrapes(t *testing.T) {
 			# HELP wsnotify_messages_received_total Messages received, heartbeats not counted.
 			# TYPE wsnotify_messages_received_total counter
 			wsnotify_messages_received_total{client="mail"} 0
+			# HELP wsnotify_messages_resent_total Messages that were written again over a later connection.
+			# TYPE wsnotify_messages_resent_total counter
+			wsnotify_messages_resent_total{client="mail"} 0
 			# HELP wsnotify_messages_sent_total Messages written, heartbeats not counted.
 			# TYPE wsnotify_messages_sent_total counter
 			wsnotify_messages_sent_total{client="mail"} 0
-			# HELP wsnotify_outbox_messages Messages that wait in the outbox.
+			# HELP wsnotify_outbox_messages Messages in the outbox.
 			# TYPE wsnotify_outbox_messages gauge
 			wsnotify_outbox_messages{client="mail"} 0
+			# HELP wsnotify_outbox_unconfirmed_messages Messages in the outbox that were written and wait for their confirmation.
+			# TYPE wsnotify_outbox_unconfirmed_messages gauge
+			wsnotify_outbox_unconfirmed_messages{client="mail"} 0
 			# HELP wsnotify_received_bytes_total Payload of the messages received.
 			# TYPE wsnotify_received_bytes_total counter
 			wsnotify_received_bytes_total{client="mail"} 0
@@ -120,6 +126,42 @@ func TestScrapes(t *testing.T) {
 			`wsnotify_outbox_messages{client="mail"} 0`,
 			`wsnotify_reconnects_total{cause="dial",client="mail"} 5`,
 			`wsnotify_undelivered_total{client="mail",reason="closed"} 1`,
+		)
+	})
+}
+
+// TestConfirmationsAreShown follows a message that is sent twice and then
+// confirmed.
+func TestConfirmationsAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		client, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{
+			HTTPClient: net.HTTPClient(),
+			Outbox:     wsnotify.Outbox{ConfirmID: func(wsnotify.Message) string { return "1" }},
+		})
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(metrics)
+		defer func() { client.Disconnect(); <-client.Done() }()
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Enqueue(wsnotify.MessageText, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		srv.DropAll()
+		time.Sleep(11 * time.Second)
+		wantValues(t, registry, "while unconfirmed",
+			`wsnotify_outbox_messages{client="mail"} 1`,
+			`wsnotify_outbox_unconfirmed_messages{client="mail"} 1`,
+			`wsnotify_messages_resent_total{client="mail"} 1`,
+			`wsnotify_messages_sent_total{client="mail"} 2`,
+		)
+		client.Confirm("1")
+		wantValues(t, registry, "when it is confirmed",
+			`wsnotify_outbox_messages{client="mail"} 0`,
+			`wsnotify_outbox_unconfirmed_messages{client="mail"} 0`,
 		)
 	})
 }

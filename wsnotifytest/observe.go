@@ -231,6 +231,57 @@ func (s *Server) WaitHandshakes(ctx context.Context, n int) error {
 	})
 }
 
+// WaitQuiet waits until nothing happens any more on the connections to this server: what was sent
+// has arrived and was read, by those that read, and whatever it led to has been sent. In a bubble
+// that is when all goroutines wait and nothing is on its way over the network. Outside of one nobody
+// can know, and it is when no byte has moved for 50 ms. What comes later by a timer, such as a
+// heartbeat, is not waited for, nor is what a black hole holds. Of two servers of one network,
+// only this one is asked.
+func (s *Server) WaitQuiet(ctx context.Context) error {
+	last, due := s.activity()
+	for {
+		pause := 50 * time.Millisecond
+		if inBubble() {
+			// The clock moves when all goroutines wait, and no sooner.
+			pause = max(time.Until(due), 0) + time.Nanosecond
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("wsnotifytest: waiting until all is quiet, have %d connections on which %d bytes have moved: %w",
+				last.open, last.bytes, ctx.Err())
+		}
+		quiet := due.IsZero()
+		before := last
+		if last, due = s.activity(); last == before && quiet && due.IsZero() {
+			return nil
+		}
+	}
+}
+
+// activity is what changes as long as something happens.
+type activity struct {
+	handshakes, conns, open int
+	bytes                   uint64 // written and read on the links that there are
+}
+
+// activity also returns when the next of what is on its way arrives; zero if nothing is.
+func (s *Server) activity() (a activity, due time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a = activity{handshakes: len(s.handshakes), conns: len(s.conns), open: len(s.open)}
+	for k := range s.sockets {
+		bytes, next := k.pipe.l.activity()
+		a.bytes += bytes
+		if !next.IsZero() && (due.IsZero() || next.Before(due)) {
+			due = next
+		}
+	}
+	return a, due
+}
+
 // WaitCloseCodes waits until n close frames were received and returns the codes of all.
 func (s *Server) WaitCloseCodes(ctx context.Context, n int) ([]int, error) {
 	err := s.wait(ctx, fmt.Sprintf("%d close frames", n), func() (bool, string) {

@@ -1,0 +1,299 @@
+package wsnotify
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
+)
+
+const (
+	closeGrace = time.Second            // for the last frames of a connection that ends
+	replyGrace = 500 * time.Millisecond // for the answer to the close frame of Reconnect
+	frameGrace = 20 * time.Millisecond  // for the close frame when there is no time at all
+)
+
+// errReconnect is why Reconnect ended a connection.
+var errReconnect = errors.New("wsnotify: Reconnect was called")
+
+// serve runs a connection from Open to its end, and returns nil when the run
+// is to end too.
+func (r *run) serve(cn *conn) *loss {
+	req := newRequest()
+	r.open(cn, req)
+	var stable <-chan time.Time
+	if d := r.c.cfg.StableAfter; d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		stable = timer.C
+	}
+	broken := cn.broken
+	var lingered <-chan time.Time
+	var draining bool
+	var undone <-chan struct{}
+	var impatient <-chan time.Time
+	drain := r.drain
+	for {
+		select {
+		case <-cn.ended:
+			if draining {
+				r.hinder(cn.loss())
+				r.conclude()
+			}
+			return r.lost(cn)
+		case <-broken:
+			// The reader is about to see the same, or a close frame that says
+			// more. If it does not, or waits for a callback, the connection is
+			// over all the same.
+			broken = nil
+			lingered = time.After(closeGrace)
+		case <-lingered:
+			cn.tr.Kill()
+			cn.unbind()
+		case <-stable:
+			r.resetCounter()
+			r.proven = true
+			r.resetPolicy()
+		case <-r.woke:
+			cn.beats.now()
+		case <-req.asked:
+			return r.drop(cn, req)
+		case <-undone:
+		case <-drain:
+			drain, draining = nil, true
+		case <-r.ctxDone:
+			if d := r.c.cfg.DrainTimeout; d > 0 && r.stays {
+				r.ctxDone, draining = nil, true
+				r.beginDrain()
+				timer := time.NewTimer(d)
+				defer timer.Stop()
+				impatient = timer.C
+				break
+			}
+			r.conclude()
+			r.close(cn)
+			return nil
+		case <-impatient:
+			r.conclude()
+			r.close(cn)
+			return nil
+		case <-r.stop:
+			r.close(cn)
+			return nil
+		}
+		if !draining {
+			continue
+		}
+		if undone = r.undone(); undone == nil {
+			r.conclude()
+			r.leave(true)
+			r.drained()
+			r.close(cn)
+			return nil
+		}
+	}
+}
+
+// open makes a connection the current one. It can send before it is seen to
+// be Open, so that nobody who sees it finds that it can't.
+func (r *run) open(cn *conn, req *request) {
+	c := r.c
+	c.opened = cn.epoch
+	r.proven = c.cfg.StableAfter == 0
+	if r.proven {
+		r.resetCounter()
+		r.resetPolicy()
+	}
+	r.listen(req, nil)
+	cn.opened = time.Now()
+	r.mu.Lock()
+	r.conn = cn
+	r.mu.Unlock()
+	r.outbox.attach(cn.w)
+	r.enter(Open, nil)
+	c.onOpen(*cn.event)
+	cn.event = nil
+	cn.start()
+	select {
+	case <-r.opened:
+	default:
+		close(r.opened)
+		if !r.stays {
+			r.ctxDone = nil
+		}
+	}
+}
+
+// lost ends a connection that the peer or the network has ended.
+func (r *run) lost(cn *conn) *loss {
+	failure, ev, violation := cn.verdict()
+	r.leave(true)
+	r.listen(newRequest(), nil)
+	r.outbox.part()
+	r.last = &failure
+	r.enter(Closed, failure.Err)
+	r.begins()
+	switch {
+	case violation:
+		cn.w.bye(failure.Code, "", false)
+	case ev.WasClean: // its answer, RFC 6455, section 5.5.1
+		cn.w.bye(ev.Code, ev.Reason, false)
+	}
+	if failure.Initiator == Network {
+		r.shut(cn, 0)
+	} else {
+		r.shut(cn, closeGrace)
+	}
+	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout) || errors.Is(failure.Err, transport.ErrFailed)}
+}
+
+// begins is called at the end of a connection. Now the client begins to try.
+func (r *run) begins() {
+	if r.proven {
+		r.proven = false
+		r.resetPolicy()
+	}
+}
+
+// drop ends a connection for Reconnect.
+func (r *run) drop(cn *conn, req *request) *loss {
+	cn.deafen()
+	r.leave(true)
+	r.outbox.part()
+	own := cn.own(errReconnect)
+	r.last = &own
+	r.enter(Closed, errReconnect)
+	r.answer(req)
+	r.begins()
+	cn.w.bye(StatusNormalClosure, "", false)
+	r.await(cn, replyGrace)
+	ev, missing := r.localClose(cn, errReconnect)
+	if missing == nil {
+		r.shut(cn, closeGrace)
+	} else {
+		r.shut(cn, 0)
+	}
+	r.last = &ev.Failure // with what the peer answered
+	r.c.state.update(func(s *Status) { s.LastFailure = r.last })
+	return &loss{failure: ev.Failure, close: &ev, now: true}
+}
+
+// close ends a connection for Disconnect, Close, Drain or ctx.
+func (r *run) close(cn *conn) {
+	r.leave(true)
+	r.mu.Lock()
+	code, reason := r.code, r.reason
+	r.mu.Unlock()
+	r.listen(nil, ErrClosed)
+	r.outbox.refuse()
+	cn.deafen()
+	r.enter(Closing, nil)
+	began := time.Now()
+	cn.w.bye(code, reason, true)
+	timeout := r.c.cfg.CloseTimeout
+	r.await(cn, timeout)
+	ev, missing := r.localClose(cn, ErrClosed)
+	var grace time.Duration
+	switch {
+	case timeout < 0:
+		missing, grace = nil, closeGrace // for the frame itself
+	case missing == nil:
+		grace = min(closeGrace, timeout-time.Since(began))
+	default:
+		grace = min(frameGrace, timeout) - time.Since(began) // none, unless there was a rush
+	}
+	r.shut(cn, grace)
+	r.mu.Lock()
+	r.closeErr = missing
+	r.mu.Unlock()
+	r.last = &ev.Failure
+	r.enter(Closed, nil)
+	r.c.onClose(ev)
+}
+
+// await waits for the peer's answer to a close frame.
+func (r *run) await(cn *conn, timeout time.Duration) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	stop := r.stop
+	if isClosed(stop) {
+		stop = nil // timeout is that of the end
+	}
+	for {
+		select {
+		case <-cn.ended:
+			return
+		case <-timer.C:
+			return
+		case <-r.rush:
+			return
+		case <-stop:
+			stop = nil
+			if r.c.cfg.CloseTimeout < timeout {
+				timer.Reset(r.c.cfg.CloseTimeout)
+			}
+		}
+	}
+}
+
+// localClose says how the end of a connection went that this side has closed,
+// and what the closing handshake lacked.
+func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: cn.own(cause)}
+	if !isClosed(cn.ended) {
+		return ev, errors.New("wsnotify: the peer did not answer the close frame in time")
+	}
+	var reply CloseError
+	if !errors.As(cn.readErr, &reply) {
+		return ev, fmt.Errorf("wsnotify: the connection ended before the close frame was answered: %w", cn.readErr)
+	}
+	ev.Code, ev.Reason, ev.WasClean = reply.Code, reply.Reason, true
+	ev.Failure.Code, ev.Failure.Reason = reply.Code, reply.Reason
+	return ev, nil
+}
+
+// shut joins everything of a connection. Its last frames have grace to leave,
+// and less when the run is told to end meanwhile.
+func (r *run) shut(cn *conn, grace time.Duration) {
+	if grace > frameGrace {
+		done, joined := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(joined)
+			r.hasten(cn, done)
+		}()
+		cn.shut(grace)
+		close(done)
+		<-joined
+	} else {
+		cn.shut(grace)
+	}
+	r.mu.Lock()
+	r.conn = nil
+	r.mu.Unlock()
+}
+
+// hasten kills the link when an end may not take longer.
+func (r *run) hasten(cn *conn, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-r.rush:
+		cn.tr.Kill()
+		return
+	case <-r.stop:
+	}
+	limit := r.c.cfg.CloseTimeout
+	if limit < 0 {
+		limit = closeGrace
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return
+	case <-r.rush:
+	case <-timer.C:
+	}
+	cn.tr.Kill()
+}
