@@ -86,8 +86,17 @@ func TestPageTakesAnyMessageForLife(t *testing.T) {
 
 // Nobody knows the answer to a text of one's own making.
 func TestPageTakesAnyMessageForTheAnswerToTextFunc(t *testing.T) {
-	beats := 0
-	cfg := wsnotify.Config{Heartbeat: wsnotify.Heartbeat{TextFunc: func() string { beats++; return fmt.Sprint("beat ", beats) }}}
+	for _, swallowed := range []bool{false, true} {
+		beats := 0
+		cfg := wsnotify.Config{Heartbeat: wsnotify.Heartbeat{TextFunc: func() string { beats++; return fmt.Sprint("beat ", beats) }}}
+		if swallowed {
+			cfg.Heartbeat.Answer = func(wsnotify.Message) (string, bool) { return "", true }
+		}
+		pageTakesAnyMessage(t, cfg)
+	}
+}
+
+func pageTakesAnyMessage(t *testing.T, cfg wsnotify.Config) {
 	inPage(t, cfg, func(w *world, _ func()) {
 		conn := w.connect()
 		w.pass(time.Hour)
