@@ -106,7 +106,9 @@ func pageTakesAnyMessage(t *testing.T, cfg wsnotify.Config) {
 		w.must(conn.Notify("ack", "1"))
 		synctest.Wait()
 		said := time.Now()
-		w.must(w.c.WaitFor(w.Context(), wsnotify.Closed))
+		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
+		defer cancel()
+		w.must(w.c.WaitFor(ctx, wsnotify.Closed))
 		if d := time.Since(said); d != 12*time.Second {
 			t.Errorf("dropped after %v", d)
 		}
