@@ -100,6 +100,7 @@ func (b *outbox) settlePlain(done int) {
 
 func (b *outbox) settleEach(done int) {
 	messages, bytes, again := 0, 0, 0
+	now := b.clock()
 	for range done {
 		e := b.queue.first
 		b.queue.first = e.next
@@ -117,7 +118,7 @@ func (b *outbox) settleEach(done int) {
 			e.wait.result <- nil
 		case e.gone: // it is confirmed
 		case e.receipt != nil:
-			b.await(e)
+			b.await(e, now)
 			continue
 		default:
 			b.done(e)
