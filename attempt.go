@@ -132,7 +132,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	cn.epoch = a.epoch
 	cn.event = &OpenEvent{
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
-		Subprotocol: subprotocol(resp), Header: responseHeader(resp),
+		Subprotocol: subprotocol(tr, resp), Header: responseHeader(resp),
 	}
 	if err := checkResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
@@ -180,6 +180,9 @@ func (a *attempt) checkRequest() error {
 	}
 	if err := checkURL(req.URL); err != nil {
 		return err
+	}
+	if !a.c.pings && len(req.Header) > 0 {
+		return errors.New("DialRequest.Header can't be changed: in a browser a page sets no headers; " + insteadOfHeader)
 	}
 	req.URL = escaped(req.URL)
 	for key := range req.Header { // all were canonical before, so the other spelling is the hook's
@@ -318,8 +321,11 @@ func urlOf(u *url.URL) *url.URL {
 	return &v
 }
 
-func subprotocol(resp *http.Response) string {
-	if resp == nil {
+func subprotocol(tr transport.Conn, resp *http.Response) string {
+	if resp == nil { // a browser shows none
+		if tr, ok := tr.(interface{ Subprotocol() string }); ok {
+			return tr.Subprotocol()
+		}
 		return ""
 	}
 	return resp.Header.Get("Sec-WebSocket-Protocol")

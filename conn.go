@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -34,12 +35,15 @@ type conn struct {
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	mistake  sync.Once // one is told of
 
 	// The reader's own.
 	resume    func()             // readOn; a go statement with a method would allocate
 	few       [2]transport.Event // what is read into while little comes
 	many      *[]transport.Event // and while much does, from a pool
 	have      []transport.Event  // read and not looked at: a part of either
+	asked     bool               // Heartbeat.Answer has seen the first of have
+	replies   []string           // to the heartbeat's text
 	batch     *bunch             // for the inbox; nil if empty
 	late      bool               // what was read goes past the inbox's bound
 	lateBytes int                // how much of it
@@ -66,8 +70,9 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
+	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
 	cn.w.drop = cn.kill
 	cn.beats.w = cn.w
@@ -77,6 +82,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
+	cn.replies = cn.beats.awaited(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }
@@ -94,6 +100,7 @@ func (cn *conn) read() {
 	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
+		cn.pending = nil
 		if r.err == nil {
 			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
@@ -106,16 +113,23 @@ func (cn *conn) read() {
 // for, and if nobody runs callbacks then, this goroutine does, while another
 // one reads: the callbacks need not wait until a goroutine has woken up.
 func (cn *conn) readOn() {
+	mine := true // nobody else reads
+	defer func() {
+		if mine { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+			go cn.resume()
+		}
+	}()
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
-			cn.readErr = cn.accept(ev)
+			if ev, ok := cn.next(); ok {
+				cn.readErr = cn.accept(ev)
+			}
 		}
 		if cn.readErr != nil {
 			break
 		}
 		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+			mine = false
 			go cn.resume()
 			cn.c.inbox.run()
 			return
@@ -129,7 +143,36 @@ func (cn *conn) readOn() {
 	clear(cn.few[:])
 	cn.have = nil
 	cn.putMany()
+	mine = false
 	close(cn.ended)
+}
+
+// next takes the first of what was read, unless Heartbeat.Answer deals with it.
+// An Answer that ends its goroutine is not asked again, and has not answered.
+func (cn *conn) next() (ev transport.Event, ok bool) {
+	ev = cn.have[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.have, cn.asked = cn.have[1:], false
+	return ev, !ok
+}
+
+// reply sends what Heartbeat.Answer has answered.
+func (cn *conn) reply(text string) {
+	switch {
+	case text == "":
+	case !utf8.ValidString(text):
+		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
+	default:
+		cn.w.reply(text)
+	}
 }
 
 // receive waits for what comes next.
@@ -176,7 +219,9 @@ func (cn *conn) accept(ev transport.Event) error {
 	switch {
 	case cn.deaf.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
+		cn.beats.reply(true)
 	default:
+		cn.beats.reply(false)
 		cn.take(ev)
 		return nil
 	}
@@ -224,6 +269,10 @@ func (cn *conn) take(ev transport.Event) {
 	}
 }
 
+// mistaken tells of what a function of Heartbeat has returned. Once is enough:
+// events have no bound.
+func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }
+
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
@@ -240,7 +289,7 @@ func (cn *conn) takeBatch() *bunch {
 
 // isReply reports whether a text message answers the heartbeat's.
 func (cn *conn) isReply(data []byte) bool {
-	for _, reply := range cn.c.cfg.Heartbeat.Replies {
+	for _, reply := range cn.replies {
 		if string(data) == reply {
 			return true
 		}

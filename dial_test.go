@@ -426,11 +426,14 @@ func TestRefused101ClosesWhatTheUserDialled(t *testing.T) {
 				tr, url := &http.Transport{}, "ws://server.test/"
 				switch field {
 				case "Dial":
-					tr.Dial = old //nolint:staticcheck // users may still set it
+					//lint:ignore SA1019 users may still set it
+					tr.Dial = old
 				case "DialContext":
 					tr.DialContext = dial
 				case "DialTLS":
-					tr.DialTLS, url = old, "wss://server.test/" //nolint:staticcheck // users may still set it
+					url = "wss://server.test/"
+					//lint:ignore SA1019 users may still set it
+					tr.DialTLS = old
 				case "DialTLSContext":
 					tr.DialTLSContext, url = dial, "wss://server.test/"
 				}
@@ -459,10 +462,7 @@ func overTLS(n *rawNet, config *tls.Config, hello func(*tls.ClientHelloInfo)) fu
 		return nil, nil
 	}
 	return func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		n.open.Add(1)
-		n.serve(newRawPeer(tls.Server(far, config)))
-		return &rawConn{Conn: near, net: n}, nil
+		return n.dialBehind(func(far net.Conn) net.Conn { return tls.Server(far, config) })
 	}
 }
 

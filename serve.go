@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 const (
@@ -53,6 +55,8 @@ func (r *run) serve(cn *conn) *loss {
 			r.resetCounter()
 			r.proven = true
 			r.resetPolicy()
+		case <-r.woke:
+			cn.beats.now()
 		case <-req.asked:
 			return r.drop(cn, req)
 		case <-undone:
@@ -141,7 +145,7 @@ func (r *run) lost(cn *conn) *loss {
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout)}
+	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout) || errors.Is(failure.Err, transport.ErrFailed)}
 }
 
 // begins is called at the end of a connection. Now the client begins to try.

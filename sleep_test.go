@@ -13,7 +13,7 @@ import (
 func overslept(t *testing.T, dead func()) *heartbeat {
 	w := &writer{}
 	w.running.Store(rounds) // by somebody who never comes to it
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
 	h.w = w
 	h.start()
 	t.Cleanup(h.stop)
@@ -28,20 +28,28 @@ func overslept(t *testing.T, dead func()) *heartbeat {
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := overslept(t, nil)
+		pings := func() uint64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.seq
+		}
 		h.tick()
 		synctest.Wait()
-		if h.seq != 1 || h.w.front.ping == nil || h.w.front.text != "ping" {
-			t.Errorf("%d pings, %+v", h.seq, h.w.front)
+		h.w.mu.Lock()
+		front := h.w.front
+		h.w.mu.Unlock()
+		if pings() != 1 || front.ping == nil || front.text != "ping" {
+			t.Errorf("%d pings, %+v", pings(), front)
 		}
 		time.Sleep(6*time.Second - time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 1 {
-			t.Errorf("%d pings before an Interval has passed", h.seq)
+		if pings() != 1 {
+			t.Errorf("%d pings before an Interval has passed", pings())
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 2 {
-			t.Errorf("%d pings after it", h.seq)
+		if pings() != 2 {
+			t.Errorf("%d pings after it", pings())
 		}
 	})
 }
@@ -78,6 +86,30 @@ func TestLateVerdictHolds(t *testing.T) {
 		h.mu.Unlock()
 		if !h.verdict(time.Now()) {
 			t.Error("a second late, and the peer is not dead")
+		}
+	})
+}
+
+// In a hidden page every timer is late. There a peer that says nothing is
+// given two more chances, and not one after another without end.
+func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaths := 0
+		h := overslept(t, func() { deaths++ })
+		h.pings, h.trusted = false, true
+		h.written(transport.Progress{})
+		for late := range 3 {
+			if deaths != 0 {
+				t.Errorf("dropped when the timer was late %d times", late)
+			}
+			h.mu.Lock()
+			h.due = h.due.Add(-time.Minute)
+			h.watched, h.life = h.watched.Add(-time.Minute), h.life.Add(-time.Minute)
+			h.mu.Unlock()
+			h.judge()
+		}
+		if deaths != 1 {
+			t.Errorf("dropped %d times", deaths)
 		}
 	})
 }

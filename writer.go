@@ -36,7 +36,7 @@ type writer struct {
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
 	ended   int      // frames of the batch that the socket took
-	ping    int      // the frame of the heartbeat's ping; -1 if there is none
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
 }
@@ -48,6 +48,7 @@ type controls struct {
 	ping  []byte   // payload of its protocol ping
 	pings [][]byte // payloads of those asked for by Ping
 	pongs [][]byte // payloads of the answers to pings
+	texts [][]byte // of Heartbeat.Answer
 	bye   *bye
 }
 
@@ -210,10 +211,16 @@ func (w *writer) addControls() *bye {
 	for _, p := range c.pongs {
 		w.batch.Add(wire.Pong, p)
 	}
-	if c.text != "" {
-		w.batch.Add(wire.Text, []byte(c.text))
+	for _, p := range c.texts {
+		w.batch.Add(wire.Text, p)
 	}
 	w.ping = -1
+	if c.text != "" {
+		if !w.beats.pings {
+			w.ping = w.batch.Len()
+		}
+		w.batch.Add(wire.Text, []byte(c.text))
+	}
 	if c.ping != nil {
 		w.ping = w.batch.Len()
 		w.batch.Add(wire.Ping, c.ping)
@@ -391,12 +398,25 @@ func (w *writer) sendPing(payload []byte) {
 // as the peer takes them.
 func (w *writer) pong(payload []byte) {
 	w.mu.Lock()
-	if len(w.front.pongs) == maxPongs {
-		w.front.pongs = append(w.front.pongs[:0], w.front.pongs[1:]...)
-	}
-	w.front.pongs = append(w.front.pongs, slices.Clone(payload))
+	w.front.pongs = appendLatest(w.front.pongs, slices.Clone(payload))
 	w.mu.Unlock()
 	w.kick()
+}
+
+// reply queues an answer of Heartbeat.Answer, as pong does.
+func (w *writer) reply(text string) {
+	w.mu.Lock()
+	w.front.texts = appendLatest(w.front.texts, []byte(text))
+	w.mu.Unlock()
+	w.kick()
+}
+
+// appendLatest appends to a list of answers, of which there are maxPongs.
+func appendLatest(list [][]byte, answer []byte) [][]byte {
+	if len(list) == maxPongs {
+		list = append(list[:0], list[1:]...)
+	}
+	return append(list, answer)
 }
 
 // bye queues the close frame: after what the outbox holds, or at once.

@@ -62,5 +62,9 @@ type Options struct {
 // WriteTimeout.
 var ErrWriteTimeout = errors.New("the peer took nothing for WriteTimeout")
 
+// ErrFailed is a connection that the browser ended with an error event: for a
+// violation of the peer, mostly.
+var ErrFailed = errors.New("the browser failed the connection; it tells a page not why, but may say so in its console")
+
 // errSealed is the error of a Write after Close.
 var errSealed = errors.New("a close frame was sent")
