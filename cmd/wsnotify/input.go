@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
 	"golang.org/x/term"
 )
 
@@ -74,11 +76,14 @@ func (g *outgoing) queue(ctx context.Context, data []byte) error {
 		case err == nil:
 			g.poke()
 			return nil
-		case !errors.Is(err, wsnotify.ErrOutboxFull):
+		case !errors.Is(err, wsnotify.ErrOutboxFull) && !errors.Is(err, spool.ErrFull):
 			return err
 		}
 		if err := g.client.Flush(ctx); err != nil {
 			return err
+		}
+		if errors.Is(err, spool.ErrFull) {
+			time.Sleep(10 * time.Millisecond) // what is confirmed leaves the file a little later
 		}
 	}
 }

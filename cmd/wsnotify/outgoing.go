@@ -20,6 +20,7 @@ type outgoing struct {
 	say    func(format string, args ...any)
 	eager  bool      // the first failure is final once the input has ended
 	ids    fieldPath // by which the server confirms messages; nil if it does not
+	file   string    // that keeps what is not confirmed; "" if none does
 
 	stop context.CancelFunc // of Run
 

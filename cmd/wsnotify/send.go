@@ -14,7 +14,7 @@ const sendReadLimit = 64 << 20
 func sendCommand() *cobra.Command {
 	var conn connection
 	var frame framing
-	var confirm string
+	var confirm, file string
 	cmd := &cobra.Command{
 		Use:   "send URL",
 		Short: "Send the lines of the standard input",
@@ -27,7 +27,8 @@ A line that was not sent, or that may be lost, is reported on the standard error
 and the exit status is not 0. A server has read a line when it answers the ping
 that follows; what it does with the line is up to the server. With --confirm it has
 to answer each line, and a line without an answer is sent again over the next
-connection, so that it may arrive twice.
+connection, so that it may arrive twice. With --spool too, lines survive the end of
+the program, and the next start sends what is left.
 
 While the input is open, as with tail -f, send goes on after a failed attempt, as
 often as --attempts says. Once it has ended, a first attempt that fails is final
@@ -36,6 +37,7 @@ unless --attempts is given.`,
   tail -f app.log | wsnotify send wss://example.com/logs --attempts -1
   wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt
   wsnotify send example.com/orders --confirm id --attempts -1 <orders.jsonl
+  wsnotify send example.com/orders --confirm id --spool orders.spool <orders.jsonl
   wsnotify send example.com/upload --binary --whole <picture.png`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +47,9 @@ unless --attempts is given.`,
 			path, err := parsePath("--confirm", confirm)
 			if err != nil {
 				return err
+			}
+			if file != "" && path == nil {
+				return usage("--spool needs --confirm: a line is kept until the server has confirmed it")
 			}
 			cfg, url, err := conn.config(cmd, args[0])
 			if err != nil {
@@ -62,6 +67,13 @@ unless --attempts is given.`,
 			g.ended = isOver(cmd.InOrStdin())
 			if path != nil {
 				g.confirmed(&cfg, path)
+			}
+			if file != "" {
+				store, err := g.keep(&cfg, file)
+				if err != nil {
+					return err
+				}
+				defer store.Close()
 			}
 			g.client = wsnotify.New(cfg)
 			over := g.begin(ctx, url)
@@ -88,12 +100,13 @@ unless --attempts is given.`,
 			if errors.Is(err, context.Canceled) || errors.Is(err, wsnotify.ErrClosed) {
 				err = nil // result says why
 			}
-			return g.result(ctx, ended, err)
+			return g.kept(g.result(ctx, ended, err))
 		},
 	}
 	conn.flags(cmd)
 	frame.flags(cmd.Flags())
 	cmd.Flags().StringVar(&confirm, "confirm", "", "`path` of the id in a JSON line, such as id or meta.id: the line is sent again\nuntil the server has answered with a JSON message that has the same id there")
+	cmd.Flags().StringVar(&file, "spool", "", "`file` that keeps lines until they are confirmed; the next start sends what is left")
 	cmd.Flags().BoolVar(&frame.whole, "whole", false, "the whole input is one message")
 	return cmd
 }
