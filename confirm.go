@@ -24,9 +24,18 @@ type receipt struct {
 	last    *receipt // the youngest with this id, of the oldest only; or the one before in the list
 }
 
+const maxSpareReceipts = 1024
+
 // expect makes the id of a message known.
 func (b *outbox) expect(e *entry, id string) {
-	r := &receipt{id: id, entry: e, last: b.looseLast}
+	r := b.spare
+	if r != nil {
+		b.spare = r.next
+		b.spares--
+	} else {
+		r = new(receipt)
+	}
+	*r = receipt{id: id, entry: e, last: b.looseLast}
 	e.receipt = r
 	if b.looseLast != nil {
 		b.looseLast.next = r
@@ -129,6 +138,14 @@ func (b *outbox) confirm(ids []string) (known int) {
 			e.gone, e.receipt = true, nil
 		} else {
 			b.remove(e)
+		}
+		switch {
+		case b.queued == 0:
+			b.spare, b.spares = nil, 0
+		case b.spares < maxSpareReceipts: // nobody else knows it
+			*r = receipt{next: b.spare}
+			b.spare = r
+			b.spares++
 		}
 	}
 	return known

@@ -44,7 +44,9 @@ type outbox struct {
 
 	receipts         map[string]*receipt
 	loose, looseLast *receipt // those that are not in the map
-	unproven         int      // sent and not confirmed
+	spare            *receipt // to be used again, while there is something to be confirmed
+	spares           int
+	unproven         int // sent and not confirmed
 
 	barriers []*barrier // in order; nil if there are none
 	behind   int        // messages that count for one of them
