@@ -70,8 +70,11 @@ func because(err error) string {
 	if err == nil {
 		return ""
 	}
-	if _, ok := err.(CloseError); ok { // whose text is made for programmers of the transport
+	if _, ok := err.(CloseError); ok { // its text is for programmers of the transport
 		return ": the server closed it"
+	}
+	if err == ErrClosed {
+		return ": this side closed it"
 	}
 	return ": " + line(strings.ReplaceAll(err.Error(), prefix, ""))
 }

@@ -1,8 +1,10 @@
 package wsnotify_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +107,8 @@ func TestFailurePrintsWhatIsKnown(t *testing.T) {
 			Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Remote, Code: 1005, Uptime: 1500 * time.Millisecond, Err: wsnotify.CloseError{Code: 1005}},
 		"open connection ended after 1h0m1s: Reconnect was called": wsnotify.Failure{
 			Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Local, Code: 1000, Uptime: time.Hour + 700*time.Millisecond, Err: errors.New("wsnotify: Reconnect was called")},
+		"connection 1 closed after 2s with code 1000: this side closed it; not reconnecting": wsnotify.CloseEvent{
+			Epoch: 1, Code: 1000, WasClean: true, Failure: wsnotify.Failure{Phase: wsnotify.PhaseOpen, Uptime: 2 * time.Second, Err: wsnotify.ErrClosed}},
 		`connection 2 closed with code 4001 "bye": the server closed it; not reconnecting`: wsnotify.CloseEvent{
 			Epoch: 2, Code: 4001, Reason: "bye", WasClean: true, Failure: wsnotify.Failure{Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Remote, Err: bye}},
 		"dial failed: refused; reconnect 2 now": wsnotify.ReconnectEvent{Attempt: 2, Failure: wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: errors.New("refused")}},
@@ -114,6 +118,20 @@ func TestFailurePrintsWhatIsKnown(t *testing.T) {
 			t.Errorf("%#v prints as\n%s\nand not\n%s", v, v, want)
 		}
 	}
+}
+
+// The end that this side has asked for is no error in the log.
+func TestOwnCloseIsNoErrorInTheLog(t *testing.T) {
+	var log bytes.Buffer
+	cfg := wsnotify.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	inBubble(t, cfg, func(w *world) {
+		w.connect()
+		w.must(w.c.Disconnect())
+		<-w.c.Done()
+		if got := log.String(); !strings.Contains(got, "connection closed") || strings.Contains(got, "error=") {
+			t.Errorf("the log says\n%s", got)
+		}
+	})
 }
 
 // Why a client gave up is told before what was lost by it.
