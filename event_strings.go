@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // Events and failures print as one line each: what happened, why, and what
@@ -21,7 +23,7 @@ func (s StateChange) String() string {
 // The values of the query, the password, and a user without a password are not
 // shown.
 func (e OpenEvent) String() string {
-	return fmt.Sprintf("connection %d open: %s", e.Epoch, line(redactedString(e.URL)))
+	return fmt.Sprintf("connection %d open: %s", e.Epoch, line(handshake.RedactedText(e.URL)))
 }
 
 // String returns one line, such as "connection 1 closed after 12s with code
@@ -108,4 +110,4 @@ func rounded(d time.Duration) string {
 }
 
 // line makes a text one line, which may be an error of the user's.
-func line(s string) string { return shown(s, 2*maxShown) }
+func line(s string) string { return handshake.Line(s) }

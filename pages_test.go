@@ -151,7 +151,7 @@ func TestTroubleshootingTextsAreThoseOfErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var source strings.Builder
-	for _, pattern := range []string{"*.go", "internal/transport/*.go", "internal/wire/*.go", "internal/outbox/*.go"} {
+	for _, pattern := range []string{"*.go", "internal/transport/*.go", "internal/wire/*.go", "internal/outbox/*.go", "internal/handshake/*.go", "internal/inbox/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(files, err)
