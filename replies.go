@@ -73,6 +73,7 @@ func (cn *conn) next() (ev transport.Event, ok bool) {
 		cn.asked = true
 		var reply string
 		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.beats.reply(false)
 			cn.reply(reply)
 			ev.Release()
 		}
