@@ -63,18 +63,18 @@ func New(cfg Config) *Client {
 
 // Connect dials url + userID and returns nil once the connection is Open. From
 // then on the client stays connected until Disconnect or Close, or until the
-// policy gives up; ctx does not matter any more. Before that, Connect returns
-// the *GiveUpError of the policy, or ErrClosed if the client was closed
+// policy gives up; ctx no longer matters. If there is no connection, Connect
+// returns the *GiveUpError of the policy, ErrClosed if the client was closed
 // meanwhile, or an error that wraps ctx.Err() and says why there was no
-// connection, and nothing goes on behind the caller's back. The values of ctx
-// reach the hooks.
+// connection; then the client does nothing any more. The hooks get the values of
+// ctx.
 //
-// The userID is escaped, so that it can change neither the path nor the query.
-// Empty, it leaves url as it is. A bad url or Config is an error at once, and
+// The userID is escaped, so that it can't change the path or the query. If it is
+// empty, url is dialled as it is. A bad url or Config is an error at once, and
 // changes nothing.
 //
-// A client that is connected or trying is ended first, as Disconnect does, and
-// starts afresh with an empty outbox.
+// A client that is connected or connecting is ended first, as by Disconnect, and
+// starts again with an empty outbox.
 func (c *Client) Connect(ctx context.Context, url, userID string) error {
 	r, err := c.begin(ctx, url, userID, false)
 	if err != nil {
@@ -96,12 +96,12 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 	return ErrClosed
 }
 
-// Run is Connect, and stays until it is over. It returns nil after Disconnect,
-// Close or Drain, ctx.Err() when ctx has ended and the connection was closed,
-// with code 1000, the *GiveUpError of the policy, or ErrClosed when a later
-// Connect or Run has taken over. When ctx ends before there was a connection the
-// error is as that of Connect. With a Config.DrainTimeout it drains the connection
-// before it closes it, and says what was left, if anything was.
+// Run connects as Connect does and returns when everything is over: nil after
+// Disconnect, Close or Drain; ctx.Err() after ctx has ended and the connection was
+// closed with code 1000; the *GiveUpError of the policy; or ErrClosed if a later
+// Connect or Run has taken over. If ctx ends before there was a connection, the
+// error is the one that Connect returns. With a Config.DrainTimeout, Run drains the
+// connection before it closes it, and the error says what was left.
 func (c *Client) Run(ctx context.Context, url, userID string) error {
 	r, err := c.begin(ctx, url, userID, true)
 	if err != nil {
@@ -159,11 +159,11 @@ func (c *Client) current() *run {
 }
 
 // Reconnect drops the current connection, with close code 1000, and dials at
-// once; or cuts a wait short, since the network is back. While the client is
-// connecting it does nothing. It counts as an attempt like any other, so that
-// it makes the client give up when the policy allows no further one. It
-// returns once the old connection is not used any more, and ErrClosed on a
-// client that is not running, or is closing or draining.
+// once. If the client waits for its next attempt, the wait ends; call it when the
+// network is back. While the client is connecting it does nothing. It counts as an
+// attempt, so if the policy allows no more of them the client gives up. It returns
+// once the old connection is no longer used, and ErrClosed if the client is not
+// running, or is closing or draining.
 func (c *Client) Reconnect() error {
 	r := c.current()
 	if r == nil {
@@ -184,12 +184,13 @@ func (c *Client) Disconnect() error {
 //
 // It returns nil when the closing handshake was completed or there was nothing
 // to close, and otherwise an error that says what was missing; the client is
-// closed either way. Whoever calls it while the client is closing is told how
-// that went; later there is nothing to close. With a negative CloseTimeout the
-// answer is not waited for, and does not count as missing. code must be 1000, or 3000 to 4999, and reason UTF-8 of at
-// most 123 bytes; else Close returns an error and changes nothing. While the
-// client is connecting they are not used. It does not wait for callbacks: Done
-// does.
+// closed either way. A call while the client is closing waits and returns the same
+// result. With a negative CloseTimeout it does not wait for the answer, and a
+// missing answer is no error.
+//
+// code must be 1000, or 3000 to 4999, and reason at most 123 bytes of UTF-8;
+// otherwise Close returns an error and changes nothing. While the client is
+// connecting they are not used. Close does not wait for callbacks: Done does.
 func (c *Client) Close(ctx context.Context, code StatusCode, reason string) error {
 	if err := checkClose(code, reason); err != nil {
 		return err
@@ -238,11 +239,11 @@ func checkClose(code StatusCode, reason string) error {
 
 // Ping sends a protocol ping and returns how long its pong took. The error is
 // ErrNotConnected when there is no open connection or it ends meanwhile,
-// ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so that a
-// Ping inside a callback would wait for itself: that is an error at once,
-// wherever Ping is called. In a browser, which sends no pings for a page, it is
-// always errors.ErrUnsupported; Status.RTT comes from the replies to the
-// heartbeat's text there.
+// ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so a Ping in
+// a callback would wait for itself. Therefore Ping returns an error at once while
+// the inbox is full, wherever it is called. In a browser, which sends no pings for
+// a page, the error is always errors.ErrUnsupported, and Status.RTT comes from the
+// replies to the heartbeat's text.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	if !c.pings {
 		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
@@ -275,7 +276,7 @@ var over = func() <-chan struct{} {
 
 // Done returns a channel that is closed when the latest Connect or Run is over
 // and the last callback has returned. It is closed before the first one, too.
-// Waiting for it inside a callback blocks for ever.
+// Waiting for it inside a callback blocks forever.
 func (c *Client) Done() <-chan struct{} {
 	if r := c.current(); r != nil {
 		return r.done

@@ -15,45 +15,46 @@ import (
 	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
-// Config says how a Client behaves. The zero Config behaves as the browser
-// store that this package mirrors: a text "ping" every 6 s, a reconnect every
-// 10 s, at most 6 of them. New copies it.
+// Config says how a Client behaves. The zero Config sends a text "ping" and a
+// protocol ping every 6 s, and reconnects every 10 s, at most 6 times in a row.
+// New copies it.
 //
-// A wrong value is reported by Connect and Run, which then dial nothing.
+// If a value is wrong, Connect and Run return an error and dial nothing.
 //
 // # Callbacks
 //
 // The functions named On…, except OnHandshake, run one after another, in the
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
-// wait in the inbox. Only waiting for Done inside a callback blocks for ever,
-// since Done waits for the callback; Drain waits there until its ctx ends. A
-// panic in one is not recovered. One that ends its goroutine (runtime.Goexit, as
-// testing.T.FailNow does) keeps nothing behind it from being told.
+// wait in the inbox. Don't wait for Done in a callback: Done waits for the
+// callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
+// panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
+// testing.T.FailNow does) does not stop the callbacks behind it.
 //
 // BeforeDial, OnHandshake, ShouldReconnect and the policy of BackOff run on a
-// goroutine of their own, beside the callbacks. When the client is closed, or,
-// for the first two, DialTimeout has passed, it goes on without one that does not
-// return; only Done waits for it. So they should heed their ctx. A ShouldReconnect
-// that ends its goroutine is taken for a yes, and a policy for backoff.Stop.
+// goroutine of their own, beside the callbacks. If one does not return, the client
+// goes on without it when it is closed, and without the first two when DialTimeout
+// has passed; only Done waits for them. So they should obey their ctx. If a
+// ShouldReconnect ends its goroutine, that counts as true, and if a policy does, as
+// backoff.Stop.
 //
-// Of the functions of Heartbeat, TextFunc runs on a goroutine of its own, too.
-// Answer runs where messages are read, so that it must not block.
+// Heartbeat.TextFunc also runs on a goroutine of its own. Heartbeat.Answer runs
+// where messages are read, so it must not block.
 type Config struct {
-	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
-	// *http.Transport a copy is used, without keep-alives. Redirects are
-	// never followed. Nil means one of our own, which obeys HTTP_PROXY and
-	// its like. What TLSClientConfig says holds, of versions too, but h2 is
-	// never offered, since a WebSocket can't be opened over it; without
-	// NextProtos http/1.1 is. Any other RoundTripper must pass the Body of a
-	// 101 on as it is; the request has the Sec-WebSocket- names in the
-	// spelling of RFC 6455, which Header.Get does not find. In a browser it must
-	// be nil.
+	// HTTPClient makes the request of the handshake: it sets proxies, TLS and
+	// cookies. An *http.Transport is copied, and used without keep-alives.
+	// Redirects are never followed. Nil means a client of this package, which uses
+	// HTTP_PROXY and the other variables. TLSClientConfig is used as it is,
+	// versions included, except that h2 is never offered, since a WebSocket can't
+	// be opened over it; without NextProtos, http/1.1 is offered. Any other
+	// RoundTripper must pass on the Body of a 101 unchanged; in its request the
+	// Sec-WebSocket- names are spelled as in RFC 6455, so Header.Get does not find
+	// them. In a browser it must be nil.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
-	// Names may be written in any case. The Sec-WebSocket- headers are the
-	// transport's. In a browser, which lets a page set none, it must be empty.
+	// Names may be written in any case. Don't set the Sec-WebSocket- headers. In a
+	// browser it must be empty, since a page can't set headers.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -64,35 +65,35 @@ type Config struct {
 	// In a browser, which decides by itself, it must be zero.
 	Compression CompressionMode
 
-	// ReadLimit is the size of the largest message taken, in bytes. A larger
-	// one is answered with close code 1009. Zero means 1 MiB, negative no
-	// limit.
+	// ReadLimit is the size of the largest message accepted, in bytes. On a
+	// larger one the connection is closed with code 1009. Zero means 1 MiB,
+	// negative no limit.
 	ReadLimit int64
 
 	// DialTimeout bounds one attempt, both hooks included. Zero means 10 s,
 	// negative no limit.
 	DialTimeout time.Duration
 
-	// WriteTimeout is how long the socket may take nothing of what there is to
-	// write; past it the connection is dropped. A line that moves, however
-	// slowly, is not cut by it. Zero means 10 s, negative no limit.
+	// WriteTimeout is how long a write may make no progress before the
+	// connection is dropped. A slow line that moves is not cut. Zero means 10 s,
+	// negative no limit.
 	WriteTimeout time.Duration
 
 	// MaxFrame is the payload of the longest frame sent, in bytes. A larger
-	// message leaves in fragments, RFC 6455, section 5.4, for gateways that close
-	// with 1009 on a frame that is longer than theirs. Zero or negative means no
-	// limit: one frame a message.
+	// message is sent in fragments, RFC 6455, section 5.4. Some gateways close with
+	// 1009 on longer frames. Zero or negative means no limit: one frame per
+	// message.
 	MaxFrame int
 
-	// CloseTimeout bounds the end of a connection by Disconnect, Close and
-	// the ctx of Run: what was queued is sent, and the close frame is sent
-	// and answered. Zero means 5 s; negative means that none of it is waited
-	// for, and that a missing answer is no error.
+	// CloseTimeout bounds the end of a connection by Disconnect, Close and the
+	// ctx of Run: the time to send what is queued and the close frame, and to get
+	// the answer. Zero means 5 s. Negative means not to wait, and a missing answer
+	// is then no error.
 	CloseTimeout time.Duration
 
-	// DrainTimeout is how long Run drains the connection when its ctx has
-	// ended, as Drain does: what was received is handled, and what the callbacks
-	// send meanwhile is sent. Zero or negative means that Run closes at once.
+	// DrainTimeout is how long Run drains the connection, as Drain does, when its
+	// ctx has ended: the callbacks handle what was received, and what they send is
+	// sent. Zero or negative means that Run closes at once.
 	DrainTimeout time.Duration
 
 	// BeforeDial runs before every attempt and may change its URL, headers and
@@ -103,24 +104,23 @@ type Config struct {
 
 	// OnHandshake runs on every new connection before it is Open, and may
 	// write and read messages: log in, subscribe again. What it writes comes
-	// before every queued message. An error fails the attempt; if the server
-	// has closed the connection meanwhile, or broken the protocol, the Failure
-	// has the close code. ctx ends with the attempt, and has the values of the
+	// before every queued message. An error fails the attempt. If the server
+	// closed the connection or broke the protocol, the Failure has the close
+	// code. ctx ends with the attempt, and has the values of the
 	// ctx of Connect or Run.
 	OnHandshake func(ctx context.Context, h *Handshake) error
 
-	// BackOff makes the policy of reconnecting, one for each Connect or Run:
-	// how long to wait before each attempt, and after which to give up
-	// (backoff.Stop). It is Reset when the counter of reconnects is, and again
-	// when a connection is lost that has reset the counter, so that a
-	// MaxElapsedTime counts from there. It is called as ShouldReconnect is, one
-	// call at a time. Nil means 10 s each, at most 6 times. See Exponential for a
-	// policy that spreads a herd.
+	// BackOff makes the policy of reconnecting, one for each Connect or Run. The
+	// policy says how long to wait before each attempt, and when to give up
+	// (backoff.Stop). It is Reset together with the counter of reconnects, and
+	// again when such a connection is lost, so that a MaxElapsedTime counts from
+	// the loss. It is called like ShouldReconnect, one call at a time. Nil means
+	// 10 s each, at most 6 times. Exponential is a policy for many clients.
 	BackOff func() backoff.BackOff
 
-	// StableAfter is how long a connection must have been open for the
-	// counter of reconnects to go back to 0. Zero means that Open itself
-	// resets it; then a server that accepts and drops is dialled for ever.
+	// StableAfter is how long a connection must be open before the counter of
+	// reconnects goes back to 0. Zero means that Open resets it. Then a server that
+	// accepts and drops is dialled forever.
 	StableAfter time.Duration
 
 	// ShouldReconnect says whether to try again after a failure. Nil means
@@ -134,9 +134,9 @@ type Config struct {
 	Outbox    Outbox
 	Envelope  Envelope
 
-	// Fallback is the notification that stands for a message without msgType
-	// or content. Its Raw, Fallback and Epoch are filled in. Zero means the
-	// store's text, in Chinese; with an Envelope of other fields, no text.
+	// Fallback is the notification for a message without msgType or content.
+	// Its Raw, Fallback and Epoch are filled in. Zero means a Chinese text, "You
+	// have a new notification"; with other fields in the Envelope, no text.
 	Fallback Notification
 
 	// OnStateChange reports every change of the ReadyState.
@@ -153,85 +153,84 @@ type Config struct {
 	// heartbeat that was not answered (ErrHeartbeatTimeout), a confirmation
 	// that did not come, an error of the Outbox.Store, a message that is not
 	// JSON (*ParseError), content of the wrong type (*DecodeError), and text of
-	// Heartbeat's functions that is not UTF-8. It is
-	// not called for anything else: not for a connection that simply breaks or
-	// that the peer closes, which, as in a browser, OnClose alone sees, nor for
-	// giving up (OnGiveUp), a message that is not sent (OnUndelivered), what ends
-	// by Disconnect, Close, Drain, Reconnect or ctx, or an error that a method
+	// Heartbeat's functions that is not UTF-8.
+	//
+	// It is not called for anything else: not when a connection simply breaks or
+	// the peer closes it (OnClose, as in a browser), not for giving up (OnGiveUp)
+	// or a message that is not sent (OnUndelivered), not for what Disconnect,
+	// Close, Drain, Reconnect or ctx end, and not for errors that a method
 	// returns.
 	OnError func(error)
-	// OnMessage sees every message, text and binary, before it is parsed.
+	// OnMessage gets every message, text and binary, before it is parsed.
 	OnMessage func(Message)
-	// OnNotification sees every text message that is JSON.
+	// OnNotification gets every text message that is JSON.
 	OnNotification func(Notification)
-	// OnUndelivered sees each message given to Enqueue that will not be sent,
-	// once, with the reason: ErrClosed, ErrExpired, ErrOutboxFull, or
-	// ErrUnconfirmed, in which case the peer may have got it.
+	// OnUndelivered gets each message of Enqueue that will not be sent, once, with
+	// the reason: ErrClosed, ErrExpired, ErrOutboxFull, or ErrUnconfirmed, which
+	// means that the peer may have got it.
 	OnUndelivered func(Message, error)
 
-	// Logger is told of state changes, failures and undelivered messages, on
-	// the goroutine of the callbacks. Passwords and query values in URLs are
-	// redacted. Nil means silence.
+	// Logger logs state changes, connections, failures and undelivered messages,
+	// on the goroutine of the callbacks. Passwords and query values in URLs are
+	// redacted. Nil means that nothing is logged.
 	Logger *slog.Logger
 }
 
-// Heartbeat says how the client keeps a connection alive and finds out that
-// it is not.
+// Heartbeat says how the client keeps a connection open and finds out that it
+// is dead.
 type Heartbeat struct {
 	// Interval between two beats. Zero means 6 s, negative no heartbeat.
 	Interval time.Duration
-	// Timeout is how long after a beat the peer may be silent; any frame
-	// counts as life. Zero means 6 s. Negative means no protocol pings, and
-	// that life is not watched. In a browser, which sends no pings, life is
-	// watched once the peer has answered the text of a beat: with one of
-	// Replies, or, where TextFunc made it, with any message.
+	// Timeout is how long after a beat the peer may be silent; any byte is a
+	// sign of life. Zero means 6 s. Negative means no protocol pings, and dead
+	// connections are not looked for. A browser sends no pings; there they are
+	// looked for once the peer has answered the text of a beat: with one of
+	// Replies, or, with TextFunc, with any message.
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string
-	// TextFunc makes the text of each beat, instead of Text: with a number in it,
-	// for instance. An empty one leaves the text out of that beat. It runs on a
-	// goroutine of its own, never two at once, and may block: a beat that comes
-	// meanwhile has no text, and protocol pings don't wait for it. Done does, so
-	// waiting for that in TextFunc blocks for ever. Text that is not UTF-8 is not
-	// sent, and told to OnError, once a connection.
+	// TextFunc makes the text of each beat, instead of Text, for instance with a
+	// number in it. If it returns "", that beat has no text. It runs on a goroutine
+	// of its own, never two at once, and may block: a beat that comes meanwhile has
+	// no text, and protocol pings don't wait for it. Done waits for it, so waiting
+	// for Done in TextFunc blocks forever. Text that is not UTF-8 is not sent, and
+	// is reported to OnError, once per connection.
 	TextFunc func() string
 	// NoText leaves the text message out: protocol pings only.
 	NoText bool
-	// Replies are the text messages that are swallowed as answers to Text.
-	// Nil means "pong" and Text itself, empty none. With NoText, and on a
-	// connection without a heartbeat, nil means none, and with TextFunc "pong"
-	// alone.
+	// Replies are the text messages that answer Text; they are not delivered.
+	// Nil means "pong" and Text itself; with TextFunc it means "pong" alone, and
+	// with NoText, or on a connection without a heartbeat, none. An empty slice
+	// means none.
 	Replies []string
-	// Answer answers what the server asks as a message: "3" to its "2", or
-	// {"pong": 7} to its {"ping": 7}. It is shown every message, before anybody
-	// else, also those that OnHandshake would Receive. If ok, the message goes to
-	// nobody else, and reply is sent as a text message, before all that is queued:
-	// of replies that wait for the socket, the latest 64. An empty one sends
-	// nothing. A reply that is not UTF-8 is not sent, and told to OnError, once
-	// a connection.
+	// Answer answers servers that ping with messages of their own: "3" to "2", or
+	// {"pong": 7} to {"ping": 7}. It gets every message first, also those that
+	// OnHandshake would Receive. If ok, the message is not delivered to anything
+	// else, and reply is sent as a text message, before everything that is queued;
+	// if the socket is slow, the latest 64 replies are kept. An empty reply sends
+	// nothing. A reply that is not UTF-8 is not sent, and is reported to OnError,
+	// once per connection.
 	//
 	// It runs where messages are read, one call at a time, also while a callback
-	// blocks, until the inbox is full. So it must be fast: it must not block, nor
-	// call a method of the client that may wait, as Close and Send do; the client
-	// waits for it. It must not keep or change Data.
+	// blocks, until the inbox is full. The client waits for it, so it must be
+	// fast: it must not block, nor call a method of the client that may wait, such
+	// as Close and Send. It must not keep or change Data.
 	Answer func(Message) (reply string, ok bool)
 }
 
-// Inbox bounds what was received and waits for its callback, over all
-// connections. When it is full the client stops reading from the socket: the
-// server's pings are not answered then, and a next connection, which is made all
-// the same, is not read from until there is room. When a connection ends
-// meanwhile, what had been read from it, which is at most 64 KiB, waits past the
-// bound, and what had not been read is lost with it.
+// Inbox bounds the received messages that wait for a callback, over all
+// connections. When it is full the client stops reading from the socket, and the
+// server's pings are not answered. It still reconnects, but does not read from the
+// new connection until there is room. If a connection ends meanwhile, what was read
+// from it, at most 64 KiB, waits in addition, and what was not read is lost.
 type Inbox struct {
 	Messages int // zero means 1024, negative no limit
 	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone
 
-	// Reuse makes Message.Data and Notification.Raw parts of the memory that was
-	// read into, which is used again once the callbacks of that message have
-	// returned: a callback that keeps them copies them. Receiving then takes no
-	// memory per message. Iterators, and what a Notification holds as strings, are
-	// copies as ever.
+	// Reuse lets messages share memory: Message.Data and Notification.Raw are
+	// overwritten after the callbacks of that message have returned, so a callback
+	// that keeps them must copy them. Receiving then allocates nothing per message.
+	// Iterators still get copies, and the strings of a Notification are copies.
 	Reuse bool
 }
 

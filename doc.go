@@ -1,55 +1,54 @@
 // Package wsnotify is a WebSocket client that stays connected. It dials, sends
-// heartbeats, notices dead connections, reconnects, and hands over what comes
-// as messages and parsed notifications, until it is told to stop.
+// heartbeats, notices dead connections, reconnects, and hands you messages and
+// parsed notifications until you tell it to stop.
 //
 //	client := wsnotify.New(wsnotify.Config{
+//		Logger:         slog.Default(),
 //		OnNotification: func(n wsnotify.Notification) { fmt.Println(n.MsgType, n.Content) },
 //	})
 //	err := client.Run(ctx, "wss://example.com/ws/", "ada")
 //
-// The zero [Config] is a policy that works: a text "ping" and a protocol ping
-// every 6 s, a link that has gone silent dropped within 12 s, a reconnect every
-// 10 s, at most 6 in a row. It is that of a small browser store for
-// notifications, whose behaviour this package mirrors and whose faults it has
-// not.
+// The zero [Config] works: a text "ping" and a protocol ping every 6 s, a silent
+// link dropped within 12 s, a reconnect every 10 s, at most 6 in a row. The
+// defaults are those of a small browser store for notifications, without its
+// bugs.
 //
 // # Starting and ending
 //
 // [Client.Connect] returns once the first connection is Open, or with the
-// reason why there is none. After that the client goes on by itself.
-// [Client.Run] stays until all is over; use it where a goroutine of yours owns
-// the client. [Client.Disconnect] and [Client.Close] end either, from anywhere,
-// whatever the client is doing, and are never followed by a reconnect.
-// [Client.Drain], and Config.DrainTimeout for the ctx of Run, let callbacks finish
-// and what they send leave before that, as a service wants on SIGTERM. When
-// the channel of [Client.Done] is closed the last callback has returned, and
-// no goroutine, timer or file of the client is left. Then, or at any time
-// before, Connect starts afresh.
+// reason why there is none. After that the client keeps itself connected.
+// [Client.Run] stays until everything is over; use it where a goroutine of yours
+// owns the client. [Client.Disconnect] and [Client.Close] end either one, from
+// anywhere, whatever the client is doing, and no reconnect follows them.
+// [Client.Drain], and Config.DrainTimeout for the ctx of Run, first let callbacks
+// finish and what they send leave, as a service wants on SIGTERM. When the
+// channel of [Client.Done] is closed, the last callback has returned, and no
+// goroutine, timer or file of the client is left. Connect starts again, then or at
+// any time before.
 //
 // # States
 //
-// [Client.ReadyState] is that of the current socket, with the names and numbers
-// of the WHATWG WebSocket interface: Connecting while an attempt is under way,
-// Open, Closing from Disconnect until it is done, and otherwise Closed, also
-// while the client waits for its next attempt. [Client.Status] tells the rest
-// in one consistent snapshot: when the next attempt is due, what the last
-// failure was, how long a ping took. Connections are numbered: the epoch of an
-// event, a message or a notification is the number of its connection, 1 the
-// first.
+// [Client.ReadyState] is the state of the current socket, with the names and
+// numbers of the WHATWG WebSocket interface: Connecting during an attempt, Open,
+// Closing from Disconnect until it is done, and otherwise Closed, also while the
+// client waits for its next attempt. [Client.Status] says the rest in one
+// consistent snapshot: when the next attempt begins, what the last failure was,
+// how long a ping took. Connections are numbered: the epoch of an event, a message
+// or a notification is the number of its connection, 1 the first.
 //
 // # Callbacks
 //
 // The On… functions of a Config and the handlers of [On] run one after another,
 // in the order of the events, on one goroutine of the client, without a lock.
-// They may block and may call every method; only waiting for Done in one blocks
-// for ever, and Drain until its ctx ends. A slow one is not mistaken for a dead peer: what comes meanwhile
-// waits in the bounded [Inbox], and then in the network. A callback that panics
-// ends the program, as its author would expect.
+// They may block, and they may call every method. Don't wait for Done in one: that
+// blocks forever. Drain in one waits until its ctx ends. A slow callback is not
+// mistaken for a dead peer: messages wait in the bounded [Inbox], and then in the
+// network. A panic in a callback is not recovered.
 //
 // The hooks BeforeDial, OnHandshake and ShouldReconnect run on a goroutine of
 // their own, so that a slow one delays an attempt and nothing else.
 //
-// Those who would rather pull range over [Client.Notifications] or
+// If you prefer a loop to callbacks, range over [Client.Notifications] or
 // [Client.Messages].
 //
 // # What Send promises
@@ -59,54 +58,54 @@
 // sent, [ErrUnconfirmed] that it may have been: the connection or ctx ended in
 // the middle of it. ctx bounds the wait and never breaks the connection.
 //
-// [Client.Enqueue] is for those who would rather not wait or lose. The message
-// goes into the bounded [Outbox], survives reconnects, and is either written,
-// in order, or reported once to OnUndelivered. Neither can know whether the
-// peer has read what was written just before a link broke: only an answer of
-// the peer can tell. With Outbox.ConfirmID a message stays in the outbox until
-// that answer is given to [Client.Confirm], and is sent again over the next
-// connection if it does not come. A [Store] keeps it over the end of the
-// process.
+// Use [Client.Enqueue] when the message must survive a reconnect and you don't
+// want to wait. It goes into the bounded [Outbox], and is either written, in
+// order, or reported once to OnUndelivered. Neither Send nor Enqueue can know
+// whether the peer has read what was written just before a link broke: only an
+// answer from the peer can tell. With Outbox.ConfirmID a message stays in the
+// outbox until you pass that answer to [Client.Confirm], and is sent again over
+// the next connection if it does not come. A [Store] keeps messages when the
+// process ends.
 //
-// # Protocols of their own
+// # Other message formats
 //
 // A notification is {"msgType": …, "content": …} unless Config.Envelope says
-// otherwise: other fields, the whole message as content, or a function for what is
-// no JSON object. [On], [Notification.Decode] and the iterators go by it.
-// [Client.Request] and [RequestJSON] send a question and wait for the message
-// with its id. Each has exactly one outcome: the answer, an error that says that
-// nothing was sent, or ErrUnconfirmed when the connection or ctx ended first.
+// otherwise: other fields, the whole message as content, or a function for
+// messages that are not JSON objects. [On], [Notification.Decode] and the iterators
+// follow it. [Client.Request] and [RequestJSON] send a request and wait for the
+// message with its id. Each has exactly one outcome: the reply, an error that says
+// that nothing was sent, or ErrUnconfirmed if the connection or ctx ended first.
 //
 // # Choosing a policy
 //
-// A policy is any backoff.BackOff of github.com/cenkalti/backoff/v4. For a
-// command line the default will do: it gives up after a minute. A service
-// wants [Exponential] without a limit, whose jitter keeps clients that lost the
-// same server from coming back together. [FailFast] as ShouldReconnect stops on
-// what waiting can't cure, such as 404 or a certificate that can't be verified.
-// StableAfter keeps a server that accepts and drops at once from being dialled
-// for ever. [RetryOnce] allows a fresh token one more attempt. A Retry-After of a refusal is honoured with every policy.
+// A policy is any backoff.BackOff of github.com/cenkalti/backoff/v4. The default
+// suits a command line: it gives up after a minute. A service should use
+// [Exponential] without a limit. Its waits are random, so that clients that lost the
+// same server don't come back together. [FailFast] as ShouldReconnect stops on what
+// retrying won't fix, such as 404 or a certificate that can't be verified.
+// [RetryOnce] allows one more attempt with a fresh token. Set StableAfter, or a
+// server that accepts and drops at once is dialled forever. A Retry-After in a
+// refusal is honoured with every policy.
 //
 // # Tokens
 //
 // BeforeDial runs before every attempt and may change its URL and headers, so
-// a token is never older than the attempt. It sees how the last one ended: a
-// [Failure] with HTTPStatus 401 is the moment to get a new one. Secrets in the
-// userinfo or the query of a URL are not shown in errors and logs.
+// a token is never older than the attempt. It sees how the last one ended: on a
+// [Failure] with HTTPStatus 401, get a new token. Secrets in the userinfo or the
+// query of a URL are not shown in errors and logs.
 //
 // # Proxies and timeouts
 //
-// Config.HTTPClient brings proxies, TLS, cookies and dialers; nil obeys
-// HTTP_PROXY and its like. Proxies cut connections on which nothing happens,
-// after 60 s by default with nginx: the heartbeat keeps them. Each wait has a
-// bound of its own: DialTimeout for an attempt with its hooks, WriteTimeout for
-// a write to a peer that does not read, CloseTimeout for an end, and the
-// Heartbeat's Interval and Timeout for silence.
+// Config.HTTPClient sets proxies, TLS, cookies and dialers; nil uses HTTP_PROXY
+// and the other variables. Proxies cut idle connections, nginx after 60 s by
+// default: the heartbeat keeps them open. Each wait has its own bound: DialTimeout
+// for an attempt with its hooks, WriteTimeout for a write to a peer that does not
+// read, CloseTimeout for the end, and the Heartbeat's Interval and Timeout for
+// silence.
 //
 // # Testing
 //
-// Package wsnotifytest has a server that behaves as it is told to, and a network
-// in memory. Inside a bubble of testing/synctest the whole client runs in
-// virtual time: reconnects of ten seconds and heartbeats of six take
-// microseconds, and come at exact times.
+// Package wsnotifytest has a mock server and a network in memory. Inside a bubble
+// of testing/synctest the whole client runs in virtual time: reconnects of ten
+// seconds and heartbeats of six take microseconds, and come at exact times.
 package wsnotify

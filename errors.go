@@ -57,8 +57,7 @@ var errInboxFull = errors.New("wsnotify: the inbox is full, so that no pong is r
 
 // HandshakeError is a server's answer to the opening handshake that made no
 // WebSocket connection: a refusal, or a 101 that breaks RFC 6455, section 4.1.
-// It is in the chain of the error for a proxy that refused to CONNECT, too,
-// without a Body.
+// If a proxy refused to CONNECT, the error also wraps one, without a Body.
 type HandshakeError struct {
 	StatusCode int         // of the response
 	Header     http.Header // of the response
@@ -109,8 +108,8 @@ func (e *GiveUpError) Error() string {
 func (e *GiveUpError) Unwrap() error { return e.Failure.Err }
 
 // MessageTooLargeError is the answer of Enqueue to a message that is larger
-// than the whole outbox may be. Waiting does not cure it: raise Outbox.Bytes,
-// or use Send, which has no such limit.
+// than the whole outbox may be. Waiting doesn't help: raise Outbox.Bytes, or use
+// Send, which has no such limit.
 type MessageTooLargeError struct {
 	Size  int // of the message, in bytes
 	Limit int // Outbox.Bytes

@@ -77,8 +77,14 @@ func (c *Client) onOpen(ev OpenEvent) {
 func (c *Client) onClose(ev CloseEvent) {
 	c.inbox.Tell(func() {
 		inTurn(func() {
-			c.log(slog.LevelInfo, "connection closed", "epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason,
-				"clean", ev.WasClean, "initiator", ev.Failure.Initiator.String(), "error", ev.Failure.Err)
+			args := []any{
+				"epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason, "clean", ev.WasClean,
+				"initiator", ev.Failure.Initiator.String(),
+			}
+			if ev.Failure.Err != ErrClosed { // which is no error, but the wish of this side
+				args = append(args, "error", ev.Failure.Err)
+			}
+			c.log(slog.LevelInfo, "connection closed", args...)
 		}, func() {
 			if f := c.cfg.OnClose; f != nil {
 				f(ev)

@@ -1,13 +1,8 @@
 package wsnotify_test
 
 import (
-	"context"
-	"fmt"
-	"log"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,29 +11,9 @@ import (
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
-// The code of the README stands here between lines of dashes, so that it
-// compiles, and TestReadmeCode compares the two.
-
-func Example() {
-	// --- begin
-	type Mail struct{ From, Subject string }
-
-	client := wsnotify.New(wsnotify.Config{
-		OnStateChange:  func(s wsnotify.StateChange) { log.Println(s.From, "→", s.To) },
-		OnNotification: func(n wsnotify.Notification) { log.Println(n.MsgType, n.Content) },
-		DrainTimeout:   10 * time.Second, // at the end callbacks finish, and what they send leaves
-	})
-	wsnotify.On(client, "mail", func(m Mail) { fmt.Println(m.From, "wrote:", m.Subject) })
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := client.Run(ctx, "wss://example.com/ws/", "ada") // dials wss://example.com/ws/ada
-	<-client.Done()                                        // the last callback has returned
-	if ctx.Err() == nil {
-		log.Fatal(err) // the policy gave up
-	}
-	// --- end
-}
+// The code of docs/testing.md stands here between lines of dashes, so that it
+// compiles and runs. The program of the README is examples/first. Both are
+// compared with their pages.
 
 // --- begin
 func TestClientComesBack(t *testing.T) {
@@ -65,14 +40,15 @@ func TestClientComesBack(t *testing.T) {
 
 // --- end
 
-// Shorter blocks are parts of a Config, or commands.
-func TestReadmeCode(t *testing.T) {
-	long := func(code string) bool { return strings.Count(code, "\n") >= 12 }
-	var page []string
-	for _, code := range fences(t, "README.md", "go") {
-		if long(code) {
-			page = append(page, code)
-		}
+func TestTestingCode(t *testing.T) {
+	compareCode(t, fences(t, "docs/testing.md", "go"), sourceBlocks(t, "example_readme_test.go"))
+}
+
+func TestReadmeProgram(t *testing.T) {
+	source, err := os.ReadFile("examples/first/main.go")
+	if err != nil {
+		t.Fatal(err)
 	}
-	compareCode(t, page, sourceBlocks(t, "example_readme_test.go"))
+	_, program, _ := strings.Cut(string(source), "\npackage main\n") // below its doc comment
+	compareCode(t, fences(t, "README.md", "go"), []string{"package main\n" + strings.TrimRight(program, "\n")})
 }

@@ -74,7 +74,7 @@ func onMail(client *wsnotify.Client, show func(from, subject string)) (off func(
 // --- begin
 func serviceConfig(token func(context.Context) (string, error)) wsnotify.Config {
 	return wsnotify.Config{
-		BackOff:         wsnotify.Exponential(500*time.Millisecond, 10*time.Second, -1), // for ever, spread
+		BackOff:         wsnotify.Exponential(500*time.Millisecond, 10*time.Second, -1), // no limit, random waits
 		ShouldReconnect: wsnotify.FailFast,                                              // but not against a 403
 		BeforeDial: func(ctx context.Context, req *wsnotify.DialRequest) error {
 			fresh, err := token(ctx)

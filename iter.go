@@ -8,19 +8,19 @@ import (
 	"sync/atomic"
 )
 
-// Notifications returns the notifications from now on, for those who would
-// rather pull than be called. The sequence ends with ctx, or when the current
-// Connect or Run is over and all that it received has been handed over; one that
-// a later Connect takes over is continued by that.
+// Notifications returns the notifications from now on, for a loop instead of a
+// callback. The sequence ends with ctx, or when the current Connect or Run is over
+// and everything that it received has been handed over. If a later Connect takes
+// over, the sequence goes on.
 //
-// Before the first Connect, and after the end of one, it is a sequence of the
-// next one. But a loop that begins while the client is at its end ends at once:
-// nobody knows whether there will be another Connect.
+// Before the first Connect, and after the end of one, the sequence belongs to the
+// next one. But a loop that begins while the client is ending ends at once, since
+// there may be no other Connect.
 //
-// Nothing is lost between the call and the loop, and nothing is dropped for a
-// slow one: the client waits for the loop as for a callback. So a sequence
-// that is not used must have its ctx cancelled. Don't use it inside a
-// callback, which it would wait for.
+// Nothing is lost between the call and the loop, and nothing is dropped if the loop
+// is slow: the client waits for it as for a callback. So cancel the ctx of a
+// sequence that you don't use. Don't loop inside a callback: the loop would wait
+// for it.
 func (c *Client) Notifications(ctx context.Context) iter.Seq[Notification] {
 	return subscribe(c, ctx, &c.notificationSubs)
 }

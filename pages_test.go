@@ -75,15 +75,119 @@ func TestLinks(t *testing.T) {
 				continue
 			}
 			for _, link := range linkPattern.FindAllStringSubmatch(namePattern.ReplaceAllString(part, ""), -1) {
-				target, _, _ := strings.Cut(link[1], "#")
-				if target == "" || strings.Contains(target, ":") {
+				target, anchor, _ := strings.Cut(link[1], "#")
+				if strings.Contains(target, ":") {
 					continue
 				}
-				if _, err := os.Stat(filepath.Join(filepath.Dir(page), target)); err != nil {
+				to := page
+				if target != "" {
+					to = filepath.Join(filepath.Dir(page), target)
+				}
+				if _, err := os.Stat(to); err != nil {
 					t.Errorf("%s links to %s, which is not there", page, link[1])
+				} else if anchor != "" && !slices.Contains(anchors(t, to), anchor) {
+					t.Errorf("%s links to %s, which has no such heading", page, link[1])
 				}
 			}
 		}
+	}
+}
+
+// anchors returns what the headings of a page are called in links.
+func anchors(t *testing.T, page string) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range strings.Split(string(text), "```") {
+		for line := range strings.Lines(part) {
+			if level, title, ok := strings.Cut(strings.TrimSpace(line), " "); ok && i%2 == 0 && strings.Trim(level, "#") == "" {
+				title = notInAnchors.ReplaceAllString(strings.ToLower(title), "")
+				all = append(all, strings.ReplaceAll(title, " ", "-"))
+			}
+		}
+	}
+	return all
+}
+
+var notInAnchors = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+
+// The README is for somebody with two minutes.
+func TestReadmeIsShort(t *testing.T) {
+	for _, page := range []string{"README.md", "README.zh.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); n > 150 {
+			t.Errorf("%s has %d lines, and may have 150: the reference is in docs/", page, n)
+		}
+	}
+}
+
+// Every page of docs/ can be found from the README.
+func TestReadmeLinksEveryPage(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(string(readme), "]("+page+")") {
+			t.Errorf("README.md does not link %s", page)
+		}
+	}
+}
+
+// docs/troubleshooting.md goes by what errors say. Its first table is of texts
+// that are not ours.
+func TestTroubleshootingTextsAreThoseOfErrors(t *testing.T) {
+	page, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, pattern := range []string{"*.go", "internal/transport/*.go", "internal/wire/*.go", "internal/outbox/*.go", "internal/handshake/*.go", "internal/inbox/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	_, ours, ok := strings.Cut(string(page), "From this library:")
+	if !ok {
+		t.Fatal("the page has no part of this library's texts")
+	}
+	found := 0
+	for line := range strings.Lines(ours) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		seen, _, _ := strings.Cut(line[2:], " | ")
+		for _, text := range namePattern.FindAllString(seen, -1) {
+			found++
+			for _, part := range strings.Split(strings.Trim(text, "`"), "…") {
+				if !strings.Contains(source.String(), strings.TrimSpace(part)) {
+					t.Errorf("no error says %q, as docs/troubleshooting.md has it", part)
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d texts were compared", found)
 	}
 }
 
@@ -98,13 +202,13 @@ func TestFiguresAreThoseOfBench(t *testing.T) {
 	for _, n := range figures.FindAllString(string(measured), -1) {
 		known[n] = true
 	}
-	for _, page := range []string{"README.md", "docs/comparison.md"} {
+	for page, atLeast := range map[string]int{"README.md": 0, "docs/comparison.md": 3} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := figures.FindAllString(string(text), -1)
-		if len(found) < 3 {
+		if len(found) < atLeast {
 			t.Errorf("%s has the figures %q", page, found)
 		}
 		for _, n := range found {

@@ -17,10 +17,10 @@ func defaultBackOff() backoff.BackOff {
 }
 
 // Exponential returns a policy for Config.BackOff whose waits grow by half from
-// initial to max, each spread over ±50 % so that clients which lost the same
-// server don't come back together; no wait is longer than max. It gives up
-// after so many retries; negative means never. Zero or negative durations
-// mean 500 ms and 10 s.
+// initial to max. Each wait is random, ±50 %, so that clients that lost the same
+// server don't come back together; no wait is longer than max. The policy gives up
+// after so many retries; negative means never. Zero or negative durations mean
+// 500 ms and 10 s.
 func Exponential(initial, max time.Duration, retries int) func() backoff.BackOff {
 	if initial <= 0 {
 		initial = 500 * time.Millisecond
@@ -52,11 +52,10 @@ func Exponential(initial, max time.Duration, retries int) func() backoff.BackOff
 	}
 }
 
-// FailFast is a Config.ShouldReconnect that stops on what does not get better
-// by waiting: an HTTP status of 2xx, 3xx or 4xx, but for 408, 418, 421, 425 and
-// 429; a certificate that can't be verified, but for one that is not valid yet,
-// since a clock may be set late; and the close codes 1002, 1003, 1007, 1008,
-// 1009 and 1010.
+// FailFast is a Config.ShouldReconnect that stops on what retrying won't fix: an
+// HTTP status of 2xx, 3xx or 4xx except 408, 418, 421, 425 and 429; a certificate
+// that can't be verified, unless it is not valid yet, since this machine's clock may
+// be wrong; and the close codes 1002, 1003, 1007, 1008, 1009 and 1010.
 func FailFast(f Failure) bool {
 	switch f.HTTPStatus {
 	case http.StatusRequestTimeout, http.StatusTeapot, http.StatusMisdirectedRequest,

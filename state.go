@@ -187,10 +187,10 @@ func (c *Client) Status() Status {
 	return s
 }
 
-// WaitFor waits until the client is, or was since the call, in a state. It
-// returns ctx.Err(), or, when the current Connect or Run is over so that the
-// state won't come, why: Err or ErrClosed. Before the first Connect it waits
-// for that.
+// WaitFor waits until the client is in a state, or was since the call, and returns
+// nil. It returns ctx.Err() if ctx ends first, and Err or ErrClosed if the current
+// Connect or Run is over, so that the state won't come. Before the first Connect it
+// waits for that.
 func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 	if s < Connecting || s > Closed {
 		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)

@@ -144,6 +144,9 @@ const maxShown = 512
 // seen is escaped, and the length is bounded.
 func Printable(s string) string { return shown(s, maxShown) }
 
+// Line is Printable for an error, whose advice at the end is not to be cut off.
+func Line(s string) string { return shown(s, 2*maxShown) }
+
 // shown is printable with a bound of its own.
 func shown(s string, limit int) string {
 	var b strings.Builder
