@@ -10,7 +10,7 @@ require (
 	github.com/fatih/color v1.19.0
 	github.com/mattn/go-runewidth v0.0.31
 	github.com/spf13/cobra v1.10.2
-	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
 	golang.org/x/term v0.47.0
 )
 
@@ -24,5 +24,3 @@ require (
 	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-replace github.com/wsnotify/wsnotify => ../..
