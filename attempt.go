@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
@@ -23,7 +24,7 @@ import (
 // cleans up behind itself.
 type attempt struct {
 	c      *Client
-	box    *outbox
+	box    *outbox.Box
 	req    *DialRequest
 	epoch  uint64
 	last   *Failure           // as in req, which a hook may change

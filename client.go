@@ -2,13 +2,14 @@ package wsnotify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
@@ -23,23 +24,27 @@ type Client struct {
 	state            tracker
 	inbox            inbox
 	reading          reading
+	named            bool        // Heartbeat.Replies are the user's
+	asking           atomic.Bool // Heartbeat.TextFunc runs
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	opened           uint64 // connections so far; handed from owner to owner
-	post             post   // of the outboxes
-	keeper           *keeper
+	opened           uint64      // connections so far; handed from owner to owner
+	post             outbox.Post // of the outboxes
 
 	mu     sync.Mutex
 	run    *run          // the latest; nil before the first
 	begun  chan struct{} // closed and replaced when that changes
-	outbox *outbox       // of run, or for the first one
+	outbox *outbox.Box   // of run, or for the first one
 }
 
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{}), pings: transport.Pings, onWake: transport.OnWake}
+	c := &Client{
+		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		pings: transport.Pings, onWake: transport.OnWake,
+	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
 		c.cfgErr = errors.Join(c.cfgErr, c.cfg.useless())
 	}
@@ -47,25 +52,11 @@ func New(cfg Config) *Client {
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.loop, c.inbox.loop
 	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
 	c.reading = newReading(c.cfg.Envelope)
-	c.post = post{
-		began: time.Now(), tell: c.inbox.tell, keepData: c.cfg.OnUndelivered != nil,
-		lost: func() { c.state.undelivered.Add(1) },
-		written: func(messages, bytes, again int) {
-			c.state.messagesOut.Add(uint64(messages))
-			c.state.bytesOut.Add(uint64(bytes))
-			c.state.resent.Add(uint64(again))
-		},
-	}
-	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
-		c.post.undelivered = c.onUndelivered
-	}
-	c.keeper = newKeeper(c.cfg.Outbox.Store, c.report)
-	c.outbox = c.newOutbox()
-	_ = c.outbox.load() // Connect tries again, and tells
+	c.initPost()
+	c.outbox = outbox.New(&c.post)
+	_ = c.outbox.Load() // Connect tries again, and tells
 	return c
 }
-
-func (c *Client) newOutbox() *outbox { return newOutbox(&c.cfg.Outbox, &c.post, c.keeper) }
 
 // Connect dials url + userID and returns nil once the connection is Open. From
 // then on the client stays connected until Disconnect or Close, or until the
@@ -141,8 +132,8 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	if r.prev = c.run; r.prev != nil {
 		r.number = r.prev.number + 1
 		before := c.outbox
-		c.outbox = c.newOutbox()
-		before.bequeath(c.outbox)
+		c.outbox = outbox.New(&c.post)
+		before.Bequeath(c.outbox)
 		r.prev.supersede()
 	}
 	r.outbox = c.outbox
@@ -150,7 +141,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	close(c.begun)
 	c.begun = make(chan struct{})
 	c.mu.Unlock()
-	if err := r.outbox.load(); err != nil {
+	if err := r.outbox.Load(); err != nil {
 		c.report(err)
 	}
 	go r.supervise()
@@ -242,90 +233,6 @@ func checkClose(code StatusCode, reason string) error {
 	return nil
 }
 
-// SendMessage is Send of a text message.
-func (c *Client) SendMessage(ctx context.Context, text string) error {
-	return c.Send(ctx, MessageText, []byte(text))
-}
-
-// SendJSON is Send of the JSON of v.
-func (c *Client) SendJSON(ctx context.Context, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("wsnotify: %w", err)
-	}
-	return c.Send(ctx, MessageText, data)
-}
-
-// Send writes a message and waits for that. The answer is exact:
-//
-//   - nil: the socket took the whole message.
-//   - ErrNotConnected, ErrClosed, ctx.Err() alone: it was certainly not sent.
-//   - ErrUnconfirmed: the connection or ctx ended while it was being written,
-//     so that the peer may or may not get it.
-//
-// ctx bounds the wait and never breaks the connection. Messages of one
-// goroutine keep their order, those of Enqueue included; concurrent ones share
-// writes. data is not used after Send has returned.
-func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
-	if err := checkMessage(typ, data); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return c.box().send(ctx, typ, data)
-}
-
-// Enqueue copies a message to the outbox and returns at once, or, with an
-// Outbox.Store, once that has it. It is written in order when the connection is
-// open, or at the next one, and what will never be sent is reported to
-// OnUndelivered. It may be called before Connect.
-//
-// It returns ErrOutboxFull when there is no room, a *MessageTooLargeError when
-// there never will be, the error of the Store, and ErrClosed after the end of
-// a Connect or Run; the message is then not reported.
-func (c *Client) Enqueue(typ MessageType, data []byte) error {
-	if err := checkMessage(typ, data); err != nil {
-		return err
-	}
-	return c.box().enqueue(typ, data)
-}
-
-// Flush waits until every message that was given to Enqueue before is written
-// (or confirmed, with Outbox.ConfirmID) or was reported as undelivered,
-// whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
-// client was closed, or gave up, with some of these messages left.
-func (c *Client) Flush(ctx context.Context) error {
-	return c.box().flush(ctx)
-}
-
-// Confirm says that the server has the messages with these ids, so that they
-// leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.
-// Ids that are unknown, or were confirmed before, do no harm; of several
-// messages with the same id it ends the oldest. It does not block.
-func (c *Client) Confirm(ids ...string) int {
-	return c.box().confirm(ids)
-}
-
-func (c *Client) box() *outbox {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.outbox
-}
-
-func checkMessage(typ MessageType, data []byte) error {
-	switch typ {
-	case MessageText:
-		if !utf8.Valid(data) {
-			return errors.New("wsnotify: a text message must be UTF-8; send it as MessageBinary")
-		}
-	case MessageBinary:
-	default:
-		return fmt.Errorf("wsnotify: the message type %d is neither MessageText nor MessageBinary", int(typ))
-	}
-	return nil
-}
-
 // Ping sends a protocol ping and returns how long its pong took. The error is
 // ErrNotConnected when there is no open connection or it ends meanwhile,
 // ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so that a
@@ -371,7 +278,7 @@ func (c *Client) ReconnectAttempts() int {
 // Status returns a consistent snapshot.
 func (c *Client) Status() Status {
 	s := c.state.snapshot()
-	s.Queued, s.Unconfirmed = c.box().counts()
+	s.Queued, s.Unconfirmed = c.box().Counts()
 	return s
 }
 

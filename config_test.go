@@ -47,6 +47,7 @@ func TestZeroConfig(t *testing.T) {
 		"Fallback.Epoch":        uint64(0),
 		"MaxFrame":              0,
 		"Heartbeat.TextFunc":    nil,
+		"Heartbeat.Answer":      nil,
 		"Inbox.Reuse":           false,
 		"BackOff":               nil, // below
 		"HTTPClient":            nil,

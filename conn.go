@@ -7,7 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -18,7 +20,7 @@ import (
 type conn struct {
 	c     *Client
 	tr    transport.Conn
-	w     *writer
+	w     *outbox.Writer
 	beats *heartbeat
 
 	requests requests
@@ -34,12 +36,15 @@ type conn struct {
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	mistake  sync.Once // one is told of
 
 	// The reader's own.
 	resume    func()             // readOn; a go statement with a method would allocate
 	few       [2]transport.Event // what is read into while little comes
 	many      *[]transport.Event // and while much does, from a pool
 	have      []transport.Event  // read and not looked at: a part of either
+	asked     bool               // Heartbeat.Answer has seen the first of have
+	replies   []string           // to the heartbeat's text
 	batch     *bunch             // for the inbox; nil if empty
 	late      bool               // what was read goes past the inbox's bound
 	lateBytes int                // how much of it
@@ -58,7 +63,7 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *conn {
+func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
 		c: c, tr: tr,
 		ended:   make(chan struct{}),
@@ -68,8 +73,10 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 	}
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
-	cn.w = newWriter(tr, box, cn.beats, cn.writeFailed)
-	cn.w.drop = cn.kill
+	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
+	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{
+		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
+	})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	return cn
@@ -77,6 +84,7 @@ func newConn(c *Client, box *outbox, tr transport.Conn, spawn func(func())) *con
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
+	cn.replies = cn.beats.awaited(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }
@@ -94,6 +102,7 @@ func (cn *conn) read() {
 	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
+		cn.pending = nil
 		if r.err == nil {
 			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
@@ -106,16 +115,23 @@ func (cn *conn) read() {
 // for, and if nobody runs callbacks then, this goroutine does, while another
 // one reads: the callbacks need not wait until a goroutine has woken up.
 func (cn *conn) readOn() {
+	mine := true // nobody else reads
+	defer func() {
+		if mine { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+			go cn.resume()
+		}
+	}()
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
-			cn.readErr = cn.accept(ev)
+			if ev, ok := cn.next(); ok {
+				cn.readErr = cn.accept(ev)
+			}
 		}
 		if cn.readErr != nil {
 			break
 		}
 		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+			mine = false
 			go cn.resume()
 			cn.c.inbox.run()
 			return
@@ -129,7 +145,36 @@ func (cn *conn) readOn() {
 	clear(cn.few[:])
 	cn.have = nil
 	cn.putMany()
+	mine = false
 	close(cn.ended)
+}
+
+// next takes the first of what was read, unless Heartbeat.Answer deals with it.
+// An Answer that ends its goroutine is not asked again, and has not answered.
+func (cn *conn) next() (ev transport.Event, ok bool) {
+	ev = cn.have[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.have, cn.asked = cn.have[1:], false
+	return ev, !ok
+}
+
+// reply sends what Heartbeat.Answer has answered.
+func (cn *conn) reply(text string) {
+	switch {
+	case text == "":
+	case !utf8.ValidString(text):
+		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
+	default:
+		cn.w.Reply(text)
+	}
 }
 
 // receive waits for what comes next.
@@ -165,7 +210,7 @@ func (cn *conn) putMany() {
 func (cn *conn) accept(ev transport.Event) error {
 	switch ev.Op {
 	case wire.Ping:
-		cn.w.pong(ev.Data)
+		cn.w.Pong(ev.Data)
 		return nil
 	case wire.Pong:
 		cn.beats.pong(ev.Data)
@@ -226,6 +271,10 @@ func (cn *conn) take(ev transport.Event) {
 	}
 }
 
+// mistaken tells of what a function of Heartbeat has returned. Once is enough:
+// events have no bound.
+func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }
+
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
@@ -242,7 +291,7 @@ func (cn *conn) takeBatch() *bunch {
 
 // isReply reports whether a text message answers the heartbeat's.
 func (cn *conn) isReply(data []byte) bool {
-	for _, reply := range cn.c.cfg.Heartbeat.Replies {
+	for _, reply := range cn.replies {
 		if string(data) == reply {
 			return true
 		}
@@ -296,13 +345,13 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {
 		guard := time.AfterFunc(grace, cn.tr.Kill)
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 		guard.Stop()
 	} else {
 		cn.tr.Kill()
-		cn.w.stop()
-		cn.w.finish()
+		cn.w.Stop()
+		cn.w.Finish()
 	}
 	cn.tr.End()
 	cn.deafen()

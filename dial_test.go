@@ -462,10 +462,7 @@ func overTLS(n *rawNet, config *tls.Config, hello func(*tls.ClientHelloInfo)) fu
 		return nil, nil
 	}
 	return func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		n.open.Add(1)
-		n.serve(newRawPeer(tls.Server(far, config)))
-		return &rawConn{Conn: near, net: n}, nil
+		return n.dialBehind(func(far net.Conn) net.Conn { return tls.Server(far, config) })
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *run) undone() <-chan struct{} {
 	if changed != nil {
 		return changed
 	}
-	if changed := r.outbox.unsent(); changed != nil {
+	if changed := r.outbox.Unsent(); changed != nil {
 		return changed
 	}
 	changed, after := r.c.inbox.atRest()
@@ -156,7 +156,7 @@ func (r *run) drained() {
 // countLeft completes what is left, before the outbox reports the rest. Of a message
 // that was reported since the end began nobody knows that it was sent.
 func (r *run) countLeft() {
-	queued, _ := r.outbox.counts()
+	queued, _ := r.outbox.Counts()
 	n := queued + int(r.c.state.undelivered.Load()-r.reported)
 	r.mu.Lock()
 	r.left.unsent = n

@@ -35,7 +35,7 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return h.conn.w.sendFirst(ctx, typ, data)
+	return h.conn.w.SendFirst(ctx, wire.Op(typ), data)
 }
 
 // SendMessage is Send of a text message.
@@ -45,8 +45,8 @@ func (h *Handshake) SendMessage(ctx context.Context, text string) error {
 
 // Receive returns the next message. One that comes later than ctx ends is not
 // lost: it is for the next Receive, or the first of the open connection.
-// Answers to heartbeats are returned like any other message. When the server
-// has closed the connection the error is a CloseError; after that, as after any
+// Answers to heartbeats are returned like any other message, but not what
+// Heartbeat.Answer answers. When the server has closed the connection the error is a CloseError; after that, as after any
 // other end of the connection, each call returns the same.
 func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	if h.over.Load() {
@@ -59,7 +59,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	if cn.pending == nil {
 		result := make(chan received, 1)
 		cn.pending = result
-		go func() { result <- cn.receiveOne() }()
+		go cn.receiveFor(result)
 	}
 	select {
 	case r := <-cn.pending:
@@ -82,12 +82,28 @@ func (cn *conn) seen(err error) *Failure {
 	return &f
 }
 
+// receiveFor is receiveOne on a goroutine of its own, which Heartbeat.Answer
+// may end.
+func (cn *conn) receiveFor(result chan<- received) {
+	ended := false
+	defer func() {
+		if !ended {
+			go cn.receiveFor(result)
+		}
+	}()
+	r := cn.receiveOne()
+	ended = true
+	result <- r
+}
+
 // receiveOne waits for the next message, and answers what comes before it.
 func (cn *conn) receiveOne() received {
 	for {
 		for len(cn.have) > 0 {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
+			ev, ok := cn.next()
+			if !ok {
+				continue
+			}
 			if ev.Op == wire.Text || ev.Op == wire.Binary {
 				msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
 				if ev.Memory != nil {
@@ -118,14 +134,15 @@ func (cn *conn) discard() {
 func (cn *conn) refuse() *Failure {
 	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
 	defer guard.Stop()
-	cn.w.stop() // and whether a write failed is known
+	cn.deaf.Store(true)
+	cn.w.Stop() // and whether a write failed is known
 	code, reason := StatusNormalClosure, ""
 	peer := cn.lastWord()
 	if peer != nil && peer.Code >= 0 { // a close frame, or a violation
 		code, reason = peer.Code, peer.Reason
 	}
-	cn.w.bye(code, reason, false)
-	cn.w.finish()
+	cn.w.Bye(int(code), reason, false)
+	cn.w.Finish()
 	cn.release()
 	return peer
 }
@@ -163,7 +180,7 @@ func (cn *conn) lastWord() *Failure {
 
 func (cn *conn) release() {
 	cn.beats.stop()
-	cn.w.stop()
+	cn.w.Stop()
 	cn.tr.End()
 	if cn.pending != nil {
 		<-cn.pending

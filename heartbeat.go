@@ -3,9 +3,12 @@ package wsnotify
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
@@ -26,18 +29,19 @@ type heartbeat struct {
 	cfg      Heartbeat
 	pings    bool          // protocol pings can be sent
 	interval time.Duration // of this connection
-	w        *writer
+	w        beater
 	progress func() transport.Progress
 	dead     func() // the peer is
 	rtt      func(time.Duration)
+	asking   *atomic.Bool // TextFunc runs, for this connection or one before it
 	spawn    func(func()) // starts a goroutine that may be in user code
+	wrong    func(error)  // told of a text that can't be sent
 
 	mu      sync.Mutex
 	stopped bool
 	ticker  *time.Timer
 	started time.Time
 	beats   int64
-	asking  bool // TextFunc runs
 
 	watch   *time.Timer
 	watched time.Time          // when the watch began; zero if none is under way
@@ -52,6 +56,12 @@ type heartbeat struct {
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
 
 	replies // in the place of pings
+}
+
+// beater writes what a heartbeat sends.
+type beater interface {
+	Beat(text string, ping []byte)
+	SendPing(payload []byte)
 }
 
 // pingSent is a ping whose pong has not come.
@@ -77,6 +87,17 @@ func (h *heartbeat) start() {
 	}
 	h.started = time.Now()
 	h.ticker = time.AfterFunc(h.interval, h.tick)
+}
+
+// awaited are the messages that answer the text. A connection without a
+// heartbeat has none, unless Config names them.
+func (h *heartbeat) awaited(named bool) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.interval < 0 && !named {
+		return nil
+	}
+	return h.cfg.Replies
 }
 
 // setInterval is for a connection that has not started.
@@ -137,28 +158,28 @@ func (h *heartbeat) beat(now time.Time) {
 	case h.cfg.TextFunc == nil:
 		text = h.cfg.Text
 		h.ask(now)
-	case !h.asking:
-		h.asking = true
+	case h.asking.CompareAndSwap(false, true):
 		h.spawn(h.makeText)
 	}
 	if text != "" || ping != nil {
-		h.w.beat(text, ping)
+		h.w.Beat(text, ping)
 	}
 }
 
 // makeText has the user make the text of a beat. One that is slow is not asked
-// again meanwhile, and holds up no protocol ping.
+// again meanwhile, by no connection, and holds up no protocol ping. What it
+// returns once its connection is over goes nowhere.
 func (h *heartbeat) makeText() {
-	defer func() { // also when TextFunc ends the goroutine
-		h.mu.Lock()
-		h.asking = false
-		h.mu.Unlock()
-	}()
-	if text := h.cfg.TextFunc(); text != "" {
+	defer h.asking.Store(false) // also when TextFunc ends the goroutine
+	switch text := h.cfg.TextFunc(); {
+	case text == "":
+	case !utf8.ValidString(text):
+		h.wrong(fmt.Errorf("wsnotify: Heartbeat.TextFunc returned %q, which is not UTF-8, as a text message must be; this beat has no text", text))
+	default:
 		h.mu.Lock()
 		h.ask(time.Now())
 		h.mu.Unlock()
-		h.w.beat(text, nil)
+		h.w.Beat(text, nil)
 	}
 }
 
@@ -291,7 +312,7 @@ func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Durati
 	payload := h.payload(time.Now(), answer)
 	n := h.seq
 	h.mu.Unlock()
-	h.w.sendPing(payload)
+	h.w.SendPing(payload)
 	select {
 	case rtt := <-answer:
 		return rtt, nil

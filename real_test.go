@@ -9,86 +9,20 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 // The tests of this file use real sockets on loopback. Their times are bounds
 // against hanging, never what is tested.
 
-func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func openFiles(t *testing.T) int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip("open files are counted in /proc, which is not here")
-	}
-	return len(entries)
-}
-
-func TestThousandReconnectsOnRealSockets(t *testing.T) {
-	srv := wsnotifytest.NewServer(t)
-	ctx := deadline(t)
-	opened := make(chan uint64, 10)
-	c := wsnotify.New(wsnotify.Config{
-		HTTPClient: srv.HTTPClient(),
-		BackOff:    every(0),
-		OnOpen:     func(ev wsnotify.OpenEvent) { opened <- ev.Epoch },
-	})
-	if err := c.Connect(ctx, srv.URL(), "ada"); err != nil {
-		t.Fatal(err)
-	}
-	var goroutines, files int
-	for i := range 1000 {
-		conn, err := srv.NthConn(ctx, i+1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case epoch := <-opened:
-			if epoch != uint64(i+1) {
-				t.Fatalf("epoch %d after %d reconnects", epoch, i)
-			}
-		case <-ctx.Done():
-			t.Fatal("it did not reconnect")
-		}
-		switch i % 4 {
-		case 0:
-			conn.Drop()
-		case 1:
-			conn.Reset()
-		case 2:
-			conn.Close(1001, "")
-		case 3:
-			c.Reconnect()
-		}
-		switch i {
-		case 100:
-			goroutines, files = runtime.NumGoroutine(), openFiles(t)
-		case 999:
-			if g, f := runtime.NumGoroutine(), openFiles(t); g > goroutines+10 || f > files+10 {
-				t.Errorf("goroutines: %d, then %d; open files: %d, then %d", goroutines, g, files, f)
-			}
-		}
-	}
-	<-opened
-	if err := c.Disconnect(); err != nil {
-		t.Error(err)
-	}
-	<-c.Done()
-}
+func deadline(t *testing.T) context.Context { return harness.Deadline(t) }
 
 func TestTLS(t *testing.T) {
 	srv := wsnotifytest.NewTLSServer(t)

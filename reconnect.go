@@ -217,7 +217,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 
 func (r *run) giveUp(f Failure) {
 	err := &GiveUpError{Attempts: r.dials, Failure: f}
-	r.outbox.refuse()
+	r.outbox.Refuse()
 	r.mu.Lock()
 	r.err = err
 	r.mu.Unlock()
@@ -231,7 +231,7 @@ func (r *run) finish() {
 	r.leave(false)
 	r.hinder(ErrNotConnected)
 	r.conclude()
-	r.outbox.refuse()
+	r.outbox.Refuse()
 	r.countLeft()
 	if r.cancelled {
 		r.mu.Lock()
@@ -241,9 +241,9 @@ func (r *run) finish() {
 	if !r.gaveUp {
 		r.resetCounter()
 	}
-	r.outbox.finish()
-	if k := r.c.keeper; k != nil {
-		removed := k.settle(r.c.cfg.CloseTimeout)
+	r.outbox.Finish()
+	if k := r.c.post.Keeper; k != nil {
+		removed := k.Settle(r.c.cfg.CloseTimeout)
 		r.hooks.Go(func() { <-removed })
 	}
 	r.listen(nil, ErrClosed)

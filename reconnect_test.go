@@ -386,30 +386,6 @@ func TestLateErrorsOfAnOldConnectionChangeNothing(t *testing.T) {
 	})
 }
 
-func TestNoGoroutineIsLeftByAThousandReconnects(t *testing.T) {
-	inBubble(t, wsnotify.Config{BackOff: every(time.Second)}, func(w *world) {
-		w.connect()
-		for i := range 1000 {
-			switch conn := w.conn(); i % 3 {
-			case 0:
-				conn.Drop()
-			case 1:
-				conn.Reset()
-			case 2:
-				conn.Close(1001, "")
-			}
-			w.pass(time.Second)
-			if !w.c.IsConnected() {
-				t.Fatalf("not connected after %d: %+v", i, w.c.Status())
-			}
-		}
-		synctest.Wait()
-		if w.net.Conns() != 1 {
-			t.Errorf("%d connections", w.net.Conns())
-		}
-	})
-}
-
 // Refused handshakes leave no idle connection behind, whatever the user's
 // transport would keep.
 func TestRefusedHandshakesLeaveNothingBehind(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // Request sends a message as Send does, and waits for its answer: the first
@@ -54,7 +55,7 @@ func (c *Client) Request(ctx context.Context, id string, typ MessageType, data [
 		cn.requests.forget(id, w)
 		return Message{}, errFullInbox
 	}
-	err = r.outbox.sendOver(ctx, cn.w, typ, data)
+	err = r.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
 	switch {
 	case err == nil:
 		answer, cause := cn.await(ctx, w)

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/wsnotify/wsnotify/internal/outbox"
 )
 
 // run is one Connect or Run, from its call to its end. Its owner goroutine is
@@ -15,7 +17,7 @@ type run struct {
 	c      *Client
 	number uint64 // of the client's runs: 1 the first
 	url    *url.URL
-	outbox *outbox
+	outbox *outbox.Box
 	ctx    context.Context // of the caller who waits
 	stays  bool            // Run: ctx matters to the end
 	stop   chan struct{}   // closed: end

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
@@ -110,7 +111,7 @@ func (r *run) open(cn *conn, req *request) {
 	r.mu.Lock()
 	r.conn = cn
 	r.mu.Unlock()
-	r.outbox.attach(cn.w)
+	r.outbox.Attach(cn.w)
 	r.enter(Open, nil)
 	c.onOpen(*cn.event)
 	cn.event = nil
@@ -130,22 +131,27 @@ func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
 	r.leave(true)
 	r.listen(newRequest(), nil)
-	r.outbox.part()
+	r.outbox.Part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
 	r.begins()
 	switch {
 	case violation:
-		cn.w.bye(failure.Code, "", false)
+		cn.w.Bye(int(failure.Code), "", false)
 	case ev.WasClean: // its answer, RFC 6455, section 5.5.1
-		cn.w.bye(ev.Code, ev.Reason, false)
+		cn.w.Bye(int(ev.Code), ev.Reason, false)
 	}
 	if failure.Initiator == Network {
 		r.shut(cn, 0)
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, errConfirmTimeout) || errors.Is(failure.Err, transport.ErrFailed)}
+	return &loss{failure: failure, close: &ev, report: violation || reported(failure.Err)}
+}
+
+// reported says which ends of a connection are an OnError, besides violations.
+func reported(err error) bool {
+	return errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
 }
 
 // begins is called at the end of a connection. Now the client begins to try.
@@ -160,13 +166,13 @@ func (r *run) begins() {
 func (r *run) drop(cn *conn, req *request) *loss {
 	cn.deafen()
 	r.leave(true)
-	r.outbox.part()
+	r.outbox.Part()
 	own := cn.own(errReconnect)
 	r.last = &own
 	r.enter(Closed, errReconnect)
 	r.answer(req)
 	r.begins()
-	cn.w.bye(StatusNormalClosure, "", false)
+	cn.w.Bye(int(StatusNormalClosure), "", false)
 	r.await(cn, replyGrace)
 	ev, missing := r.localClose(cn, errReconnect)
 	if missing == nil {
@@ -186,11 +192,11 @@ func (r *run) close(cn *conn) {
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
 	r.listen(nil, ErrClosed)
-	r.outbox.refuse()
+	r.outbox.Refuse()
 	cn.deafen()
 	r.enter(Closing, nil)
 	began := time.Now()
-	cn.w.bye(code, reason, true)
+	cn.w.Bye(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
 	r.await(cn, timeout)
 	ev, missing := r.localClose(cn, ErrClosed)

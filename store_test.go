@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,14 +12,14 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
-// shelf is a Store in memory, which outlives its clients.
+// shelf is a harness.Shelf that can be slow, and can fail.
 type shelf struct {
-	t *testing.T
+	*harness.Shelf
 
 	mu       sync.Mutex
-	kept     map[uint64]wsnotify.Message
 	fail     map[string]error // by the name of the method
 	takes    time.Duration    // an Append
 	appends  int              // under way
@@ -30,23 +29,15 @@ type shelf struct {
 }
 
 func newShelf(t *testing.T, texts ...string) *shelf {
-	s := &shelf{t: t, kept: map[uint64]wsnotify.Message{}, fail: map[string]error{}}
-	for i, text := range texts {
-		s.kept[uint64(10*i+10)] = wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(text)}
-	}
-	return s
+	return &shelf{Shelf: harness.NewShelf(t, texts...), fail: map[string]error{}}
 }
 
 func (s *shelf) Load(yield func(uint64, wsnotify.Message) error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.loads++
-	for _, seq := range slices.Sorted(maps.Keys(s.kept)) {
-		if err := yield(seq, s.kept[seq]); err != nil {
-			return err
-		}
-	}
-	return s.fail["Load"]
+	err := s.fail["Load"]
+	s.mu.Unlock()
+	return cmp.Or(s.Shelf.Load(yield), err)
 }
 
 func (s *shelf) Append(seq uint64, m wsnotify.Message) error {
@@ -62,12 +53,7 @@ func (s *shelf) Append(seq uint64, m wsnotify.Message) error {
 	if err := s.fail["Append"]; err != nil {
 		return err
 	}
-	if _, kept := s.kept[seq]; kept {
-		s.t.Errorf("the number %d is in use", seq)
-	}
-	m.Data = slices.Clone(m.Data)
-	s.kept[seq] = m
-	return nil
+	return s.Shelf.Append(seq, m)
 }
 
 func (s *shelf) Remove(seqs ...uint64) error {
@@ -77,13 +63,7 @@ func (s *shelf) Remove(seqs ...uint64) error {
 	if err := s.fail["Remove"]; err != nil {
 		return err
 	}
-	for _, seq := range seqs {
-		if _, kept := s.kept[seq]; !kept {
-			s.t.Errorf("%d is not there", seq)
-		}
-		delete(s.kept, seq)
-	}
-	return nil
+	return s.Shelf.Remove(seqs...)
 }
 
 func (s *shelf) set(method string, err error) {
@@ -92,16 +72,7 @@ func (s *shelf) set(method string, err error) {
 	s.fail[method] = err
 }
 
-// texts returns what is kept, in order.
-func (s *shelf) texts() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var texts []string
-	for _, seq := range slices.Sorted(maps.Keys(s.kept)) {
-		texts = append(texts, string(s.kept[seq].Data))
-	}
-	return texts
-}
+func (s *shelf) texts() []string { return s.Texts() }
 
 func (w *world) wantKept(s *shelf, want ...string) {
 	w.Helper()

@@ -116,7 +116,7 @@ func (r *repo) checkModules(version string) (wrong []string, err error) {
 				continue
 			}
 			if require.Mod.Version != version {
-				complain("requires %s: all must require %s, and set %[2]s writes that", require.Mod, version)
+				complain("requires %s, and another module %s: run \"go mod edit -require=%s@%[2]s\" there", require.Mod, version, require.Mod.Path)
 			}
 			required := r.find(require.Mod.Path)
 			if required == nil {

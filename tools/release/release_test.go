@@ -108,7 +108,7 @@ func TestCheckFindsWhatIsInTheWay(t *testing.T) {
 		spoil      func(files map[string]string)
 		after      func(dir string) // the commit
 	}{
-		{name: "older requirement", want: "lib/go.mod requires example.com/a@v0.1.0: all must require v0.2.0",
+		{name: "older requirement", want: "lib/go.mod requires example.com/a@v0.1.0, and another module v0.2.0",
 			spoil: func(f map[string]string) { f["lib/go.mod"] = strings.Replace(f["lib/go.mod"], "v0.2.0", "v0.1.0", 1) }},
 		{name: "older requirement of a private module", want: "tests/go.mod requires example.com/a@v0.0.0",
 			spoil: func(f map[string]string) {

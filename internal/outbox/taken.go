@@ -1,0 +1,195 @@
+package outbox
+
+import "github.com/wsnotify/wsnotify/internal/wire"
+
+// What an outbox and the writer of a connection have to do with each other.
+
+// item is what the writer encodes.
+type item struct {
+	op   wire.Op
+	data []byte
+}
+
+// Attach gives the messages to the writer of a connection that is now open.
+func (b *Box) Attach(w *Writer) {
+	b.mu.Lock()
+	b.w, b.parted = w, false
+	some := b.mark != nil
+	b.mu.Unlock()
+	if some {
+		w.kick()
+	}
+}
+
+// take hands the next messages to w, as many as fit into items, until their
+// size reaches limit.
+func (b *Box) take(w *Writer, items []item, limit int) []item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.w != w || b.parted {
+		return items
+	}
+	if b.post.MaxAge > 0 {
+		b.dropOld() // if its timer has not done so yet
+	}
+	e := b.mark
+	for size := 0; e != nil && !e.fresh && len(items) < cap(items) && size < limit; e = e.next {
+		e.place = taken
+		items = append(items, item{e.op, e.data})
+		size += len(e.data)
+	}
+	b.mark, b.hint = e, nil
+	return items
+}
+
+// Settle ends the first done messages that were taken: they are in the kernel.
+func (b *Box) settle(done int) {
+	b.mu.Lock()
+	b.settleTaken(done)
+	b.mu.Unlock()
+}
+
+func (b *Box) settleTaken(done int) {
+	if done == 0 {
+		return
+	}
+	if b.post.ConfirmID != nil || b.post.Keeper != nil {
+		b.settleEach(done)
+	} else {
+		b.settlePlain(done)
+	}
+	if b.queue.first != nil {
+		b.queue.first.prev = nil
+	} else {
+		b.queue.last = nil
+	}
+	b.trim()
+}
+
+// settlePlain is for messages that are done when they are written. They leave
+// together, and in order.
+func (b *Box) settlePlain(done int) {
+	messages, bytes, again := 0, 0, 0
+	first, last := b.queue.first, (*entry)(nil)
+	e := first
+	for range done {
+		if !e.gone { // else it is a Send that was given up
+			size := len(e.data)
+			messages++
+			bytes += size
+			if e.sent {
+				again++
+			}
+			if e.wait != nil {
+				e.wait.result <- nil
+			} else {
+				b.queued--
+				b.bytes -= size
+				if b.barriers != nil {
+					b.pass(e)
+				}
+			}
+		}
+		b.entries.clear(e)
+		last, e = e, e.next
+	}
+	b.entries.putAll(first, last)
+	b.queue.first = e
+	if messages > 0 {
+		b.post.Written(messages, bytes, again)
+	}
+}
+
+func (b *Box) settleEach(done int) {
+	messages, bytes, again := 0, 0, 0
+	for range done {
+		e := b.queue.first
+		b.queue.first = e.next
+		switch {
+		case e.gone && e.seq == 0: // a Send that was given up
+			b.entries.put(e)
+			continue
+		case e.sent:
+			again++
+		}
+		messages++
+		bytes += len(e.data)
+		switch {
+		case e.wait != nil:
+			e.wait.result <- nil
+		case e.gone: // it is confirmed
+		case e.receipt != nil:
+			b.await(e)
+			continue
+		default:
+			b.done(e)
+		}
+		b.entries.put(e)
+	}
+	if messages > 0 {
+		b.post.Written(messages, bytes, again)
+	}
+}
+
+// Part leaves what is not yet encoded to the next connection. It comes before
+// the state is Closed, so that nothing that is queued after that is written to
+// a socket whose other end is gone.
+func (b *Box) Part() {
+	b.mu.Lock()
+	b.parted = true
+	b.mu.Unlock()
+}
+
+// detach takes the messages back when the connection can't write any more:
+// done of those taken were written, the next one was in the middle of it if
+// torn, and the rest certainly not sent.
+func (b *Box) detach(w *Writer, done int, torn bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.w != w {
+		return
+	}
+	b.w = nil
+	b.settleTaken(done)
+	if b.watch != nil {
+		b.watch.Stop()
+		b.watch = nil
+	}
+	if torn {
+		switch e := b.queue.first; {
+		case e.gone:
+		case e.wait != nil:
+			e.wait.result <- b.post.ErrUnconfirmed
+			e.wait, e.gone = nil, true
+		case e.receipt != nil || b.post.Resend:
+			b.begun(e)
+		default:
+			e.sent = true
+			b.discard(e, b.post.ErrUnconfirmed)
+		}
+	}
+	reason := b.post.ErrNotConnected
+	if b.refused {
+		reason = b.post.ErrClosed
+	}
+	for e := b.queue.first; e != nil; {
+		next := e.next
+		switch {
+		case e.wait != nil:
+			e.wait.result <- reason
+			b.remove(e)
+		case e.gone:
+			b.remove(e)
+		default:
+			e.place = waiting
+		}
+		e = next
+	}
+	for e := b.unconfirmed.last; e != nil; e = b.unconfirmed.last {
+		b.unconfirmed.remove(e)
+		e.place = waiting
+		b.queue.insert(e, b.queue.first)
+	}
+	b.mark, b.hint = b.queue.first, nil
+	b.rearm()
+}

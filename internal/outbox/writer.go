@@ -1,0 +1,437 @@
+package outbox
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// Writer sends what the outbox holds over one connection, and the control
+// frames of this side. Whoever brings something starts a run of rounds, or
+// finds one under way that will see it: there is no goroutine while there is
+// nothing to write, and what came meanwhile leaves in one write.
+type Writer struct {
+	tr  transport.Conn
+	box *Box
+	Hooks
+
+	start   func()        // run; a go statement with a method would allocate
+	running atomic.Int32  // idle, rounds or again
+	stopped atomic.Bool   // set by stop
+	ending  sync.Once     // of stop
+	joined  chan struct{} // closed by the run that saw stopped
+	dead    atomic.Bool   // a write failed, or the close frame was written
+
+	mu    sync.Mutex
+	front controls
+
+	// What the run of rounds writes, and stop after it. The batch's lock guards
+	// all of it; who holds it may take data back.
+	batch   transport.Batch
+	ended   int      // frames of the batch that the socket took
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
+	opening []*first // in frames of their own, up to the first message
+	base    int      // the frame of the first message
+}
+
+// controls are what this side sends besides messages, and before them.
+type controls struct {
+	first []*first // of a Handshake
+	text  string   // of a heartbeat that is due
+	ping  []byte   // payload of its protocol ping
+	pings [][]byte // payloads of those asked for by Ping
+	pongs [][]byte // payloads of the answers to pings
+	texts [][]byte // of Heartbeat.Answer
+	bye   *bye
+}
+
+// Bye is a close frame that is due.
+type bye struct {
+	code   int
+	reason string
+	drain  bool // after what the outbox holds
+}
+
+// first is a message that a Handshake sends.
+type first struct {
+	item
+	result chan error // of capacity 1
+}
+
+const (
+	idle   = iota // nobody writes
+	rounds        // somebody does
+	again         // somebody does, and has to look again before ending
+
+	batchBytes  = 64 << 10 // a batch gets no further message past this
+	batchFrames = 2048
+	batchItems  = 64 // taken from the outbox at once
+	frameBytes  = 8  // that a message takes besides its own, or so
+	maxPongs    = 64 // that wait for the socket; RFC 6455, 5.5.3 allows to skip older ones
+)
+
+var batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
+
+// Hooks are what a writer tells its connection.
+type Hooks struct {
+	Pinged func(before transport.Progress) // the socket took the ping of a beat
+	Broke  func(error)                     // the write that failed
+	Drop   func(error)                     // ends the connection for another reason
+
+	TextPings bool // there are no pings: the text of a beat stands for one
+}
+
+// NewWriter returns the writer of a connection. It writes nothing of the box
+// before Attach.
+func NewWriter(tr transport.Conn, box *Box, hooks Hooks) *Writer {
+	w := &Writer{tr: tr, box: box, Hooks: hooks, joined: make(chan struct{})}
+	w.start = w.run
+	return w
+}
+
+// kick makes sure that a round begins after this call.
+func (w *Writer) kick() {
+	if w.claim() {
+		go w.start()
+	}
+}
+
+// claim is kick for a caller who does the rounds himself if it returns true.
+func (w *Writer) claim() bool {
+	return w.running.Load() != again && w.running.Swap(again) == idle
+}
+
+// run does rounds until there is nothing to write. Before each it lets those
+// go first who have just been told that their message is written: what they
+// Send next leaves in the same write.
+func (w *Writer) run() {
+	for w.begin() {
+		runtime.Gosched()
+		for w.round() {
+			runtime.Gosched()
+		}
+		if w.running.CompareAndSwap(rounds, idle) {
+			return
+		}
+	}
+	close(w.joined)
+}
+
+// lead is run for a Send: it ends when that has its result, and lets another
+// goroutine go on.
+func (w *Writer) lead(wt *waiter) {
+	for w.begin() {
+		more := w.round()
+		answered := len(wt.result) > 0
+		if answered && more {
+			go w.start()
+			return
+		}
+		if !more && w.running.CompareAndSwap(rounds, idle) {
+			return
+		}
+		if answered {
+			go w.start()
+			return
+		}
+	}
+	close(w.joined)
+}
+
+// begin reports whether there is to be another round. The order matters: were
+// stopped looked at first, the store could wipe out the claim of a stop that
+// came between the two, which would then wait for ever.
+func (w *Writer) begin() bool {
+	w.running.Store(rounds)
+	return !w.stopped.Load()
+}
+
+// Stop joins the run under way, which the caller has made sure can't take
+// long; there will be no other.
+func (w *Writer) Stop() {
+	w.ending.Do(func() {
+		w.stopped.Store(true)
+		if !w.claim() {
+			<-w.joined
+		}
+	})
+}
+
+// Finish writes the control frames that are due, and returns everything else
+// to the outbox. It is called after stop.
+func (w *Writer) Finish() {
+	if !w.dead.Load() {
+		w.batch.Lock()
+		bye := w.addControls()
+		w.batch.Unlock()
+		if err := w.write(); err == nil && bye != nil {
+			w.sayBye(bye)
+		}
+	}
+	w.refuseFirst()
+	w.box.detach(w, 0, false)
+}
+
+// round writes one batch and reports whether there may be more.
+func (w *Writer) round() (more bool) {
+	if w.stopped.Load() {
+		return false
+	}
+	if w.dead.Load() {
+		w.refuseFirst()
+		return false
+	}
+	w.batch.Lock()
+	bye := w.addControls()
+	if bye == nil || bye.drain {
+		more = w.addMessages()
+	}
+	w.batch.Unlock()
+	err := w.write()
+	if err == nil && bye != nil && !more {
+		err = w.sayBye(bye)
+	}
+	return more && err == nil
+}
+
+// refuseFirst answers a Handshake whose connection can't write any more.
+func (w *Writer) refuseFirst() {
+	w.mu.Lock()
+	late := w.front.first
+	w.front.first = nil
+	w.mu.Unlock()
+	for _, f := range late {
+		f.result <- w.box.post.ErrNotConnected
+	}
+}
+
+// addControls moves what is due to the batch but for the close frame, which it
+// returns. The batch is locked.
+func (w *Writer) addControls() *bye {
+	w.mu.Lock()
+	c := w.front
+	w.front = controls{bye: c.bye}
+	w.mu.Unlock()
+	for _, p := range c.pongs {
+		w.batch.Add(wire.Pong, p)
+	}
+	for _, p := range c.texts {
+		w.batch.Add(wire.Text, p)
+	}
+	w.ping = -1
+	if c.text != "" {
+		if w.TextPings {
+			w.ping = w.batch.Len()
+		}
+		w.batch.Add(wire.Text, []byte(c.text))
+	}
+	if c.ping != nil {
+		w.ping = w.batch.Len()
+		w.batch.Add(wire.Ping, c.ping)
+	}
+	for _, p := range c.pings {
+		w.batch.Add(wire.Ping, p)
+	}
+	for _, f := range c.first {
+		w.batch.Add(f.op, f.data)
+	}
+	w.opening, w.base = c.first, w.batch.Len()
+	return c.bye
+}
+
+// addMessages moves messages of the outbox to the batch until that is full,
+// and reports whether that is why it ended. The batch is locked.
+func (w *Writer) addMessages() (more bool) {
+	items := batches.Get().(*[]item)
+	defer batches.Put(items)
+	for size := 0; ; {
+		if size >= batchBytes || w.batch.Len() >= batchFrames {
+			return true
+		}
+		taken := w.box.take(w, (*items)[:0], batchBytes-size)
+		if len(taken) == 0 {
+			return false
+		}
+		for _, it := range taken {
+			if it.op == 0 {
+				w.batch.AddVoid()
+				continue
+			}
+			w.batch.Add(it.op, it.data)
+			size += len(it.data) + frameBytes
+		}
+		clear(taken)
+	}
+}
+
+// write sends the batch. Who waits for a part of it learns at once what became
+// of that.
+func (w *Writer) write() error {
+	if w.batch.Len() == 0 {
+		return nil
+	}
+	var mark transport.Progress
+	if w.ping >= 0 {
+		mark = w.tr.Progress() // before the write: the answer may be faster than we
+	}
+	for {
+		n, torn, err := w.tr.Write(&w.batch)
+		w.batch.Lock()
+		pinged := w.ping >= w.ended && w.ping < w.ended+n
+		w.settle(n)
+		done := w.batch.Done()
+		if err != nil {
+			w.dead.Store(true)
+			w.fail(torn)
+		}
+		if done || err != nil {
+			w.batch.Reset()
+			w.ended = 0
+		}
+		w.batch.Unlock()
+		if pinged {
+			w.Pinged(mark)
+		}
+		if err != nil {
+			w.Broke(err)
+			return err
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+// Settle tells those who wait that the socket took n frames more. The batch is
+// locked.
+func (w *Writer) settle(n int) {
+	from, to := w.ended, w.ended+n
+	w.ended = to
+	for len(w.opening) > 0 && w.base-len(w.opening) < to {
+		w.opening[0].result <- nil
+		w.opening = w.opening[1:]
+	}
+	if done := to - max(from, w.base); done > 0 {
+		w.box.settle(done)
+	}
+}
+
+// fail tells the others that the connection can't write any more. The frame at
+// ended is in the middle of it if torn. The batch is locked.
+func (w *Writer) fail(torn bool) {
+	for i, f := range w.opening {
+		err := w.box.post.ErrNotConnected
+		if torn && w.base-len(w.opening)+i == w.ended {
+			err = w.box.post.ErrUnconfirmed
+		}
+		f.result <- err
+	}
+	w.opening = nil
+	w.box.detach(w, 0, torn && w.ended >= w.base)
+}
+
+// sayBye writes the close frame, which is the last.
+func (w *Writer) sayBye(b *bye) error {
+	w.dead.Store(true)
+	err := w.tr.Close(b.code, b.reason)
+	if err != nil {
+		w.Broke(err)
+	}
+	return err
+}
+
+// withdraw takes the data of a message back that is in the batch: the one at i
+// of those that wait to be settled. It reports whether any of it may have left.
+// The batch is locked.
+func (w *Writer) withdraw(i int) (begun bool) {
+	return w.batch.Withdraw(max(w.ended, w.base) + i)
+}
+
+// SendFirst sends a message of a Handshake, and is as exact as a Send.
+func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
+	f := &first{item: item{op, data}, result: make(chan error, 1)}
+	w.mu.Lock()
+	w.front.first = append(w.front.first, f)
+	w.mu.Unlock()
+	w.kick()
+	select {
+	case err := <-f.result:
+		return err
+	case <-ctx.Done():
+	}
+	w.batch.Lock() // so that data is not in use when this returns
+	defer w.batch.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.front.first, f); i >= 0 {
+		w.front.first = slices.Delete(w.front.first, i, i+1)
+		return ctx.Err()
+	}
+	if i := slices.Index(w.opening, f); i >= 0 && !w.batch.Withdraw(w.base-len(w.opening)+i) {
+		return ctx.Err()
+	}
+	select {
+	case err := <-f.result:
+		return err
+	default:
+		return w.box.post.unconfirmed(ctx.Err())
+	}
+}
+
+// Beat queues a heartbeat. One that still waits for its write is replaced.
+func (w *Writer) Beat(text string, ping []byte) {
+	w.mu.Lock()
+	if text != "" {
+		w.front.text = text
+	}
+	if ping != nil {
+		w.front.ping = ping
+	}
+	w.mu.Unlock()
+	w.kick()
+}
+
+func (w *Writer) SendPing(payload []byte) {
+	w.mu.Lock()
+	w.front.pings = append(w.front.pings, payload)
+	w.mu.Unlock()
+	w.kick()
+}
+
+// Pong queues the answer to a ping. Each gets its own, in order, for as long
+// as the peer takes them.
+func (w *Writer) Pong(payload []byte) {
+	w.mu.Lock()
+	w.front.pongs = appendLatest(w.front.pongs, slices.Clone(payload))
+	w.mu.Unlock()
+	w.kick()
+}
+
+// Reply queues an answer to a ping that came as a message, as Pong does.
+func (w *Writer) Reply(text string) {
+	w.mu.Lock()
+	w.front.texts = appendLatest(w.front.texts, []byte(text))
+	w.mu.Unlock()
+	w.kick()
+}
+
+// appendLatest appends to a list of answers, of which there are maxPongs.
+func appendLatest(list [][]byte, answer []byte) [][]byte {
+	if len(list) == maxPongs {
+		list = append(list[:0], list[1:]...)
+	}
+	return append(list, answer)
+}
+
+// Bye queues the close frame: after what the outbox holds, or at once.
+func (w *Writer) Bye(code int, reason string, drain bool) {
+	w.mu.Lock()
+	w.front.bye = &bye{code, reason, drain}
+	w.mu.Unlock()
+	w.kick()
+}

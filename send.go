@@ -1,0 +1,175 @@
+package wsnotify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/outbox"
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// Sending: what users call, and what internal/outbox is told of the Client.
+
+// SendMessage is Send of a text message.
+func (c *Client) SendMessage(ctx context.Context, text string) error {
+	return c.Send(ctx, MessageText, []byte(text))
+}
+
+// SendJSON is Send of the JSON of v.
+func (c *Client) SendJSON(ctx context.Context, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("wsnotify: %w", err)
+	}
+	return c.Send(ctx, MessageText, data)
+}
+
+// Send writes a message and waits for that. The answer is exact:
+//
+//   - nil: the socket took the whole message.
+//   - ErrNotConnected, ErrClosed, ctx.Err() alone: it was certainly not sent.
+//   - ErrUnconfirmed: the connection or ctx ended while it was being written,
+//     so that the peer may or may not get it.
+//
+// ctx bounds the wait and never breaks the connection. Messages of one
+// goroutine keep their order, those of Enqueue included; concurrent ones share
+// writes. data is not used after Send has returned.
+func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
+	if err := checkMessage(typ, data); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.box().Send(ctx, wire.Op(typ), data)
+}
+
+// Enqueue copies a message to the outbox and returns at once, or, with an
+// Outbox.Store, once that has it. It is written in order when the connection is
+// open, or at the next one, and what will never be sent is reported to
+// OnUndelivered. It may be called before Connect.
+//
+// It returns ErrOutboxFull when there is no room, a *MessageTooLargeError when
+// there never will be, the error of the Store, and ErrClosed after the end of
+// a Connect or Run; the message is then not reported.
+func (c *Client) Enqueue(typ MessageType, data []byte) error {
+	if err := checkMessage(typ, data); err != nil {
+		return err
+	}
+	return c.box().Enqueue(wire.Op(typ), data)
+}
+
+// Flush waits until every message that was given to Enqueue before is written
+// (or confirmed, with Outbox.ConfirmID) or was reported as undelivered,
+// whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
+// client was closed, or gave up, with some of these messages left.
+func (c *Client) Flush(ctx context.Context) error {
+	return c.box().Flush(ctx)
+}
+
+// Confirm says that the server has the messages with these ids, so that they
+// leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.
+// Ids that are unknown, or were confirmed before, do no harm; of several
+// messages with the same id it ends the oldest. It does not block.
+func (c *Client) Confirm(ids ...string) int {
+	return c.box().Confirm(ids)
+}
+
+func (c *Client) box() *outbox.Box {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.outbox
+}
+
+func checkMessage(typ MessageType, data []byte) error {
+	switch typ {
+	case MessageText:
+		if !utf8.Valid(data) {
+			return errors.New("wsnotify: a text message must be UTF-8; send it as MessageBinary")
+		}
+	case MessageBinary:
+	default:
+		return fmt.Errorf("wsnotify: the message type %d is neither MessageText nor MessageBinary", int(typ))
+	}
+	return nil
+}
+
+// Store keeps the messages of an Outbox over the end of the process. It
+// belongs to one Client at a time. The module wsnotify/spool has one that keeps
+// them in a file.
+//
+// Append is called on the goroutine of Enqueue, by several at once, so that
+// they can share what it costs to make them durable; Remove on a goroutine of
+// the client, one call at a time; Load before either. No lock is held
+// meanwhile.
+type Store interface {
+	// Load calls yield for each message that was appended and not removed, in
+	// the order of their seq, and returns the error of yield or its own. New
+	// calls it, and, as long as it fails, each Enqueue, Connect and Run.
+	Load(yield func(seq uint64, m Message) error) error
+
+	// Append keeps a message under a number that is not in use. It is kept
+	// when Append has returned nil, and not kept otherwise. It must not use
+	// m.Data after that. Numbers grow, but for calls at the same time.
+	Append(seq uint64, m Message) error
+
+	// Remove forgets messages. A number that is not there does no harm.
+	Remove(seqs ...uint64) error
+}
+
+// storeOf is a Store as internal/outbox knows it.
+type storeOf struct{ Store }
+
+func (s storeOf) Load(yield func(seq uint64, op wire.Op, data []byte) error) error {
+	return s.Store.Load(func(seq uint64, m Message) error {
+		if err := checkMessage(m.Type, m.Data); err != nil {
+			return fmt.Errorf("message %d: %w", seq, err)
+		}
+		return yield(seq, wire.Op(m.Type), m.Data)
+	})
+}
+
+func (s storeOf) Append(seq uint64, op wire.Op, data []byte) error {
+	return s.Store.Append(seq, Message{Type: MessageType(op), Data: data})
+}
+
+// initPost says what the outboxes of this client have in common.
+func (c *Client) initPost() {
+	cfg, p := &c.cfg.Outbox, &c.post
+	p.Config = outbox.Config{
+		Messages: cfg.Messages, Bytes: cfg.Bytes, MaxAge: cfg.MaxAge,
+		DropOldest: cfg.Overflow == DropOldest, Resend: cfg.Resend, ConfirmTimeout: cfg.ConfirmTimeout,
+	}
+	if id := cfg.ConfirmID; id != nil {
+		p.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
+	}
+	p.Errors = &sendErrors
+	if cfg.Store != nil {
+		p.Keeper = outbox.NewKeeper(storeOf{cfg.Store}, c.report)
+	}
+	p.Began, p.Tell, p.Lost, p.Written = time.Now(), c.inbox.tell, c.lost, c.written
+	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
+		p.KeepData = c.cfg.OnUndelivered != nil
+		p.Undelivered = func(op wire.Op, data []byte, size int, reason error) {
+			c.onUndelivered(Message{Type: MessageType(op), Data: data}, size, reason)
+		}
+	}
+}
+
+var sendErrors = outbox.Errors{
+	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrUnconfirmed: ErrUnconfirmed,
+	ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
+	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
+}
+
+func (c *Client) lost() { c.state.undelivered.Add(1) }
+
+func (c *Client) written(messages, bytes, again int) {
+	c.state.messagesOut.Add(uint64(messages))
+	c.state.bytesOut.Add(uint64(bytes))
+	c.state.resent.Add(uint64(again))
+}
