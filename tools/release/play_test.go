@@ -48,9 +48,11 @@ func TestReleaseCanBeUsed(t *testing.T) {
 	u.dials(firstProgram(t, string(page), r.path()))
 
 	// Other libraries resolve, and get the root's module of the same version.
+	get := []string{"go", "get"}
 	for _, m := range order[1:] {
-		u.run("go", "get", m.file.Module.Mod.Path+"@"+version)
+		get = append(get, m.file.Module.Mod.Path+"@"+version)
 	}
+	u.run(get...)
 	for _, m := range order {
 		path := m.file.Module.Mod.Path
 		if got := strings.TrimSpace(u.run("go", "list", "-m", path)); got != path+" "+version {
