@@ -2,19 +2,15 @@ package wsnotify
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
@@ -135,7 +131,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
 		Subprotocol: subprotocol(tr, resp), Header: responseHeader(resp),
 	}
-	if err := checkResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
+	if err := handshake.CheckResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
 		return nil, a.refused(resp, err)
 	}
@@ -179,23 +175,23 @@ func (a *attempt) checkRequest() error {
 	if req.URL == nil {
 		return errors.New("DialRequest.URL is nil")
 	}
-	if err := checkURL(req.URL); err != nil {
+	if err := handshake.CheckURL(req.URL); err != nil {
 		return err
 	}
 	if !a.c.pings && len(req.Header) > 0 {
 		return errors.New("DialRequest.Header can't be changed: in a browser a page sets no headers; " + insteadOfHeader)
 	}
-	req.URL = escaped(req.URL)
+	req.URL = handshake.Escaped(req.URL)
 	for key := range req.Header { // all were canonical before, so the other spelling is the hook's
 		if canonical := http.CanonicalHeaderKey(key); canonical != key {
 			delete(req.Header, canonical)
 		}
 	}
-	req.Header = canonicalHeader(req.Header)
-	if err := validateHeader(req.Header); err != nil {
+	req.Header = handshake.CanonicalHeader(req.Header)
+	if err := handshake.CheckHeader(req.Header); err != nil {
 		return fmt.Errorf("DialRequest.Header: %w", err)
 	}
-	if err := validateSubprotocols(req.Subprotocols); err != nil {
+	if err := handshake.CheckSubprotocols(req.Subprotocols); err != nil {
 		return fmt.Errorf("DialRequest.Subprotocols%w", err)
 	}
 	return nil
@@ -241,27 +237,6 @@ func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
 	}
 }
 
-// checkResponse looks for what the transport lets pass in a 101, and WHATWG
-// and RFC 6455, sections 4.1 and 11.3, don't. A browser has looked by itself,
-// and shows no response.
-func checkResponse(offered []string, resp *http.Response, subprotocol string) error {
-	if resp == nil {
-		return nil
-	}
-	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
-		if len(resp.Header.Values(name)) > 1 {
-			return fmt.Errorf("it has more than one %s", name)
-		}
-	}
-	switch {
-	case len(offered) == 0 || slices.Contains(offered, subprotocol):
-		return nil
-	case subprotocol == "":
-		return errors.New("it chose none of the offered subprotocols")
-	}
-	return fmt.Errorf("it chose the subprotocol %q, which was not offered", subprotocol)
-}
-
 // failure describes an attempt that ended with err.
 func (a *attempt) failure(err error) Failure {
 	a.mu.Lock()
@@ -275,7 +250,7 @@ func (a *attempt) failure(err error) Failure {
 		f.Initiator, f.Code, f.Reason = a.peer.Initiator, a.peer.Code, a.peer.Reason
 	case a.phase == PhaseHook:
 		f.Initiator = Local
-	case isNetworkError(err):
+	case handshake.IsNetworkError(err):
 		f.Initiator = Network
 	default:
 		f.Initiator = Remote
@@ -286,30 +261,9 @@ func (a *attempt) failure(err error) Failure {
 	}
 	if resp != nil {
 		f.HTTPStatus = resp.StatusCode
-		f.RetryAfter = retryAfter(resp, time.Now())
+		f.RetryAfter = handshake.RetryAfter(resp, time.Now())
 	}
 	return f
-}
-
-// isNetworkError reports whether a dial failed without a word of the peer.
-func isNetworkError(err error) bool {
-	var record tls.RecordHeaderError
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &record) || errors.As(err, &cert) {
-		return false
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
-		return false // a TLS alert
-	}
-	var timeout interface{ Timeout() bool }
-	var dns *net.DNSError
-	var errno syscall.Errno
-	return op != nil || errors.As(err, &dns) || errors.As(err, &errno) ||
-		errors.As(err, &timeout) && timeout.Timeout() ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		strings.HasSuffix(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
 }
 
 // urlOf copies a URL for a hook to change.
@@ -337,4 +291,36 @@ func responseHeader(resp *http.Response) http.Header {
 		return nil
 	}
 	return resp.Header
+}
+
+// options are how the connections of a client behave.
+func (c *Client) options() transport.Options {
+	return transport.Options{
+		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
+		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
+	}
+}
+
+// A browser holds the sockets where Client.pings is false, which a test can set.
+// What follows is what it does not let a page do.
+
+// insteadOfHeader is what a page can do for an Authorization.
+const insteadOfHeader = "put a token into the URL or a subprotocol, or use a cookie"
+
+// useless says which fields a browser has no use for.
+func (cfg *Config) useless() error {
+	var errs []error
+	for _, field := range []struct {
+		set           bool
+		name, instead string
+	}{
+		{len(cfg.Header) > 0, "Header", "a page sets no headers; " + insteadOfHeader},
+		{cfg.HTTPClient != nil, "HTTPClient", "the browser makes the connection by its own settings of proxies, certificates and cookies"},
+		{cfg.Compression != CompressionDisabled, "Compression", "the browser offers compression by itself"},
+	} {
+		if field.set {
+			errs = append(errs, fmt.Errorf("wsnotify: Config.%s is of no use in a browser, leave it out: %s", field.name, field.instead))
+		}
+	}
+	return errors.Join(errs...)
 }

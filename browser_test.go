@@ -86,8 +86,17 @@ func TestPageTakesAnyMessageForLife(t *testing.T) {
 
 // Nobody knows the answer to a text of one's own making.
 func TestPageTakesAnyMessageForTheAnswerToTextFunc(t *testing.T) {
-	beats := 0
-	cfg := wsnotify.Config{Heartbeat: wsnotify.Heartbeat{TextFunc: func() string { beats++; return fmt.Sprint("beat ", beats) }}}
+	for _, swallowed := range []bool{false, true} {
+		beats := 0
+		cfg := wsnotify.Config{Heartbeat: wsnotify.Heartbeat{TextFunc: func() string { beats++; return fmt.Sprint("beat ", beats) }}}
+		if swallowed {
+			cfg.Heartbeat.Answer = func(wsnotify.Message) (string, bool) { return "", true }
+		}
+		pageTakesAnyMessage(t, cfg)
+	}
+}
+
+func pageTakesAnyMessage(t *testing.T, cfg wsnotify.Config) {
 	inPage(t, cfg, func(w *world, _ func()) {
 		conn := w.connect()
 		w.pass(time.Hour)
@@ -97,7 +106,9 @@ func TestPageTakesAnyMessageForTheAnswerToTextFunc(t *testing.T) {
 		w.must(conn.Notify("ack", "1"))
 		synctest.Wait()
 		said := time.Now()
-		w.must(w.c.WaitFor(w.Context(), wsnotify.Closed))
+		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
+		defer cancel()
+		w.must(w.c.WaitFor(ctx, wsnotify.Closed))
 		if d := time.Since(said); d != 12*time.Second {
 			t.Errorf("dropped after %v", d)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/handshake"
+	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
@@ -22,7 +24,7 @@ type Client struct {
 	onWake func(wake func()) (stop func()) // see transport.OnWake
 
 	state            tracker
-	inbox            inbox
+	inbox            inbox.Queue
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
 	asking           atomic.Bool // Heartbeat.TextFunc runs
@@ -49,8 +51,9 @@ func New(cfg Config) *Client {
 		c.cfgErr = errors.Join(c.cfgErr, c.cfg.useless())
 	}
 	c.state.init()
-	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.loop, c.inbox.loop
-	c.inbox.limit, c.inbox.dispatch, c.inbox.count = c.cfg.Inbox, c.deliver, c.received
+	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.Loop, c.inbox.Loop
+	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
+	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
 	c.initPost()
 	c.outbox = outbox.New(&c.post)
@@ -113,7 +116,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	if c.cfgErr != nil {
 		return nil, c.cfgErr
 	}
-	u, err := address(url, userID)
+	u, err := handshake.Address(url, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -261,68 +264,6 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 		return 0, ErrNotConnected
 	}
 	return cn.beats.ping(ctx, cn.gone)
-}
-
-// ReadyState returns the state of the current socket. It never blocks.
-func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
-
-// IsConnected reports whether the ReadyState is Open.
-func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
-
-// ReconnectAttempts returns how many reconnects were scheduled since the
-// counter was last reset, as Status.ReconnectAttempts.
-func (c *Client) ReconnectAttempts() int {
-	return c.Status().ReconnectAttempts
-}
-
-// Status returns a consistent snapshot.
-func (c *Client) Status() Status {
-	s := c.state.snapshot()
-	s.Queued, s.Unconfirmed = c.box().Counts()
-	return s
-}
-
-// WaitFor waits until the client is, or was since the call, in a state. It
-// returns ctx.Err(), or, when the current Connect or Run is over so that the
-// state won't come, why: Err or ErrClosed. Before the first Connect it waits
-// for that.
-func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
-	if s < Connecting || s > Closed {
-		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)
-	}
-	reached := c.state.reach(s)
-	if reached == nil {
-		return nil
-	}
-	for {
-		c.mu.Lock()
-		r, begun := c.run, c.begun
-		c.mu.Unlock()
-		var over <-chan struct{}
-		if r != nil {
-			over = r.over
-		}
-		select {
-		case <-reached:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-begun:
-			continue // a later Connect goes on
-		case <-over:
-		}
-		select {
-		case <-reached:
-			return nil
-		case <-begun:
-			continue
-		default:
-		}
-		if err := r.outcome(); err != nil {
-			return err
-		}
-		return ErrClosed
-	}
 }
 
 // over is what Done returns before the first Connect.

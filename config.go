@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // Config says how a Client behaves. The zero Config behaves as the browser
@@ -235,88 +235,6 @@ type Inbox struct {
 	Reuse bool
 }
 
-// Outbox bounds what was given to Enqueue and is not done: not yet written, or
-// not yet confirmed.
-//
-// Messages that wait for OnUndelivered are kept besides, at most as many and as
-// large again, or 1024 of 1 MiB together where the outbox is smaller. When a
-// slow OnUndelivered has left so much behind, Enqueue returns ErrOutboxFull
-// until it has caught up, with DropOldest too: otherwise either memory would
-// grow without a bound, or messages would vanish without a report. Without
-// OnUndelivered, nothing is kept for it.
-type Outbox struct {
-	Messages int // zero means 1024, negative no limit
-	Bytes    int // zero means 4 MiB, negative no limit
-	// MaxAge is how long a message may wait for a write; then it is
-	// ErrExpired. It is measured from Enqueue, over all connections, and from
-	// New for what a Store held. A message that was written before and waits
-	// to be sent again is ErrUnconfirmed instead; one that waits for its
-	// confirmation on the open connection does not expire. Zero or negative
-	// means no limit.
-	MaxAge time.Duration
-	// Overflow says what a full outbox does.
-	Overflow Overflow
-	// Resend sends a message again that was in the middle of a write when its
-	// connection ended, so that it may arrive twice. Without it the message is
-	// reported as ErrUnconfirmed. Messages with a ConfirmID are sent again in
-	// any case.
-	Resend bool
-
-	// ConfirmID returns the id under which the server will confirm a message,
-	// or "" if it will not. The message stays in the outbox until
-	// Client.Confirm is called with that id. What is not confirmed when the
-	// connection ends is sent again over the next one, in order and before
-	// anything newer; so the server may get it twice, and knows it by its id.
-	// What is not confirmed at the end is reported as ErrUnconfirmed.
-	//
-	// It runs on the goroutine of Enqueue, and of New, Connect or Run for what
-	// a Store held; it must not keep Data. An id should not be used again
-	// while a message with it is in the outbox. Nil means that a message is
-	// done when it is written.
-	ConfirmID func(Message) string
-	// ConfirmTimeout is how long after its write the oldest message may wait
-	// for its confirmation; then the connection is dropped as a dead one is,
-	// and OnError is told. What was received before is handled first, so a
-	// slow callback is not held against the server. Zero means 30 s, negative
-	// no limit.
-	ConfirmTimeout time.Duration
-
-	// Store keeps messages over the end of the process. Enqueue returns once
-	// the Store has the message, and the message is removed when it is done:
-	// written, or confirmed, or reported. What the Store holds when the client
-	// is made is sent before anything newer. What is left when the client ends
-	// stays there and is not reported; the next Connect or Run of this client,
-	// or of another process, sends it. Errors are those of Enqueue, or go to
-	// OnError. Nil means that the outbox is in memory only.
-	Store Store
-}
-
-// Overflow says what a full outbox does.
-type Overflow int
-
-const (
-	// RejectNew makes Enqueue return ErrOutboxFull.
-	RejectNew Overflow = iota
-	// DropOldest reports the oldest message as ErrOutboxFull to OnUndelivered,
-	// or as ErrUnconfirmed if it was written and waits to be confirmed. What
-	// is being written stays.
-	DropOldest
-)
-
-// String returns "reject-new" or "drop-oldest".
-func (o Overflow) String() string {
-	return name(int(o), "Overflow", "reject-new", "drop-oldest")
-}
-
-// DialRequest is what BeforeDial may change.
-type DialRequest struct {
-	URL          *url.URL    // scheme ws, wss, http or https
-	Header       http.Header // a copy of Config.Header
-	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
-	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
-	Last         *Failure    // of the attempt or connection before; nil at first
-}
-
 const (
 	defaultReadLimit    = 1 << 20
 	defaultDialTimeout  = 10 * time.Second
@@ -345,7 +263,7 @@ func (cfg Config) withDefaults() Config {
 		c := *cfg.HTTPClient
 		cfg.HTTPClient = &c
 	}
-	cfg.Header = canonicalHeader(cfg.Header)
+	cfg.Header = handshake.CanonicalHeader(cfg.Header)
 	cfg.Subprotocols = slices.Clone(cfg.Subprotocols)
 	setDefault(&cfg.ReadLimit, defaultReadLimit)
 	setDefault(&cfg.DialTimeout, defaultDialTimeout)
@@ -402,10 +320,10 @@ func (cfg *Config) validate() error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("wsnotify: Config."+format, args...))
 	}
-	if err := validateHeader(cfg.Header); err != nil {
+	if err := handshake.CheckHeader(cfg.Header); err != nil {
 		bad("Header: %w", err)
 	}
-	if err := validateSubprotocols(cfg.Subprotocols); err != nil {
+	if err := handshake.CheckSubprotocols(cfg.Subprotocols); err != nil {
 		bad("Subprotocols%w", err)
 	}
 	if !validCompression(cfg.Compression) {
@@ -424,81 +342,6 @@ func (cfg *Config) validate() error {
 		bad("Heartbeat.Text: %q is not UTF-8, as a text message must be", cfg.Heartbeat.Text)
 	}
 	return errors.Join(errs...)
-}
-
-// validateSubprotocols shows none of them, since one may be a token that lets
-// in. Its text follows the name of the field.
-func validateSubprotocols(protocols []string) error {
-	for i, p := range protocols {
-		if !isToken(p) {
-			return fmt.Errorf("[%d] is not a token of RFC 9110: it is empty, or has a space, a comma or the like in it", i)
-		}
-		if j := slices.Index(protocols, p); j < i {
-			return fmt.Errorf("[%d] is there twice, as [%d] too", i, j)
-		}
-	}
-	return nil
-}
-
-// canonicalHeader returns a copy of h with its names as net/http spells them;
-// under others it would send Host and User-Agent twice. Two spellings of one
-// name with different values are left for validateHeader to refuse.
-func canonicalHeader(h http.Header) http.Header {
-	if h == nil {
-		return nil
-	}
-	out := make(http.Header, len(h))
-	var others []string
-	for key, values := range h {
-		if http.CanonicalHeaderKey(key) == key {
-			out[key] = slices.Clone(values)
-		} else {
-			others = append(others, key)
-		}
-	}
-	slices.Sort(others)
-	for _, key := range others {
-		canonical := http.CanonicalHeaderKey(key)
-		if taken, ok := out[canonical]; ok {
-			if !slices.Equal(taken, h[key]) {
-				out[key] = slices.Clone(h[key])
-			}
-			continue
-		}
-		out[canonical] = slices.Clone(h[key])
-	}
-	return out
-}
-
-// validateHeader checks what net/http would refuse only after the dial, and
-// what the transport would overwrite or send twice.
-func validateHeader(h http.Header) error {
-	for key, values := range h {
-		if !isToken(key) {
-			return fmt.Errorf("%q is not the name of a header field", key)
-		}
-		switch canonical := http.CanonicalHeaderKey(key); {
-		case canonical != key:
-			return fmt.Errorf("%q and %q are one field, and have different values", canonical, key)
-		case strings.HasPrefix(canonical, "Sec-Websocket-"):
-			return fmt.Errorf("%s is set by the transport; use Config.Subprotocols and Config.Compression", canonical)
-		case canonical == "Connection" || canonical == "Upgrade":
-			return fmt.Errorf("%s is set by the transport", canonical)
-		}
-		for _, v := range values {
-			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("the value of %s holds a control character", key) // which may stand in a secret
-			}
-		}
-	}
-	return nil
-}
-
-// isToken reports whether s is a token of RFC 9110, section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
 }
 
 func validCompression(m CompressionMode) bool {

@@ -2,13 +2,11 @@ package wsnotify
 
 import (
 	"errors"
-	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -45,7 +43,7 @@ type conn struct {
 	have      []transport.Event  // read and not looked at: a part of either
 	asked     bool               // Heartbeat.Answer has seen the first of have
 	replies   []string           // to the heartbeat's text
-	batch     *bunch             // for the inbox; nil if empty
+	batch     *inbox.Bunch       // for the inbox; nil if empty
 	late      bool               // what was read goes past the inbox's bound
 	lateBytes int                // how much of it
 	pending   chan received      // a read that Receive began and did not see the end of; of capacity 1
@@ -93,9 +91,9 @@ func (cn *conn) start() {
 // earlier connection has filled the inbox: see there. If this one ends before
 // anything was read, nothing was received.
 func (cn *conn) read() {
-	if inbox := &cn.c.inbox; !inbox.fits(0) {
+	if in := &cn.c.inbox; !in.Fits(0) {
 		cn.beats.stalling(true)
-		if !inbox.wait(0, cn.unbound) {
+		if !in.Wait(0, cn.unbound) {
 			cn.deaf.Store(true)
 		}
 		cn.beats.stalling(false)
@@ -130,10 +128,10 @@ func (cn *conn) readOn() {
 		if cn.readErr != nil {
 			break
 		}
-		if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
+		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
 			mine = false
 			go cn.resume()
-			cn.c.inbox.run()
+			cn.c.inbox.Run()
 			return
 		}
 		cn.readErr = cn.receive()
@@ -147,34 +145,6 @@ func (cn *conn) readOn() {
 	cn.putMany()
 	mine = false
 	close(cn.ended)
-}
-
-// next takes the first of what was read, unless Heartbeat.Answer deals with it.
-// An Answer that ends its goroutine is not asked again, and has not answered.
-func (cn *conn) next() (ev transport.Event, ok bool) {
-	ev = cn.have[0]
-	answer := cn.c.cfg.Heartbeat.Answer
-	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
-		cn.asked = true
-		var reply string
-		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
-			cn.reply(reply)
-			ev.Release()
-		}
-	}
-	cn.have, cn.asked = cn.have[1:], false
-	return ev, !ok
-}
-
-// reply sends what Heartbeat.Answer has answered.
-func (cn *conn) reply(text string) {
-	switch {
-	case text == "":
-	case !utf8.ValidString(text):
-		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
-	default:
-		cn.w.Reply(text)
-	}
 }
 
 // receive waits for what comes next.
@@ -196,7 +166,7 @@ func (cn *conn) receive() error {
 	return err
 }
 
-var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, handOverSize); return &e }}
+var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, inbox.HandOver); return &e }}
 
 func (cn *conn) putMany() {
 	if cn.many != nil {
@@ -253,50 +223,35 @@ func (cn *conn) take(ev transport.Event) {
 	} else {
 		cn.c.received(len(ev.Data))
 	}
-	inbox := &cn.c.inbox
-	if !late && !inbox.fits(ev.Cost) {
+	in := &cn.c.inbox
+	if !late && !in.Fits(ev.Cost) {
 		cn.handOver()
 		cn.beats.stalling(true)
 		cn.requests.stall()
-		cn.late = !inbox.wait(ev.Cost, cn.unbound)
+		cn.late = !in.Wait(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
-	inbox.take(ev.Cost)
+	in.Take(ev.Cost)
 	if cn.batch == nil {
-		cn.batch = bunches.Get().(*bunch)
+		cn.batch = inbox.NewBunch()
 	}
-	cn.batch.list[cn.batch.n] = delivery{msg: msg, cost: ev.Cost, memory: ev.Memory, late: late}
-	if cn.batch.n++; cn.batch.n == handOverSize {
+	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Late: late}) {
 		cn.handOver()
 	}
 }
-
-// mistaken tells of what a function of Heartbeat has returned. Once is enough:
-// events have no bound.
-func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }
 
 // handOver gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) handOver() {
-	if cn.batch != nil && cn.c.inbox.put(cn.takeBatch()) {
-		go cn.c.inbox.run()
+	if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
+		go cn.c.inbox.Run()
 	}
 }
 
-func (cn *conn) takeBatch() *bunch {
+func (cn *conn) takeBatch() *inbox.Bunch {
 	b := cn.batch
 	cn.batch = nil
 	return b
-}
-
-// isReply reports whether a text message answers the heartbeat's.
-func (cn *conn) isReply(data []byte) bool {
-	for _, reply := range cn.replies {
-		if string(data) == reply {
-			return true
-		}
-	}
-	return false
 }
 
 // kill ends the connection for a cause that is more telling than the errors
@@ -357,52 +312,4 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.deafen()
 	<-cn.ended
 	close(cn.gone)
-}
-
-// own is the Failure of a connection that this side ends.
-func (cn *conn) own(cause error) Failure {
-	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
-}
-
-// verdict says why the connection ended. The reader has returned.
-func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
-	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
-	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
-	cn.mu.Lock()
-	cause, writeErr := cn.cause, cn.writeErr
-	cn.mu.Unlock()
-
-	var ce CloseError
-	var wrong *wire.Violation
-	switch err := cn.readErr; {
-	case errors.As(err, &ce):
-		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
-		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
-	case errors.As(err, &wrong):
-		violation = true
-		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
-	case cause != nil:
-		f.Err = cause
-	default:
-		if errors.Is(err, net.ErrClosed) && writeErr != nil {
-			err = writeErr
-		}
-		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", err)
-	}
-	ev.Failure = f
-	return f, ev, violation
-}
-
-// loss is the error of verdict.
-func (cn *conn) loss() error {
-	f, _, _ := cn.verdict()
-	return f.Err
-}
-
-// options are how the connections of a client behave.
-func (c *Client) options() transport.Options {
-	return transport.Options{
-		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
-		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
+	"github.com/wsnotify/wsnotify/internal/inbox"
 )
 
 // reading is how a client reads notifications: its Config.Envelope.
@@ -78,6 +79,11 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 		}
 	}
 	return n, nil, nil
+}
+
+// dispatch runs the callbacks of a message that the inbox held.
+func (c *Client) dispatch(m inbox.Item) {
+	c.deliver(Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch})
 }
 
 // deliver runs the callbacks of one message, on their goroutine. Each receiver

@@ -87,14 +87,14 @@ func (r *run) hinder(err error) {
 // queued, before or after the look at the outbox; so the inbox must have been at
 // rest from the first look to the last.
 func (r *run) undone() <-chan struct{} {
-	changed, before := r.c.inbox.atRest()
+	changed, before := r.c.inbox.AtRest()
 	if changed != nil {
 		return changed
 	}
 	if changed := r.outbox.Unsent(); changed != nil {
 		return changed
 	}
-	changed, after := r.c.inbox.atRest()
+	changed, after := r.c.inbox.AtRest()
 	if changed == nil && before != after {
 		return r.undone()
 	}
@@ -141,7 +141,7 @@ func (r *run) leave(connected bool) {
 	r.leaving = true
 	r.reported = r.c.state.undelivered.Load()
 	r.mu.Lock()
-	r.left.unhandled, r.left.busy = r.c.inbox.unhandled()
+	r.left.unhandled, r.left.busy = r.c.inbox.Unhandled()
 	r.left.busy = r.left.busy && connected
 	r.mu.Unlock()
 }

@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // The sentinels of this package. Test for them with errors.Is.
@@ -126,7 +130,7 @@ type ParseError struct {
 
 func (e *ParseError) Error() string {
 	if syntax := (*json.SyntaxError)(nil); !errors.As(e.Err, &syntax) {
-		return fmt.Sprintf("wsnotify: Config.Envelope.Parse refused a message of %d bytes: %s", len(e.Data), printable(e.Err.Error()))
+		return fmt.Sprintf("wsnotify: Config.Envelope.Parse refused a message of %d bytes: %s", len(e.Data), handshake.Printable(e.Err.Error()))
 	}
 	return prefixed(fmt.Sprintf("a message of %d bytes is not JSON", len(e.Data)), e.Err)
 }
@@ -142,7 +146,7 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("wsnotify: the content of a %q notification: %s", e.MsgType, printable(e.Err.Error()))
+	return fmt.Sprintf("wsnotify: the content of a %q notification: %s", e.MsgType, handshake.Printable(e.Err.Error()))
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
@@ -226,36 +230,94 @@ type wrapped struct {
 func (e *wrapped) Error() string { return prefixed(e.text, e.err) }
 func (e *wrapped) Unwrap() error { return e.err }
 
-// quotingError has a text that a peer had a hand in.
-type quotingError struct{ err error }
-
-func (e *quotingError) Error() string { return printable(e.err.Error()) }
-func (e *quotingError) Unwrap() error { return e.err }
-
-// maxShown is how much of a text that a peer had a hand in is shown, in bytes.
-const maxShown = 512
-
-// printable makes such a text fit for a terminal and a log: what can't be
-// seen is escaped, and the length is bounded.
-func printable(s string) string { return shown(s, maxShown) }
-
-// shown is printable with a bound of its own.
-func shown(s string, limit int) string {
-	var b strings.Builder
-	for i, r := range s {
-		if b.Len() >= limit {
-			return b.String() + "…"
-		}
-		_, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case strconv.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
+// explain makes one error of what the transport returned.
+func (a *attempt) explain(resp *http.Response, err error) error {
+	err = handshake.Presentable(err)
+	if resp != nil {
+		return a.refused(resp, err)
 	}
-	return b.String()
+	if resp := refusal(err); resp != nil {
+		err = &proxyRefusal{err, &HandshakeError{
+			StatusCode: resp.StatusCode, Header: resp.Header, Err: errors.New("it is the proxy's answer to CONNECT"),
+		}}
+	}
+	return &wrapped{"dialling " + handshake.Redacted(a.req.URL), a.asked().Dialling(err)}
+}
+
+// refused describes a response that made no connection.
+func (a *attempt) refused(resp *http.Response, err error) error {
+	e := &HandshakeError{StatusCode: resp.StatusCode, Header: resp.Header, Err: err}
+	if resp.Body != nil { // the transport has left its first KiB
+		e.Body, _ = io.ReadAll(io.LimitReader(resp.Body, 1024))
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		asked := a.asked()
+		if resp.Request != nil {
+			asked.Header = resp.Request.Header // with the cookies of a jar
+		}
+		e.Err = asked.Refusal(resp, e.Body)
+	}
+	return e
+}
+
+func (a *attempt) asked() *handshake.Request {
+	return &handshake.Request{URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols}
+}
+
+// refusal returns the response of a proxy that made no tunnel.
+func refusal(err error) *http.Response {
+	var proxy *transport.ProxyError
+	if errors.As(err, &proxy) {
+		return proxy.Response
+	}
+	return nil
+}
+
+// proxyRefusal is the refusal of a proxy, in which errors.As finds a
+// HandshakeError.
+type proxyRefusal struct {
+	error
+	as *HandshakeError
+}
+
+func (e *proxyRefusal) Unwrap() []error { return []error{e.error, e.as} }
+
+// own is the Failure of a connection that this side ends.
+func (cn *conn) own(cause error) Failure {
+	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
+}
+
+// verdict says why the connection ended. The reader has returned.
+func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
+	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
+	cn.mu.Lock()
+	cause, writeErr := cn.cause, cn.writeErr
+	cn.mu.Unlock()
+
+	var ce CloseError
+	var wrong *wire.Violation
+	switch err := cn.readErr; {
+	case errors.As(err, &ce):
+		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
+		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
+	case errors.As(err, &wrong):
+		violation = true
+		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
+	case cause != nil:
+		f.Err = cause
+	default:
+		if errors.Is(err, net.ErrClosed) && writeErr != nil {
+			err = writeErr
+		}
+		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", err)
+	}
+	ev.Failure = f
+	return f, ev, violation
+}
+
+// loss is the error of verdict.
+func (cn *conn) loss() error {
+	f, _, _ := cn.verdict()
+	return f.Err
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // StateChange is one step of the ReadyState.
@@ -50,7 +51,7 @@ func (c *Client) onStateChange(ev StateChange) {
 	if c.cfg.OnStateChange == nil && c.cfg.Logger == nil {
 		return
 	}
-	c.inbox.tell(func() {
+	c.inbox.Tell(func() {
 		inTurn(func() {
 			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
 		}, func() {
@@ -62,9 +63,9 @@ func (c *Client) onStateChange(ev StateChange) {
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
-	c.inbox.tell(func() {
+	c.inbox.Tell(func() {
 		inTurn(func() {
-			c.log(slog.LevelInfo, "connected", "url", redactedString(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
+			c.log(slog.LevelInfo, "connected", "url", handshake.RedactedText(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
 			if f := c.cfg.OnOpen; f != nil {
 				f(ev)
@@ -74,7 +75,7 @@ func (c *Client) onOpen(ev OpenEvent) {
 }
 
 func (c *Client) onClose(ev CloseEvent) {
-	c.inbox.tell(func() {
+	c.inbox.Tell(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "connection closed", "epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason,
 				"clean", ev.WasClean, "initiator", ev.Failure.Initiator.String(), "error", ev.Failure.Err)
@@ -87,7 +88,7 @@ func (c *Client) onClose(ev CloseEvent) {
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
-	c.inbox.tell(func() {
+	c.inbox.Tell(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
 		}, func() {
@@ -99,7 +100,7 @@ func (c *Client) onReconnecting(ev ReconnectEvent) {
 }
 
 func (c *Client) onGiveUp(err *GiveUpError) {
-	c.inbox.tell(func() {
+	c.inbox.Tell(func() {
 		inTurn(func() {
 			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", err.Failure.Err)
 		}, func() {
@@ -127,7 +128,7 @@ func (c *Client) report(err error) {
 	if c.cfg.OnError == nil && c.cfg.Logger == nil {
 		return
 	}
-	c.inbox.tell(func() { c.onError(err) })
+	c.inbox.Tell(func() { c.onError(err) })
 }
 
 // onError is report for those who are on the goroutine of the callbacks.
@@ -164,12 +165,4 @@ func (c *Client) log(level slog.Level, msg string, args ...any) {
 	if l := c.cfg.Logger; l != nil {
 		l.Log(context.Background(), level, "wsnotify: "+msg, args...)
 	}
-}
-
-func redactedString(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return redacted(u)
 }

@@ -5,11 +5,21 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
+
+// DialRequest is what BeforeDial may change.
+type DialRequest struct {
+	URL          *url.URL    // scheme ws, wss, http or https
+	Header       http.Header // a copy of Config.Header
+	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
+	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
+	Last         *Failure    // of the attempt or connection before; nil at first
+}
 
 // Handshake is a connection that is not yet Open, as OnHandshake sees it. Its
 // methods may be called until OnHandshake returns, by one goroutine at a time.

@@ -237,7 +237,11 @@ func (h *heartbeat) verdict(now time.Time) (dead bool) {
 		h.begin(now, p)
 		return false
 	case p.Acknowledged > h.mark.Acknowledged:
-		h.life, h.mark.Acknowledged = now, p.Acknowledged
+		// A host also acknowledges for a process that has stopped. So this is a
+		// sign of life only while there is more, behind which the ping may be.
+		if h.mark.Acknowledged = p.Acknowledged; p.Waiting > 0 {
+			h.life = now
+		}
 	}
 	if now.Sub(h.life) < h.cfg.Timeout {
 		h.look(now)

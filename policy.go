@@ -1,21 +1,15 @@
 package wsnotify
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-)
 
-// maxRetryAfter is the longest wait that a server can ask for.
-const maxRetryAfter = 5 * time.Minute
+	"github.com/wsnotify/wsnotify/internal/handshake"
+)
 
 // defaultBackOff is the store's policy.
 func defaultBackOff() backoff.BackOff {
@@ -77,7 +71,7 @@ func FailFast(f Failure) bool {
 		StatusPolicyViolation, StatusMessageTooBig, StatusMandatoryExtension:
 		return false
 	}
-	return !isCertificateError(f.Err) || isNotYetValid(f.Err, time.Now())
+	return !handshake.IsCertificateError(f.Err) || handshake.IsNotYetValid(f.Err, time.Now())
 }
 
 // RetryOnce is [FailFast] for clients whose BeforeDial gets a new token when
@@ -105,59 +99,4 @@ func RetryOnce(statuses ...int) func(Failure) bool {
 		}
 		return FailFast(f)
 	}
-}
-
-func isCertificateError(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var roots x509.SystemRootsError
-	var constraint x509.ConstraintViolationError
-	var extension x509.UnhandledCriticalExtension
-	var insecure x509.InsecureAlgorithmError
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) ||
-		errors.As(err, &invalid) || errors.As(err, &roots) || errors.As(err, &constraint) ||
-		errors.As(err, &extension) || errors.As(err, &insecure)
-}
-
-// isNotYetValid reports whether a certificate was refused because its time has
-// not come. crypto/x509 has one reason for too early and too late, and only
-// its text tells which, by the clock of tls.Config.Time. The verifiers of some
-// operating systems tell neither; then it is ours to compare.
-func isNotYetValid(err error, now time.Time) bool {
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) {
-		switch {
-		case invalid.Reason != x509.Expired:
-			return false
-		case strings.Contains(invalid.Detail, "is before"):
-			return true
-		case strings.Contains(invalid.Detail, "is after"):
-			return false
-		case invalid.Cert != nil:
-			return now.Before(invalid.Cert.NotBefore)
-		}
-	}
-	var v *tls.CertificateVerificationError
-	return errors.As(err, &v) && len(v.UnverifiedCertificates) > 0 && now.Before(v.UnverifiedCertificates[0].NotBefore)
-}
-
-// retryAfter reads the header of RFC 9110, section 10.2.3, in both its forms.
-// It counts with any status: some servers say 418 with it, and let those who
-// come back too early wait for longer. 0 means that there is nothing to wait
-// for.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
 }

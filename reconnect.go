@@ -252,7 +252,7 @@ func (r *run) finish() {
 	if r.prevDone != nil {
 		<-r.prevDone // and those of the run before
 	}
-	r.c.inbox.tell(func() { r.c.ended(r) })
+	r.c.inbox.Tell(func() { r.c.ended(r) })
 }
 
 // enter changes the state and tells so.

@@ -1,6 +1,13 @@
 package wsnotify
 
-import "time"
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
 
 // replies is the part of a heartbeat that stands for protocol pings where
 // there are none: life is watched through the answers to the text. A peer that
@@ -56,3 +63,46 @@ func (h *heartbeat) excused() bool {
 	h.excuses++
 	return h.pings || h.excuses <= maxExcuses
 }
+
+// next takes the first of what was read, unless Heartbeat.Answer deals with it.
+// An Answer that ends its goroutine is not asked again, and has not answered.
+func (cn *conn) next() (ev transport.Event, ok bool) {
+	ev = cn.have[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.beats.reply(false)
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.have, cn.asked = cn.have[1:], false
+	return ev, !ok
+}
+
+// reply sends what Heartbeat.Answer has answered.
+func (cn *conn) reply(text string) {
+	switch {
+	case text == "":
+	case !utf8.ValidString(text):
+		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
+	default:
+		cn.w.Reply(text)
+	}
+}
+
+// isReply reports whether a text message answers the heartbeat's.
+func (cn *conn) isReply(data []byte) bool {
+	for _, reply := range cn.replies {
+		if string(data) == reply {
+			return true
+		}
+	}
+	return false
+}
+
+// mistaken tells of what a function of Heartbeat has returned. Once is enough:
+// events have no bound.
+func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }

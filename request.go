@@ -16,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
+	"github.com/wsnotify/wsnotify/internal/handshake"
+	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -87,7 +89,7 @@ func RequestJSON[T any](ctx context.Context, c *Client, id string, v any) (T, er
 		return none, err
 	}
 	if err := json.Unmarshal(msg.Data, &answer); err != nil {
-		return none, fmt.Errorf("wsnotify: the answer to request %q does not fit %T: %w", id, answer, &quotingError{err})
+		return none, fmt.Errorf("wsnotify: the answer to request %q does not fit %T: %w", id, answer, handshake.Quoting(err))
 	}
 	return answer, nil
 }
@@ -156,7 +158,7 @@ func (cn *conn) readerWaits() bool {
 }
 
 // dispatcher is the function at the bottom of each callback's stack.
-var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox).run).Pointer()).Name()
+var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
 
 // inCallback reports whether the caller is called by a callback, of this or
 // of another client.

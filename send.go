@@ -98,6 +98,79 @@ func checkMessage(typ MessageType, data []byte) error {
 	return nil
 }
 
+// Outbox bounds what was given to Enqueue and is not done: not yet written, or
+// not yet confirmed.
+//
+// Messages that wait for OnUndelivered are kept besides, at most as many and as
+// large again, or 1024 of 1 MiB together where the outbox is smaller. When a
+// slow OnUndelivered has left so much behind, Enqueue returns ErrOutboxFull
+// until it has caught up, with DropOldest too: otherwise either memory would
+// grow without a bound, or messages would vanish without a report. Without
+// OnUndelivered, nothing is kept for it.
+type Outbox struct {
+	Messages int // zero means 1024, negative no limit
+	Bytes    int // zero means 4 MiB, negative no limit
+	// MaxAge is how long a message may wait for a write; then it is
+	// ErrExpired. It is measured from Enqueue, over all connections, and from
+	// New for what a Store held. A message that was written before and waits
+	// to be sent again is ErrUnconfirmed instead; one that waits for its
+	// confirmation on the open connection does not expire. Zero or negative
+	// means no limit.
+	MaxAge time.Duration
+	// Overflow says what a full outbox does.
+	Overflow Overflow
+	// Resend sends a message again that was in the middle of a write when its
+	// connection ended, so that it may arrive twice. Without it the message is
+	// reported as ErrUnconfirmed. Messages with a ConfirmID are sent again in
+	// any case.
+	Resend bool
+
+	// ConfirmID returns the id under which the server will confirm a message,
+	// or "" if it will not. The message stays in the outbox until
+	// Client.Confirm is called with that id. What is not confirmed when the
+	// connection ends is sent again over the next one, in order and before
+	// anything newer; so the server may get it twice, and knows it by its id.
+	// What is not confirmed at the end is reported as ErrUnconfirmed.
+	//
+	// It runs on the goroutine of Enqueue, and of New, Connect or Run for what
+	// a Store held; it must not keep Data. An id should not be used again
+	// while a message with it is in the outbox. Nil means that a message is
+	// done when it is written.
+	ConfirmID func(Message) string
+	// ConfirmTimeout is how long after its write the oldest message may wait
+	// for its confirmation; then the connection is dropped as a dead one is,
+	// and OnError is told. What was received before is handled first, so a
+	// slow callback is not held against the server. Zero means 30 s, negative
+	// no limit.
+	ConfirmTimeout time.Duration
+
+	// Store keeps messages over the end of the process. Enqueue returns once
+	// the Store has the message, and the message is removed when it is done:
+	// written, or confirmed, or reported. What the Store holds when the client
+	// is made is sent before anything newer. What is left when the client ends
+	// stays there and is not reported; the next Connect or Run of this client,
+	// or of another process, sends it. Errors are those of Enqueue, or go to
+	// OnError. Nil means that the outbox is in memory only.
+	Store Store
+}
+
+// Overflow says what a full outbox does.
+type Overflow int
+
+const (
+	// RejectNew makes Enqueue return ErrOutboxFull.
+	RejectNew Overflow = iota
+	// DropOldest reports the oldest message as ErrOutboxFull to OnUndelivered,
+	// or as ErrUnconfirmed if it was written and waits to be confirmed. What
+	// is being written stays.
+	DropOldest
+)
+
+// String returns "reject-new" or "drop-oldest".
+func (o Overflow) String() string {
+	return name(int(o), "Overflow", "reject-new", "drop-oldest")
+}
+
 // Store keeps the messages of an Outbox over the end of the process. It
 // belongs to one Client at a time. The module wsnotify/spool has one that keeps
 // them in a file.
@@ -151,7 +224,7 @@ func (c *Client) initPost() {
 	if cfg.Store != nil {
 		p.Keeper = outbox.NewKeeper(storeOf{cfg.Store}, c.report)
 	}
-	p.Began, p.Tell, p.Lost, p.Written = time.Now(), c.inbox.tell, c.lost, c.written
+	p.Began, p.Tell, p.Lost, p.Written = time.Now(), c.inbox.Tell, c.lost, c.written
 	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
 		p.KeepData = c.cfg.OnUndelivered != nil
 		p.Undelivered = func(op wire.Op, data []byte, size int, reason error) {

@@ -117,3 +117,35 @@ func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
 		}
 	})
 }
+
+// A host acknowledges for a process that has stopped. That is no sign of life,
+// however often we ping, unless there is more on its way, behind which the ping
+// may be.
+func TestAcknowledgementsAloneAreNoLife(t *testing.T) {
+	for _, test := range []struct {
+		waiting int64         // that is not acknowledged
+		moves   time.Duration // for how long something of it is
+		want    time.Duration
+	}{{0, time.Hour, 6 * time.Second}, {1 << 20, 0, 6 * time.Second}, {1 << 20, time.Minute, 66 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			dead := make(chan time.Duration, 1)
+			h := overslept(t, func() { dead <- time.Since(start) })
+			h.progress = func() transport.Progress {
+				return transport.Progress{Acknowledged: int64(min(time.Since(start), test.moves)), Waiting: test.waiting}
+			}
+			for range 12 {
+				go func() { h.written(h.progress()) }()
+				select {
+				case after := <-dead:
+					if after < test.want || after > test.want+1500*time.Millisecond {
+						t.Errorf("%+v: dead after %v", test, after)
+					}
+					return
+				case <-time.After(6 * time.Second):
+				}
+			}
+			t.Errorf("%+v: never found dead", test)
+		})
+	}
+}

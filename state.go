@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -165,4 +166,66 @@ func (t *tracker) snapshot() Status {
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
 	s.Undelivered, s.Resent = t.undelivered.Load(), t.resent.Load()
 	return s
+}
+
+// ReadyState returns the state of the current socket. It never blocks.
+func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
+
+// IsConnected reports whether the ReadyState is Open.
+func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
+
+// ReconnectAttempts returns how many reconnects were scheduled since the
+// counter was last reset, as Status.ReconnectAttempts.
+func (c *Client) ReconnectAttempts() int {
+	return c.Status().ReconnectAttempts
+}
+
+// Status returns a consistent snapshot.
+func (c *Client) Status() Status {
+	s := c.state.snapshot()
+	s.Queued, s.Unconfirmed = c.box().Counts()
+	return s
+}
+
+// WaitFor waits until the client is, or was since the call, in a state. It
+// returns ctx.Err(), or, when the current Connect or Run is over so that the
+// state won't come, why: Err or ErrClosed. Before the first Connect it waits
+// for that.
+func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
+	if s < Connecting || s > Closed {
+		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)
+	}
+	reached := c.state.reach(s)
+	if reached == nil {
+		return nil
+	}
+	for {
+		c.mu.Lock()
+		r, begun := c.run, c.begun
+		c.mu.Unlock()
+		var over <-chan struct{}
+		if r != nil {
+			over = r.over
+		}
+		select {
+		case <-reached:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-begun:
+			continue // a later Connect goes on
+		case <-over:
+		}
+		select {
+		case <-reached:
+			return nil
+		case <-begun:
+			continue
+		default:
+		}
+		if err := r.outcome(); err != nil {
+			return err
+		}
+		return ErrClosed
+	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,4 +56,25 @@ func TestServeConfirms(t *testing.T) {
 	if c.out.String() != "{\"id\":7.50}\n" {
 		t.Errorf("it answered %s", &c.out)
 	}
+}
+
+// Lines survive the end of the program, and the next start sends them.
+func TestSpool(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spool")
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	c := start(t, strings.NewReader("one\ntwo\n"), "send", srv.URL(), "-u", "ada", "--spool", file)
+	c.wants(t, exitGaveUp)
+	if !strings.Contains(c.err.String(), "2 messages in "+file+" for the next start") {
+		t.Errorf("it said %s", &c.err)
+	}
+	srv.Start()
+	c = start(t, strings.NewReader("three\n"), "send", srv.URL(), "-u", "ada", "--spool", file)
+	c.wants(t, exitOK)
+	if got := fmt.Sprint(srv.Messages("ada")); got != "[one two three]" || c.err.String() != "" {
+		t.Errorf("the server got %s: %s", got, &c.err)
+	}
+	os.WriteFile(file+".txt", []byte("something else, and long enough to be looked at"), 0o600)
+	c = start(t, strings.NewReader(""), "send", srv.URL(), "--spool", file+".txt")
+	c.wants(t, exitFailure)
 }

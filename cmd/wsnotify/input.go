@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
 	"golang.org/x/term"
 )
 
@@ -74,7 +75,7 @@ func (g *outgoing) queue(ctx context.Context, data []byte) error {
 		case err == nil:
 			g.poke()
 			return nil
-		case !errors.Is(err, wsnotify.ErrOutboxFull):
+		case !errors.Is(err, wsnotify.ErrOutboxFull) && !errors.Is(err, spool.ErrFull):
 			return err
 		}
 		if err := g.client.Flush(ctx); err != nil {

@@ -55,8 +55,7 @@ func main() {
 			cancel()
 		}
 	}()
-	ctx = context.WithValue(ctx, interruptKey{}, cancel)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(context.WithValue(ctx, interruptKey{}, cancel), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. Whoever ends ctx has asked it to end.

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
 )
 
 // sendReadLimit is large, since replies are skipped.
@@ -14,7 +16,7 @@ const sendReadLimit = 64 << 20
 func sendCommand() *cobra.Command {
 	var conn connection
 	var frame framing
-	var confirm string
+	var confirm, file string
 	cmd := &cobra.Command{
 		Use:   "send URL",
 		Short: "Send the lines of the standard input",
@@ -35,7 +37,7 @@ unless --attempts is given.`,
 		Example: `  echo hello | wsnotify send ws://localhost:8080/ws/ --user ada
   tail -f app.log | wsnotify send wss://example.com/logs --attempts -1
   wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt
-  wsnotify send example.com/orders --confirm id --attempts -1 <orders.jsonl
+  wsnotify send example.com/orders --confirm id --spool orders.spool <orders.jsonl
   wsnotify send example.com/upload --binary --whole <picture.png`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,6 +64,15 @@ unless --attempts is given.`,
 			g.ended = isOver(cmd.InOrStdin())
 			if path != nil {
 				g.confirmed(&cfg, path)
+			}
+			if file != "" {
+				kept, err := spool.Open(file, spool.Options{})
+				if err != nil {
+					return fmt.Errorf("--spool: %w", err)
+				}
+				defer kept.Close()
+				cfg.Outbox.Store = kept
+				defer func() { g.tellKept(kept, file) }()
 			}
 			g.client = wsnotify.New(cfg)
 			over := g.begin(ctx, url)
@@ -94,6 +105,20 @@ unless --attempts is given.`,
 	conn.flags(cmd)
 	frame.flags(cmd.Flags())
 	cmd.Flags().StringVar(&confirm, "confirm", "", "`path` of the id in a JSON line, such as id or meta.id: the line is sent again\nuntil the server has answered with a JSON message that has the same id there")
+	cmd.Flags().StringVar(&file, "spool", "", "`file` that keeps lines until they are sent, or confirmed with --confirm: a second start\nwith the same file sends what is left")
+	cmd.MarkFlagFilename("spool")
 	cmd.Flags().BoolVar(&frame.whole, "whole", false, "the whole input is one message")
 	return cmd
+}
+
+// tellKept says how many messages are left for the next start.
+func (g *outgoing) tellKept(kept *spool.Spool, file string) {
+	n := 0
+	err := kept.Load(func(uint64, wsnotify.Message) error { n++; return nil })
+	switch {
+	case err != nil:
+		g.say("--spool %s: %v", file, err)
+	case n > 0:
+		g.say("%s in %s for the next start", messages(n), file)
+	}
 }

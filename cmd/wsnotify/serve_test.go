@@ -57,7 +57,7 @@ func TestServe(t *testing.T) {
 	closed := make(chan wsnotify.CloseEvent, 10)
 	h, srv, c := served(t, wsnotify.Config{
 		BackOff:        wsnotify.Exponential(time.Millisecond, time.Millisecond, -1),
-		Heartbeat:      wsnotify.Heartbeat{Interval: 2 * time.Second, Timeout: time.Second},
+		Heartbeat:      wsnotify.Heartbeat{Interval: 20 * time.Millisecond, Timeout: 2 * time.Second},
 		OnNotification: func(n wsnotify.Notification) { news <- n },
 		OnClose:        func(ev wsnotify.CloseEvent) { closed <- ev },
 	})

@@ -44,9 +44,9 @@ type Event = wire.Event
 // Progress counts bytes. What of it changes is a sign of the peer's life.
 type Progress struct {
 	Received int64 // from the peer
-	// Acknowledged is what the peer's host has confirmed of what was written.
-	// It stays 0 where the system does not tell.
-	Acknowledged int64
+	// Acknowledged is what the peer's host has confirmed of what was written, and
+	// Waiting what it has not. They stay 0 where the system does not tell.
+	Acknowledged, Waiting int64
 }
 
 // Options are how a connection behaves.

@@ -1,4 +1,4 @@
-package wsnotify
+package inbox
 
 import (
 	"sync"
@@ -7,7 +7,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// inbox stands between those who have something to tell the user and the one
+// Queue stands between those who have something to tell the user and the one
 // goroutine that runs his callbacks. Messages are bounded: the reader, who is
 // the only one to bring any, takes room for each before it hands over
 // several at once. Events are few, and are never waited for.
@@ -22,10 +22,10 @@ import (
 // from having written it, and to keep it would need two connections at once.
 //
 // The goroutine exists while there is something to dispatch.
-type inbox struct {
-	limit    Inbox
-	dispatch func(Message)  // runs the callbacks of a message
-	count    func(size int) // told of a message that was put past the bound
+type Queue struct {
+	Limit    Limit
+	Dispatch func(Item)     // runs the callbacks of a message
+	Count    func(size int) // told of a message that was put past the bound
 
 	// Of messages that have not yet returned from their callbacks.
 	messages, bytes atomic.Int64
@@ -33,57 +33,77 @@ type inbox struct {
 	loops           atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
-	first   *bunch // of what is queued
-	last    *bunch
+	first   *Bunch // of what is queued
+	last    *Bunch
 	room    chan struct{} // closed when there may be room; nil if nobody waits
 	calm    chan struct{} // closed when all may be handled; nil if nobody waits
 	begun   uint64        // how often something came to an inbox that was at rest
 	running bool
 
 	// Of the goroutine that dispatches.
-	current *bunch
+	current *Bunch
 	next    int // in current
 }
 
-// bunch is what was handed over together, or came one after another.
-type bunch struct {
-	list [handOverSize]delivery
-	n    int
-	next *bunch
+// Limit bounds what waits for its callbacks; a negative is none.
+type Limit struct{ Messages, Bytes int }
+
+// Item is a message.
+type Item struct {
+	Op     wire.Op
+	Data   []byte
+	Epoch  uint64
+	Cost   int          // what the bound counts
+	Memory *wire.Memory // of Data; nil if that is the receiver's
+	Late   bool         // the message was put past the bound
 }
 
-// handOverSize is how many messages a reader hands over at once.
-const handOverSize = 16
+// Bunch is what was handed over together, or came one after another.
+type Bunch struct {
+	list [HandOver]delivery
+	n    int
+	next *Bunch
+}
 
-var bunches = sync.Pool{New: func() any { return new(bunch) }}
+// HandOver is how many messages a reader hands over at once.
+const HandOver = 16
+
+var bunches = sync.Pool{New: func() any { return new(Bunch) }}
 
 // delivery is a message, or an event that is told by calling it.
 type delivery struct {
-	msg    Message
-	cost   int          // what the bound counts
-	memory *wire.Memory // of the message; nil if that is the receiver's
-	late   bool         // the message was put past the bound
-	event  func()
+	Item
+	event func()
 }
 
-// tell queues an event. It never blocks.
-func (b *inbox) tell(event func()) {
+// NewBunch returns an empty one.
+func NewBunch() *Bunch { return bunches.Get().(*Bunch) }
+
+// Add adds a message, and reports whether that was the last that there is room for.
+func (bu *Bunch) Add(m Item) (full bool) {
+	bu.list[bu.n].Item = m
+	bu.n++
+	return bu.n == HandOver
+}
+
+// Tell queues an event. It never blocks.
+func (b *Queue) Tell(event func()) {
 	b.mu.Lock()
 	if b.last == nil || b.last.n == len(b.last.list) {
-		b.link(bunches.Get().(*bunch))
+		b.link(bunches.Get().(*Bunch))
 	}
 	b.last.list[b.last.n] = delivery{event: event}
 	b.last.n++
 	mine := b.claim()
 	b.mu.Unlock()
 	if mine {
-		go b.run()
+		go b.Run()
 	}
 }
 
-// put queues messages for which room was taken, and returns true when the
+// Put queues messages for which room was taken, and returns true when the
 // caller is to call run, since nobody else does.
-func (b *inbox) put(more *bunch) (mine bool) {
+func (b *Queue) Put(more *Bunch) (mine bool) {
 	b.mu.Lock()
 	if last := b.last; last != nil && last.n+more.n <= len(last.list) {
 		last.n += copy(last.list[last.n:], more.list[:more.n])
@@ -97,7 +117,7 @@ func (b *inbox) put(more *bunch) (mine bool) {
 }
 
 // link is called with mu.
-func (b *inbox) link(more *bunch) {
+func (b *Queue) link(more *Bunch) {
 	if b.last == nil {
 		b.first = more
 	} else {
@@ -106,15 +126,15 @@ func (b *inbox) link(more *bunch) {
 	b.last = more
 }
 
-// release gives a bunch back whose deliveries are someone else's.
-func (bu *bunch) release() {
+// release gives a Bunch back whose deliveries are someone else's.
+func (bu *Bunch) release() {
 	clear(bu.list[:bu.n])
 	bu.n, bu.next = 0, nil
 	bunches.Put(bu)
 }
 
 // claim is called with mu.
-func (b *inbox) claim() bool {
+func (b *Queue) claim() bool {
 	if b.running {
 		return false
 	}
@@ -123,15 +143,15 @@ func (b *inbox) claim() bool {
 	return true
 }
 
-// take takes room for a message of size.
-func (b *inbox) take(size int) {
+// Take takes room for a message of size.
+func (b *Queue) Take(size int) {
 	b.messages.Add(1)
 	b.bytes.Add(int64(size))
 }
 
-// wait returns true once a message of size fits, and false when quit is
+// Wait returns true once a message of size fits, and false when quit is
 // closed before.
-func (b *inbox) wait(size int, quit <-chan struct{}) bool {
+func (b *Queue) Wait(size int, quit <-chan struct{}) bool {
 	for {
 		b.mu.Lock()
 		if b.room == nil {
@@ -140,7 +160,7 @@ func (b *inbox) wait(size int, quit <-chan struct{}) bool {
 		}
 		room := b.room
 		b.mu.Unlock()
-		if b.fits(size) { // since before anybody could see that we wait
+		if b.Fits(size) { // since before anybody could see that we wait
 			return true
 		}
 		select {
@@ -151,22 +171,22 @@ func (b *inbox) wait(size int, quit <-chan struct{}) bool {
 	}
 }
 
-// fits lets a message through that is larger than the bound when it is alone.
-func (b *inbox) fits(size int) bool {
+// Fits lets a message through that is larger than the bound when it is alone.
+func (b *Queue) Fits(size int) bool {
 	messages := b.messages.Load()
 	return messages == 0 ||
-		(b.limit.Messages < 0 || messages < int64(b.limit.Messages)) &&
-			(b.limit.Bytes < 0 || b.bytes.Load()+int64(size) <= int64(b.limit.Bytes))
+		(b.Limit.Messages < 0 || messages < int64(b.Limit.Messages)) &&
+			(b.Limit.Bytes < 0 || b.bytes.Load()+int64(size) <= int64(b.Limit.Bytes))
 }
 
-// run dispatches until the queue is empty.
-func (b *inbox) run() {
+// Run dispatches until the queue is empty.
+func (b *Queue) Run() {
 	ended := false
 	defer func() {
 		// A callback has ended the goroutine, as testing.T.FailNow does. What
 		// is behind it, in the batch too, must still be told, and Done be closed.
 		if !ended {
-			go b.run()
+			go b.Run()
 		}
 	}()
 	for more := true; more; more = b.fetch() {
@@ -189,16 +209,16 @@ func (b *inbox) run() {
 	ended = true
 }
 
-func (b *inbox) deliver(d delivery) {
+func (b *Queue) deliver(d delivery) {
 	defer b.done(d)
-	if d.late {
-		b.count(len(d.msg.Data))
+	if d.Late {
+		b.Count(len(d.Data))
 	}
-	b.dispatch(d.msg)
+	b.Dispatch(d.Item)
 }
 
 // fetch takes what was queued, and reports false when that is nothing.
-func (b *inbox) fetch() bool {
+func (b *Queue) fetch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.first == nil {
@@ -211,12 +231,12 @@ func (b *inbox) fetch() bool {
 }
 
 // done gives the room of a message back, and its memory.
-func (b *inbox) done(d delivery) {
-	if d.memory != nil {
-		d.memory.Release()
+func (b *Queue) done(d delivery) {
+	if d.Memory != nil {
+		d.Memory.Release()
 	}
 	b.messages.Add(-1)
-	b.bytes.Add(int64(-d.cost))
+	b.bytes.Add(int64(-d.Cost))
 	if b.waiting.Load() {
 		b.mu.Lock()
 		if b.room != nil {
@@ -228,9 +248,9 @@ func (b *inbox) done(d delivery) {
 	}
 }
 
-// loop counts the bodies of loops over iterators that were given a value (+1)
+// Loop counts the bodies of loops over iterators that were given a value (+1)
 // and have come back for the next (-1).
-func (b *inbox) loop(delta int64) {
+func (b *Queue) Loop(delta int64) {
 	if b.loops.Add(delta) == 0 && delta < 0 {
 		b.mu.Lock()
 		b.calmed()
@@ -239,17 +259,17 @@ func (b *inbox) loop(delta int64) {
 }
 
 // calmed is called with mu.
-func (b *inbox) calmed() {
+func (b *Queue) calmed() {
 	if b.calm != nil {
 		close(b.calm)
 		b.calm = nil
 	}
 }
 
-// atRest returns nil when every message received has been handled and no
+// AtRest returns nil when every message received has been handled and no
 // callback runs, and otherwise a channel that is closed when that may have
 // changed. begun is the same as before if it has been at rest all the time.
-func (b *inbox) atRest() (changed <-chan struct{}, begun uint64) {
+func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// What has room and is not queued yet will be, and begin a run whose end is told.
@@ -262,9 +282,9 @@ func (b *inbox) atRest() (changed <-chan struct{}, begun uint64) {
 	return b.calm, b.begun
 }
 
-// unhandled counts what was received and not handled yet; busy says that a
+// Unhandled counts what was received and not handled yet; busy says that a
 // callback runs.
-func (b *inbox) unhandled() (messages int, busy bool) {
+func (b *Queue) Unhandled() (messages int, busy bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return max(int(b.messages.Load()), int(b.loops.Load())), b.running

@@ -1,4 +1,4 @@
-package wsnotify
+package handshake
 
 import (
 	"math/big"
@@ -24,7 +24,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string, status int) {
 		now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-		got := retryAfter(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {value}}}, now)
+		got := RetryAfter(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {value}}}, now)
 		want := time.Duration(0)
 		trimmed := strings.TrimSpace(value)
 		if at, err := http.ParseTime(trimmed); err == nil {
@@ -62,7 +62,7 @@ func FuzzPrintable(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
+		got := Printable(s)
 		if !utf8.ValidString(got) || len(got) > maxShown+16 {
 			t.Errorf("%q", got)
 		}

@@ -1,4 +1,4 @@
-package wsnotify
+package handshake
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// address joins base and userID as the store does, but with the user escaped,
+// Address joins base and userID as the store does, but with the user escaped,
 // so that it can change neither the path nor the query. An error never holds
 // base itself, since a token may stand in it.
-func address(base, userID string) (*url.URL, error) {
+func Address(base, userID string) (*url.URL, error) {
 	u, err := parseURL(base)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func parseURL(raw string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wsnotify: the url can't be parsed: %w", withoutURL(err))
 	}
-	if err := checkURL(u); err != nil {
+	if err := CheckURL(u); err != nil {
 		return nil, err
 	}
 	return u, nil
@@ -95,10 +95,10 @@ func escapeURL(raw string) string {
 	return raw
 }
 
-// escaped is escapeURL for what BeforeDial has set. Tabs and line breaks are
+// Escaped is escapeURL for what BeforeDial has set. Tabs and line breaks are
 // dropped from a query as a browser drops them: mostly they are the end of a
 // file that held a token.
-func escaped(u *url.URL) *url.URL {
+func Escaped(u *url.URL) *url.URL {
 	v := *u
 	v.RawQuery = percentEncode(strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(u.RawQuery), escapedInQuery)
 	raw := percentEncode(u.RawPath, escapedInPath)
@@ -108,8 +108,8 @@ func escaped(u *url.URL) *url.URL {
 	return &v
 }
 
-// checkURL accepts what can be dialled. Hooks may have made u.
-func checkURL(u *url.URL) error {
+// CheckURL accepts what can be dialled. Hooks may have made u.
+func CheckURL(u *url.URL) error {
 	switch strings.ToLower(u.Scheme) {
 	case "ws", "wss", "http", "https":
 	case "":
@@ -129,56 +129,4 @@ func checkURL(u *url.URL) error {
 		return errors.New("wsnotify: the url has a fragment (#), which a WebSocket address must not have")
 	}
 	return nil
-}
-
-// withoutURL strips what url.Parse and net/http put around a cause: the whole
-// address, with its secrets. Of a parse error only the kinds that quote a few
-// characters are kept.
-func withoutURL(err error) error {
-	var outer *url.Error
-	if !errors.As(err, &outer) {
-		return err
-	}
-	if outer.Op != "parse" {
-		return outer.Err
-	}
-	var escape url.EscapeError
-	var host url.InvalidHostError
-	switch {
-	case errors.As(outer.Err, &escape), errors.As(outer.Err, &host):
-		return outer.Err
-	case strings.Contains(outer.Err.Error(), "missing protocol scheme"):
-		return errors.New("it has no scheme, such as wss://")
-	case strings.Contains(outer.Err.Error(), "invalid port"):
-		return errors.New("its port must be a number from 1 to 65535")
-	case strings.Contains(outer.Err.Error(), "invalid userinfo"):
-		return errors.New("its user or password holds a character that must be percent-encoded")
-	}
-	return errors.New("it is not a URL of RFC 3986")
-}
-
-// redacted returns u for logs and errors: without the password, or a user
-// that has none and may be a token, and without the values of the query.
-func redacted(u *url.URL) string {
-	if u.User == nil && u.RawQuery == "" {
-		return u.String()
-	}
-	v := *u
-	if _, ok := v.User.Password(); ok {
-		v.User = url.UserPassword(v.User.Username(), "xxxxx")
-	} else if v.User != nil {
-		v.User = url.User("xxxxx")
-	}
-	if v.RawQuery != "" {
-		pairs := strings.Split(v.RawQuery, "&")
-		for i, p := range pairs {
-			if key, _, ok := strings.Cut(p, "="); ok {
-				pairs[i] = key + "=xxxxx"
-			} else {
-				pairs[i] = "xxxxx" // a bare token
-			}
-		}
-		v.RawQuery = strings.Join(pairs, "&")
-	}
-	return v.String()
 }

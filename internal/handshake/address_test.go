@@ -1,4 +1,4 @@
-package wsnotify
+package handshake
 
 import (
 	"net/url"
@@ -34,7 +34,7 @@ func TestAddress(t *testing.T) {
 		{"ws://h/大 厅/a%2Fb;v=1,2/", "a/b", "ws://h/%E5%A4%A7%20%E5%8E%85/a%2Fb;v=1,2/a%2Fb"},
 		{`ws://h/"a"|{b}[c]/`, "../x", "ws://h/%22a%22%7C%7Bb%7D[c]/..%2Fx"},
 	} {
-		u, err := address(test.base, test.user)
+		u, err := Address(test.base, test.user)
 		if err != nil || u.String() != test.want {
 			t.Errorf("%s + %q: %v, %v", test.base, test.user, u, err)
 			continue
@@ -68,7 +68,7 @@ func TestAddressRefuses(t *testing.T) {
 		"wss://大:secret@h/":                  "percent-encoded",
 		"ws://h?token=secret&user=%zz&x=%zz": "", // url.Parse leaves the query alone
 	} {
-		u, err := address(base, "ada")
+		u, err := Address(base, "ada")
 		if err == nil {
 			if want != "" {
 				t.Errorf("%s was taken as %v", base, u)
@@ -88,7 +88,7 @@ func TestRedacted(t *testing.T) {
 		"wss://secret@h/ws?token=secret;x=secret": "wss://xxxxx@h/ws?token=xxxxx",
 	} {
 		u, _ := url.Parse(raw)
-		if got := redacted(u); got != want {
+		if got := Redacted(u); got != want {
 			t.Errorf("%s: %s", raw, got)
 		}
 	}
@@ -110,9 +110,9 @@ func TestEscaped(t *testing.T) {
 		{url.URL{Path: "/a?b#c"}, "/a%3Fb%23c"},
 	} {
 		test.url.Scheme, test.url.Host = "ws", "h"
-		u := escaped(&test.url)
+		u := Escaped(&test.url)
 		again, err := url.Parse(u.String()) // as the transport does
-		if err != nil || again.RequestURI() != test.want || again.String() != escaped(again).String() {
+		if err != nil || again.RequestURI() != test.want || again.String() != Escaped(again).String() {
 			t.Errorf("%+v: %v, %v and not %s", test.url, again, err, test.want)
 		}
 	}

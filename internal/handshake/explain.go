@@ -1,0 +1,175 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// What an attempt that failed says: what was expected, what came, what to do.
+
+// Request is what was asked, as far as errors speak of it.
+type Request struct {
+	URL          *url.URL
+	Header       http.Header // with the cookies of a jar, if it is known
+	Subprotocols []string
+}
+
+// Presentable is err without the addresses that the transport and net/http put
+// into theirs, which may hold secrets, and with what they quote of the server,
+// which may be long or meant for a terminal, made fit to be shown.
+func Presentable(err error) error {
+	err = withoutURL(err)
+	if text := err.Error(); Printable(text) != text {
+		err = Quoting(err)
+	}
+	return err
+}
+
+// Dialling is the error of a dial that no response came of, with what to do
+// about it if that is known.
+func (r *Request) Dialling(err error) error {
+	if advice := r.advice(err); advice != "" {
+		return &advisedError{err, advice}
+	}
+	return err
+}
+
+// Refusal says why a response that is no 101 was given, as far as it tells, and
+// what to do. body is the beginning of its body.
+func (r *Request) Refusal(resp *http.Response, body []byte) error {
+	hide := r.secrets()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return errors.New("redirects are not followed" + r.target(resp.Header.Get("Location"), hide))
+	}
+	var parts []string
+	if line := firstLine(resp, body); line != "" {
+		parts = append(parts, fmt.Sprintf("its body says \"%s\"", shown(hide(line), maxQuoted)))
+	}
+	if advice := r.statusAdvice(resp.StatusCode, body); advice != "" {
+		parts = append(parts, advice)
+	}
+	if len(parts) == 0 {
+		return errors.New("the server refused the handshake")
+	}
+	return errors.New(strings.Join(parts, "; "))
+}
+
+// advisedError is an error and what to do about it.
+type advisedError struct {
+	err    error
+	advice string
+}
+
+func (e *advisedError) Error() string { return e.err.Error() + "; " + e.advice }
+func (e *advisedError) Unwrap() error { return e.err }
+
+// advice says what to do about a dial that failed; "" if that is not known.
+func (r *Request) advice(err error) string {
+	var record tls.RecordHeaderError
+	switch {
+	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert: net/http keeps the bytes to itself
+		return r.otherScheme("TLS")
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return r.otherScheme("plain HTTP")
+	case errors.As(err, &record):
+		return "that port does not speak TLS"
+	}
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case IsNotYetValid(err, time.Now()):
+		return "set this machine's clock, if it is late"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the certificate has to be renewed, if this machine's clock is right"
+	case errors.As(err, &host):
+		return "use a name that the certificate has, or set ServerName in the tls.Config of Config.HTTPClient"
+	case errors.As(err, &authority):
+		return "if you trust who signed the certificate, add that to RootCAs in the tls.Config of Config.HTTPClient"
+	}
+	return ""
+}
+
+// otherScheme is for a port that speaks what its scheme does not say.
+func (r *Request) otherScheme(speaks string) string {
+	scheme := strings.ToLower(r.URL.Scheme)
+	other := map[string]string{"ws": "wss", "wss": "ws", "http": "https", "https": "http"}[scheme]
+	return fmt.Sprintf("%s:// to a port that speaks %s: try %s://", scheme, speaks, other)
+}
+
+// maxQuoted is how much of a body or an address of the server is shown, in
+// bytes.
+const maxQuoted = 200
+
+// target says where a redirect leads, without its secrets and ours.
+func (r *Request) target(location string, hide func(string) string) string {
+	if location == "" {
+		return ", and this one leads nowhere"
+	}
+	to, err := url.Parse(location)
+	if err != nil {
+		return ", and this one leads to what is no url"
+	}
+	to = r.URL.ResolveReference(to)
+	to.Fragment, to.RawFragment = "", ""
+	return fmt.Sprintf("; if %s is the WebSocket's address, use that", shown(hide(Redacted(to)), maxQuoted))
+}
+
+// statusAdvice says what to do about a status; "" if that is not known.
+func (r *Request) statusAdvice(status int, body []byte) string {
+	switch {
+	case status == http.StatusBadRequest && saysPlainToTLS(string(body)):
+		return r.otherScheme("TLS")
+	case status >= 200 && status < 300:
+		return "the url is that of a page and not of a WebSocket, or a proxy took Upgrade off"
+	case status == http.StatusUnauthorized:
+		return "credentials are missing or have expired; BeforeDial can set new ones for each attempt"
+	case status == http.StatusForbidden:
+		return "check the credentials, and whether the server wants an Origin"
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return "check the path of the url"
+	case status == http.StatusProxyAuthRequired:
+		return "set user and password in the proxy's url"
+	case status == http.StatusUpgradeRequired:
+		return "the server speaks another protocol or version there"
+	}
+	return ""
+}
+
+// saysPlainToTLS knows the words of Go, nginx and Apache for a request in plain
+// HTTP to a port that speaks TLS.
+func saysPlainToTLS(body string) bool {
+	return strings.Contains(body, "HTTP request to an HTTPS server") ||
+		strings.Contains(body, "plain HTTP request was sent to HTTPS port") ||
+		strings.Contains(body, "plain HTTP to an SSL-enabled server port")
+}
+
+// firstLine returns the first line of a refusal's body, of a page its title;
+// "" if that says no more than the status.
+func firstLine(resp *http.Response, body []byte) string {
+	if resp.Header.Get("Content-Encoding") != "" {
+		return ""
+	}
+	text := strings.TrimSpace(string(body))
+	if lower := strings.ToLower(text); strings.HasPrefix(lower, "<!doctype") || strings.HasPrefix(lower, "<html") {
+		begin, end := strings.Index(lower, "<title>"), strings.Index(lower, "</title>")
+		if begin < 0 || end < begin || len(lower) != len(text) {
+			return ""
+		}
+		text = strings.TrimSpace(text[begin+len("<title>") : end])
+	}
+	if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+		text = strings.TrimSpace(text[:i])
+	}
+	status := http.StatusText(resp.StatusCode)
+	if strings.EqualFold(text, status) || strings.EqualFold(text, fmt.Sprint(resp.StatusCode, " ", status)) {
+		return ""
+	}
+	return text
+}

@@ -1,0 +1,16 @@
+// Package inbox stands between those who have something to tell a user and the
+// one goroutine that runs the user's callbacks.
+//
+// inbox.go holds the Queue, its bound, and the Bunches in which a reader hands
+// over what it has read. It knows messages as opcode and bytes, and calls
+// Dispatch for each; an event is a function.
+//
+// What must hold:
+//
+//   - Whatever is queued is told in order, one at a time, by one goroutine, also
+//     when a callback ends that goroutine.
+//   - Tell and Put never block. Only Wait waits, for room.
+//   - The bound counts what is queued and what callbacks have in hand, over any
+//     number of connections.
+//   - No lock is held over a callback.
+package inbox

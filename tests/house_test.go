@@ -1,0 +1,148 @@
+// Package tests holds the suites that test the whole client, and, here, the
+// house that it lives in: which package may know which, and how large the root is.
+package tests
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/wsnotify/wsnotify"
+
+// borders says what each package below the root may import of the module, and
+// what it must not import of others. What is not listed here fails the test.
+var borders = map[string]struct{ may, never []string }{
+	"internal/wire":      {nil, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
+	"internal/transport": {[]string{"internal/wire"}, []string{"github.com/cenkalti/backoff/v4"}},
+	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
+	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
+	"internal/inbox":     {[]string{"internal/wire"}, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
+	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
+	"internal/observe":   {[]string{""}, nil}, // what users of the client share
+	"internal/harness":   {[]string{"", "wsnotifytest"}, []string{"github.com/coder/websocket"}},
+}
+
+// Arrows go down only.
+func TestPackagesKeepTheirBorders(t *testing.T) {
+	folders, err := filepath.Glob("../internal/*")
+	if err != nil || len(folders) == 0 {
+		t.Fatal(folders, err)
+	}
+	for _, folder := range folders {
+		name := "internal/" + filepath.Base(folder)
+		border, known := borders[name]
+		if !known {
+			t.Errorf("%s is not listed: say in borders what it may know", name)
+			continue
+		}
+		for imported, file := range importsOf(t, folder) {
+			inside, ours := strings.CutPrefix(imported, module)
+			inside = strings.TrimPrefix(inside, "/")
+			if ours && !slices.Contains(border.may, inside) || slices.Contains(border.never, imported) {
+				t.Errorf("%s imports %s in %s, which %s must not know", name, imported, file, name)
+			}
+		}
+	}
+}
+
+// The root reaches a WebSocket through internal/transport alone: from
+// coder/websocket it has no more than the types that users see.
+func TestRootKnowsTheTransportsTypesAlone(t *testing.T) {
+	for imported, file := range importsOf(t, "..") {
+		inside, ours := strings.CutPrefix(imported, module+"/")
+		if ours && (!strings.HasPrefix(inside, "internal/") || inside == "internal/harness" || inside == "internal/observe") {
+			t.Errorf("the root imports %s in %s", imported, file)
+		}
+	}
+	for _, file := range sources(t, "..") {
+		source := read(t, file)
+		for _, call := range []string{"websocket.Dial", "websocket.Accept", "*websocket.Conn", "websocket.Conn"} {
+			if bytes.Contains(source, []byte(call)) {
+				t.Errorf("%s uses %s", file, call)
+			}
+		}
+	}
+}
+
+// The root holds what a user would look for, and the loop. A file of it is a
+// room, and there are few.
+func TestRootIsSmall(t *testing.T) {
+	const most, longest = 21, 350
+	files := sources(t, "..")
+	if len(files) > most {
+		t.Errorf("the root has %d files without tests, more than %d: what needs no Client belongs below", len(files), most)
+	}
+	for _, file := range files {
+		if lines := bytes.Count(read(t, file), []byte("\n")); lines > longest {
+			t.Errorf("%s has %d lines, more than %d", filepath.Base(file), lines, longest)
+		}
+	}
+	for _, name := range []string{"client", "config", "reconnect", "heartbeat", "message", "state", "errors", "events", "policy", "iter"} {
+		if !slices.Contains(files, filepath.Join("..", name+".go")) {
+			t.Errorf("there is no %s.go", name)
+		}
+	}
+}
+
+// Each package below the root says in a doc.go what lives there.
+func TestPackagesSayWhatLivesThere(t *testing.T) {
+	for name := range borders {
+		if name == "internal/observe" {
+			continue // one file
+		}
+		if source := read(t, filepath.Join("..", filepath.FromSlash(name), "doc.go")); !bytes.HasPrefix(source, []byte("// Package "+path.Base(name)+" ")) {
+			t.Errorf("the doc.go of %s says nothing", name)
+		}
+	}
+}
+
+// importsOf returns what the files of a folder import, for every system, each
+// with a file that does. Tests don't count.
+func importsOf(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	imports := map[string]string{}
+	for _, file := range sources(t, folder) {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			imports[imported] = filepath.Base(file)
+		}
+	}
+	return imports
+}
+
+func sources(t *testing.T, folder string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+	if len(files) == 0 {
+		t.Fatalf("%s has no files", folder)
+	}
+	return files
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
