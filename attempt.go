@@ -286,11 +286,3 @@ func responseHeader(resp *http.Response) http.Header {
 	}
 	return resp.Header
 }
-
-// options are how the connections of a client behave.
-func (c *Client) options() transport.Options {
-	return transport.Options{
-		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
-		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
-	}
-}
