@@ -426,11 +426,13 @@ func TestRefused101ClosesWhatTheUserDialled(t *testing.T) {
 				tr, url := &http.Transport{}, "ws://server.test/"
 				switch field {
 				case "Dial":
-					tr.Dial = old //nolint:staticcheck // users may still set it
+					//lint:ignore SA1019 users may still set it
+					tr.Dial = old
 				case "DialContext":
 					tr.DialContext = dial
 				case "DialTLS":
-					tr.DialTLS, url = old, "wss://server.test/" //nolint:staticcheck // users may still set it
+					//lint:ignore SA1019 users may still set it
+					tr.DialTLS, url = old, "wss://server.test/"
 				case "DialTLSContext":
 					tr.DialTLSContext, url = dial, "wss://server.test/"
 				}

@@ -184,6 +184,7 @@ func (e *Envelope) isStore() bool {
 // validate is told of an Envelope that has its defaults.
 func (e *Envelope) validate() error {
 	if e.Parse != nil && (e.Type != "" || e.Content != "") {
+		//lint:ignore ST1005 it stands behind "Config.Envelope."
 		return errors.New("Parse takes over from Type and Content; set either Parse or them")
 	}
 	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
