@@ -129,7 +129,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	cn.epoch = a.epoch
 	cn.event = &OpenEvent{
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
-		Subprotocol: subprotocol(resp), Header: responseHeader(resp),
+		Subprotocol: subprotocol(tr, resp), Header: responseHeader(resp),
 	}
 	if err := handshake.CheckResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()
@@ -177,6 +177,9 @@ func (a *attempt) checkRequest() error {
 	}
 	if err := handshake.CheckURL(req.URL); err != nil {
 		return err
+	}
+	if !a.c.pings && len(req.Header) > 0 {
+		return errors.New("DialRequest.Header can't be changed: in a browser a page sets no headers; " + insteadOfHeader)
 	}
 	req.URL = handshake.Escaped(req.URL)
 	for key := range req.Header { // all were canonical before, so the other spelling is the hook's
@@ -273,8 +276,11 @@ func urlOf(u *url.URL) *url.URL {
 	return &v
 }
 
-func subprotocol(resp *http.Response) string {
-	if resp == nil {
+func subprotocol(tr transport.Conn, resp *http.Response) string {
+	if resp == nil { // a browser shows none
+		if tr, ok := tr.(interface{ Subprotocol() string }); ok {
+			return tr.Subprotocol()
+		}
 		return ""
 	}
 	return resp.Header.Get("Sec-WebSocket-Protocol")
@@ -285,4 +291,28 @@ func responseHeader(resp *http.Response) http.Header {
 		return nil
 	}
 	return resp.Header
+}
+
+// A browser holds the sockets where Client.pings is false, which a test can set.
+// What follows is what it does not let a page do.
+
+// insteadOfHeader is what a page can do for an Authorization.
+const insteadOfHeader = "put a token into the URL or a subprotocol, or use a cookie"
+
+// useless says which fields a browser has no use for.
+func (cfg *Config) useless() error {
+	var errs []error
+	for _, field := range []struct {
+		set           bool
+		name, instead string
+	}{
+		{len(cfg.Header) > 0, "Header", "a page sets no headers; " + insteadOfHeader},
+		{cfg.HTTPClient != nil, "HTTPClient", "the browser makes the connection by its own settings of proxies, certificates and cookies"},
+		{cfg.Compression != CompressionDisabled, "Compression", "the browser offers compression by itself"},
+	} {
+		if field.set {
+			errs = append(errs, fmt.Errorf("wsnotify: Config.%s is of no use in a browser, leave it out: %s", field.name, field.instead))
+		}
+	}
+	return errors.Join(errs...)
 }

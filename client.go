@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // Client is a WebSocket that stays connected. Make one with New. Its methods
@@ -18,10 +20,14 @@ import (
 type Client struct {
 	cfg    Config // with its defaults; never changed
 	cfgErr error
+	pings  bool                            // protocol pings can be sent: no browser holds the sockets
+	onWake func(wake func()) (stop func()) // see transport.OnWake
 
 	state            tracker
 	inbox            inbox.Queue
 	reading          reading
+	named            bool        // Heartbeat.Replies are the user's
+	asking           atomic.Bool // Heartbeat.TextFunc runs
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
@@ -37,8 +43,13 @@ type Client struct {
 // New returns a client that is Closed. It dials nothing; a wrong Config is
 // reported by Connect.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg.withDefaults(), begun: make(chan struct{})}
-	c.cfgErr = c.cfg.validate()
+	c := &Client{
+		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		pings: transport.Pings, onWake: transport.OnWake,
+	}
+	if c.cfgErr = c.cfg.validate(); !c.pings {
+		c.cfgErr = errors.Join(c.cfgErr, c.cfg.useless())
+	}
 	c.state.init()
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.Loop, c.inbox.Loop
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
@@ -116,6 +127,9 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		c: c, number: 1, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
 		stop: make(chan struct{}), rush: make(chan struct{}), drain: make(chan struct{}),
 		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
+	}
+	if !c.pings {
+		r.woke = make(chan struct{}, 1)
 	}
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {
@@ -226,8 +240,13 @@ func checkClose(code StatusCode, reason string) error {
 // ErrNotConnected when there is no open connection or it ends meanwhile,
 // ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so that a
 // Ping inside a callback would wait for itself: that is an error at once,
-// wherever Ping is called.
+// wherever Ping is called. In a browser, which sends no pings for a page, it is
+// always errors.ErrUnsupported; Status.RTT comes from the replies to the
+// heartbeat's text there.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
+	if !c.pings {
+		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
+	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}

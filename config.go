@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -37,6 +36,9 @@ import (
 // for the first two, DialTimeout has passed, it goes on without one that does not
 // return; only Done waits for it. So they should heed their ctx. A ShouldReconnect
 // that ends its goroutine is taken for a yes, and a policy for backoff.Stop.
+//
+// Of the functions of Heartbeat, TextFunc runs on a goroutine of its own, too.
+// Answer runs where messages are read, so that it must not block.
 type Config struct {
 	// HTTPClient makes the handshake's request: proxies, TLS, cookies. Of an
 	// *http.Transport a copy is used, without keep-alives. Redirects are
@@ -45,12 +47,13 @@ type Config struct {
 	// never offered, since a WebSocket can't be opened over it; without
 	// NextProtos http/1.1 is. Any other RoundTripper must pass the Body of a
 	// 101 on as it is; the request has the Sec-WebSocket- names in the
-	// spelling of RFC 6455, which Header.Get does not find.
+	// spelling of RFC 6455, which Header.Get does not find. In a browser it must
+	// be nil.
 	HTTPClient *http.Client
 
 	// Header is sent with every handshake. "Host" sets the request's host.
 	// Names may be written in any case. The Sec-WebSocket- headers are the
-	// transport's.
+	// transport's. In a browser, which lets a page set none, it must be empty.
 	Header http.Header
 
 	// Subprotocols are offered to the server, the preferred first. When there
@@ -58,6 +61,7 @@ type Config struct {
 	Subprotocols []string
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
+	// In a browser, which decides by itself, it must be zero.
 	Compression CompressionMode
 
 	// ReadLimit is the size of the largest message taken, in bytes. A larger
@@ -147,8 +151,9 @@ type Config struct {
 	OnGiveUp func(*GiveUpError)
 	// OnError reports a failed attempt, a protocol violation of the peer, a
 	// heartbeat that was not answered (ErrHeartbeatTimeout), a confirmation
-	// that did not come, an error of the Outbox.Store, a message that is
-	// not JSON (*ParseError) and content of the wrong type (*DecodeError). It is
+	// that did not come, an error of the Outbox.Store, a message that is not
+	// JSON (*ParseError), content of the wrong type (*DecodeError), and text of
+	// Heartbeat's functions that is not UTF-8. It is
 	// not called for anything else: not for a connection that simply breaks or
 	// that the peer closes, which, as in a browser, OnClose alone sees, nor for
 	// giving up (OnGiveUp), a message that is not sent (OnUndelivered), what ends
@@ -177,21 +182,39 @@ type Heartbeat struct {
 	Interval time.Duration
 	// Timeout is how long after a beat the peer may be silent; any frame
 	// counts as life. Zero means 6 s. Negative means no protocol pings, and
-	// that life is not watched.
+	// that life is not watched. In a browser, which sends no pings, life is
+	// watched once the peer has answered the text of a beat: with one of
+	// Replies, or, where TextFunc made it, with any message.
 	Timeout time.Duration
 	// Text is the text message of a beat. Zero means "ping".
 	Text string
 	// TextFunc makes the text of each beat, instead of Text: with a number in it,
 	// for instance. An empty one leaves the text out of that beat. It runs on a
 	// goroutine of its own, never two at once, and may block: a beat that comes
-	// meanwhile has no text, and protocol pings don't wait for it.
+	// meanwhile has no text, and protocol pings don't wait for it. Done does, so
+	// waiting for that in TextFunc blocks for ever. Text that is not UTF-8 is not
+	// sent, and told to OnError, once a connection.
 	TextFunc func() string
 	// NoText leaves the text message out: protocol pings only.
 	NoText bool
 	// Replies are the text messages that are swallowed as answers to Text.
-	// Nil means "pong" and Text itself, empty none. With NoText, nil means
-	// none, and with TextFunc "pong" alone.
+	// Nil means "pong" and Text itself, empty none. With NoText, and on a
+	// connection without a heartbeat, nil means none, and with TextFunc "pong"
+	// alone.
 	Replies []string
+	// Answer answers what the server asks as a message: "3" to its "2", or
+	// {"pong": 7} to its {"ping": 7}. It is shown every message, before anybody
+	// else, also those that OnHandshake would Receive. If ok, the message goes to
+	// nobody else, and reply is sent as a text message, before all that is queued:
+	// of replies that wait for the socket, the latest 64. An empty one sends
+	// nothing. A reply that is not UTF-8 is not sent, and told to OnError, once
+	// a connection.
+	//
+	// It runs where messages are read, one call at a time, also while a callback
+	// blocks, until the inbox is full. So it must be fast: it must not block, nor
+	// call a method of the client that may wait, as Close and Send do; the client
+	// waits for it. It must not keep or change Data.
+	Answer func(Message) (reply string, ok bool)
 }
 
 // Inbox bounds what was received and waits for its callback, over all
@@ -210,15 +233,6 @@ type Inbox struct {
 	// memory per message. Iterators, and what a Notification holds as strings, are
 	// copies as ever.
 	Reuse bool
-}
-
-// DialRequest is what BeforeDial may change.
-type DialRequest struct {
-	URL          *url.URL    // scheme ws, wss, http or https
-	Header       http.Header // a copy of Config.Header
-	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
-	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
-	Last         *Failure    // of the attempt or connection before; nil at first
 }
 
 const (
@@ -266,7 +280,7 @@ func (cfg Config) withDefaults() Config {
 	switch {
 	case hb.Replies != nil:
 		hb.Replies = slices.Clone(hb.Replies)
-	case hb.NoText || hb.Interval < 0:
+	case hb.NoText:
 		hb.Replies = []string{}
 	case hb.TextFunc != nil:
 		hb.Replies = []string{"pong"}

@@ -34,12 +34,15 @@ type conn struct {
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	mistake  sync.Once // one is told of
 
 	// The reader's own.
 	resume    func()             // readOn; a go statement with a method would allocate
 	few       [2]transport.Event // what is read into while little comes
 	many      *[]transport.Event // and while much does, from a pool
 	have      []transport.Event  // read and not looked at: a part of either
+	asked     bool               // Heartbeat.Answer has seen the first of have
+	replies   []string           // to the heartbeat's text
 	batch     *inbox.Bunch       // for the inbox; nil if empty
 	late      bool               // what was read goes past the inbox's bound
 	lateBytes int                // how much of it
@@ -66,9 +69,12 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) 
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
-	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill})
+	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
+	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{
+		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
+	})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	return cn
@@ -76,6 +82,7 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) 
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
+	cn.replies = cn.beats.awaited(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }
@@ -93,6 +100,7 @@ func (cn *conn) read() {
 	}
 	if cn.pending != nil { // what OnHandshake did not wait for
 		r := <-cn.pending
+		cn.pending = nil
 		if r.err == nil {
 			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
@@ -105,16 +113,23 @@ func (cn *conn) read() {
 // for, and if nobody runs callbacks then, this goroutine does, while another
 // one reads: the callbacks need not wait until a goroutine has woken up.
 func (cn *conn) readOn() {
+	mine := true // nobody else reads
+	defer func() {
+		if mine { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+			go cn.resume()
+		}
+	}()
 	for cn.readErr == nil {
 		for len(cn.have) > 0 && cn.readErr == nil {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
-			cn.readErr = cn.accept(ev)
+			if ev, ok := cn.next(); ok {
+				cn.readErr = cn.accept(ev)
+			}
 		}
 		if cn.readErr != nil {
 			break
 		}
 		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
+			mine = false
 			go cn.resume()
 			cn.c.inbox.Run()
 			return
@@ -128,6 +143,7 @@ func (cn *conn) readOn() {
 	clear(cn.few[:])
 	cn.have = nil
 	cn.putMany()
+	mine = false
 	close(cn.ended)
 }
 
@@ -175,7 +191,9 @@ func (cn *conn) accept(ev transport.Event) error {
 	switch {
 	case cn.deaf.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
+		cn.beats.reply(true)
 	default:
+		cn.beats.reply(false)
 		cn.take(ev)
 		return nil
 	}
@@ -234,16 +252,6 @@ func (cn *conn) takeBatch() *inbox.Bunch {
 	b := cn.batch
 	cn.batch = nil
 	return b
-}
-
-// isReply reports whether a text message answers the heartbeat's.
-func (cn *conn) isReply(data []byte) bool {
-	for _, reply := range cn.c.cfg.Heartbeat.Replies {
-		if string(data) == reply {
-			return true
-		}
-	}
-	return false
 }
 
 // kill ends the connection for a cause that is more telling than the errors

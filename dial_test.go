@@ -431,8 +431,9 @@ func TestRefused101ClosesWhatTheUserDialled(t *testing.T) {
 				case "DialContext":
 					tr.DialContext = dial
 				case "DialTLS":
+					url = "wss://server.test/"
 					//lint:ignore SA1019 users may still set it
-					tr.DialTLS, url = old, "wss://server.test/"
+					tr.DialTLS = old
 				case "DialTLSContext":
 					tr.DialTLSContext, url = dial, "wss://server.test/"
 				}

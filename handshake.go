@@ -5,11 +5,21 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
+
+// DialRequest is what BeforeDial may change.
+type DialRequest struct {
+	URL          *url.URL    // scheme ws, wss, http or https
+	Header       http.Header // a copy of Config.Header
+	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
+	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
+	Last         *Failure    // of the attempt or connection before; nil at first
+}
 
 // Handshake is a connection that is not yet Open, as OnHandshake sees it. Its
 // methods may be called until OnHandshake returns, by one goroutine at a time.
@@ -45,8 +55,8 @@ func (h *Handshake) SendMessage(ctx context.Context, text string) error {
 
 // Receive returns the next message. One that comes later than ctx ends is not
 // lost: it is for the next Receive, or the first of the open connection.
-// Answers to heartbeats are returned like any other message. When the server
-// has closed the connection the error is a CloseError; after that, as after any
+// Answers to heartbeats are returned like any other message, but not what
+// Heartbeat.Answer answers. When the server has closed the connection the error is a CloseError; after that, as after any
 // other end of the connection, each call returns the same.
 func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	if h.over.Load() {
@@ -59,7 +69,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	if cn.pending == nil {
 		result := make(chan received, 1)
 		cn.pending = result
-		go func() { result <- cn.receiveOne() }()
+		go cn.receiveFor(result)
 	}
 	select {
 	case r := <-cn.pending:
@@ -82,12 +92,28 @@ func (cn *conn) seen(err error) *Failure {
 	return &f
 }
 
+// receiveFor is receiveOne on a goroutine of its own, which Heartbeat.Answer
+// may end.
+func (cn *conn) receiveFor(result chan<- received) {
+	ended := false
+	defer func() {
+		if !ended {
+			go cn.receiveFor(result)
+		}
+	}()
+	r := cn.receiveOne()
+	ended = true
+	result <- r
+}
+
 // receiveOne waits for the next message, and answers what comes before it.
 func (cn *conn) receiveOne() received {
 	for {
 		for len(cn.have) > 0 {
-			ev := cn.have[0]
-			cn.have = cn.have[1:]
+			ev, ok := cn.next()
+			if !ok {
+				continue
+			}
 			if ev.Op == wire.Text || ev.Op == wire.Binary {
 				msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
 				if ev.Memory != nil {
@@ -118,6 +144,7 @@ func (cn *conn) discard() {
 func (cn *conn) refuse() *Failure {
 	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
 	defer guard.Stop()
+	cn.deaf.Store(true)
 	cn.w.Stop() // and whether a write failed is known
 	code, reason := StatusNormalClosure, ""
 	peer := cn.lastWord()

@@ -3,9 +3,12 @@ package wsnotify
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
@@ -20,21 +23,25 @@ import (
 // link is found dead at most Interval + Timeout after its last sign of life. A
 // ping that waits behind data of ours is not watched: WriteTimeout is, and what
 // the peer's host acknowledges is a sign of life like what it sends.
+//
+// A browser sends no pings. There the text takes their place, see replies.go.
 type heartbeat struct {
 	cfg      Heartbeat
+	pings    bool          // protocol pings can be sent
 	interval time.Duration // of this connection
 	w        beater
 	progress func() transport.Progress
 	dead     func() // the peer is
 	rtt      func(time.Duration)
+	asking   *atomic.Bool // TextFunc runs, for this connection or one before it
 	spawn    func(func()) // starts a goroutine that may be in user code
+	wrong    func(error)  // told of a text that can't be sent
 
 	mu      sync.Mutex
 	stopped bool
 	ticker  *time.Timer
 	started time.Time
 	beats   int64
-	asking  bool // TextFunc runs
 
 	watch   *time.Timer
 	watched time.Time          // when the watch began; zero if none is under way
@@ -47,6 +54,8 @@ type heartbeat struct {
 
 	seq  uint64
 	sent []pingSent // few: at most one of a heartbeat, and those of Ping
+
+	replies // in the place of pings
 }
 
 // beater writes what a heartbeat sends.
@@ -62,12 +71,12 @@ type pingSent struct {
 	answer chan<- time.Duration // of capacity 1; nil for a heartbeat
 }
 
-func newHeartbeat(cfg Heartbeat, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
-	return &heartbeat{cfg: cfg, interval: cfg.Interval, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
+func newHeartbeat(cfg Heartbeat, pings bool, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
+	return &heartbeat{cfg: cfg, pings: pings, interval: cfg.Interval, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
 }
 
 // watches reports whether life is watched, by protocol pings.
-func (h *heartbeat) watches() bool { return transport.Pings && h.cfg.Timeout > 0 }
+func (h *heartbeat) watches() bool { return h.pings && h.cfg.Timeout > 0 }
 
 // start begins to beat: first one Interval from now, as the store's ticker.
 func (h *heartbeat) start() {
@@ -78,6 +87,17 @@ func (h *heartbeat) start() {
 	}
 	h.started = time.Now()
 	h.ticker = time.AfterFunc(h.interval, h.tick)
+}
+
+// awaited are the messages that answer the text. A connection without a
+// heartbeat has none, unless Config names them.
+func (h *heartbeat) awaited(named bool) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.interval < 0 && !named {
+		return nil
+	}
+	return h.cfg.Replies
 }
 
 // setInterval is for a connection that has not started.
@@ -113,7 +133,20 @@ func (h *heartbeat) tick() {
 		next = now.Add(h.interval)
 	}
 	h.ticker.Reset(next.Sub(now))
+	h.beat(now)
+}
 
+// now beats out of turn.
+func (h *heartbeat) now() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.stopped && h.ticker != nil {
+		h.beat(time.Now())
+	}
+}
+
+// beat sends one. mu is held.
+func (h *heartbeat) beat(now time.Time) {
 	var ping []byte
 	if h.watches() && !h.stalled {
 		h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
@@ -124,34 +157,38 @@ func (h *heartbeat) tick() {
 	case h.cfg.NoText:
 	case h.cfg.TextFunc == nil:
 		text = h.cfg.Text
-	case !h.asking:
-		h.asking = true
-		h.spawn(h.ask)
+		h.ask(now)
+	case h.asking.CompareAndSwap(false, true):
+		h.spawn(h.makeText)
 	}
 	if text != "" || ping != nil {
 		h.w.Beat(text, ping)
 	}
 }
 
-// ask has the user make the text of a beat. One that is slow is not asked
-// again meanwhile, and holds up no protocol ping.
-func (h *heartbeat) ask() {
-	defer func() { // also when TextFunc ends the goroutine
+// makeText has the user make the text of a beat. One that is slow is not asked
+// again meanwhile, by no connection, and holds up no protocol ping. What it
+// returns once its connection is over goes nowhere.
+func (h *heartbeat) makeText() {
+	defer h.asking.Store(false) // also when TextFunc ends the goroutine
+	switch text := h.cfg.TextFunc(); {
+	case text == "":
+	case !utf8.ValidString(text):
+		h.wrong(fmt.Errorf("wsnotify: Heartbeat.TextFunc returned %q, which is not UTF-8, as a text message must be; this beat has no text", text))
+	default:
 		h.mu.Lock()
-		h.asking = false
+		h.ask(time.Now())
 		h.mu.Unlock()
-	}()
-	if text := h.cfg.TextFunc(); text != "" {
 		h.w.Beat(text, nil)
 	}
 }
 
-// written is called when the socket has taken the ping of a beat. mark is how
-// far the connection was before that.
+// written is called when the socket has taken the ping of a beat, or the text
+// in its place. mark is how far the connection was before that.
 func (h *heartbeat) written(mark transport.Progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || !h.watched.IsZero() && h.progress().Received == h.mark.Received {
+	if h.stopped || !h.pings && !h.trusted || !h.watched.IsZero() && h.progress().Received == h.mark.Received {
 		return
 	}
 	h.begin(time.Now(), mark)
@@ -192,15 +229,19 @@ func (h *heartbeat) verdict(now time.Time) (dead bool) {
 	late, p := now.Sub(h.due), h.progress()
 	switch {
 	case p.Received != h.mark.Received:
-		h.watched = time.Time{}
+		h.watched, h.excuses = time.Time{}, 0
 		return false
-	case h.stalled || !h.stall.Before(h.watched) || late > h.cfg.Timeout/2+time.Second:
+	case h.stalled || !h.stall.Before(h.watched) || late > h.cfg.Timeout/2+time.Second && h.excused():
 		// The reader, or the whole process, did not listen for all of the
 		// time. What came meanwhile may be about to be read.
 		h.begin(now, p)
 		return false
 	case p.Acknowledged > h.mark.Acknowledged:
-		h.life, h.mark.Acknowledged = now, p.Acknowledged
+		// A host also acknowledges for a process that has stopped. So this is a
+		// sign of life only while there is more, behind which the ping may be.
+		if h.mark.Acknowledged = p.Acknowledged; p.Waiting > 0 {
+			h.life = now
+		}
 	}
 	if now.Sub(h.life) < h.cfg.Timeout {
 		h.look(now)

@@ -28,11 +28,13 @@ const (
 	MessageBinary = websocket.MessageBinary
 )
 
-// Modes of permessage-deflate, RFC 7692. Off is the default.
+// Modes of permessage-deflate, RFC 7692. Off is the default. They are the
+// transport's, which numbers them in another way for js/wasm, where zero would
+// not be off.
 const (
-	CompressionDisabled          = websocket.CompressionDisabled
-	CompressionContextTakeover   = websocket.CompressionContextTakeover
-	CompressionNoContextTakeover = websocket.CompressionNoContextTakeover
+	CompressionDisabled CompressionMode = iota
+	CompressionContextTakeover
+	CompressionNoContextTakeover
 )
 
 // Close codes of RFC 6455, section 7.4, and the IANA registry.
@@ -184,8 +186,7 @@ func (e *Envelope) isStore() bool {
 // validate is told of an Envelope that has its defaults.
 func (e *Envelope) validate() error {
 	if e.Parse != nil && (e.Type != "" || e.Content != "") {
-		//lint:ignore ST1005 it stands behind "Config.Envelope."
-		return errors.New("Parse takes over from Type and Content; set either Parse or them")
+		return errors.New("set either Parse or Type and Content: Parse takes over from both")
 	}
 	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
 		switch name, value := field[0], field[1]; {

@@ -27,6 +27,9 @@ func (r *run) supervise() {
 	if !r.succeed() || !r.choosePolicy() {
 		return
 	}
+	if r.woke != nil {
+		defer r.c.onWake(r.wake)()
+	}
 	for {
 		var l *loss
 		if cn, failure := r.dial(); cn != nil {
@@ -178,6 +181,7 @@ func (r *run) wait(l *loss) bool {
 	select {
 	case <-timer.C:
 	case <-req.asked:
+	case <-r.woke:
 	case <-r.stop:
 		return false
 	case <-r.ctxDone:

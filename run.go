@@ -26,6 +26,7 @@ type run struct {
 	opened chan struct{}   // closed by the first Open
 	over   chan struct{}   // closed when the owner has returned
 	done   chan struct{}   // closed when the last callback has, too
+	woke   chan struct{}   // of capacity 1: the page is shown again, or has a network; nil where no page is
 
 	mu         sync.Mutex
 	told       bool // stop is closed
@@ -146,6 +147,15 @@ func (r *run) ask(f func()) bool {
 	case <-r.drain:
 	}
 	return false
+}
+
+// wake is called by the page of a browser. One that comes while the run is
+// connecting cuts the wait short that follows.
+func (r *run) wake() {
+	select {
+	case r.woke <- struct{}{}:
+	default:
+	}
 }
 
 func newRequest() *request {

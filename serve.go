@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/outbox"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 const (
@@ -55,6 +56,8 @@ func (r *run) serve(cn *conn) *loss {
 			r.resetCounter()
 			r.proven = true
 			r.resetPolicy()
+		case <-r.woke:
+			cn.beats.now()
 		case <-req.asked:
 			return r.drop(cn, req)
 		case <-undone:
@@ -143,7 +146,12 @@ func (r *run) lost(cn *conn) *loss {
 	} else {
 		r.shut(cn, closeGrace)
 	}
-	return &loss{failure: failure, close: &ev, report: violation || errors.Is(failure.Err, ErrHeartbeatTimeout) || errors.Is(failure.Err, outbox.ErrConfirmTimeout)}
+	return &loss{failure: failure, close: &ev, report: violation || reported(failure.Err)}
+}
+
+// reported says which ends of a connection are an OnError, besides violations.
+func reported(err error) bool {
+	return errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
 }
 
 // begins is called at the end of a connection. Now the client begins to try.

@@ -11,7 +11,7 @@ import (
 // overslept returns a heartbeat of a process that did not run for a minute. It
 // moves the times back, since virtual time stops nobody.
 func overslept(t *testing.T, dead func()) *heartbeat {
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
 	h.w = &waitingBeat{}
 	h.start()
 	t.Cleanup(h.stop)
@@ -35,20 +35,25 @@ func (w *waitingBeat) SendPing([]byte)               {}
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := overslept(t, nil)
+		pings := func() uint64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.seq
+		}
 		h.tick()
 		synctest.Wait()
-		if h.seq != 1 || h.w.(*waitingBeat).ping == nil || h.w.(*waitingBeat).text != "ping" {
-			t.Errorf("%d pings, %+v", h.seq, h.w)
+		if w := h.w.(*waitingBeat); pings() != 1 || w.ping == nil || w.text != "ping" {
+			t.Errorf("%d pings, %+v", pings(), w)
 		}
 		time.Sleep(6*time.Second - time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 1 {
-			t.Errorf("%d pings before an Interval has passed", h.seq)
+		if pings() != 1 {
+			t.Errorf("%d pings before an Interval has passed", pings())
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if h.seq != 2 {
-			t.Errorf("%d pings after it", h.seq)
+		if pings() != 2 {
+			t.Errorf("%d pings after it", pings())
 		}
 	})
 }
@@ -87,4 +92,60 @@ func TestLateVerdictHolds(t *testing.T) {
 			t.Error("a second late, and the peer is not dead")
 		}
 	})
+}
+
+// In a hidden page every timer is late. There a peer that says nothing is
+// given two more chances, and not one after another without end.
+func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaths := 0
+		h := overslept(t, func() { deaths++ })
+		h.pings, h.trusted = false, true
+		h.written(transport.Progress{})
+		for late := range 3 {
+			if deaths != 0 {
+				t.Errorf("dropped when the timer was late %d times", late)
+			}
+			h.mu.Lock()
+			h.due = h.due.Add(-time.Minute)
+			h.watched, h.life = h.watched.Add(-time.Minute), h.life.Add(-time.Minute)
+			h.mu.Unlock()
+			h.judge()
+		}
+		if deaths != 1 {
+			t.Errorf("dropped %d times", deaths)
+		}
+	})
+}
+
+// A host acknowledges for a process that has stopped. That is no sign of life,
+// however often we ping, unless there is more on its way, behind which the ping
+// may be.
+func TestAcknowledgementsAloneAreNoLife(t *testing.T) {
+	for _, test := range []struct {
+		waiting int64         // that is not acknowledged
+		moves   time.Duration // for how long something of it is
+		want    time.Duration
+	}{{0, time.Hour, 6 * time.Second}, {1 << 20, 0, 6 * time.Second}, {1 << 20, time.Minute, 66 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			dead := make(chan time.Duration, 1)
+			h := overslept(t, func() { dead <- time.Since(start) })
+			h.progress = func() transport.Progress {
+				return transport.Progress{Acknowledged: int64(min(time.Since(start), test.moves)), Waiting: test.waiting}
+			}
+			for range 12 {
+				go func() { h.written(h.progress()) }()
+				select {
+				case after := <-dead:
+					if after < test.want || after > test.want+1500*time.Millisecond {
+						t.Errorf("%+v: dead after %v", test, after)
+					}
+					return
+				case <-time.After(6 * time.Second):
+				}
+			}
+			t.Errorf("%+v: never found dead", test)
+		})
+	}
 }

@@ -9,12 +9,18 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lxzan/gws v1.8.9
 	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify/spool v0.0.0
 )
 
 require (
 	github.com/dolthub/maphash v0.1.0 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
 	github.com/klauspost/compress v1.17.9 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+	golang.org/x/sys v0.45.0 // indirect
 )
 
-replace github.com/wsnotify/wsnotify => ../
+replace (
+	github.com/wsnotify/wsnotify => ../
+	github.com/wsnotify/wsnotify/spool => ../spool
+)

@@ -23,6 +23,7 @@ type Result struct {
 	Bytes     float64 `json:",omitempty"` // allocated, a message
 	Writes    float64 `json:",omitempty"` // write calls a message
 	Reads     float64 `json:",omitempty"` // read calls a message
+	Syncs     float64 `json:",omitempty"` // of a file, a second
 	P50, P99  float64 `json:",omitempty"` // ns, where time is what counts
 	Memory    float64 `json:",omitempty"` // heap and stacks, bytes a connection
 	Resident  float64 `json:",omitempty"` // of the process, bytes a connection
@@ -44,6 +45,7 @@ func median(rounds []Result) Result {
 		func(r *Result) *float64 { return &r.Bytes },
 		func(r *Result) *float64 { return &r.Writes },
 		func(r *Result) *float64 { return &r.Reads },
+		func(r *Result) *float64 { return &r.Syncs },
 		func(r *Result) *float64 { return &r.P50 },
 		func(r *Result) *float64 { return &r.P99 },
 		func(r *Result) *float64 { return &r.Memory },

@@ -54,6 +54,11 @@ var views = map[section][]view{
 		{"bytes allocated a message", func(r Result) float64 { return r.Bytes }, count, false},
 		{"read calls a message", func(r Result) float64 { return r.Reads }, small, false},
 	},
+	keeping: {
+		{"messages a second", func(r Result) float64 { return r.Rate }, count, true},
+		{"CPU, ns a message", func(r Result) float64 { return r.CPU }, count, false},
+		{"syncs a second", func(r Result) float64 { return r.Syncs }, count, false},
+	},
 	latency: {
 		{"median, µs", func(r Result) float64 { return r.P50 }, micros, true},
 		{"99th percentile, µs", func(r Result) float64 { return r.P99 }, micros, false},
@@ -68,7 +73,7 @@ var views = map[section][]view{
 	},
 }
 
-var sectionNames = []string{"Sending", "Receiving", "Latency", "Idling", "The herd"}
+var sectionNames = []string{"Sending", "Confirmed and kept", "Receiving", "Latency", "Idling", "The herd"}
 
 // report prints the medians as tables of Markdown.
 func report(w io.Writer, results []Result, o options) error {

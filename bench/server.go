@@ -89,6 +89,7 @@ func (s *server) http(h http.Handler) *http.Server {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/sink", s.socket((*session).sink))
+	mux.HandleFunc("/confirm", s.socket((*session).confirm))
 	mux.HandleFunc("/quiet", s.socket((*session).quiet))
 	mux.HandleFunc("/echo", s.socket((*session).echo))
 	mux.HandleFunc("/blast", s.socket((*session).blast))

@@ -17,6 +17,7 @@ type session struct {
 	r    *bufio.Reader
 
 	counted atomic.Int64 // messages of the size that the work sends
+	pause   func() error // called when nothing is there to be read; nil if there is nothing to do then
 
 	begin chan struct{} // closed to let a blast begin
 	halt  atomic.Bool   // ends it
@@ -45,6 +46,28 @@ func (s *session) echo(r *http.Request) {
 		out = appendFrame(out[:0], opcode, payload)
 		_, err := s.conn.Write(out)
 		return err
+	})
+}
+
+// confirm counts as sink does, and answers each message with its first bytes,
+// which are its id. Answers leave together, when there is nothing to read.
+func (s *session) confirm(r *http.Request) {
+	size, _ := strconv.Atoi(r.FormValue("size"))
+	var out []byte
+	s.pause = func() error {
+		_, err := s.conn.Write(out)
+		out = out[:0]
+		return err
+	}
+	s.serve(256<<10, 0, func(opcode byte, payload []byte) error {
+		if len(payload) != size {
+			return nil
+		}
+		s.counted.Add(1)
+		if out = appendFrame(out, opcode, payload[:idSize]); len(out) < 64<<10 {
+			return nil
+		}
+		return s.pause()
 	})
 }
 
@@ -83,6 +106,9 @@ func (s *session) serve(buffer, size int, data func(opcode byte, payload []byte)
 	var payload []byte
 	message := 0 // bytes of it so far; some libraries send it in fragments
 	for {
+		if s.pause != nil && br.Buffered() == 0 && s.pause() != nil {
+			return
+		}
 		f, err := readFrame(br)
 		if err != nil {
 			return

@@ -16,6 +16,7 @@ type section int
 
 const (
 	sending section = iota
+	keeping
 	receiving
 	latency
 	idling
@@ -47,6 +48,19 @@ var works = []work{
 		about: "over wss"},
 	{name: "send-64-16-tls", run: send(64, 16, waiting|encrypted),
 		about: "over wss"},
+
+	{name: "confirmed-64-1", section: keeping, run: keep(1, ""), only: ours, goals: []goal{{against: ours, work: "enqueue-64-1", atLeast: 0.5}},
+		about: "as enqueue-64-1, with an id in each message, which the server sends back: ours alone"},
+	{name: "confirmed-64-16", section: keeping, run: keep(16, ""), only: ours, goals: []goal{{against: ours, work: "enqueue-64-16", atLeast: 0.5}},
+		about: "from 16 goroutines"},
+	{name: "spool-64-1", section: keeping, run: keep(1, "spool"), only: ours,
+		about: "the same, and kept in a file until it is confirmed; it is in the folder for temporary files"},
+	{name: "spool-64-16", section: keeping, run: keep(16, "spool"), only: ours,
+		about: "from 16 goroutines"},
+	{name: "spool-64-256", section: keeping, run: keep(256, "spool"), only: ours,
+		about: "from 256 goroutines"},
+	{name: "sync", section: keeping, run: syncAlone, only: ours,
+		about: "a page of 4 KiB written and synced over and over, in the same folder"},
 
 	{name: "recv-notification-120", section: receiving, run: receiveNotification(false), goals: []goal{{against: "gws", atLeast: 4}},
 		about: "a JSON notification of 120 bytes, read, parsed and handed to a function"},

@@ -35,26 +35,31 @@ func send(size, goroutines int, how mode) func(*measurement) (Result, error) {
 		if how&queued != 0 {
 			l.call, l.flush = c.enqueue, c.flush
 		}
-		warm, err := l.run(m.Time / 5)
-		if err != nil {
-			return Result{}, err
-		}
-		mt, err := m.meter()
-		if err != nil {
-			return Result{}, err
-		}
-		sent, err := l.run(m.Time)
-		result := m.finish(mt, func() int64 { return sent })
-		if err != nil {
-			return Result{}, err
-		}
-		want := warm + sent
-		got, err := m.ask("/counted", url.Values{"want": {strconv.FormatInt(want, 10)}})
-		if err == nil && got != want {
-			err = fmt.Errorf("%s with %s: the server counted %d of %d messages", m.Work, m.Lib, got, want)
-		}
-		return result, err
+		return m.count(l)
 	}
+}
+
+// count measures a load, and compares what was sent with what has arrived.
+func (m *measurement) count(l *load) (Result, error) {
+	warm, err := l.run(m.Time / 5)
+	if err != nil {
+		return Result{}, err
+	}
+	mt, err := m.meter()
+	if err != nil {
+		return Result{}, err
+	}
+	sent, err := l.run(m.Time)
+	result := m.finish(mt, func() int64 { return sent })
+	if err != nil {
+		return Result{}, err
+	}
+	want := warm + sent
+	got, err := m.ask("/counted", url.Values{"want": {strconv.FormatInt(want, 10)}})
+	if err == nil && got != want {
+		err = fmt.Errorf("%s with %s: the server counted %d of %d messages", m.Work, m.Lib, got, want)
+	}
+	return result, err
 }
 
 // load is goroutines that make the same call over and over.

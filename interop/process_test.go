@@ -38,7 +38,9 @@ func TestMain(m *testing.M) {
 		if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 			f.Value.Set("16") // most of them wait, and not for a core
 		}
-		os.Exit(m.Run())
+		code := m.Run()
+		os.RemoveAll(programs.dir)
+		os.Exit(code)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -230,10 +232,13 @@ func (s *server) start() {
 	env := os.Environ()
 	switch s.kind {
 	case "node ws":
-		if _, err := os.Stat("testdata/node/node_modules/ws"); err != nil {
-			missing(t, "the package ws is not installed: (cd interop/testdata/node && npm ci)")
-		}
-		command = append(command, need(t, "node", "apt-get install nodejs"), "testdata/node/server.js", string(o))
+		command = append(append(command, node(t, "ws", "server.js")...), string(o))
+	case "graphql-ws":
+		command = append(append(command, node(t, "graphql-ws", "graphql.js")...), string(o))
+	case "socket.io":
+		command = append(append(command, node(t, "socket.io", "socketio.js")...), string(o))
+	case "rpc", "centrifuge":
+		command = append(command, build(t, s.kind), string(o))
 	case "python websockets":
 		// Debian's, which another python3 in the PATH would not find.
 		const python = "/usr/bin/python3"

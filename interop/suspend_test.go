@@ -214,3 +214,24 @@ func TestSuspendedServer(t *testing.T) {
 	c.say(`{"msgType":"a","content":"b"}`)
 	c.notification(0)
 }
+
+// A server whose process has stopped says nothing, though its host acknowledges
+// whatever comes. It is noticed as a dead link is.
+func TestServerThatHasStopped(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "gorilla", options{})
+	c := newClient(t, wsnotify.Config{}) // the defaults
+	c.connect(s.url())
+	c.opened(1)
+	s.signal(syscall.SIGSTOP)
+	stopped := time.Now()
+	e := c.closed(1)
+	noticed := time.Since(stopped)
+	s.signal(syscall.SIGCONT)
+	wantLost(t, e)
+	t.Logf("noticed after %v: %v", noticed.Round(time.Millisecond), e.Failure.Err)
+	if noticed > 13*time.Second || !errors.Is(e.Failure.Err, wsnotify.ErrHeartbeatTimeout) {
+		t.Errorf("noticed after %v: %v", noticed, e.Failure.Err)
+	}
+	c.opened(2)
+}

@@ -1,6 +1,7 @@
 package wsnotifytest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,6 +11,7 @@ import (
 // goroutine. Those that send wait for room if the client does not read, and fail when the
 // connection ends.
 type Conn struct {
+	habits
 	s    *Server
 	sock *socket
 	id   int
@@ -48,11 +50,22 @@ func (c *Conn) Request() *http.Request { return c.req }
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // CloseCode is the code of the close frame that was received, 1005 if it had none, 1006 if the
-// connection ended without a close frame. It is 0 while neither has happened.
+// connection ended without a close frame. It is 0 while neither has happened; WaitCloseCode waits.
 func (c *Conn) CloseCode() int {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return c.closeCode
+}
+
+// WaitCloseCode waits until CloseCode is not 0, and returns it: Close, for one, returns before the
+// client's answer has come.
+func (c *Conn) WaitCloseCode(ctx context.Context) (int, error) {
+	code := 0
+	err := c.s.wait(ctx, fmt.Sprintf("a close frame on connection %d of user %q, or its end", c.id, c.user), func() (bool, string) {
+		code = c.closeCode
+		return code != 0, "neither"
+	})
+	return code, err
 }
 
 // Messages is what was received on this connection, without the heartbeats.
@@ -144,7 +157,7 @@ const closeWait = 5 * time.Second
 
 // Close sends a close frame, an empty one if code is 0, and returns. In the background the
 // connection ends with the client's answer, or without it after 5 s. A code or a reason that RFC 6455
-// does not allow fails the test; CloseFrame sends anything.
+// does not allow fails the test; CloseFrame sends anything. WaitCloseCode waits for the answer.
 func (c *Conn) Close(code int, reason string) error {
 	c.s.tb.Helper()
 	payload := closePayload(code, reason)
@@ -206,7 +219,9 @@ func (c *Conn) Mute(on bool) {
 }
 
 // StopReading makes the server read nothing more from this connection, so that the client's writes
-// fill the buffers and then block.
+// fill the buffers and then block. In memory these take 64 KiB, or what Network.Buffer says. On
+// loopback they take about 300 KiB, and what the client's kernel keeps for its socket: Linux lets
+// that grow to some MiB, unless the client calls SetWriteBuffer.
 func (c *Conn) StopReading(on bool) {
 	c.sock.stopReading(on)
 	c.s.poke()

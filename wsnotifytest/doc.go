@@ -50,6 +50,8 @@
 //	s.Handshakes()                       requests with their headers, the refused ones too
 //	s.Live(), s.MaxLive(), s.Total()     connections now, at once at most, ever
 //	s.CloseCodes(), conn.CloseCode()     how clients said good-bye
+//	conn.WaitCloseCode(ctx)              the same, once it is known: after conn.Close, for one
+//	s.WaitQuiet(ctx)                     until nothing moves any more, in a bubble and on loopback
 //	n.Dials(), n.Conns(), n.MaxConns()   what clients did to the network, and
 //	n.WriteCalls()                       in how many writes
 //	s.Compress(true)                     agree on permessage-deflate with clients that offer it

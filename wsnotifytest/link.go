@@ -16,6 +16,8 @@ type link struct {
 	dead bool // both ends are closed, or the network is gone
 	ends [2]*pipeConn
 	base linkConfig // as it was made
+
+	bytes uint64 // that have arrived and that were read, with one for each end
 }
 
 // linkConfig is how a link behaves; the zero value is a fast one.
@@ -159,6 +161,7 @@ func (s *stream) deliver() {
 // arrive is what happens at the far end. Called with l.mu held.
 func (s *stream) arrive(seg segment) {
 	dst := s.dst
+	s.l.bytes += uint64(max(len(seg.data), 1))
 	switch seg.kind {
 	case segData:
 		if dst.closed {
@@ -208,6 +211,22 @@ func (l *link) setHole(on bool) {
 		}
 		e.out.pump()
 	}
+}
+
+// activity returns how much has moved, and when the next of what is on its way arrives; zero if
+// nothing is.
+func (l *link) activity() (bytes uint64, due time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hole || l.dead {
+		return l.bytes, due
+	}
+	for _, e := range l.ends {
+		if len(e.out.flight) > 0 && (due.IsZero() || e.out.flight[0].due.Before(due)) {
+			due = e.out.flight[0].due
+		}
+	}
+	return l.bytes, due
 }
 
 func (l *link) holed() bool {

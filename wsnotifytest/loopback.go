@@ -41,6 +41,9 @@ func newLoopback(t TB, sc *scope, withTLS bool) *Server {
 	return s
 }
 
+// readBuffer is what a socket on loopback keeps of what the server does not read, in bytes.
+const readBuffer = 64 << 10
+
 // listen gets the port back even if the kernel needs a moment for it.
 func listen(addr string) (l net.Listener, err error) {
 	var config net.ListenConfig
@@ -62,6 +65,9 @@ func (s *Server) acceptLoop(l net.Listener) {
 			}
 			return
 		}
+		// Else the kernel lets it grow to some MiB while the server reads fast, and StopReading would
+		// be noticed late.
+		_ = raw.(*net.TCPConn).SetReadBuffer(readBuffer)
 		r, end := newRelay(raw.(*net.TCPConn))
 		if !s.take(end, r) {
 			_ = raw.Close()

@@ -51,6 +51,7 @@ func (c *pipeConn) Read(p []byte) (int, error) {
 			return 0, nil
 		case c.in.arrived.Len() > 0:
 			n, _ := c.in.arrived.Read(p)
+			c.l.bytes += uint64(n)
 			c.l.cond.Broadcast()
 			return n, nil
 		case c.in.eof:

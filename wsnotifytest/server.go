@@ -13,6 +13,8 @@ import (
 // and close frames and records what it gets, until it is told otherwise. All methods may be
 // called from any goroutine, at any time.
 type Server struct {
+	habits
+	fates
 	tb        TB
 	scope     *scope
 	network   *Network // nil on loopback
@@ -56,7 +58,7 @@ type record struct {
 }
 
 func newServer(t TB, sc *scope) *Server {
-	return &Server{
+	s := &Server{
 		scope:   sc,
 		tb:      t,
 		changed: newBroadcast(),
@@ -70,6 +72,9 @@ func newServer(t TB, sc *scope) *Server {
 			pings:    make(map[string]int),
 		},
 	}
+	all := s.Everybody()
+	s.habits, s.fates = all.habits, all.fates
+	return s
 }
 
 // URL is the address to give to a client that appends the user: "ws://host/ws/", or "wss://" with

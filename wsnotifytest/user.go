@@ -3,10 +3,8 @@ package wsnotifytest
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A User is what a test does to one user, or with Everybody to all of them. There are three kinds of
@@ -20,16 +18,24 @@ import (
 //   - what becomes of handshakes, from Refuse to HangHandshake, holds for the next n of this user. A
 //     user's own go before those of the server.
 type User struct {
+	habits
+	fates
 	s    *Server
 	name string
 	all  bool
 }
 
 // User returns the handle for one user, whether it has ever connected or not.
-func (s *Server) User(name string) *User { return &User{s: s, name: name} }
+func (s *Server) User(name string) *User { return newUser(&User{s: s, name: name}) }
 
 // Everybody returns the handle for all users of the server.
-func (s *Server) Everybody() *User { return &User{s: s, all: true} }
+func (s *Server) Everybody() *User { return newUser(&User{s: s, all: true}) }
+
+func newUser(u *User) *User {
+	u.habits = habits{u.s, u.change}
+	u.fates = fates{u}
+	return u
+}
 
 // userState is what was said of one user. Guarded by Server.mu.
 type userState struct {
@@ -153,86 +159,3 @@ func (u *User) StopMidFrame(text string) error {
 
 // ComeBack is Conn.ComeBack.
 func (u *User) ComeBack() { u.each((*Conn).ComeBack) }
-
-// AnswerPings says whether protocol pings are answered with pongs; they are by default.
-func (u *User) AnswerPings(on bool) { u.change(func(m *manner) { m.pings = &on }) }
-
-// AnswerText is the reply to the text message "ping"; "" means none and is the default.
-func (u *User) AnswerText(reply string) { u.change(func(m *manner) { m.text = &reply }) }
-
-// AnswerClose says whether a close frame is echoed and the socket then closed; it is by default.
-func (u *User) AnswerClose(on bool) { u.change(func(m *manner) { m.closes = &on }) }
-
-// Latency is how long a byte takes from one end to the other, in either direction. A line that
-// becomes faster delivers nothing before what is already on its way.
-func (u *User) Latency(d time.Duration) {
-	u.s.tb.Helper()
-	if d < 0 {
-		u.s.misuse("Latency(%v) is negative", d)
-		return
-	}
-	u.change(func(m *manner) { m.latency = &d })
-}
-
-// BytesPerSecond limits each direction; 0 ends it. Frames' headers count, and so does TLS.
-func (u *User) BytesPerSecond(rate int) {
-	u.s.tb.Helper()
-	if rate < 0 {
-		u.s.misuse("BytesPerSecond(%d) is negative", rate)
-		return
-	}
-	u.change(func(m *manner) { m.rate = &rate })
-}
-
-func (u *User) change(f func(*manner)) {
-	s := u.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if u.all {
-		f(&s.manner)
-	} else {
-		f(&s.state(u.name).manner)
-	}
-	for _, c := range s.open {
-		s.shape(c.sock.pipe.l, c.levels()...)
-	}
-}
-
-// Refuse is Server.Refuse.
-func (u *User) Refuse(n, status int, header http.Header, body string) {
-	u.s.tb.Helper()
-	u.plan(plan{kind: planRefuse, n: n, status: status, header: header.Clone(), body: body})
-}
-
-// Redirect is Server.Redirect.
-func (u *User) Redirect(n int, location string) {
-	u.s.tb.Helper()
-	u.plan(redirection(n, location))
-}
-
-// RefuseRaw is Server.RefuseRaw.
-func (u *User) RefuseRaw(n int, response string) {
-	u.s.tb.Helper()
-	u.plan(plan{kind: planRaw, n: n, body: response})
-}
-
-// WrongKey is Server.WrongKey.
-func (u *User) WrongKey(n int) {
-	u.s.tb.Helper()
-	u.plan(plan{kind: planWrongKey, n: n})
-}
-
-// HangHandshake is Server.HangHandshake.
-func (u *User) HangHandshake(n int) {
-	u.s.tb.Helper()
-	u.plan(plan{kind: planHang, n: n})
-}
-
-func (u *User) plan(p plan) {
-	u.s.tb.Helper()
-	if problem := p.check(); problem != "" {
-		u.s.misuse("%s", problem)
-		return
-	}
-	u.s.plan(u, p)
-}

@@ -2,141 +2,213 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/textproto"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	"github.com/wsnotify/wsnotify"
 )
 
-// connection holds the flags of those who connect.
-type connection struct {
-	user        string
-	headers     []string
-	tokenFile   string
-	subprotocol []string
-	insecure    bool
-	proxy       string
-	interval    time.Duration
-	attempts    int
-	failFast    bool
-	heartbeat   time.Duration
-	timeout     time.Duration
+// talk is a conversation with a server: on a terminal with a line editor, and
+// else lines in and messages out.
+type talk struct {
+	connection
+	looks
+	framing
+	one         bool
+	texts       []string
+	wait        time.Duration
+	noReconnect bool
 }
 
-func (o *connection) flags(cmd *cobra.Command) {
+func (t *talk) flags(cmd *cobra.Command) {
+	t.wait = 2 * time.Second
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.user, "user", "u", "", "user `ID`, which is appended to the URL")
-	f.StringArrayVarP(&o.headers, "header", "H", nil, "`'Name: value'` to send with each handshake; may be repeated")
-	f.StringVar(&o.tokenFile, "token-file", "", "`file` with a bearer token, read again for each attempt")
-	f.StringArrayVar(&o.subprotocol, "subprotocol", nil, "subprotocol `name` to offer; may be repeated")
-	f.BoolVar(&o.insecure, "insecure", false, "don't verify the server's certificate")
-	f.StringVar(&o.proxy, "proxy", "", "proxy `URL`: http, https or socks5; without it as HTTP_PROXY says")
-	f.DurationVar(&o.interval, "interval", 10*time.Second, "`time` between attempts")
-	f.IntVar(&o.attempts, "attempts", 6, "reconnects in a row before giving up; -1 for no limit")
-	f.BoolVar(&o.failFast, "fail-fast", false, "stop at once on what waiting can't cure, such as 401 or 404")
-	f.DurationVar(&o.heartbeat, "heartbeat", 6*time.Second, "`time` between heartbeats; -1s for none")
-	f.DurationVar(&o.timeout, "timeout", 0, "end after this `time`; 0 for never")
-	cmd.MarkFlagFilename("token-file")
+	f.StringArrayVarP(&t.texts, "execute", "x", nil, "send this `text` instead of the input; may be repeated")
+	f.VarP(duration{at: &t.wait}, "wait", "w", "`time` to wait for answers when all is sent")
+	f.BoolVarP(&t.one, "one", "1", false, "end after one message has come; without --wait, wait for it as long as it takes")
+	f.BoolVar(&t.noReconnect, "no-reconnect", false, "end at the first loss of the connection")
+	t.framing.flags(f)
+	t.looks.flags(cmd)
+	t.connection.flags(cmd)
 }
 
-// address adds the scheme that is meant where there is none.
-func address(text string) string {
-	if strings.Contains(text, "://") {
-		return text
+func connectCommand() *cobra.Command {
+	t := new(talk)
+	cmd := &cobra.Command{
+		Use:   "connect URL",
+		Short: "Talk to a server",
+		Long: `Connect talks to a server. On a terminal each line that you type is sent as a text
+message, and what comes is printed above the line. The arrow keys and Ctrl-R find
+older lines. Lines that begin with a slash are commands:
+
+  /ping               ask for a sign of life, and say how long it took
+  /close 4000 bye     close with a code and a reason, and end
+  /quit, Ctrl-D       close with 1000, and end; so does Ctrl-C, and a second at once
+  //text              send "/text"
+
+In a pipe the lines of the input are sent, and messages are printed one a line.
+When the input has ended, answers are waited for; see --wait and -1.
+
+The first attempt is final if it fails, unless --attempts is given or the input of
+a pipe goes on. A connection that was open and is lost is made again.`,
+		Example: `  wsnotify connect localhost:8080/ws/ada
+  wsnotify connect wss://example.com/ws/ -u ada --token-file token
+  wsnotify connect example.com/api -x '{"op":"status"}' -1 | jq .
+  seq 3 | wsnotify connect example.com/echo --wait 1s
+  wsnotify connect ws+unix:/run/app.sock:/events --no-reconnect`,
+		Args: oneURL,
+		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args[0]) },
 	}
-	host, _, _ := strings.Cut(text, "/")
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ip := net.ParseIP(strings.Trim(host, "[]")); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return "ws://" + text
-	}
-	return "wss://" + text
+	t.flags(cmd)
+	return cmd
 }
 
-// config makes the client's from the flags.
-func (o *connection) config(cmd *cobra.Command) (cfg wsnotify.Config, err error) {
-	cfg.Header = http.Header{}
-	for _, h := range o.headers {
-		name, value, ok := strings.Cut(h, ":")
-		if name = textproto.TrimString(name); !ok || name == "" {
-			return cfg, usage("--header %q is not of the form 'Name: value'", h)
+func (t *talk) run(cmd *cobra.Command, to string) error {
+	if err := t.framing.check(); err != nil {
+		return err
+	}
+	cfg, url, err := t.config(cmd, to)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := t.limited(cmd.Context())
+	defer cancel()
+	out := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), t.looks, t.quiet)
+	out.live = nil
+	note := t.notes(out.say, &cfg)
+	g := newOutgoing(&t.connection, &t.framing, &cfg, note)
+	g.anew = true
+	g.eager = !cmd.Flags().Changed("attempts")
+	g.ended = len(t.texts) > 0 || isOver(cmd.InOrStdin())
+	retry := cfg.ShouldReconnect
+	cfg.ShouldReconnect = func(f wsnotify.Failure) bool {
+		return retry(f) && !(t.noReconnect && f.Phase == wsnotify.PhaseOpen)
+	}
+	if len(t.texts) == 0 && !t.one && isTerminal(cmd.InOrStdin()) && out.tty && os.Getenv("TERM") != "dumb" {
+		return t.chat(ctx, cfg, url, g, out)
+	}
+	return t.pipe(ctx, cmd, cfg, url, g, out)
+}
+
+// pipe sends the input and prints what comes.
+func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config, url string, g *outgoing, out *display) error {
+	var broken error              // of the output
+	enough := make(chan struct{}) // closed when no more is wanted
+	ended := func() bool {        // in callbacks only
+		select {
+		case <-enough:
+			return true
+		default:
+			return false
 		}
-		cfg.Header.Add(name, textproto.TrimString(value))
 	}
-	if o.interval < 0 {
-		return cfg, usage("--interval must not be negative")
-	}
-	cfg.Subprotocols = o.subprotocol
-	cfg.Heartbeat.Interval = o.heartbeat
-	cfg.BackOff = func() backoff.BackOff {
-		b := backoff.BackOff(backoff.NewConstantBackOff(o.interval))
-		switch {
-		case o.attempts < 0:
-			return b
-		case o.attempts == 0:
-			return &backoff.StopBackOff{}
+	cfg.OnMessage = func(m wsnotify.Message) {
+		if ended() {
+			return
 		}
-		return backoff.WithMaxRetries(b, uint64(o.attempts))
+		if broken = out.raw(m, &t.framing); broken != nil || t.one {
+			close(enough)
+		}
 	}
-	if o.failFast {
-		cfg.ShouldReconnect = wsnotify.FailFast
+	g.client = wsnotify.New(cfg)
+	over := g.begin(ctx, url)
+	go t.pings(ctx, g.client, out.say)
+	sent := make(chan error, 1)
+	go func() {
+		err := t.input(ctx, cmd, g)
+		g.endOfInput()
+		if err == nil {
+			err = g.finish(ctx)
+		}
+		if err == nil {
+			g.settle()
+		}
+		sent <- err
+	}()
+
+	var err error
+	late := false // no message came with --one
+	select {
+	case ended := <-over:
+		over <- ended
+	case <-enough:
+	case err = <-sent:
+		if err != nil {
+			break
+		}
+		var timer <-chan time.Time
+		if !t.one || cmd.Flags().Changed("wait") {
+			timer = time.After(t.wait)
+		}
+		select {
+		case ended := <-over:
+			over <- ended
+		case <-enough:
+		case <-timer:
+			late = t.one
+		case <-ctx.Done():
+		}
 	}
-	if o.tokenFile != "" {
-		cfg.BeforeDial = func(_ context.Context, req *wsnotify.DialRequest) error {
-			token, err := os.ReadFile(o.tokenFile)
-			if err != nil {
-				return err
-			}
-			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	if err == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, wsnotify.ErrClosed) {
+		if closed := g.close(wsnotify.StatusNormalClosure, ""); err == nil {
+			err = closed
+		}
+	} else {
+		err = nil // result says why
+	}
+	runErr := <-over
+	<-g.client.Done()
+	switch {
+	case broken != nil:
+		return fmt.Errorf("writing: %w", broken)
+	case t.one && ended():
+		return nil
+	case late:
+		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.wait)}
+	case t.one && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.timeout)}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.isSettled():
+		return nil
+	}
+	return g.result(ctx, t.ending(runErr, g), err)
+}
+
+// ending is what Run returned, without what is as it should be: a server that
+// has said good-bye, or has gone when nothing was left to do.
+func (t *talk) ending(err error, g *outgoing) error {
+	var gaveUp *wsnotify.GiveUpError
+	var closed wsnotify.CloseError
+	if !errors.As(err, &gaveUp) || gaveUp.Failure.Phase != wsnotify.PhaseOpen || t.one {
+		return err
+	}
+	if errors.As(gaveUp.Failure.Err, &closed) {
+		if !isOdd(closed.Code) && (t.noReconnect || g.isSettled()) {
 			return nil
 		}
+	} else if g.isSettled() {
+		return nil
 	}
-	if o.insecure || o.proxy != "" {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		if o.insecure {
-			fmt.Fprintln(cmd.ErrOrStderr(), "wsnotify: warning: the server's certificate is not verified")
-			transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-		}
-		if o.proxy != "" {
-			proxy, err := url.Parse(o.proxy)
-			if err != nil || proxy.Host == "" {
-				return cfg, usage("--proxy is not a URL such as http://proxy.example:3128")
-			}
-			transport.Proxy = http.ProxyURL(proxy)
-		}
-		cfg.HTTPClient = &http.Client{Transport: transport}
-	}
-	return cfg, nil
+	return err
 }
 
-// limited returns a context that ends after --timeout.
-func (o *connection) limited(ctx context.Context) (limited context.Context, cancel context.CancelFunc) {
-	if o.timeout <= 0 {
-		return context.WithCancel(ctx)
+// input sends the texts, or what comes from the standard input.
+func (t *talk) input(ctx context.Context, cmd *cobra.Command, g *outgoing) error {
+	if len(t.texts) == 0 {
+		return g.send(ctx, cmd.InOrStdin())
 	}
-	return context.WithTimeout(ctx, o.timeout)
-}
-
-// cause describes a failure in a few words.
-func cause(f wsnotify.Failure) string {
-	switch {
-	case f.HTTPStatus != 0:
-		return fmt.Sprintf("HTTP %d %s", f.HTTPStatus, http.StatusText(f.HTTPStatus))
-	case f.Initiator == wsnotify.Remote && f.Code > 0 && f.Reason != "":
-		return fmt.Sprintf("closed with %d, %s", int(f.Code), f.Reason)
-	case f.Initiator == wsnotify.Remote && f.Code > 0:
-		return fmt.Sprintf("closed with %d", int(f.Code))
+	for _, text := range t.texts {
+		data, err := t.framing.decode(text)
+		if err != nil {
+			g.refuse("not sent: -x %q: %v", shorten(text, 40), err)
+			continue
+		}
+		if err := g.queue(ctx, data); err != nil {
+			return err
+		}
 	}
-	return f.Err.Error()
+	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-runewidth"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify"
 	"golang.org/x/term"
 )
@@ -21,10 +23,16 @@ import (
 // that is drawn again and again; whoever prints takes it away first.
 type display struct {
 	out, err io.Writer
+	look     looks
+	quiet    bool
 	asJSON   bool
-	live     *os.File // the terminal of the status line; nil for none
+	tty      bool          // out is a terminal
+	chatting bool          // somebody types on it
+	plain    [2]io.Writer  // out and err without a line editor
+	live     *os.File      // the terminal of the status line; nil for none
+	epoch    func() uint64 // of the client
 
-	dim, strong *color.Color
+	dim, strong, bad *color.Color
 
 	mu     sync.Mutex
 	width  int    // of the type column
@@ -34,41 +42,50 @@ type display struct {
 	ended  chan struct{}
 }
 
-func newDisplay(out, err io.Writer, asJSON bool, colour string) (*display, error) {
-	d := &display{out: out, err: err, asJSON: asJSON, width: 8, dim: color.New(color.Faint), strong: color.New(color.Bold, color.FgCyan)}
-	tty := isTerminal(out)
-	d.asJSON = asJSON || !tty && colour != "always"
-	switch colour {
-	case "auto":
-		if !tty || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-			d.dim.DisableColor()
-			d.strong.DisableColor()
+// looks holds the flags of what is printed.
+type looks struct {
+	color      string
+	timestamps bool
+}
+
+func (l *looks) flags(cmd *cobra.Command) {
+	words := []string{"auto", "always", "never"}
+	l.color = "auto"
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Var(choice{&l.color, words}, "color", "`when` to use colour: auto, always or never")
+	f.BoolVar(&l.timestamps, "timestamps", false, "begin each message with the time")
+	maySet(f)
+	cmd.Flags().AddFlagSet(f)
+	cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func newDisplay(out, err io.Writer, look looks, quiet bool) *display {
+	d := &display{out: out, err: err, look: look, quiet: quiet, width: 8, tty: isTerminal(out), dim: color.New(color.Faint),
+		strong: color.New(color.Bold, color.FgCyan), bad: color.New(color.FgRed)}
+	colour := look.color == "always" || look.color == "auto" && d.tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	for _, c := range []*color.Color{d.dim, d.strong, d.bad} {
+		if colour {
+			c.EnableColor()
 		} else {
-			d.dim.EnableColor()
-			d.strong.EnableColor()
+			c.DisableColor()
 		}
-	case "always":
-		d.dim.EnableColor()
-		d.strong.EnableColor()
-	case "never":
-		d.dim.DisableColor()
-		d.strong.DisableColor()
-	default:
-		return nil, usage("--color must be auto, always or never")
 	}
 	if isTerminal(err) && os.Getenv("TERM") != "dumb" {
 		d.live = err.(*os.File)
 	}
-	return d, nil
+	return d
 }
 
-func isTerminal(w io.Writer) bool {
+func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// print shows a notification.
-func (d *display) print(r record, n wsnotify.Notification) error {
+const clock = "15:04:05"
+
+// print shows a message to a person, or as JSON.
+func (d *display) print(r record) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hide()
@@ -80,16 +97,66 @@ func (d *display) print(r record, n wsnotify.Notification) error {
 		}
 		return err
 	}
-	kind := oneLine(n.MsgType)
-	if n.Fallback && kind == "" {
+	kind, text := oneLine(r.MsgType), printable(r.text)
+	switch {
+	case r.Binary != nil:
+		kind, text = "binary", hexText(r.Binary)
+	case r.Fallback:
 		kind = "-"
 	}
 	d.width = min(max(d.width, runewidth.StringWidth(kind)), 24)
-	const clock = "15:04:05"
 	margin := strings.Repeat(" ", len(clock)+2+d.width+2)
-	text := strings.ReplaceAll(printable(n.Content), "\n", "\n"+margin)
+	text = strings.ReplaceAll(text, "\n", "\n"+margin)
 	_, err := fmt.Fprintf(d.out, "%s  %s  %s\n", d.dim.Sprint(r.Time.Format(clock)), d.strong.Sprint(runewidth.FillRight(kind, d.width)), text)
 	return err
+}
+
+// raw prints a message as it is; to a terminal, as it can be shown.
+func (d *display) raw(m wsnotify.Message, frame *framing) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hide()
+	defer d.show()
+	stamp := ""
+	if d.look.timestamps {
+		stamp = time.Now().Format(time.RFC3339Nano) + " "
+		if d.tty {
+			stamp = d.dim.Sprint(time.Now().Format(clock)) + "  "
+		}
+	}
+	data := frame.encode(m)
+	if d.tty {
+		if text := printable(string(m.Data)); m.Type == wsnotify.MessageText {
+			data = []byte(text + "\n")
+		} else if !frame.base64 {
+			data = []byte(d.dim.Sprint("binary, "+hexText(m.Data)) + "\n")
+		}
+	}
+	if d.chatting {
+		stamp += d.strong.Sprint("<") + " "
+	}
+	if stamp != "" {
+		data = append([]byte(stamp), data...)
+	}
+	_, err := d.out.Write(data)
+	return err
+}
+
+// hexText shows the beginning of binary data.
+func hexText(data []byte) string {
+	const most = 32
+	text := fmt.Sprintf("%d bytes", len(data))
+	if len(data) == 1 {
+		text = "1 byte"
+	}
+	if len(data) == 0 {
+		return text
+	}
+	text += fmt.Sprintf(": % x", data[:min(len(data), most)])
+	if len(data) > most {
+		text += " …"
+	}
+	return text
 }
 
 // say tells something of the connection.
@@ -98,7 +165,12 @@ func (d *display) say(format string, args ...any) {
 	defer d.mu.Unlock()
 	d.hide()
 	defer d.show()
-	fmt.Fprintln(d.err, "wsnotify:", brief(fmt.Sprintf(format, args...)))
+	text := brief(fmt.Sprintf(format, args...))
+	if d.chatting {
+		fmt.Fprintln(d.err, d.dim.Sprint(text))
+		return
+	}
+	fmt.Fprintln(d.err, "wsnotify:", text)
 }
 
 // text shows what a command has printed.
@@ -188,11 +260,7 @@ func statusLine(s wsnotify.Status, now time.Time) string {
 	case s.ReadyState == wsnotify.Open:
 		fmt.Fprintf(&b, " for %v", now.Sub(s.OpenSince).Truncate(time.Second))
 		if s.RTT > 0 {
-			unit := time.Microsecond
-			if s.RTT > 10*time.Millisecond {
-				unit = time.Millisecond
-			}
-			fmt.Fprintf(&b, ", round trip %v", s.RTT.Round(unit))
+			fmt.Fprintf(&b, ", round trip %v", roundTrip(s.RTT))
 		}
 	case !s.NextAttempt.IsZero():
 		fmt.Fprintf(&b, ", attempt %d in %v", s.ReconnectAttempts, max(0, s.NextAttempt.Sub(now)).Round(time.Second))
@@ -203,6 +271,14 @@ func statusLine(s wsnotify.Status, now time.Time) string {
 		fmt.Fprintf(&b, ", attempt %d", s.ReconnectAttempts)
 	}
 	return b.String()
+}
+
+// roundTrip rounds a time to what somebody reads.
+func roundTrip(d time.Duration) time.Duration {
+	if d > 10*time.Millisecond {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Microsecond)
 }
 
 // printable escapes what would do something to a terminal, but for line ends.
@@ -226,3 +302,11 @@ func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\
 
 // brief is an error for people: its name is that of this program.
 func brief(s string) string { return oneLine(strings.ReplaceAll(s, "wsnotify: ", "")) }
+
+// shorten is for texts that are shown and not kept.
+func shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,17 +11,15 @@ import (
 	"runtime"
 	"strings"
 	"time"
-
-	"github.com/wsnotify/wsnotify"
 )
 
 // maxVariable is how much of a content goes into the environment, where Linux
 // takes 128 KiB at most. All of it is on the standard input.
 const maxVariable = 64 << 10
 
-// execute runs a shell command for a notification, and waits for it. It is
+// execute runs a shell command for a message, and waits for it. It is
 // killed when ctx ends.
-func execute(ctx context.Context, command string, r record, n wsnotify.Notification, out *display) error {
+func execute(ctx context.Context, command string, r record, out *display) error {
 	shell, option := "sh", "-c"
 	if runtime.GOOS == "windows" {
 		shell, option = "cmd", "/C"
@@ -32,10 +31,14 @@ func execute(ctx context.Context, command string, r record, n wsnotify.Notificat
 	if err != nil {
 		return err
 	}
+	content := r.text
+	if r.Binary != nil {
+		content = base64.StdEncoding.EncodeToString(r.Binary)
+	}
 	cmd.Stdin = bytes.NewReader(append(input, '\n'))
 	cmd.Env = append(os.Environ(),
-		"MSG_TYPE="+variable(n.MsgType), "CONTENT="+variable(n.Content),
-		fmt.Sprint("FALLBACK=", n.Fallback), fmt.Sprint("EPOCH=", n.Epoch))
+		"MSG_TYPE="+variable(r.MsgType), "CONTENT="+variable(content),
+		fmt.Sprint("FALLBACK=", r.Fallback), fmt.Sprint("EPOCH=", r.Epoch))
 	output, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return nil

@@ -2,43 +2,50 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
-// hub holds the clients of serve.
+// hub holds the clients of serve, and what happened of late.
 type hub struct {
-	say func(format string, args ...any)
+	name      string // of this run, so that a page knows another one
+	say       func(format string, args ...any)
+	echo      bool
+	confirm   fieldPath // of the id with which messages are confirmed; nil for none
+	refuse    int       // the status of every handshake; 0 to accept
+	readLimit int64
+	pings     bool // text pings are shown, too
 
 	mu      sync.Mutex
 	last    int
 	clients []*guest
-	changed chan struct{} // closed and replaced when clients has changed
+	log     []entry
+	entries int           // that there ever were
+	changed chan struct{} // closed and replaced when any of this has changed
 	closing bool
 	gone    sync.WaitGroup
 }
 
-// guest is a connected client.
-type guest struct {
-	ID    int       `json:"id"`
-	User  string    `json:"user"`
-	Since time.Time `json:"since"`
-	Muted bool      `json:"muted"`
-
-	conn *websocket.Conn
-	out  chan []byte
-	mute chan struct{} // closed: neither read nor write any more
-	drop chan struct{} // closed: end without a close frame
+// entry is something that happened, for the page.
+type entry struct {
+	Time time.Time `json:"time"`
+	User string    `json:"user"`
+	Kind string    `json:"kind"` // "in", "out", "joined", "left" or "refused"
+	Text string    `json:"text"`
 }
 
+const (
+	maxLog  = 200     // entries that a page finds when it is opened
+	maxText = 4 << 10 // bytes of an entry's text
+)
+
 func newHub(say func(string, ...any)) *hub {
-	return &hub{say: say, changed: make(chan struct{})}
+	return &hub{name: strconv.FormatInt(time.Now().UnixNano(), 36), say: say, readLimit: 16 << 20, changed: make(chan struct{})}
 }
 
 // change runs f, and tells the pages.
@@ -48,6 +55,15 @@ func (h *hub) change(f func()) {
 	f()
 	close(h.changed)
 	h.changed = make(chan struct{})
+}
+
+// note enters something in the log. It is called with mu.
+func (h *hub) note(user, kind, text string) {
+	h.entries++
+	h.log = append(h.log, entry{time.Now(), user, kind, shorten(text, maxText)})
+	if len(h.log) > maxLog {
+		h.log = slices.Delete(h.log, 0, len(h.log)-maxLog)
+	}
 }
 
 // enter counts a client whom close waits for, unless it is too late to come.
@@ -62,170 +78,81 @@ func (h *hub) enter() bool {
 
 // join is a client's connection, from the handshake to its end.
 func (h *hub) join(w http.ResponseWriter, r *http.Request) {
-	g := &guest{
-		User: r.PathValue("user"), Since: time.Now(),
-		out: make(chan []byte, 64), mute: make(chan struct{}), drop: make(chan struct{}),
+	user := r.PathValue("user")
+	if user == "" {
+		user = "guest"
 	}
+	if h.refuse != 0 {
+		h.change(func() { h.note(user, "refused", http.StatusText(h.refuse)) })
+		h.say("! %s: refused with %d", oneLine(user), h.refuse)
+		http.Error(w, "refused, as serve --refuse says", h.refuse)
+		return
+	}
+	g := &guest{hub: h, User: user, Since: time.Now(), out: make(chan outgoingFrame, 64), again: make(chan struct{}, 1), drop: make(chan struct{})}
 	if !h.enter() {
 		http.Error(w, "the server ends", http.StatusServiceUnavailable)
 		return
 	}
 	defer h.gone.Done()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OnPingReceived: func(context.Context, []byte) bool {
-			select {
-			case <-g.mute:
-				return false // no pong
-			default:
-				return true
-			}
-		},
+		OriginPatterns:  []string{"localhost:*", "127.0.0.1:*"}, // the pages that somebody tries things with
+		CompressionMode: websocket.CompressionContextTakeover,
+		OnPingReceived:  func(context.Context, []byte) bool { return !g.muted() },
 	})
 	if err != nil {
+		h.say("! %s: %s", oneLine(user), oneLine(err.Error()))
 		return // Accept has answered
 	}
-	conn.SetReadLimit(maxBody)
+	conn.SetReadLimit(h.readLimit)
 	g.conn = conn
 	h.change(func() {
 		h.last++
 		g.ID = h.last
 		h.clients = append(h.clients, g)
+		h.note(user, "joined", "")
 		if h.closing { // it came while close said good-bye to the others
-			g.out <- nil
+			g.out <- goodBye
 		}
 	})
-	h.say("+ %s", oneLine(g.User))
-	why := g.serve(h)
+	h.say("+ %s", oneLine(user))
+	why := g.serve()
 	h.change(func() {
 		h.clients = slices.DeleteFunc(h.clients, func(other *guest) bool { return other == g })
+		h.note(user, "left", why)
 	})
-	h.say("- %s: %s", oneLine(g.User), oneLine(why))
-}
-
-// serve returns why it ended.
-func (g *guest) serve(h *hub) string {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	defer g.conn.CloseNow()
-	ended := make(chan string, 1)
-	read := make(chan struct{}) // a token for each message that may be read
-	go func() {
-		for range read {
-			typ, data, err := g.conn.Read(ctx)
-			if err != nil {
-				ended <- reason(err)
-				return
-			}
-			if typ == websocket.MessageText {
-				h.say("%s: %s", oneLine(g.User), oneLine(string(data)))
-			} else {
-				h.say("%s: %d bytes", oneLine(g.User), len(data))
-			}
-		}
-	}()
-	defer close(read)
-	mute, out, next := g.mute, g.out, read
-	for {
-		select {
-		case next <- struct{}{}:
-		case why := <-ended:
-			return why
-		case <-g.drop:
-			return "dropped"
-		case <-mute:
-			mute, out, next = nil, nil, nil
-		case message := <-out:
-			if message == nil {
-				g.conn.Close(websocket.StatusGoingAway, "the server ends")
-				return "the server ends"
-			}
-			writing, done := context.WithTimeout(ctx, 10*time.Second)
-			err := g.conn.Write(writing, websocket.MessageText, message)
-			done()
-			if err != nil {
-				return reason(err)
-			}
-		}
-	}
-}
-
-func reason(err error) string {
-	if code := websocket.CloseStatus(err); code >= 0 {
-		return fmt.Sprintf("closed with %d", int(code))
-	}
-	return "the connection was lost"
+	h.say("- %s: %s", oneLine(user), oneLine(why))
 }
 
 // notify sends to a user, or to everybody, and counts whom.
 func (h *hub) notify(user string, message []byte) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, g := range h.clients {
-		if user != "" && g.User != user {
-			continue
+	h.change(func() {
+		for _, g := range h.clients {
+			if user != "" && g.User != user {
+				continue
+			}
+			select {
+			case g.out <- outgoingFrame{typ: websocket.MessageText, data: message}:
+				n++
+			default: // he does not read
+			}
 		}
-		select {
-		case g.out <- message:
-			n++
-		default: // he does not read
+		if n > 0 {
+			h.note(user, "out", string(message))
 		}
-	}
+	})
 	return n
 }
 
-// control drops or mutes a client.
-func (h *hub) control(id int, verb string) (done bool) {
+// control does something to a client, and reports whether there is one.
+func (h *hub) control(id int, do func(*guest)) (done bool) {
 	h.change(func() {
 		i := slices.IndexFunc(h.clients, func(g *guest) bool { return g.ID == id })
-		if i < 0 {
-			return
+		if i >= 0 {
+			do(h.clients[i])
+			done = true
 		}
-		g := h.clients[i]
-		switch {
-		case verb == "drop":
-			closeOnce(g.drop)
-		case verb == "mute":
-			closeOnce(g.mute)
-			g.Muted = true
-		default:
-			return
-		}
-		done = true
 	})
 	return done
-}
-
-// closeOnce is called with mu.
-func closeOnce(ch chan struct{}) {
-	select {
-	case <-ch:
-	default:
-		close(ch)
-	}
-}
-
-// stream tells a page who is connected, as server-sent events.
-func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	for {
-		h.mu.Lock()
-		list, err := json.Marshal(append([]*guest{}, h.clients...))
-		changed, closing := h.changed, h.closing
-		h.mu.Unlock()
-		if err != nil || closing {
-			return
-		}
-		if _, err := fmt.Fprintf(w, "data: %s\n\n", list); err != nil {
-			return
-		}
-		http.NewResponseController(w).Flush()
-		select {
-		case <-changed:
-		case <-r.Context().Done():
-			return
-		}
-	}
 }
 
 // close says good-bye to all.
@@ -234,14 +161,12 @@ func (h *hub) close() {
 		h.closing = true
 		for _, g := range h.clients {
 			select {
-			case <-g.mute:
-				closeOnce(g.drop)
-			default:
-				select {
-				case g.out <- nil:
-				default:
+			case g.out <- goodBye:
+				if g.Muted {
 					closeOnce(g.drop)
 				}
+			default:
+				closeOnce(g.drop)
 			}
 		}
 	})

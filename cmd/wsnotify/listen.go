@@ -2,41 +2,24 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wsnotify/wsnotify"
 )
 
-// record is a notification as --json prints it, and as --exec gets it.
-type record struct {
-	Time     time.Time       `json:"time"`
-	MsgType  string          `json:"msgType"`
-	Content  json.RawMessage `json:"content"` // a string, or the JSON that the server sent
-	Fallback bool            `json:"fallback"`
-	Epoch    uint64          `json:"epoch"`
-}
-
-func newRecord(n wsnotify.Notification) record {
-	var content json.RawMessage
-	if n.Decode(&content) != nil || n.Fallback {
-		content, _ = json.Marshal(n.Content)
-	}
-	return record{Time: time.Now(), MsgType: n.MsgType, Content: content, Fallback: n.Fallback, Epoch: n.Epoch}
-}
-
 func listenCommand() *cobra.Command {
 	var (
 		conn    connection
+		look    looks
+		frame   framing
 		asJSON  bool
-		colour  string
+		raw     bool
 		filter  []string
 		command string
-		count   int
+		limit   int
 	)
 	cmd := &cobra.Command{
 		Use:   "listen URL",
@@ -45,71 +28,91 @@ func listenCommand() *cobra.Command {
 JSON object a line with --json or when the output is piped. A status line on the
 terminal says how the connection is doing.
 
-A notification is a text message {"msgType": …, "content": …}.`,
+A notification is a text message {"msgType": …, "content": …}. Any other message is
+shown as it came. With --raw all are, and nothing is added to them.`,
 		Example: `  wsnotify listen ws://localhost:8080/ws/ --user ada
   wsnotify listen wss://example.com/ws/ --user ada --token-file token --attempts -1
   wsnotify listen example.com/ws/ --user ada --json | jq -r .content
+  wsnotify listen example.com/feed --raw >feed.jsonl
   wsnotify listen example.com/ws/ -u ada --exec 'notify-send "$MSG_TYPE" "$CONTENT"'
   wsnotify listen example.com/ws/ -u ada --filter deploy --count 1 --timeout 5m`,
-		Args: cobra.ExactArgs(1),
+		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := conn.config(cmd)
+			switch {
+			case raw && asJSON:
+				return usage("--raw and --json exclude each other")
+			case raw && len(filter) > 0:
+				return usage("--raw takes no message apart, so that --filter can't be used with it")
+			}
+			cfg, url, err := conn.config(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if count < 0 {
-				return usage("--count must not be negative")
-			}
-			out, err := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON, colour)
-			if err != nil {
-				return err
-			}
+			out := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), look, conn.quiet)
+			out.asJSON = asJSON || !out.tty && look.color != "always"
 			ctx, cancel := conn.limited(cmd.Context())
 			defer cancel()
 
 			seen := 0
 			var broken error // of the output
-			cfg.OnNotification = func(n wsnotify.Notification) {
-				if len(filter) > 0 && !slices.Contains(filter, n.MsgType) || ctx.Err() != nil {
+			show := func(r record, print func() error) {
+				if len(filter) > 0 && !slices.Contains(filter, r.MsgType) || ctx.Err() != nil {
 					return
 				}
-				r := newRecord(n)
-				if broken = out.print(r, n); broken != nil {
+				if broken = print(); broken != nil {
 					cancel()
 					return
 				}
 				if command != "" {
-					if err := execute(ctx, command, r, n, out); err != nil {
+					if err := execute(ctx, command, r, out); err != nil {
 						out.say("--exec: %v", err)
 					}
 				}
-				if seen++; seen == count {
+				if seen++; seen == limit {
 					cancel()
 				}
 			}
-			cfg.OnReconnecting = func(ev wsnotify.ReconnectEvent) {
-				out.say("attempt %d in %v: %s", ev.Attempt, ev.Delay.Round(time.Millisecond), cause(ev.Failure))
-			}
-			cfg.OnError = func(err error) {
-				var parse *wsnotify.ParseError
-				var decode *wsnotify.DecodeError
-				if errors.As(err, &parse) || errors.As(err, &decode) {
-					out.say("%v", err)
+			if raw {
+				cfg.OnMessage = func(m wsnotify.Message) {
+					show(newRecord(m), func() error { return out.raw(m, &frame) })
+				}
+			} else {
+				// Each message comes by exactly one of these.
+				cfg.OnMessage = func(m wsnotify.Message) {
+					if r := newRecord(m); m.Type == wsnotify.MessageBinary {
+						show(r, func() error { return out.print(r) })
+					}
+				}
+				cfg.OnNotification = func(n wsnotify.Notification) {
+					r := notificationRecord(n)
+					show(r, func() error { return out.print(r) })
+				}
+				cfg.OnError = func(err error) {
+					if parse := (*wsnotify.ParseError)(nil); errors.As(err, &parse) {
+						r := newRecord(wsnotify.Message{Type: wsnotify.MessageText, Data: parse.Data, Epoch: out.epoch()})
+						show(r, func() error { return out.print(r) })
+					}
 				}
 			}
+			note := conn.notes(out.say, &cfg)
+			cfg.ShouldReconnect = conn.retry()
 			client := wsnotify.New(cfg)
-			out.watch(client)
-			err = client.Run(ctx, address(args[0]), conn.user)
+			out.epoch = func() uint64 { return client.Status().Epoch }
+			if !conn.quiet {
+				out.watch(client)
+			}
+			go conn.pings(ctx, client, note)
+			err = client.Run(ctx, url, conn.user)
 			<-client.Done()
 			out.end()
 			switch {
 			case broken != nil:
 				return fmt.Errorf("writing: %w", broken)
-			case count > 0 && seen >= count:
+			case limit > 0 && seen >= limit:
 				return nil
 			case errors.Is(err, context.DeadlineExceeded):
-				if count > 0 {
-					return &failure{exitTimeout, fmt.Errorf("%d of %d notifications came within %v", seen, count, conn.timeout)}
+				if limit > 0 {
+					return &failure{code: exitTimeout, err: fmt.Errorf("%d of %d notifications came within %v", seen, limit, conn.timeout)}
 				}
 				return nil
 			}
@@ -117,12 +120,14 @@ A notification is a text message {"msgType": …, "content": …}.`,
 		},
 	}
 	conn.flags(cmd)
+	look.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object a line, also on a terminal")
-	f.StringVar(&colour, "color", "auto", "`when` to use colour: auto, always or never")
+	f.BoolVar(&raw, "raw", false, "print messages as they are")
+	f.BoolVar(&frame.base64, "base64", false, "with --raw, print binary messages in base64")
+	f.BoolVarP(&frame.zero, "null", "0", false, "with --raw, end messages with a NUL")
 	f.StringArrayVar(&filter, "filter", nil, "only notifications of this `TYPE`; may be repeated")
-	f.StringVar(&command, "exec", "", "shell `command` for each notification, one after another, with MSG_TYPE, CONTENT,\nFALLBACK and EPOCH in its environment and the JSON on its standard input")
-	f.IntVar(&count, "count", 0, "end after `N` notifications; 0 for never")
-	cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	f.StringVar(&command, "exec", "", "shell `command` for each message, one after another, with MSG_TYPE, CONTENT,\nFALLBACK and EPOCH in its environment and the JSON on its standard input")
+	f.Var(count{at: &limit}, "count", "end after `N` notifications; 0 for never")
 	return cmd
 }

@@ -1,5 +1,5 @@
-// Wsnotify is a WebSocket that stays connected, for the shell: it listens for
-// notifications, sends lines, and serves both for trying things.
+// Wsnotify is a WebSocket that stays connected, for the shell: it talks to
+// servers, listens for notifications, sends lines, and serves for trying things.
 package main
 
 import (
@@ -10,48 +10,95 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/wsnotify/wsnotify"
+	"github.com/spf13/pflag"
 )
 
-// What the program ends with.
+// What the program ends with. A second signal ends it with 128 and the number
+// of that signal, and a reader that goes away with SIGPIPE, which shells show
+// as 141.
 const (
 	exitOK      = 0 // it was asked to end, and all that was asked for is done
-	exitFailure = 1 // something was not delivered, or could not be read or written
+	exitFailure = 1 // something was or may be lost, or could not be read or written
 	exitUsage   = 2 // the command line is wrong
 	exitGaveUp  = 3 // no connection, after as many attempts as were allowed
-	exitRefused = 4 // the server refuses, and waiting would not change that
-	exitTimeout = 5 // the time was up before --count was reached, or all was sent
+	exitRefused = 4 // the server refuses, and retrying won't fix that
+	exitTimeout = 5 // the time was up before --count was reached, a reply came, or all was sent
 )
 
 // failure is an error with an exit code of its own.
 type failure struct {
-	code int
-	err  error
+	code    int
+	err     error
+	details []string // lines that are printed below it
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// interruptKey is the key of the function that does what a first Ctrl-C does,
+// for those who read the keyboard themselves.
+type interruptKey struct{}
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		<-signals
-		cancel()
-		<-signals // he really means it
-		os.Exit(128 + int(syscall.SIGINT))
+		for s := range signals {
+			if ctx.Err() != nil { // the second
+				os.Exit(128 + int(s.(syscall.Signal)))
+			}
+			cancel()
+		}
 	}()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(context.WithValue(ctx, interruptKey{}, cancel), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. Whoever ends ctx has asked it to end.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	say := sayer(stderr)
+	say("%v", err)
+	code := exitFailure
+	if f := (*failure)(nil); errors.As(err, &f) {
+		code = f.code
+		for _, line := range f.details {
+			say("%s", line)
+		}
+	}
+	if code == exitUsage {
+		path := cmd.CommandPath()
+		if !cmd.HasParent() && !strings.HasPrefix(err.Error(), "unknown command") {
+			path += " connect" // whose flags they are
+		}
+		fmt.Fprintf(stderr, "Try: %s --help\n", path)
+	}
+	return code
+}
+
+// sayer returns a function that tells something to a person.
+func sayer(w io.Writer) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		fmt.Fprintln(w, "wsnotify:", brief(fmt.Sprintf(format, args...)))
+	}
+}
+
+func rootCommand() *cobra.Command {
+	talk := new(talk)
 	root := &cobra.Command{
-		Use:           "wsnotify",
+		Use:           "wsnotify [URL]",
 		Short:         "A WebSocket that stays connected",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -59,55 +106,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Long: `A WebSocket that stays connected, for the shell.
 
 It reconnects when the server goes away, notices when the network is dead, and
-ends when it is told to.
+ends when it is told to. "wsnotify URL" is short for "wsnotify connect URL".
 
-Exit status: 0 asked to end, 1 something was not delivered, 2 wrong usage,
-3 gave up, 4 refused by the server, 5 out of time.`,
-		Example: `  wsnotify serve                                     # something to try it with
-  wsnotify listen ws://localhost:8080/ws/ --user ada
-  echo hello | wsnotify send ws://localhost:8080/ws/ --user ada`,
+Exit status: 0 asked to end, 1 something was or may be lost, 2 wrong usage,
+3 gave up, 4 refused by the server, 5 out of time, 130 a second Ctrl-C.`,
+		Example: `  wsnotify serve --echo                       # something to try it with
+  wsnotify localhost:8080/ws/ada              # talk to it
+  wsnotify listen localhost:8080/ws/ -u ada   # print notifications
+  echo hello | wsnotify send localhost:8080/ws/ada`,
+		Args: addressOrNothing,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return environment(cmd)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return talk.run(cmd, args[0])
+		},
 	}
+	talk.flags(root)
+	root.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // they are in the help of connect
+	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetVersionTemplate("wsnotify {{.Version}}\n")
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
-	root.AddCommand(listenCommand(), sendCommand(), serveCommand())
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintln(stderr, "wsnotify:", brief(err.Error()))
-	var f *failure
-	switch {
-	case errors.As(err, &f):
-		return f.code
-	case !started:
-		fmt.Fprintln(stderr, "Try: wsnotify --help")
-		return exitUsage
-	}
-	return exitFailure
-}
-
-// usage is a wrong argument.
-func usage(format string, args ...any) error {
-	return &failure{exitUsage, fmt.Errorf(format, args...)}
-}
-
-// outcome turns what Run returned into what the program ends with.
-func outcome(err error) error {
-	var gaveUp *wsnotify.GiveUpError
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return nil
-	case errors.As(err, &gaveUp) && !wsnotify.FailFast(gaveUp.Failure):
-		return &failure{exitRefused, err}
-	case errors.As(err, &gaveUp):
-		return &failure{exitGaveUp, err}
-	}
-	return &failure{exitUsage, err} // nothing was dialled
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(connectCommand(), listenCommand(), sendCommand(), serveCommand())
+	return root
 }
 
 func version() string {
@@ -116,3 +140,6 @@ func version() string {
 	}
 	return "(devel)"
 }
+
+// userAgent names the program and its version, as RFC 9110 has it.
+func userAgent() string { return "wsnotify/" + strings.Trim(version(), "()") }

@@ -160,10 +160,12 @@ func TestExitCodes(t *testing.T) {
 		{"listen --count 1 --timeout 50ms " + srv.URL(), exitTimeout},
 		{"send --attempts 0 " + gone.URL(), exitGaveUp},
 		{"send --fail-fast " + refusing.URL(), exitRefused},
-		{"send --timeout 50ms " + gone.URL(), exitTimeout},
+		{"send --attempts 5 --timeout 50ms " + gone.URL(), exitTimeout},
 		{"send http://[", exitUsage},
 		{"serve extra", exitUsage},
-		{"serve --addr nonsense", exitFailure},
+		{"serve --addr nonsense", exitUsage},
+		{"serve --refuse 12", exitUsage},
+		{"serve --addr " + srv.Addr(), exitFailure},
 	} {
 		stdin := strings.NewReader("a line\n")
 		c := start(t, stdin, strings.Fields(test.args)...)
@@ -180,12 +182,13 @@ func TestExitCodes(t *testing.T) {
 func TestSendLosesNothingAcrossARestart(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	in, out := io.Pipe()
-	c := start(t, in, "send", srv.URL(), "--user", "ada", "--interval", "10ms", "--attempts", "-1")
+	c := start(t, in, "send", srv.URL(), "--user", "ada", "--interval", "10ms", "--attempts", "-1", "-v")
 	const lines = 3000 // more than the outbox takes
 	fmt.Fprintln(out, "line 0")
 	if _, err := srv.WaitMessages(within(t), "ada", 1); err != nil {
 		t.Fatal(err)
 	}
+	until(t, func() bool { return strings.Contains(c.err.String(), "has read 1 message") })
 	srv.Stop()
 	// What it writes before it has noticed may be lost.
 	until(t, func() bool { return strings.Contains(c.err.String(), "attempt") })
@@ -282,7 +285,17 @@ func TestSignals(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no signals")
 	}
-	for _, twice := range []bool{false, true} {
+	for _, test := range []struct {
+		signal syscall.Signal
+		twice  bool
+		code   int
+	}{
+		{syscall.SIGINT, false, exitOK},
+		{syscall.SIGTERM, false, exitOK},
+		{syscall.SIGINT, true, 130},
+		{syscall.SIGTERM, true, 143},
+	} {
+		twice := test.twice
 		srv := wsnotifytest.NewServer(t)
 		srv.AnswerClose(!twice)
 		cmd := program(t, "listen", srv.URL(), "--user", "ada")
@@ -299,16 +312,14 @@ func TestSignals(t *testing.T) {
 		}
 		conn.Notify("mail", "x")
 		out.Read(make([]byte, 1)) // so it is open
-		cmd.Process.Signal(syscall.SIGINT)
-		want := exitOK
+		cmd.Process.Signal(test.signal)
 		if twice {
 			until(t, func() bool { return conn.CloseCode() != 0 })
-			cmd.Process.Signal(syscall.SIGINT)
-			want = 130
+			cmd.Process.Signal(test.signal)
 		}
 		cmd.Wait()
-		if code := cmd.ProcessState.ExitCode(); code != want {
-			t.Errorf("twice %v: it ended with %d", twice, code)
+		if code := cmd.ProcessState.ExitCode(); code != test.code {
+			t.Errorf("%v twice %v: it ended with %d", test.signal, twice, code)
 		}
 		if code := conn.CloseCode(); code != 1000 {
 			t.Errorf("twice %v: it closed with %d", twice, code)
@@ -363,7 +374,7 @@ func TestTerminal(t *testing.T) {
 
 // What the help shows can be typed in.
 func TestHelpShowsWhatWorks(t *testing.T) {
-	for _, name := range []string{"listen", "send", "serve"} {
+	for _, name := range []string{"connect", "listen", "send", "serve"} {
 		c := start(t, nil, name, "--help")
 		c.wants(t, exitOK)
 		_, examples, _ := strings.Cut(c.out.String(), "Examples:\n")
@@ -424,15 +435,30 @@ echo "${COMPREPLY[@]}"`
 
 func TestAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		"localhost:8080/ws/": "ws://localhost:8080/ws/",
-		"127.0.0.1/":         "ws://127.0.0.1/",
-		"[::1]:80/ws":        "ws://[::1]:80/ws",
-		"example.com/ws/":    "wss://example.com/ws/",
-		"ws://example.com":   "ws://example.com",
-		"https://example":    "https://example",
+		"localhost:8080/ws/":           "ws://localhost:8080/ws/",
+		"localhost:8080?a=b":           "ws://localhost:8080?a=b",
+		":8080/ws":                     "ws://localhost:8080/ws",
+		"127.0.0.1/":                   "ws://127.0.0.1/",
+		"[::1]:80/ws":                  "ws://[::1]:80/ws",
+		"example.com/ws/":              "wss://example.com/ws/",
+		"ws://example.com":             "ws://example.com",
+		"https://example":              "https://example",
+		"ws+unix:/run/a.sock:/ws/?a=b": "ws://localhost/ws/?a=b",
+		"ws+unix:///run/a.sock":        "ws://localhost/",
 	} {
-		if got := address(text); got != want {
-			t.Errorf("%s is taken as %s and not %s", text, got, want)
+		got, socket, err := address(text)
+		if got != want || err != nil || (socket == "/run/a.sock") != strings.Contains(text, "unix") {
+			t.Errorf("%s is taken as %s through %q and not %s: %v", text, got, socket, want, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"ftp://example.com/x": "wss://example.com/x",
+		"wss:/example.com":    "wss://example.com",
+		"/ws/ada":             "localhost:8080/ws/ada",
+		"ws+unix::/ws":        "/run/app.sock",
+	} {
+		if got, _, err := address(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is %s, %v, which does not say %s", text, got, err, want)
 		}
 	}
 }

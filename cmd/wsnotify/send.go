@@ -1,146 +1,124 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
 )
 
-// maxLine is what the outbox takes, in bytes.
-const maxLine = 4 << 20
+// sendReadLimit is large, since replies are skipped.
+const sendReadLimit = 64 << 20
 
 func sendCommand() *cobra.Command {
 	var conn connection
+	var frame framing
+	var confirm, file string
 	cmd := &cobra.Command{
 		Use:   "send URL",
 		Short: "Send the lines of the standard input",
 		Long: `Send sends each line of the standard input as a text message, in order. Lines
 wait while there is no connection. At the end of the input it waits until all
-are written, and closes the connection.
+are written and the server has read them, and closes the connection. Replies are
+skipped; see wsnotify connect to print them.
 
-A line that was not sent, or may not have been, is reported on the standard error,
-and the exit status is not 0. "Written" means that the operating system has taken
-it: only an answer of the server can say that it has been read.`,
+A line that was not sent, or that may be lost, is reported on the standard error,
+and the exit status is not 0. A server has read a line when it answers the ping
+that follows; what it does with the line is up to the server. With --confirm it has
+to answer each line, and a line without an answer is sent again over the next
+connection, so that it may arrive twice.
+
+While the input is open, as with tail -f, send goes on after a failed attempt, as
+often as --attempts says. Once it has ended, a first attempt that fails is final
+unless --attempts is given.`,
 		Example: `  echo hello | wsnotify send ws://localhost:8080/ws/ --user ada
   tail -f app.log | wsnotify send wss://example.com/logs --attempts -1
-  wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt`,
-		Args: cobra.ExactArgs(1),
+  wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt
+  wsnotify send example.com/orders --confirm id --spool orders.spool <orders.jsonl
+  wsnotify send example.com/upload --binary --whole <picture.png`,
+		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := conn.config(cmd)
+			if err := frame.check(); err != nil {
+				return err
+			}
+			path, err := parsePath("--confirm", confirm)
 			if err != nil {
 				return err
 			}
+			cfg, url, err := conn.config(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("read-limit") {
+				cfg.ReadLimit = sendReadLimit
+			}
 			ctx, cancel := conn.limited(cmd.Context())
 			defer cancel()
-			var undelivered atomic.Int64
-			say := func(format string, args ...any) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "wsnotify:", brief(fmt.Sprintf(format, args...)))
+			say := sayer(cmd.ErrOrStderr())
+			note := conn.notes(say, &cfg)
+			g := newOutgoing(&conn, &frame, &cfg, note)
+			g.eager = !cmd.Flags().Changed("attempts")
+			g.ended = isOver(cmd.InOrStdin())
+			if path != nil {
+				g.confirmed(&cfg, path)
 			}
-			cfg.OnUndelivered = func(m wsnotify.Message, err error) {
-				undelivered.Add(1)
-				say("not delivered: %s: %v", m.Data, err)
+			if file != "" {
+				kept, err := spool.Open(file, spool.Options{})
+				if err != nil {
+					return fmt.Errorf("--spool: %w", err)
+				}
+				defer kept.Close()
+				cfg.Outbox.Store = kept
+				defer func() { g.tellKept(kept, file) }()
 			}
-			cfg.OnReconnecting = func(ev wsnotify.ReconnectEvent) {
-				say("attempt %d in %v: %s", ev.Attempt, ev.Delay.Round(time.Millisecond), cause(ev.Failure))
-			}
-			client := wsnotify.New(cfg)
-			over := make(chan error, 1)
-			begun := make(chan struct{})
-			go func() {
-				close(begun)
-				over <- client.Run(ctx, address(args[0]), conn.user)
-			}()
-			<-begun
+			g.client = wsnotify.New(cfg)
+			over := g.begin(ctx, url)
 			read := make(chan error, 1)
-			go func() { read <- sendLines(ctx, client, cmd.InOrStdin(), &undelivered, say) }()
+			go func() {
+				err := g.send(ctx, cmd.InOrStdin())
+				g.endOfInput()
+				read <- err
+			}()
 
 			var ended error // of Run
 			select {
 			case err = <-read:
 				if err == nil {
-					err = client.Flush(ctx)
+					err = g.finish(ctx)
 				}
-				if closed := client.Disconnect(); err == nil {
+				if closed := g.close(wsnotify.StatusNormalClosure, ""); err == nil {
 					err = closed
 				}
 				ended = <-over
 			case ended = <-over:
 			}
-			<-client.Done()
-			lost := undelivered.Load()
-			switch {
-			case errors.Is(ctx.Err(), context.DeadlineExceeded):
-				return &failure{exitTimeout, fmt.Errorf("not all was sent within %v", conn.timeout)}
-			case ended != nil && outcome(ended) != nil:
-				return outcome(ended)
-			case lost > 0:
-				return fmt.Errorf("%d not delivered", lost)
-			case ended != nil: // Ctrl-C, and all that was read is sent
-				return nil
+			<-g.client.Done()
+			if errors.Is(err, context.Canceled) || errors.Is(err, wsnotify.ErrClosed) {
+				err = nil // result says why
 			}
-			return err
+			return g.result(ctx, ended, err)
 		},
 	}
 	conn.flags(cmd)
+	frame.flags(cmd.Flags())
+	cmd.Flags().StringVar(&confirm, "confirm", "", "`path` of the id in a JSON line, such as id or meta.id: the line is sent again\nuntil the server has answered with a JSON message that has the same id there")
+	cmd.Flags().StringVar(&file, "spool", "", "`file` that keeps lines until they are sent, or confirmed with --confirm: a second start\nwith the same file sends what is left")
+	cmd.MarkFlagFilename("spool")
+	cmd.Flags().BoolVar(&frame.whole, "whole", false, "the whole input is one message")
 	return cmd
 }
 
-// sendLines queues what r holds, and waits for room instead of dropping.
-func sendLines(ctx context.Context, c *wsnotify.Client, r io.Reader, bad *atomic.Int64, say func(string, ...any)) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for number := 1; ; number++ {
-		line, err := readLine(in)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("line %d: %w", number, err)
-		}
-		if err != nil && line == "" {
-			return nil
-		}
-		if refused := queue(ctx, c, line); refused != nil {
-			bad.Add(1)
-			if errors.Is(refused, wsnotify.ErrClosed) || ctx.Err() != nil {
-				say("not sent: line %d and what follows", number)
-				return refused
-			}
-			say("not sent: line %d: %v", number, refused)
-		}
-		if err != nil {
-			return nil
-		}
-	}
-}
-
-func queue(ctx context.Context, c *wsnotify.Client, line string) error {
-	for {
-		err := c.Enqueue(wsnotify.MessageText, []byte(line))
-		if !errors.Is(err, wsnotify.ErrOutboxFull) {
-			return err
-		}
-		if err := c.Flush(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// readLine returns a line without its end, and io.EOF with or after the last.
-func readLine(in *bufio.Reader) (string, error) {
-	var b strings.Builder
-	for {
-		part, err := in.ReadSlice('\n')
-		b.Write(part)
-		if b.Len() > maxLine {
-			return "", fmt.Errorf("it is longer than %d bytes", maxLine)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return strings.TrimSuffix(strings.TrimSuffix(b.String(), "\n"), "\r"), err
-		}
+// tellKept says how many messages are left for the next start.
+func (g *outgoing) tellKept(kept *spool.Spool, file string) {
+	n := 0
+	err := kept.Load(func(uint64, wsnotify.Message) error { n++; return nil })
+	switch {
+	case err != nil:
+		g.say("--spool %s: %v", file, err)
+	case n > 0:
+		g.say("%s in %s for the next start", messages(n), file)
 	}
 }

@@ -2,53 +2,56 @@ package main
 
 import (
 	"context"
-	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 )
 
-//go:embed page.html
-var page []byte
-
-const maxBody = 1 << 20 // of a notification
-
 func serveCommand() *cobra.Command {
-	var addr string
+	var addr, confirm string
+	h := newHub(nil)
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve notifications, to try things with",
 		Long: `Serve is a small notification server, for trying things:
 
-  GET  /               a page that shows who is connected and notifies them
+  GET  /               a page that shows who is connected, what they send, and
+                       notifies, answers, mutes and closes them
   GET  /ws/{user}      the WebSocket; what clients send is printed
   POST /notify/{user}  a notification, as JSON or as a form, with msgType and content
   POST /notify         to everybody
 
-It keeps nothing, asks nobody who he is, and listens on the loopback address unless
-told otherwise.`,
+It keeps nothing, does no authentication, and listens on the loopback address unless
+told otherwise. The text "ping" of clients is not printed unless --show-pings is set.`,
 		Example: `  wsnotify serve
-  wsnotify serve --addr 127.0.0.1:9000
+  wsnotify serve --echo
+  wsnotify serve --addr 9000 --refuse 401
   curl -d msgType=mail -d content='3 new' http://localhost:8080/notify/ada
   curl --json '{"msgType":"mail","content":{"from":"Bob"}}' http://localhost:8080/notify`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			listener, err := net.Listen("tcp", addr)
+			if h.refuse != 0 && (h.refuse < 200 || h.refuse > 599) {
+				return usage("--refuse %d: expected an HTTP status from 200 to 599, such as 401", h.refuse)
+			}
+			var err error
+			if h.confirm, err = parsePath("--confirm", confirm); err != nil {
+				return err
+			}
+			listener, err := listenAt(addr)
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			h := newHub(func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) })
+			h.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 			server := &http.Server{Handler: handler(h), ReadHeaderTimeout: 10 * time.Second}
 			at := listener.Addr().String()
-			fmt.Fprintf(out, "page       http://%s/\nWebSocket  ws://%[1]s/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://%[1]s/notify/{user}\n\n", at)
+			fmt.Fprintf(out, "page       http://%s/\nWebSocket  ws://%[1]s/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://%[1]s/notify/{user}\ntalk       wsnotify %[1]s/ws/ada\n\n", at)
 			served := make(chan error, 1)
 			go func() { served <- server.Serve(listener) }()
 			select {
@@ -62,66 +65,27 @@ told otherwise.`,
 			return server.Shutdown(ctx)
 		},
 	}
-	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on, or a port of the loopback address")
+	f.BoolVar(&h.echo, "echo", false, "send each message back to its sender")
+	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
+	f.Var(count{at: &h.refuse}, "refuse", "refuse every handshake with this HTTP `STATUS`")
+	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
+	f.BoolVar(&h.pings, "show-pings", false, `print the text "ping" of clients, too`)
 	return cmd
 }
 
-func handler(h *hub) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'")
-		w.Write(page)
-	})
-	mux.HandleFunc("GET /ws/{user}", h.join)
-	mux.HandleFunc("GET /clients", h.stream)
-	notify := func(w http.ResponseWriter, r *http.Request) {
-		message, err := notification(w, r)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		n := h.notify(r.PathValue("user"), message)
-		if n == 0 {
-			http.Error(w, "nobody is connected under this name", http.StatusNotFound)
-			return
-		}
-		fmt.Fprintf(w, "sent to %d\n", n)
+func listenAt(addr string) (net.Listener, error) {
+	if addr != "" && strings.Trim(addr, "0123456789") == "" {
+		addr = "127.0.0.1:" + addr
 	}
-	mux.HandleFunc("POST /notify/{user}", notify)
-	mux.HandleFunc("POST /notify", notify)
-	mux.HandleFunc("POST /clients/{id}/{verb}", func(w http.ResponseWriter, r *http.Request) {
-		id, _ := strconv.Atoi(r.PathValue("id"))
-		if !h.control(id, r.PathValue("verb")) {
-			http.Error(w, "there is no such client, or nothing of that name to be done to it", http.StatusNotFound)
-		}
-	})
-	// A page from elsewhere must not notify, drop or mute anybody.
-	return http.NewCrossOriginProtection().Handler(mux)
-}
-
-// notification reads a request as the JSON of a notification.
-func notification(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	var n struct {
-		MsgType string          `json:"msgType"`
-		Content json.RawMessage `json:"content"`
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, usage("--addr %s: expected a host and a port such as 127.0.0.1:8080, or a port", addr)
 	}
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-		if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
-			return nil, fmt.Errorf("the body is not JSON with msgType and content: %w", err)
-		}
-	} else {
-		if err := r.ParseForm(); err != nil {
-			return nil, err
-		}
-		n.MsgType = r.PostFormValue("msgType")
-		if text := r.PostFormValue("content"); text != "" {
-			n.Content, _ = json.Marshal(text)
-		}
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("something listens on %s already; choose another port with --addr", addr)
 	}
-	if n.MsgType == "" || len(n.Content) == 0 {
-		return nil, errors.New("msgType or content is missing")
-	}
-	return json.Marshal(n)
+	return listener, err
 }

@@ -89,6 +89,9 @@ func TestServe(t *testing.T) {
 		{"/notify/ada", asJSON, `{`, 400, ""},
 		{"/clients/77/drop", form, "", 404, ""},
 		{"/clients/1/nonsense", form, "", 404, ""},
+		{"/clients/1/close", form, "code=1006", 400, ""},
+		{"/clients/1/close", form, "code=x", 400, ""},
+		{"/clients/1/close", form, "code=4000&reason=" + strings.Repeat("x", 124), 400, ""},
 	} {
 		if got := post(test.path, test.contentType, test.body); got != test.status {
 			t.Errorf("%s %s answers %d and not %d", test.path, test.body, got, test.status)
@@ -117,6 +120,71 @@ func TestServe(t *testing.T) {
 	if ev := next(t, closed); ev.Failure.Err != wsnotify.ErrHeartbeatTimeout {
 		t.Errorf("muted, it ended with %v", ev.Failure.Err)
 	}
+	arrived(t, h, 3)
+	if post("/clients/3/mute", form, "") != 200 || post("/clients/3/unmute", form, "") != 200 {
+		t.Error("mute or unmute does not answer 200")
+	}
+	if err := c.WaitFor(within(t), wsnotify.Open); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Ping(within(t)); err != nil {
+		t.Errorf("unmuted, it answers %v", err)
+	}
+	if got := post("/clients/3/send", form, "text="+url.QueryEscape(`{"msgType":"mail","content":"an answer"}`)); got != 200 {
+		t.Errorf("send answers %d", got)
+	}
+	if n := next(t, news); n.Content != "an answer" {
+		t.Errorf("send brought %+v", n)
+	}
+	if got := post("/clients/3/close", form, "code=4001&reason=enough"); got != 200 {
+		t.Errorf("close answers %d", got)
+	}
+	if ev := next(t, closed); ev.Code != 4001 || ev.Reason != "enough" {
+		t.Errorf("it ended with %d, %s", ev.Code, ev.Reason)
+	}
+}
+
+// running starts wsnotify serve, and returns its address.
+func running(t *testing.T, args ...string) (*command, string) {
+	c := start(t, nil, append([]string{"serve", "--addr", "0"}, args...)...)
+	var at string
+	until(t, func() bool {
+		_, rest, ok := strings.Cut(c.out.String(), "http://")
+		at, _, _ = strings.Cut(rest, "/")
+		return ok && strings.Contains(c.out.String(), "\n\n")
+	})
+	t.Cleanup(func() {
+		c.cancel()
+		if code := <-c.code; code != exitOK {
+			t.Errorf("serve ended with %d", code)
+		}
+	})
+	return c, at
+}
+
+// What the project serves is what it sends to.
+func TestServeAndTheOtherCommands(t *testing.T) {
+	echo, at := running(t, "--echo")
+	c := start(t, nil, "connect", at, "-x", "hello", "-x", "ping", "--wait", "500ms")
+	c.wants(t, exitOK)
+	if c.out.String() != "hello\nping\n" || !strings.Contains(echo.out.String(), "guest: hello\n") || strings.Contains(echo.out.String(), "guest: ping") {
+		t.Errorf("it printed %q, and the server %q", &c.out, &echo.out)
+	}
+	c = start(t, strings.NewReader(strings.Repeat("x", 1<<20+1)), "send", at+"/ws/ada")
+	c.wants(t, exitOK)
+
+	_, at = running(t, "--refuse", "401")
+	c = start(t, nil, "connect", at+"/ws/ada", "-x", "hello")
+	c.wants(t, exitRefused)
+
+	small, at := running(t, "--read-limit", "1K")
+	c = start(t, strings.NewReader(strings.Repeat("x", 1025)), "send", at+"/ws/ada")
+	if code := next(t, c.code); code == exitOK || c.err.String() == "" {
+		t.Errorf("a line over the limit ends with %d: %s", code, &c.err)
+	}
+	until(t, func() bool {
+		return strings.Contains(small.out.String(), "ada: sent a message of more than 1K, and was closed with 1009")
+	})
 }
 
 func TestServeSaysGoodBye(t *testing.T) {
@@ -131,19 +199,23 @@ func TestServeSaysGoodBye(t *testing.T) {
 	}
 }
 
-// The page in a real browser: it shows who is there, notifies and drops him.
+// The page in a real browser: it shows who is there and what they send,
+// notifies, answers, mutes, unmutes and closes, and says when the server is gone.
 func TestPageInABrowser(t *testing.T) {
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("chromium is not installed")
 	}
-	news := make(chan wsnotify.Notification, 1)
+	got := make(chan string, 9)
 	closed := make(chan wsnotify.CloseEvent, 2)
-	_, srv, _ := served(t, wsnotify.Config{
-		BackOff:        wsnotify.Exponential(time.Hour, time.Hour, -1),
-		OnNotification: func(n wsnotify.Notification) { news <- n },
-		OnClose:        func(ev wsnotify.CloseEvent) { closed <- ev },
+	_, srv, c := served(t, wsnotify.Config{
+		BackOff:   wsnotify.Exponential(time.Hour, time.Hour, -1),
+		OnMessage: func(m wsnotify.Message) { got <- string(m.Data) },
+		OnClose:   func(ev wsnotify.CloseEvent) { closed <- ev },
 	})
+	if err := c.SendMessage(within(t), "<b>from the client</b>"); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
@@ -152,41 +224,61 @@ func TestPageInABrowser(t *testing.T) {
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx)
 	defer cancel()
-	text := func(selector string) string {
-		t.Helper()
-		text, err := chromedp.Run(ctx, chromedp.Text(selector))
-		if err != nil {
-			t.Fatalf("%s: %v", selector, err)
-		}
-		return text
-	}
 	do := func(steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		if err := chromedp.Do(ctx, steps...); err != nil {
 			t.Fatal(err)
 		}
 	}
+	shows := func(text string) {
+		t.Helper()
+		if _, err := chromedp.Run(ctx, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text))); err != nil {
+			t.Fatalf("the page does not show %s: %v", text, err)
+		}
+	}
+	receives := func(want string) {
+		t.Helper()
+		if text := next(t, got); text != want {
+			t.Errorf("the client got %s and not %s", text, want)
+		}
+	}
 	do(chromedp.Navigate(srv.URL))
-	user := text("#clients td")
+	shows("<b>from the client</b>") // and not in bold
 	do(
 		chromedp.SetValue("#user", "ada"),
 		chromedp.SetValue("[name=content]", "from the page"),
 		chromedp.Click("#notify button"),
-		chromedp.WaitVisible("#result:not(:empty)"),
 	)
-	result := text("#result")
+	shows("sent to 1")
+	receives(`{"msgType":"mail","content":"from the page"}`)
 	do(
-		chromedp.Click("[aria-label='drop ada']"),
+		chromedp.Click("[aria-label='send ada']"),
+		chromedp.SetValue("form.send [name=text]", "an answer"),
+		chromedp.Click("form.send button"),
+	)
+	receives("an answer")
+	shows("→ an answer")
+	do(
+		chromedp.Click("[aria-label='mute ada']"),
+		chromedp.Click("[aria-label='unmute ada']"),
+		chromedp.WaitVisible("[aria-label='mute ada']"),
+	)
+	// Nothing is wider than a telephone.
+	do(chromedp.EmulateViewport(400, 800), chromedp.Click("[aria-label='close ada']"))
+	if width, err := chromedp.Run(ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth")); err != nil || width > 400 {
+		t.Errorf("the page is %d wide: %v", width, err)
+	}
+	do(
+		chromedp.SetValue("form.close [name=code]", "4000"),
+		chromedp.SetValue("form.close [name=reason]", "bye"),
+		chromedp.Click("form.close button"),
 		chromedp.WaitVisible("#nobody"),
 	)
-	nobody := text("#try")
-	if user != "ada" || result != "sent to 1" || !strings.HasPrefix(nobody, "wsnotify listen ws://127.0.0.1:") {
-		t.Errorf("the page shows %q, %q, %q", user, result, nobody)
+	if ev := next(t, closed); ev.Code != 4000 || ev.Reason != "bye" {
+		t.Errorf("it ended with %d, %s", ev.Code, ev.Reason)
 	}
-	if n := next(t, news); fmt.Sprint(n.MsgType, n.Content) != "mailfrom the page" {
-		t.Errorf("it notified with %+v", n)
-	}
-	if ev := next(t, closed); ev.Code != 1006 {
-		t.Errorf("it ended with %d", ev.Code)
-	}
+	shows("closed with 4000")
+	srv.Listener.Close()
+	srv.CloseClientConnections()
+	shows("The server is gone.")
 }

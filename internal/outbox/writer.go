@@ -34,7 +34,7 @@ type Writer struct {
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
 	ended   int      // frames of the batch that the socket took
-	ping    int      // the frame of the heartbeat's ping; -1 if there is none
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
 }
@@ -46,6 +46,7 @@ type controls struct {
 	ping  []byte   // payload of its protocol ping
 	pings [][]byte // payloads of those asked for by Ping
 	pongs [][]byte // payloads of the answers to pings
+	texts [][]byte // of Heartbeat.Answer
 	bye   *bye
 }
 
@@ -81,6 +82,8 @@ type Hooks struct {
 	Pinged func(before transport.Progress) // the socket took the ping of a beat
 	Broke  func(error)                     // the write that failed
 	Drop   func(error)                     // ends the connection for another reason
+
+	TextPings bool // there are no pings: the text of a beat stands for one
 }
 
 // NewWriter returns the writer of a connection. It writes nothing of the box
@@ -217,10 +220,16 @@ func (w *Writer) addControls() *bye {
 	for _, p := range c.pongs {
 		w.batch.Add(wire.Pong, p)
 	}
-	if c.text != "" {
-		w.batch.Add(wire.Text, []byte(c.text))
+	for _, p := range c.texts {
+		w.batch.Add(wire.Text, p)
 	}
 	w.ping = -1
+	if c.text != "" {
+		if w.TextPings {
+			w.ping = w.batch.Len()
+		}
+		w.batch.Add(wire.Text, []byte(c.text))
+	}
 	if c.ping != nil {
 		w.ping = w.batch.Len()
 		w.batch.Add(wire.Ping, c.ping)
@@ -398,12 +407,25 @@ func (w *Writer) SendPing(payload []byte) {
 // as the peer takes them.
 func (w *Writer) Pong(payload []byte) {
 	w.mu.Lock()
-	if len(w.front.pongs) == maxPongs {
-		w.front.pongs = append(w.front.pongs[:0], w.front.pongs[1:]...)
-	}
-	w.front.pongs = append(w.front.pongs, slices.Clone(payload))
+	w.front.pongs = appendLatest(w.front.pongs, slices.Clone(payload))
 	w.mu.Unlock()
 	w.kick()
+}
+
+// Reply queues an answer to a ping that came as a message, as Pong does.
+func (w *Writer) Reply(text string) {
+	w.mu.Lock()
+	w.front.texts = appendLatest(w.front.texts, []byte(text))
+	w.mu.Unlock()
+	w.kick()
+}
+
+// appendLatest appends to a list of answers, of which there are maxPongs.
+func appendLatest(list [][]byte, answer []byte) [][]byte {
+	if len(list) == maxPongs {
+		list = append(list[:0], list[1:]...)
+	}
+	return append(list, answer)
 }
 
 // Bye queues the close frame: after what the outbox holds, or at once.

@@ -44,9 +44,9 @@ type Event = wire.Event
 // Progress counts bytes. What of it changes is a sign of the peer's life.
 type Progress struct {
 	Received int64 // from the peer
-	// Acknowledged is what the peer's host has confirmed of what was written.
-	// It stays 0 where the system does not tell.
-	Acknowledged int64
+	// Acknowledged is what the peer's host has confirmed of what was written, and
+	// Waiting what it has not. They stay 0 where the system does not tell.
+	Acknowledged, Waiting int64
 }
 
 // Options are how a connection behaves.
@@ -61,6 +61,10 @@ type Options struct {
 // ErrWriteTimeout is the error of a Write whose socket took nothing for
 // WriteTimeout.
 var ErrWriteTimeout = errors.New("the peer took nothing for WriteTimeout")
+
+// ErrFailed is a connection that the browser ended with an error event: for a
+// violation of the peer, mostly.
+var ErrFailed = errors.New("the browser failed the connection; it tells a page not why, but may say so in its console")
 
 // errSealed is the error of a Write after Close.
 var errSealed = errors.New("a close frame was sent")

@@ -11,6 +11,10 @@
 //   - socket.go: the net.Conn under it, which alone knows what has really come
 //     and gone, and ends it for sure; outq_….go ask the kernel.
 //   - deflate.go: compression, by coder/websocket.
+//   - browser_js.go: the one over a browser's WebSocket, made by open_js.go;
+//     browserout_js.go is what it sends.
+//   - page_js.go: what else of a page is of use: its event loop, and when it is
+//     shown or has a network again.
 //
 // It knows nothing of reconnecting, queues, callbacks or heartbeats.
 //

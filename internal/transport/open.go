@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -19,4 +20,16 @@ type Request struct {
 	// Answered is called when a response has come, before it is looked at. It
 	// must not block.
 	Answered func(*http.Response)
+}
+
+// ProxyError is the refusal of a proxy.
+type ProxyError struct{ Response *http.Response }
+
+func (e *ProxyError) Error() string {
+	status := e.Response.StatusCode
+	text := fmt.Sprintf("the proxy answered CONNECT with %d %s", status, http.StatusText(status))
+	if status == http.StatusProxyAuthRequired {
+		text += "; set user and password in its url"
+	}
+	return text
 }

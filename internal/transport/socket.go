@@ -77,16 +77,16 @@ func (s *Socket) heard(n int) {
 }
 
 // acknowledged is how much of what was sent the peer's host has confirmed, as
-// far as the system tells.
-func (s *Socket) acknowledged() (n int64, known bool) {
+// far as the system tells, and how much it has not.
+func (s *Socket) acknowledged() (n, waiting int64, known bool) {
 	s.mu.Lock()
 	conn := s.conn
 	s.mu.Unlock()
-	waiting, known := unacknowledged(conn)
+	held, known := unacknowledged(conn)
 	if !known {
-		return 0, false
+		return 0, 0, false
 	}
-	return s.sent.Load() - int64(waiting), true
+	return s.sent.Load() - int64(held), int64(held), true
 }
 
 // countedConn is the net.Conn that the layers above see.
@@ -121,7 +121,7 @@ func (c *countedConn) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 		now := time.Now()
-		if acked, known := s.acknowledged(); known {
+		if acked, _, known := s.acknowledged(); known {
 			if confirmed >= 0 && acked > confirmed {
 				moved = begun
 			}

@@ -255,7 +255,7 @@ func (u *Upgraded) guarded() (stop func() (late bool)) {
 		return func() bool { return false }
 	}
 	var late atomic.Bool
-	confirmed, _ := u.sock.acknowledged()
+	confirmed, _, _ := u.sock.acknowledged()
 	var guard *time.Timer
 	var mu sync.Mutex // guard is set before it fires
 	mu.Lock()
@@ -263,7 +263,7 @@ func (u *Upgraded) guarded() (stop func() (late bool)) {
 	guard = time.AfterFunc(u.opts.WriteTimeout, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if acked, known := u.sock.acknowledged(); known && acked > confirmed {
+		if acked, _, known := u.sock.acknowledged(); known && acked > confirmed {
 			confirmed = acked
 			guard.Reset(u.opts.WriteTimeout)
 			return
@@ -289,8 +289,8 @@ func (u *Upgraded) Close(code int, reason string) error {
 // Progress implements Conn.
 func (u *Upgraded) Progress() Progress {
 	p := Progress{Received: u.sock.received.Load()}
-	if n, known := u.sock.acknowledged(); known {
-		p.Acknowledged = n
+	if n, waiting, known := u.sock.acknowledged(); known {
+		p.Acknowledged, p.Waiting = n, waiting
 	}
 	return p
 }

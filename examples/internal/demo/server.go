@@ -20,7 +20,8 @@ type Server struct {
 	peers   chan *Peer // those who came and were not accepted yet
 	waits   func()     // called by Accept
 	answer  atomic.Pointer[func(*http.Request) int]
-	content http.ServeMux // for what is no handshake
+	chooses atomic.Pointer[[]string] // subprotocols
+	content http.ServeMux            // for what is no handshake
 
 	http   *http.Server       // nil while it is not up
 	kill   context.CancelFunc // ends the connections, as a crash would
@@ -36,11 +37,14 @@ func NewServer() *Server {
 // goroutine of the request. Until it is called that is 101.
 func (s *Server) Answer(f func(r *http.Request) int) { s.answer.Store(&f) }
 
+// Subprotocols are those that the server knows.
+func (s *Server) Subprotocols(names ...string) { s.chooses.Store(&names) }
+
 // Handle makes f answer requests that are no handshakes.
 func (s *Server) Handle(pattern string, f http.HandlerFunc) { s.content.HandleFunc(pattern, f) }
 
-// URL is the address to which the name of the user is added. It is known once
-// the server has been up.
+// URL is the address to which the name of the user is added, if there is one.
+// It is known once the server has been up.
 func (s *Server) URL() string { return fmt.Sprintf("ws://%s/ws/", s.addr) }
 
 // Start listens.
@@ -52,7 +56,7 @@ func (s *Server) Start() error {
 	s.addr = listener.Addr().String()
 	ctx, kill := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ws/{user}", func(w http.ResponseWriter, r *http.Request) { s.serve(ctx, w, r) })
+	mux.HandleFunc("GET /ws/{user...}", func(w http.ResponseWriter, r *http.Request) { s.serve(ctx, w, r) })
 	mux.Handle("/", &s.content)
 	s.http, s.kill = &http.Server{Handler: mux}, kill
 	s.listen.Go(func() { s.http.Serve(listener) })
@@ -91,7 +95,11 @@ func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 			return
 		}
 	}
-	conn, err := websocket.Accept(w, r, nil)
+	var options websocket.AcceptOptions
+	if names := s.chooses.Load(); names != nil {
+		options.Subprotocols = *names
+	}
+	conn, err := websocket.Accept(w, r, &options)
 	if err != nil {
 		return // it has told the client
 	}

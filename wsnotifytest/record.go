@@ -1,12 +1,8 @@
 package wsnotifytest
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
-	"time"
 )
 
 // register makes a Conn of an accepted handshake, with its write lock taken; nil if the server is
@@ -23,6 +19,7 @@ func (s *Server) register(k *socket, r *http.Request, h Handshake) *Conn {
 		replies: make(chan reply, 16),
 		done:    make(chan struct{}),
 	}
+	c.habits = habits{s, c.change}
 	c.writing <- struct{}{}
 	s.shape(k.pipe.l, c.levels()...)
 	s.conns = append(s.conns, c)
@@ -132,109 +129,4 @@ func (s *Server) Violations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.violations)
-}
-
-// errADay ends a wait whose context has no deadline. In a bubble it comes at once: without it a client's
-// heartbeats would go on in virtual time for as long as the test binary may run.
-var errADay = errors.New("a day has passed")
-
-// wait returns when done, called with s.mu held, has returned true.
-func (s *Server) wait(ctx context.Context, what string, done func() (ok bool, have string)) error {
-	var day <-chan time.Time
-	if _, ok := ctx.Deadline(); !ok {
-		t := time.NewTimer(24 * time.Hour)
-		defer t.Stop()
-		day = t.C
-	}
-	for {
-		s.mu.Lock()
-		ok, have := done()
-		closed, changed := s.closed, s.changed.next()
-		s.mu.Unlock()
-		switch {
-		case ok:
-			return nil
-		case closed:
-			return fmt.Errorf("%w: waiting for %s, have %s", ErrServerClosed, what, have)
-		case ctx.Err() != nil:
-			return fmt.Errorf("wsnotifytest: waiting for %s, have %s: %w", what, have, ctx.Err())
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		case <-day:
-			return fmt.Errorf("wsnotifytest: waiting for %s, have %s: %w", what, have, errADay)
-		}
-	}
-}
-
-// Conn returns the newest live connection of user, or of anybody if user is "", and waits for one
-// if there is none. One that is being closed is passed over.
-func (s *Server) Conn(ctx context.Context, user string) (c *Conn, err error) {
-	err = s.wait(ctx, fmt.Sprintf("a connection of user %q", user), func() (bool, string) {
-		for _, o := range slices.Backward(s.open) {
-			if (user == "" || o.user == user) && o.usable() {
-				c = o
-				return true, ""
-			}
-		}
-		return false, "none"
-	})
-	return c, err
-}
-
-// NthConn returns the connection with the number n, live or not, counting from 1, and waits for it.
-func (s *Server) NthConn(ctx context.Context, n int) (c *Conn, err error) {
-	err = s.wait(ctx, fmt.Sprintf("connection %d", n), func() (bool, string) {
-		if n < 1 || n > len(s.conns) {
-			return false, fmt.Sprint(len(s.conns))
-		}
-		c = s.conns[n-1]
-		return true, ""
-	})
-	return c, err
-}
-
-// WaitMessages waits until user has sent n messages and returns them all.
-func (s *Server) WaitMessages(ctx context.Context, user string, n int) ([]string, error) {
-	s.mu.Lock()
-	lost := s.forget && len(s.messages[user]) < n
-	s.mu.Unlock()
-	if lost {
-		return s.Messages(user), errNotRecorded
-	}
-	err := s.wait(ctx, fmt.Sprintf("%d messages of user %q", n, user), func() (bool, string) {
-		return len(s.messages[user]) >= n, fmt.Sprintf("%.200q", s.messages[user])
-	})
-	return s.Messages(user), err
-}
-
-// WaitHeartbeats waits until user has sent at least that many text messages "ping" and ping frames.
-func (s *Server) WaitHeartbeats(ctx context.Context, user string, texts, pings int) error {
-	return s.wait(ctx, fmt.Sprintf("%d texts and %d pings of user %q", texts, pings, user), func() (bool, string) {
-		return s.texts[user] >= texts && s.pings[user] >= pings,
-			fmt.Sprintf("%d and %d", s.texts[user], s.pings[user])
-	})
-}
-
-// WaitLive waits until exactly n connections are live.
-func (s *Server) WaitLive(ctx context.Context, n int) error {
-	return s.wait(ctx, fmt.Sprintf("%d live connections", n), func() (bool, string) {
-		return s.live() == n, fmt.Sprint(s.live())
-	})
-}
-
-// WaitHandshakes waits until there have been n handshakes, refused ones included.
-func (s *Server) WaitHandshakes(ctx context.Context, n int) error {
-	return s.wait(ctx, fmt.Sprintf("%d handshakes", n), func() (bool, string) {
-		return len(s.handshakes) >= n, fmt.Sprint(len(s.handshakes))
-	})
-}
-
-// WaitCloseCodes waits until n close frames were received and returns the codes of all.
-func (s *Server) WaitCloseCodes(ctx context.Context, n int) ([]int, error) {
-	err := s.wait(ctx, fmt.Sprintf("%d close frames", n), func() (bool, string) {
-		return len(s.closeCodes) >= n, fmt.Sprint(s.closeCodes)
-	})
-	return s.CloseCodes(), err
 }

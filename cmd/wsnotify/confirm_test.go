@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// A line is kept until the server has answered it, over any number of losses.
+func TestSendUntilConfirmed(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.AllowViolations()
+	var seen atomic.Int64
+	srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
+		if seen.Add(1) <= 3 {
+			c.Drop() // it has the line, and dies before it says so
+			return
+		}
+		c.SendText(fmt.Sprintf(`{"ok":true,"meta":{"id":%s}}`, fieldPath{"meta", "id"}.in(data)))
+	})
+	in := "{\"meta\":{\"id\":1}}\n{\"meta\":{\"id\":2}}\n{\"meta\":{\"id\":3}}\n"
+	c := start(t, strings.NewReader(in), "send", srv.URL(), "-u", "ada", "--confirm", "meta.id", "--interval", "5ms")
+	c.wants(t, exitOK)
+	got := strings.Join(srv.Messages("ada"), "\n") + "\n"
+	for line := range strings.Lines(in) {
+		if !strings.Contains(got, line) {
+			t.Errorf("%s is missing in %s", line, got)
+		}
+	}
+}
+
+func TestSendSaysWhatWasNotConfirmed(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, strings.NewReader("{\"id\":\"a\"}\nno id\n"), "send", srv.URL(), "-u", "ada", "--confirm", "id", "--timeout", "300ms")
+	c.wants(t, exitTimeout)
+	for _, want := range []string{`line 2 has no "id"`, `may be lost: {"id":"a"}`} {
+		if !strings.Contains(c.err.String(), want) {
+			t.Errorf("%s is missing in %s", want, &c.err)
+		}
+	}
+	c = start(t, strings.NewReader(""), "send", srv.URL(), "--confirm", "meta..id")
+	c.wants(t, exitUsage)
+}
+
+func TestServeConfirms(t *testing.T) {
+	_, at := running(t, "--confirm", ".id")
+	c := start(t, strings.NewReader("{\"id\":\"a\"}\n{\"id\":7.50}\n"), "send", at+"/ws/ada", "--confirm", "id", "--timeout", "10s")
+	c.wants(t, exitOK)
+	c = start(t, nil, "connect", at, "-x", `{"id":7.50}`, "-x", "no JSON", "--wait", "300ms")
+	c.wants(t, exitOK)
+	if c.out.String() != "{\"id\":7.50}\n" {
+		t.Errorf("it answered %s", &c.out)
+	}
+}
+
+// Lines survive the end of the program, and the next start sends them.
+func TestSpool(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spool")
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	c := start(t, strings.NewReader("one\ntwo\n"), "send", srv.URL(), "-u", "ada", "--spool", file)
+	c.wants(t, exitGaveUp)
+	if !strings.Contains(c.err.String(), "2 messages in "+file+" for the next start") {
+		t.Errorf("it said %s", &c.err)
+	}
+	srv.Start()
+	c = start(t, strings.NewReader("three\n"), "send", srv.URL(), "-u", "ada", "--spool", file)
+	c.wants(t, exitOK)
+	if got := fmt.Sprint(srv.Messages("ada")); got != "[one two three]" || c.err.String() != "" {
+		t.Errorf("the server got %s: %s", got, &c.err)
+	}
+	os.WriteFile(file+".txt", []byte("something else, and long enough to be looked at"), 0o600)
+	c = start(t, strings.NewReader(""), "send", srv.URL(), "--spool", file+".txt")
+	c.wants(t, exitFailure)
+}

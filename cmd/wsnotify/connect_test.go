@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+func TestConnectInAPipe(t *testing.T) {
+	echo := wsnotifytest.NewServer(t)
+	echo.Echo()
+	greeting := wsnotifytest.NewServer(t)
+	greeting.OnConn(func(c *wsnotifytest.Conn) { c.SendText("welcome"); c.SendText("again") })
+	silent := wsnotifytest.NewServer(t)
+	for _, test := range []struct {
+		args, in string
+		code     int
+		out      string
+	}{
+		{"--wait 300ms " + echo.URL(), "one\ntwo\r\nthree", exitOK, "one\ntwo\nthree\n"},
+		{"-x hello -x again --wait 300ms " + echo.URL(), "not read\n", exitOK, "hello\nagain\n"},
+		{"-x hello -1 " + echo.URL(), "", exitOK, "hello\n"},
+		{"-0 --wait 300ms " + echo.URL(), "two\nlines\x00one\x00", exitOK, "two\nlines\x00one\x00"},
+		{"--base64 --wait 300ms " + echo.URL(), "AAEC\n/w==\n", exitOK, "AAEC\n/w==\n"},
+		{"--binary --wait 300ms " + echo.URL(), "\xff\xfe\n\x00\n", exitOK, "\xff\xfe\x00"},
+		{"-1 " + greeting.URL(), "", exitOK, "welcome\n"},
+		{"--wait 300ms " + greeting.URL(), "", exitOK, "welcome\nagain\n"},
+		{"-x hello -1 --wait 50ms " + silent.URL(), "", exitTimeout, ""},
+		{"-x hello -1 --timeout 200ms " + silent.URL(), "", exitTimeout, ""},
+		{"-x hello --wait 0s " + silent.URL(), "", exitOK, ""},
+		{"--base64 -x nonsense! --wait 0s " + silent.URL(), "", exitFailure, ""},
+		{"--base64 --binary " + silent.URL(), "", exitUsage, ""},
+	} {
+		c := start(t, strings.NewReader(test.in), append([]string{"connect"}, strings.Fields(test.args)...)...)
+		if got := next(t, c.code); got != test.code || c.out.String() != test.out {
+			t.Errorf("connect %s ends with %d and prints %q, not %d and %q: %s", test.args, got, &c.out, test.code, test.out, &c.err)
+		}
+		if test.code != exitOK && c.err.String() == "" {
+			t.Errorf("connect %s ends with %d and no word", test.args, test.code)
+		}
+	}
+}
+
+// An address alone is one to talk to.
+func TestAddressWithoutACommand(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Echo()
+	c := start(t, nil, srv.URL()+"ada", "-x", "hello", "-1", "-H", "X-Try: yes")
+	c.wants(t, exitOK)
+	if c.out.String() != "hello\n" || srv.Handshakes()[0].Header.Get("X-Try") != "yes" {
+		t.Errorf("it printed %q", &c.out)
+	}
+}
+
+func TestConnectComesBack(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	in, out := io.Pipe()
+	c := start(t, in, "connect", srv.URL(), "-u", "ada", "--interval", "10ms", "--wait", "0s")
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SendText("before")
+	until(t, func() bool { return c.out.String() != "" })
+	conn.Close(1012, "restart")
+	if conn, err = srv.NthConn(within(t), 2); err != nil {
+		t.Fatal(err)
+	}
+	conn.SendText("after")
+	until(t, func() bool { return c.out.String() == "before\nafter\n" })
+	out.Close()
+	c.wants(t, exitOK)
+	if !strings.Contains(c.err.String(), "attempt 1 in 10ms: the server closed with 1012, restart") {
+		t.Errorf("it said %s", &c.err)
+	}
+}
+
+func TestNoReconnectEndsAtTheFirstLoss(t *testing.T) {
+	for _, test := range []struct {
+		end  func(c *wsnotifytest.Conn)
+		code int
+		says string
+	}{
+		{func(c *wsnotifytest.Conn) { c.Close(1000, "") }, exitOK, ""},
+		{func(c *wsnotifytest.Conn) { c.Close(1001, "going") }, exitOK, ""},
+		{func(c *wsnotifytest.Conn) { c.Close(4001, "your turn is over") }, exitFailure, "closed with 4001, your turn is over"},
+		{func(c *wsnotifytest.Conn) { c.Close(1008, "") }, exitRefused, "closed with 1008 (policy violation)"},
+		{func(c *wsnotifytest.Conn) { c.Drop() }, exitGaveUp, "connection was lost"},
+	} {
+		srv := wsnotifytest.NewServer(t)
+		in, out := io.Pipe()
+		c := start(t, in, "connect", srv.URL(), "-u", "ada", "--no-reconnect")
+		conn, err := srv.Conn(within(t), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SendText("hello")
+		until(t, func() bool { return c.out.String() != "" })
+		test.end(conn)
+		c.wants(t, test.code)
+		if !strings.Contains(c.err.String(), test.says) || strings.Count(c.err.String(), "\n") > 1 {
+			t.Errorf("it said %q and not %q", &c.err, test.says)
+		}
+		out.Close()
+	}
+}
+
+// screen is a program on a terminal.
+type screen struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	tty *os.File
+	out buffer
+}
+
+func onScreen(t *testing.T, args ...string) *screen {
+	t.Helper()
+	s := &screen{t: t, cmd: program(t, args...)}
+	tty, err := pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 24, Cols: 60})
+	if err != nil {
+		t.Skip("there are no pseudo-terminals: ", err)
+	}
+	s.tty = tty
+	t.Cleanup(func() { tty.Close() })
+	go io.Copy(&s.out, tty)
+	return s
+}
+
+// types waits until the screen shows a text, and types another.
+func (s *screen) types(after, text string) {
+	s.t.Helper()
+	s.shows(after)
+	if _, err := s.tty.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *screen) shows(text string) {
+	s.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(s.out.String(), text) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the screen does not show %q: %q", text, s.out.String())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (s *screen) ends(code int) {
+	s.t.Helper()
+	s.cmd.Wait()
+	if got := s.cmd.ProcessState.ExitCode(); got != code {
+		s.t.Errorf("it ended with %d and not %d: %q", got, code, s.out.String())
+	}
+}
+
+const (
+	enter  = "\r"
+	up     = "\x1b[A"
+	left   = "\x1b[D"
+	ctrlC  = "\x03"
+	ctrlD  = "\x04"
+	prompt = "> "
+)
+
+func TestConversation(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--color", "never", "--interval", "10ms")
+	s.types(prompt, "hello"+enter)
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := srv.WaitMessages(within(t), "ada", 1); err != nil {
+		t.Fatal(err)
+	}
+	// What comes while somebody types stands above the line, which is whole again after it.
+	s.types(prompt, "half a ")
+	s.shows("half a ")
+	conn.SendText("a reply \x1b[31m")
+	s.shows("\r< a reply \\x1b[31m\r\n" + "> half a ")
+	conn.SendBinary([]byte("\x00\xff"))
+	s.types("< binary, 2 bytes: 00 ff", "line"+enter)
+	s.types("half a line", up+up+"!"+left+left+"世"+enter) // the history, and editing
+	s.types("hell世o!", "//ping"+enter+"/ping"+enter+"/nonsense"+enter+"/close 12"+enter)
+	s.shows("pong after ")
+	s.shows("/nonsense is no command")
+	s.shows("expected 1000, or a code from 3000 to 4999")
+	conn.Close(4002, "try again")
+	s.shows("the server closed with 4002, try again")
+	if _, err := srv.NthConn(within(t), 2); err != nil {
+		t.Fatal(err)
+	}
+	s.types("connected to", "back"+enter)
+	got, err := srv.WaitMessages(within(t), "ada", 5)
+	if want := []string{"hello", "half a line", "hell世o!", "/ping", "back"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the server got %q and not %q: %v", got, want, err)
+	}
+	s.tty.WriteString("/close 4000 bye for now" + enter)
+	s.ends(exitOK)
+	if codes := srv.CloseCodes(); codes[len(codes)-1] != 4000 {
+		t.Errorf("it closed with %v", codes)
+	}
+}
+
+func TestEndsOfAConversation(t *testing.T) {
+	for _, test := range []struct {
+		name, keys string
+		code       int
+	}{
+		{"Ctrl-D", ctrlD, exitOK},
+		{"/quit", "/quit" + enter, exitOK},
+		{"Ctrl-C", "half a line" + ctrlC, exitOK},
+		{"Ctrl-C twice", ctrlC, 130},
+	} {
+		srv := wsnotifytest.NewServer(t)
+		srv.AnswerClose(test.code == exitOK)
+		s := onScreen(t, srv.URL()+"ada")
+		s.types(prompt, test.keys)
+		if codes, err := srv.WaitCloseCodes(within(t), 1); err != nil || codes[0] != 1000 {
+			t.Errorf("%s: it closed with %v, %v", test.name, codes, err)
+		}
+		if test.code != exitOK {
+			s.tty.WriteString(ctrlC)
+		}
+		s.ends(test.code)
+	}
+}
+
+// A server that nobody can reach is said at once, and not after a minute.
+func TestFirstFailureOfAConversationIsFinal(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	s := onScreen(t, srv.URL()+"ada")
+	s.ends(exitGaveUp)
+	s.shows("connection refused; nothing listens at 127.0.0.1:")
+}
+
+// A reader that goes away ends the program with SIGPIPE, which shells show as 141.
+func TestReaderGoesAway(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.AllowViolations()
+	cmd := program(t, "listen", srv.URL(), "--user", "ada")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	conn.Notify("mail", "x")
+	cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGPIPE {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+}
+
+// A full disk is no success.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	srv := wsnotifytest.NewServer(t)
+	srv.OnConn(func(c *wsnotifytest.Conn) { c.Notify("mail", "x") })
+	for _, verb := range []string{"listen", "connect"} {
+		var stderr bytes.Buffer
+		cmd := program(t, verb, srv.URL(), "-u", "ada")
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != exitFailure || !strings.Contains(stderr.String(), "no space left") {
+			t.Errorf("%s ended with %d: %s", verb, code, &stderr)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+func TestFlagsOfTheHandshake(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	for _, test := range []struct{ args, name, want string }{
+		{"", "User-Agent", userAgent()},
+		{"-A tester/1", "User-Agent", "tester/1"},
+		{"-H User-Agent:own", "User-Agent", "own"},
+		{"-o https://example.com", "Origin", "https://example.com"},
+		{"--basic-auth ada:secret:too", "Authorization", "Basic YWRhOnNlY3JldDp0b28="},
+		{"", "Sec-WebSocket-Extensions", ""},
+		{"--compress", "Sec-WebSocket-Extensions", "permessage-deflate"},
+	} {
+		before := len(srv.Handshakes())
+		c := start(t, nil, append([]string{"listen", srv.URL(), "--timeout", "5s"}, strings.Fields(test.args)...)...)
+		if err := srv.WaitHandshakes(within(t), before+1); err != nil {
+			t.Fatal(err)
+		}
+		if got := srv.Handshakes()[before].Header.Get(test.name); got != test.want {
+			t.Errorf("%s: %s is %q and not %q", test.args, test.name, got, test.want)
+		}
+		c.cancel()
+		c.wants(t, exitOK)
+	}
+}
+
+// A variable stands where no flag does.
+func TestEnvironment(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	t.Setenv("WSNOTIFY_USER", "eve")
+	t.Setenv("WSNOTIFY_HEADER", "X-One: 1\nX-Two: 2\n")
+	t.Setenv("WSNOTIFY_BASIC_AUTH", "ada:secret")
+	t.Setenv("WSNOTIFY_TIMEOUT", "100ms")
+	t.Setenv("WSNOTIFY_EXECUTE", "not a setting")
+	c := start(t, nil, "listen", srv.URL())
+	c.wants(t, exitOK)
+	h := srv.Handshakes()[0]
+	if h.User != "eve" || h.Header.Get("X-One") != "1" || h.Header.Get("X-Two") != "2" || h.Header.Get("Authorization") == "" {
+		t.Errorf("the handshake was %+v", h)
+	}
+	token := filepath.Join(t.TempDir(), "token")
+	os.WriteFile(token, []byte("t"), 0o600)
+	c = start(t, nil, "listen", srv.URL(), "-u", "ada", "--token-file", token)
+	c.wants(t, exitOK)
+	if h := srv.Handshakes()[1]; h.User != "ada" || h.Header.Get("Authorization") != "Bearer t" {
+		t.Errorf("the handshake was %+v", h)
+	}
+	t.Setenv("WSNOTIFY_TIMEOUT", "5")
+	c = start(t, nil, "listen", srv.URL())
+	c.wants(t, exitUsage)
+	if want := "WSNOTIFY_TIMEOUT=5: expected a time with its unit, such as 5s"; !strings.Contains(c.err.String(), want) {
+		t.Errorf("it said %s and not %s", &c.err, want)
+	}
+}
+
+// Errors name what is wrong and what would be right, and the help of the
+// command at hand.
+func TestErrorsForAPerson(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "file")
+	os.WriteFile(notPEM, []byte("x"), 0o600)
+	for args, want := range map[string]string{
+		"lisen localhost:1":                           `unknown command "lisen"; did you mean "listen"?` + "\nTry: wsnotify --help",
+		"gateway":                                     `unknown command "gateway"; if it is a host: wsnotify connect gateway`,
+		"send --interval 5 a:1":                       "--interval 5: expected a time with its unit, such as 5s\nTry: wsnotify send --help",
+		"send --interval soon a:1":                    "--interval soon: expected a time with its unit, such as 5s, 500ms or 2m",
+		"send --interval -1s a:1":                     "--interval -1s: expected 0s or more",
+		"listen --attempts x a:1":                     "--attempts x: expected a whole number such as 6, or -1 for no limit\nTry: wsnotify listen --help",
+		"listen --count -1 a:1":                       "--count -1: expected a whole number such as 6",
+		"listen --heartbeat 0s a:1":                   "--heartbeat 0s: expected a time such as 6s, or off",
+		"listen --json=perhaps a:1":                   "--json perhaps: expected true or false",
+		"listen --atempts 3 a:1":                      "unknown flag --atempts; did you mean --attempts?",
+		"listen -z a:1":                               "unknown flag -z",
+		"listen --header":                             "--header needs a value: --header 'Name: value'",
+		"listen --header nonsense a:1":                `--header "nonsense": expected 'Name: value'`,
+		"listen":                                      "listen needs the address of a server",
+		"listen a:1 b:1":                              `got 2 arguments; "b:1" is the second`,
+		"send a:1 hello":                              `to send "hello": wsnotify connect a:1 -x "hello"`,
+		"connect a:1 hello":                           `to send "hello": wsnotify a:1 -x "hello"`,
+		"a:1 --attempts x":                            "Try: wsnotify connect --help",
+		"serve extra":                                 `serve takes flags alone, and got "extra"`,
+		"connect --read-limit lots a:1":               "--read-limit lots: expected a number of bytes such as 65536, 64K or 16M, or -1 for no limit",
+		"connect --max-line -1 a:1":                   "--max-line -1: expected a size such as 16M",
+		"connect --origin example.com a:1":            "--origin example.com: expected a scheme, as in https://example.com",
+		"connect --basic-auth secret a:1":             "--basic-auth: expected user:password",
+		"connect --proxy nonsense a:1":                "--proxy: expected a URL such as http://proxy.example:3128",
+		"connect --proxy ftp://a:1 a:1":               `--proxy: the scheme is "ftp"; expected http, https or socks5`,
+		"connect --cacert /nowhere a:1":               "--cacert: open /nowhere: no such file",
+		"connect --cacert " + notPEM + " a:1":         "expected certificates in PEM",
+		"connect --key " + notPEM + " a:1":            "--key needs --cert",
+		"connect --cert " + notPEM + " a:1":           "--cert and --key: ",
+		"connect --color pink a:1":                    "--color pink: expected auto, always or never",
+		"connect --unix /s --proxy http://a:1 a:1":    "--proxy can't be used with a Unix socket",
+		"connect ftp://example.com/":                  `the address has the scheme "ftp"; expected ws or wss`,
+		"connect --basic-auth a:b --token-file x a:1": "leave one out",
+		"listen --raw --json a:1":                     "--raw and --json exclude each other",
+	} {
+		c := start(t, strings.NewReader(""), strings.Fields(args)...)
+		c.wants(t, exitUsage)
+		if says := c.err.String(); !strings.Contains(says, want) || strings.Contains(says, `\n`) || !strings.Contains(says, "Try: wsnotify") || strings.Contains(says, "secret") && !strings.Contains(args, "hello") {
+			t.Errorf("wsnotify %s says %q and not %q", args, says, want)
+		}
+	}
+}
+
+// pair makes a certificate that signs itself, and writes it and its key.
+func pair(t *testing.T) (cert tls.Certificate, certFile, keyFile string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, certFile, keyFile
+}
+
+// accepting is a server that accepts and waits for the close.
+func accepting() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err == nil {
+			conn.Read(r.Context())
+		}
+	})
+}
+
+func TestCertificates(t *testing.T) {
+	cert, certFile, keyFile := pair(t)
+	srv := httptest.NewUnstartedServer(accepting())
+	pool := x509.NewCertPool()
+	pem, _ := os.ReadFile(certFile)
+	pool.AppendCertsFromPEM(pem)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
+	to := "wss://localhost:" + port + "/"
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--cacert", certFile, "--cert", certFile, "--key", keyFile}, exitOK, ""},
+		{[]string{"-k", "--cert", certFile, "--key", keyFile}, exitOK, "warning: the server's certificate is not verified"},
+		{[]string{"--cert", certFile, "--key", keyFile}, exitRefused, "name that with --cacert"},
+	} {
+		c := start(t, strings.NewReader(""), append([]string{"send", to}, test.args...)...)
+		c.wants(t, test.code)
+		if !strings.Contains(c.err.String(), test.says) {
+			t.Errorf("%v: it said %s", test.args, &c.err)
+		}
+	}
+	c := start(t, strings.NewReader(""), "send", to, "--cacert", certFile)
+	if code := next(t, c.code); code == exitOK {
+		t.Error("a client without a certificate gets in")
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Skip(err)
+	}
+	paths := make(chan string, 2)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paths <- r.Host + r.RequestURI
+		accepting().ServeHTTP(w, r)
+	})}
+	go srv.Serve(listener)
+	defer srv.Close()
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	for args, want := range map[string]string{
+		"ws+unix:" + socket + ":/events?a=b":         "localhost/events?a=b",
+		"--unix " + socket + " ws://example.com/ws/": "example.com/ws/",
+	} {
+		c := start(t, strings.NewReader(""), append([]string{"send"}, strings.Fields(args)...)...)
+		c.wants(t, exitOK)
+		if got := next(t, paths); got != want {
+			t.Errorf("%s asks for %s and not %s", args, got, want)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
+	"golang.org/x/term"
+)
+
+// How outgoing takes messages from an input.
+
+// send takes messages from r, and waits for room instead of dropping.
+func (g *outgoing) send(ctx context.Context, r io.Reader) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for number := 1; ; number++ {
+		line, err := g.frame.next(in)
+		name := "line"
+		if g.frame.zero || g.frame.whole {
+			name = "message"
+		}
+		switch {
+		case errors.Is(err, errTooLong):
+			g.refuse("not sent: %s %d is longer than %s: --max-line raises that", name, number, bytesText(g.frame.maxLine))
+			if g.frame.whole {
+				return nil
+			}
+			continue
+		case err != nil && !errors.Is(err, io.EOF):
+			return fmt.Errorf("reading the input: %s %d: %w", name, number, err)
+		case err != nil && line == "" && !(g.frame.whole && number == 1):
+			return nil
+		}
+		if data, wrong := g.frame.decode(line); wrong != nil {
+			g.refuse("not sent: %s %d: %v", name, number, wrong)
+		} else if g.ids != nil && g.ids.in(data) == "" {
+			g.refuse("not sent: %s %d has no %q, by which the server would confirm it", name, number, strings.Join(g.ids, "."))
+		} else if full := g.queue(ctx, data); full != nil {
+			g.mu.Lock()
+			g.refused++
+			g.unsent = append(g.unsent, fmt.Sprintf("not sent: %s %d and what follows", name, number))
+			g.mu.Unlock()
+			return full
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// refuse tells of a message that can't be sent.
+func (g *outgoing) refuse(format string, args ...any) {
+	g.say(format, args...)
+	g.mu.Lock()
+	g.refused++
+	g.mu.Unlock()
+}
+
+// queue hands a message over.
+func (g *outgoing) queue(ctx context.Context, data []byte) error {
+	for {
+		g.mu.Lock()
+		err := g.client.Enqueue(g.frame.messageType(), data)
+		if err == nil {
+			g.given++
+		}
+		g.mu.Unlock()
+		switch {
+		case err == nil:
+			g.poke()
+			return nil
+		case !errors.Is(err, wsnotify.ErrOutboxFull) && !errors.Is(err, spool.ErrFull):
+			return err
+		}
+		if err := g.client.Flush(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// isOver reports whether an input won't hold more than it does: a terminal has
+// somebody who sees what happens, and a file has an end.
+func isOver(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return term.IsTerminal(int(f.Fd())) || err == nil && (info.Mode().IsRegular() || info.Mode()&os.ModeCharDevice != 0)
+}

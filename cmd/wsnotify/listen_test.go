@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// everything is a message of each kind.
+func everything(t *testing.T, srv *wsnotifytest.Server) {
+	t.Helper()
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "3 new")
+	conn.SendText(`{"price": 1.50}`)
+	conn.SendText("no JSON")
+	conn.SendText("ping")
+	conn.SendText("pong")
+	conn.SendText(`{"msgType":"mail","content":""}`)
+	conn.SendBinary([]byte{0, 255})
+}
+
+func TestListenHidesNothing(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--count", "7")
+	everything(t, srv)
+	c.wants(t, exitOK)
+	var got []string
+	for line := range strings.Lines(c.out.String()) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		delete(r, "time")
+		again, _ := json.Marshal(r)
+		got = append(got, string(again))
+	}
+	want := []string{
+		`{"content":"3 new","epoch":1,"fallback":false,"msgType":"mail"}`,
+		`{"content":null,"epoch":1,"fallback":true,"msgType":"","raw":{"price":1.5}}`,
+		`{"content":null,"epoch":1,"fallback":true,"msgType":"","raw":"no JSON"}`,
+		`{"content":null,"epoch":1,"fallback":true,"msgType":"","raw":"ping"}`,
+		`{"content":null,"epoch":1,"fallback":true,"msgType":"","raw":"pong"}`,
+		`{"content":null,"epoch":1,"fallback":true,"msgType":"","raw":{"content":"","msgType":"mail"}}`,
+		`{"binary":"AP8=","content":null,"epoch":1,"fallback":true,"msgType":""}`,
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("it printed\n%s\nand not\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if !strings.Contains(c.out.String(), `"raw":{"price": 1.50}`) && !strings.Contains(c.out.String(), `"raw":{"price":1.50}`) {
+		t.Errorf("the number is another in %s", &c.out)
+	}
+}
+
+func TestListenRaw(t *testing.T) {
+	for args, want := range map[string]string{
+		"--raw":             "{\"msgType\":\"mail\",\"content\":\"3 new\"}\n{\"price\": 1.50}\nno JSON\nping\npong\n{\"msgType\":\"mail\",\"content\":\"\"}\n\x00\xff\n",
+		"--raw --base64 -0": "{\"msgType\":\"mail\",\"content\":\"3 new\"}\x00{\"price\": 1.50}\x00no JSON\x00ping\x00pong\x00{\"msgType\":\"mail\",\"content\":\"\"}\x00AP8=\x00",
+	} {
+		srv := wsnotifytest.NewServer(t)
+		c := start(t, nil, append([]string{"listen", srv.URL(), "-u", "ada", "--count", "7"}, strings.Fields(args)...)...)
+		everything(t, srv)
+		c.wants(t, exitOK)
+		if c.out.String() != want {
+			t.Errorf("%s printed %q and not %q", args, &c.out, want)
+		}
+	}
+}
+
+// The text of the library's default is for those who can read it.
+func TestListenOnATerminalShowsWhatCame(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "7", "--color", "never")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 60})
+	if errors.Is(err, pty.ErrUnsupported) {
+		t.Skip("there are no pseudo-terminals")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	everything(t, srv)
+	output, _ := io.ReadAll(tty)
+	cmd.Wait()
+	screen := string(output)
+	for _, want := range []string{"mail      3 new", `-         {"price": 1.50}`, "-         no JSON", "-         ping", "-         pong", "binary    2 bytes: 00 ff"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("%q is missing in %q", want, screen)
+		}
+	}
+	if strings.Contains(screen, "您") {
+		t.Errorf("there is a text of the library in %q", screen)
+	}
+}
+
+// Servers that know JSON alone take the text for an error.
+func TestTextPingIsSentOnlyIfAskedFor(t *testing.T) {
+	for _, test := range []struct {
+		args  []string
+		texts bool
+	}{
+		{nil, false},
+		{[]string{"--ping-text", "ping"}, true},
+	} {
+		srv := wsnotifytest.NewServer(t)
+		srv.AnswerText("pong")
+		c := start(t, nil, append(test.args, "listen", srv.URL(), "-u", "ada", "--heartbeat", "20ms")...)
+		if err := srv.WaitHeartbeats(within(t), "ada", 0, 3); err != nil {
+			t.Fatal(err)
+		}
+		texts, _ := srv.Heartbeats("ada")
+		if (texts > 0) != test.texts {
+			t.Errorf("%v: %d texts were sent", test.args, texts)
+		}
+		c.cancel()
+		c.wants(t, exitOK)
+		if c.out.String() != "" {
+			t.Errorf("%v: it printed %s", test.args, &c.out)
+		}
+	}
+}
+
+func TestShowPings(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.AnswerText("pong")
+	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--heartbeat", "20ms", "--ping-text", "ping", "--show-pings", "--raw")
+	until(t, func() bool {
+		return strings.Contains(c.err.String(), "pong after ") && strings.Contains(c.out.String(), "pong\n")
+	})
+	c.cancel()
+	c.wants(t, exitOK)
+}
+
+// A server that accepts and closes does not count as one that is there.
+func TestServerThatAcceptsAndClosesIsGivenUp(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.OnConn(func(c *wsnotifytest.Conn) { c.Close(1011, "no database") })
+	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--attempts", "2", "--interval", "1ms")
+	c.wants(t, exitGaveUp)
+	if !strings.Contains(c.err.String(), "no connection after 3 attempts: the server closed with 1011, no database") || srv.Total() != 3 {
+		t.Errorf("after %d connections it said %s", srv.Total(), &c.err)
+	}
+}
+
+// What waiting won't fix ends at once, unless it is asked to go on.
+func TestRefusalIsFinal(t *testing.T) {
+	for _, status := range []int{200, 302, 401, 403, 404} {
+		srv := wsnotifytest.NewServer(t)
+		srv.Refuse(-1, status, map[string][]string{"Location": {"https://example.com/login?token=secret"}}, "who are you?")
+		c := start(t, nil, "listen", srv.URL(), "-u", "ada")
+		c.wants(t, exitRefused)
+		says := c.err.String()
+		if strings.Contains(says, "secret") || !strings.Contains(says, "who are you?") && status > 400 || status == 302 && !strings.Contains(says, "https://example.com/login") {
+			t.Errorf("%d: it said %s", status, says)
+		}
+		c = start(t, nil, "listen", srv.URL(), "-u", "ada", "--fail-fast=false", "--interval", "1ms", "--attempts", "2")
+		c.wants(t, exitRefused)
+		if n := len(srv.Handshakes()); n != 4 {
+			t.Errorf("%d: there were %d handshakes, and not 1 and 3", status, n)
+		}
+	}
+}
+
+func TestQuietAndVerbose(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Subprotocols("v2")
+	for args, want := range map[string]string{
+		"-q": "",
+		"-v": "subprotocol v2\n",
+	} {
+		c := start(t, nil, append(strings.Fields(args), "listen", srv.URL(), "-u", "ada", "--count", "1", "--insecure", "-s", "v2", "--interval", "1ms")...)
+		conn, err := srv.Conn(within(t), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Drop()
+		if conn, err = srv.NthConn(within(t), srv.Total()+1); err != nil {
+			t.Fatal(err)
+		}
+		conn.Notify("mail", "x")
+		c.wants(t, exitOK)
+		if says := c.err.String(); want == "" && says != "" || !strings.Contains(says, want) {
+			t.Errorf("%s: it said %q", args, says)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// route holds the flags of the way to a server: proxy, TLS, socket.
+type route struct {
+	insecure  bool
+	cacert    string
+	cert, key string
+	proxy     string
+	unix      string
+}
+
+func (r *route) flags(f *pflag.FlagSet) {
+	f.BoolVarP(&r.insecure, "insecure", "k", false, "don't verify the server's certificate")
+	f.StringVar(&r.cacert, "cacert", "", "PEM `file` with the certificates to trust, instead of the system's")
+	f.StringVar(&r.cert, "cert", "", "PEM `file` with the certificate of this client")
+	f.StringVar(&r.key, "key", "", "PEM `file` with the key of --cert, if that file does not hold it")
+	f.StringVar(&r.proxy, "proxy", "", "proxy `URL`: http, https or socks5; without it as HTTP_PROXY says")
+	f.StringVar(&r.unix, "unix", "", "`path` of the Unix socket to connect through")
+}
+
+// client returns what makes the handshake's request; nil where the library's
+// own does. socket is the path of a Unix socket, or "".
+func (r *route) client(socket string, warn func(string, ...any)) (*http.Client, error) {
+	if socket == "" {
+		socket = r.unix
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
+	if r.insecure {
+		warn("warning: the server's certificate is not verified")
+	}
+	if r.cacert != "" {
+		pem, err := os.ReadFile(r.cacert)
+		if err != nil {
+			return nil, usage("--cacert: %v", err)
+		}
+		t.TLSClientConfig.RootCAs = x509.NewCertPool()
+		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usage("--cacert %s: expected certificates in PEM, which begin with -----BEGIN CERTIFICATE-----", r.cacert)
+		}
+	}
+	switch {
+	case r.cert != "":
+		key := r.key
+		if key == "" {
+			key = r.cert
+		}
+		pair, err := tls.LoadX509KeyPair(r.cert, key)
+		if err != nil {
+			return nil, usage("--cert and --key: %v", err)
+		}
+		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	case r.key != "":
+		return nil, usage("--key needs --cert, the certificate that the key is for")
+	}
+	if r.proxy != "" {
+		proxy, err := url.Parse(r.proxy)
+		if err != nil || proxy.Host == "" {
+			return nil, usage("--proxy: expected a URL such as http://proxy.example:3128") // a password may stand in it
+		}
+		switch proxy.Scheme {
+		case "http", "https", "socks5", "socks5h":
+		default:
+			return nil, usage("--proxy: the scheme is %q; expected http, https or socks5", proxy.Scheme)
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	if socket != "" {
+		if r.proxy != "" {
+			return nil, usage("--proxy can't be used with a Unix socket")
+		}
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}
+	}
+	return &http.Client{Transport: t}, nil
+}
+
+// address adds the scheme that is meant where there is none, and takes the
+// path of a socket out of an address such as ws+unix:/run/app.sock:/ws/ada.
+func address(text string) (url, socket string, err error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if s, r, has := strings.Cut(text, "+unix:"); has && (s == "ws" || s == "wss") {
+		socket, path, _ := strings.Cut(strings.TrimPrefix(r, "//"), ":")
+		if socket == "" {
+			return "", "", usage("%s: expected the path of a socket, as in ws+unix:/run/app.sock:/ws/", text)
+		}
+		if !strings.HasPrefix(path, "/") {
+			path = "/" + path
+		}
+		return s + "://localhost" + path, socket, nil
+	}
+	if ok {
+		switch strings.ToLower(scheme) {
+		case "ws", "wss", "http", "https":
+			return text, "", nil
+		}
+		return "", "", usage("the address has the scheme %q; expected ws or wss, as in wss://%s", scheme, rest)
+	}
+	for _, s := range []string{"ws", "wss", "http", "https"} { // as ws:/example.com
+		if after, ok := strings.CutPrefix(strings.ToLower(text), s+":/"); ok {
+			return "", "", usage("the address lacks a slash: %s://%s", s, strings.TrimLeft(after, "/"))
+		}
+	}
+	host, _, _ := strings.Cut(text, "/")
+	host, _, _ = strings.Cut(host, "?")
+	if host == "" {
+		return "", "", usage("the address %q has no host; expected one such as localhost:8080%[1]s", text)
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); host == "localhost" || host == "" || ip != nil && ip.IsLoopback() {
+		if host == "" { // :8080
+			text = "localhost" + text
+		}
+		return "ws://" + text, "", nil
+	}
+	return "wss://" + text, "", nil
+}
+
+// tlsAdvice says which flag helps with a certificate.
+func tlsAdvice(err error) string {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case errors.As(err, &authority):
+		return "; if you trust who signed it, name that with --cacert"
+	case errors.As(err, &host):
+		return "; use a name that the certificate has"
+	}
+	return ""
+}
+
+// certificate describes a certificate that can't be verified; "" for any other
+// error.
+func certificate(err error) string {
+	var v *tls.CertificateVerificationError
+	if !errors.As(err, &v) {
+		return ""
+	}
+	return fmt.Sprintf("the server's certificate can't be verified: %v%s", v.Err, tlsAdvice(err))
+}

@@ -1,0 +1,163 @@
+//go:build !js
+
+// Browser is the client in a page: notifications, the state of the connection,
+// the countdown to the next attempt and a button, in a few lines of HTML and a
+// Go program that is compiled for the browser.
+//
+//	go run ./examples/browser
+//
+// builds that program, serves it on loopback and says which address to open.
+// Stop it and start it again on the same address to see the page come back:
+//
+//	go run ./examples/browser -listen 127.0.0.1:8080
+//
+// page/main.go is what to copy, and wasm_exec.js, which comes with Go.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	listen := flag.String("listen", "127.0.0.1:0", "the `address` to serve the page on")
+	flag.Parse()
+	if err := run(ctx, *listen, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+//go:embed page.html
+var page []byte
+
+// run serves the page until ctx ends.
+func run(ctx context.Context, listen string, out io.Writer) error {
+	wasm, glue, err := build(ctx)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	for path, file := range map[string]struct {
+		typ     string
+		content []byte
+	}{
+		"/{$}":          {"text/html; charset=utf-8", page},
+		"/page.wasm":    {"application/wasm", wasm},
+		"/wasm_exec.js": {"text/javascript; charset=utf-8", glue},
+	} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", file.typ)
+			w.Write(file.content)
+		})
+	}
+	var pages sync.WaitGroup // that are told that the server stops
+	mux.HandleFunc("GET /ws/{user}", func(w http.ResponseWriter, r *http.Request) {
+		pages.Add(1)
+		defer pages.Done()
+		notify(ctx, w, r)
+	})
+	fmt.Fprintf(out, "open http://%s in a browser; Ctrl-C ends it\n", listener.Addr())
+	server := &http.Server{Handler: mux}
+	context.AfterFunc(ctx, func() { server.Close() })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	pages.Wait()
+	return nil
+}
+
+// build compiles the program of the page, and finds the JavaScript that Go has
+// for it.
+func build(ctx context.Context) (wasm, glue []byte, err error) {
+	dir, err := os.MkdirTemp("", "wsnotify")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "page.wasm")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", file, "github.com/wsnotify/wsnotify/examples/browser/page")
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("building the page, inside the module that has it: %w\n%s", err, out)
+	}
+	if wasm, err = os.ReadFile(file); err != nil {
+		return nil, nil, err
+	}
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, nil, err
+	}
+	glue, err = os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "lib", "wasm", "wasm_exec.js"))
+	return wasm, glue, err
+}
+
+// notification is what the page shows.
+type notification struct {
+	MsgType string `json:"msgType"`
+	Content string `json:"content"`
+}
+
+// notify is the server's side of one page: it answers the heartbeat, tells
+// something each 10 s, and something more when it is asked. When stopping ends
+// it says good-bye.
+func notify(stopping context.Context, w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil) // from the page's own host only
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(stopping, func() { conn.Close(websocket.StatusGoingAway, "the server stops") })()
+	user := r.PathValue("user")
+	wsjson.Write(ctx, conn, notification{"hello", "Welcome, " + user + "."})
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(10 * time.Second):
+			}
+			if wsjson.Write(ctx, conn, notification{"mail", fmt.Sprintf("Message %d from Charles", n)}) != nil {
+				return
+			}
+		}
+	}()
+	for {
+		_, data, err := conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		if string(data) == "ping" {
+			err = conn.Write(ctx, websocket.MessageText, []byte("pong"))
+		} else {
+			err = wsjson.Write(ctx, conn, notification{"news", "It is " + time.Now().Format(time.TimeOnly) + " on the server."})
+		}
+		if err != nil {
+			return
+		}
+	}
+}

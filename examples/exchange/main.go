@@ -1,0 +1,78 @@
+// Exchange keeps a set of subscriptions over reconnects. Each begins with a
+// snapshot, increments follow, and a gap in their numbers is closed with another
+// snapshot. See feed.go.
+//
+//	go run ./examples/exchange
+//	go run ./examples/exchange wss://example.com/feed
+//
+// It prints:
+//
+//	subscribed to [BTC ETH]
+//	BTC 100 (snapshot 7)
+//	ETH 10 (snapshot 3)
+//	BTC 101
+//	BTC: 9 is missing, got 10
+//	BTC 104 (snapshot 11)
+//	BTC 105
+//	the connection was lost
+//	subscribed to [BTC ETH]
+//	BTC 120 (snapshot 20)
+//	ETH 12 (snapshot 9)
+//	ETH 13
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/examples/internal/demo"
+)
+
+func run(ctx context.Context, url string, out io.Writer) error {
+	f := &feed{out: out, books: map[string]*book{}}
+	client := wsnotify.New(wsnotify.Config{
+		Envelope: wsnotify.Envelope{Type: "type", Content: "data"},
+		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
+			return "pong", string(m.Data) == "ping"
+		}},
+		BackOff: wsnotify.Exponential(100*time.Millisecond, 10*time.Second, -1),
+		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+			return h.Send(ctx, wsnotify.MessageText, subscribe(f.begin()...))
+		},
+		OnOpen: func(wsnotify.OpenEvent) { fmt.Fprintln(out, "subscribed to", f.symbols()) },
+		OnClose: func(ev wsnotify.CloseEvent) {
+			if ev.WillReconnect {
+				fmt.Fprintln(out, "the connection was lost")
+			}
+		},
+	})
+	f.send = func(text []byte) {
+		client.Send(ctx, wsnotify.MessageText, text) // what does not leave now is said by the next OnHandshake
+	}
+	wsnotify.On(client, "snapshot", f.snapshot)
+	wsnotify.On(client, "update", f.update)
+	f.add("BTC")
+	f.add("ETH")
+
+	err := client.Run(ctx, url, "")
+	<-client.Done() // the last callback has returned
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	// With the address in the arguments, or else a server that plays a script.
+	if err := demo.Run(ctx, os.Args[1:], os.Stdout, run, script); err != nil {
+		log.Fatal(err)
+	}
+}

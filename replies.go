@@ -1,0 +1,108 @@
+package wsnotify
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/transport"
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// replies is the part of a heartbeat that stands for protocol pings where
+// there are none: life is watched through the answers to the text. A peer that
+// has never answered one on this connection may be one that does not, and is
+// not watched. Of a TextFunc nobody knows the answer, so that any message is
+// taken for one.
+type replies struct {
+	asked   time.Time // when the text was sent that waits for its reply; zero if none does
+	trusted bool      // the peer has answered one
+	excuses int       // watches in a row that began again since the timer was late
+}
+
+// maxExcuses is how often a timer may be late before that is how timers are
+// here: a page that is hidden gets them once a minute, but what comes at once.
+const maxExcuses = 2
+
+// ask notes that a text is about to be sent. Of several that wait for a reply
+// the first counts, for as long as it may still come. mu is held.
+func (h *heartbeat) ask(now time.Time) {
+	patience := h.cfg.Timeout
+	if patience < 0 {
+		patience = defaultPongTimeout
+	}
+	if !h.pings && (h.asked.IsZero() || now.Sub(h.asked) > patience) {
+		h.asked = now
+	}
+}
+
+// reply is called by the reader for each text that is a reply, and for each
+// message that may be one.
+func (h *heartbeat) reply(exact bool) {
+	if h.pings || !exact && h.cfg.TextFunc == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked.IsZero() {
+		return
+	}
+	h.trusted = h.cfg.Timeout > 0
+	if !exact {
+		return
+	}
+	if h.stall.Before(h.asked) { // or the reader has not seen it at once
+		h.rtt(time.Since(h.asked))
+	}
+	h.asked = time.Time{}
+}
+
+// excused reports whether a watch that was looked at late begins again: the
+// process did not run meanwhile. mu is held.
+func (h *heartbeat) excused() bool {
+	h.excuses++
+	return h.pings || h.excuses <= maxExcuses
+}
+
+// next takes the first of what was read, unless Heartbeat.Answer deals with it.
+// An Answer that ends its goroutine is not asked again, and has not answered.
+func (cn *conn) next() (ev transport.Event, ok bool) {
+	ev = cn.have[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+			cn.beats.reply(false)
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.have, cn.asked = cn.have[1:], false
+	return ev, !ok
+}
+
+// reply sends what Heartbeat.Answer has answered.
+func (cn *conn) reply(text string) {
+	switch {
+	case text == "":
+	case !utf8.ValidString(text):
+		cn.mistaken(fmt.Errorf("wsnotify: Heartbeat.Answer replied %q, which is not UTF-8, as a text message must be; nothing was sent", text))
+	default:
+		cn.w.Reply(text)
+	}
+}
+
+// isReply reports whether a text message answers the heartbeat's.
+func (cn *conn) isReply(data []byte) bool {
+	for _, reply := range cn.replies {
+		if string(data) == reply {
+			return true
+		}
+	}
+	return false
+}
+
+// mistaken tells of what a function of Heartbeat has returned. Once is enough:
+// events have no bound.
+func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }

@@ -1,0 +1,82 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+)
+
+// Errors of Open and of the methods, under errors.Is. The table in
+// docs/spool.md says what to do about each.
+var (
+	// ErrInUse means that another process has the file open, or this one has.
+	ErrInUse = errors.New("spool: the file is in use")
+	// ErrFull means that the messages in the file have reached
+	// Options.MaxBytes. There is room again when some have been sent.
+	ErrFull = errors.New("spool: the spool is full")
+	// ErrDiskFull means that the disk, a quota or a limit of the file's size
+	// has no room. Nothing is lost of what was kept before.
+	ErrDiskFull = errors.New("spool: the disk is full")
+	// ErrReadOnly means that the file, its folder or the file system can't be
+	// written.
+	ErrReadOnly = errors.New("spool: the file can't be written")
+	// ErrNotSpool means that the file is something else, or of a later format.
+	// It was not changed.
+	ErrNotSpool = errors.New("spool: the file is not a spool")
+	// ErrDamaged means that the file was cut off, or does not hold what was
+	// written to it.
+	ErrDamaged = errors.New("spool: the file is damaged")
+	// ErrFailed means that the disk failed at a moment that leaves it open
+	// whether the latest messages are kept. The Spool takes nothing more; open
+	// the file again to see.
+	ErrFailed = errors.New("spool: the disk failed")
+	// ErrClosed is what methods return after Close.
+	ErrClosed = errors.New("spool: closed")
+)
+
+// fileError is one of the errors above with the file and the cause.
+type fileError struct {
+	path  string
+	kind  error
+	cause error // nil if there is no more to say
+}
+
+func (e *fileError) Error() string {
+	if e.cause == nil {
+		return fmt.Sprintf("%v: %s", e.kind, e.path)
+	}
+	return fmt.Sprintf("%v: %s: %v", e.kind, e.path, e.cause)
+}
+
+func (e *fileError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
+
+func (s *Spool) fail(kind, cause error) error { return &fileError{s.path, kind, cause} }
+
+// explain finds the kind of an error of the operating system.
+func (s *Spool) explain(err error) error {
+	var known *fileError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, full) {
+			return s.fail(ErrDiskFull, err)
+		}
+	}
+	const handleDiskFull, diskFull = syscall.Errno(39), syscall.Errno(112)
+	if runtime.GOOS == "windows" && (errors.Is(err, handleDiskFull) || errors.Is(err, diskFull)) {
+		return s.fail(ErrDiskFull, err)
+	}
+	for _, refused := range []error{syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+		if errors.Is(err, refused) {
+			return s.fail(ErrReadOnly, err)
+		}
+	}
+	return fmt.Errorf("spool: %s: %w", s.path, err)
+}

@@ -1,0 +1,128 @@
+package wsnotifytest_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// Close returns before the answer has come, which is not known without waiting.
+func TestWaitCloseCode(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		for _, test := range []struct {
+			end  func(server *wsnotifytest.Conn, client *websocket.Conn)
+			want int
+		}{
+			{func(server *wsnotifytest.Conn, _ *websocket.Conn) { server.Close(1012, "restart") }, 1012},
+			{func(_ *wsnotifytest.Conn, client *websocket.Conn) { go client.Close(4000, "bye") }, 4000},
+			{func(_ *wsnotifytest.Conn, client *websocket.Conn) { client.CloseNow() }, 1006},
+			{func(server *wsnotifytest.Conn, _ *websocket.Conn) { server.Drop() }, 1006},
+		} {
+			client := dial(t, s, "ada")
+			conn := newest(t, s, "ada")
+			go client.Read(t.Context())
+			test.end(conn, client)
+			if code, err := conn.WaitCloseCode(t.Context()); code != test.want || err != nil {
+				t.Errorf("it waits for %d and not %d: %v", code, test.want, err)
+			}
+			<-conn.Done()
+		}
+		dial(t, s, "eve")
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if code, err := newest(t, s, "eve").WaitCloseCode(ctx); code != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("of an open connection it says %d, %v", code, err)
+		}
+		s.AllowOpenConns()
+	})
+}
+
+// What leads from one message to the next has an end, and that is waited for:
+// here a hundred messages go back and forth.
+func TestWaitQuiet(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		s.Echo()
+		if virtual(s) {
+			s.Latency(time.Second)
+		}
+		client := dial(t, s, "ada")
+		defer client.CloseNow()
+		const rounds = 100
+		go func() {
+			for range rounds {
+				if client.Write(context.Background(), websocket.MessageText, []byte("there and back")) != nil {
+					return
+				}
+				if _, _, err := client.Read(context.Background()); err != nil {
+					return
+				}
+			}
+		}()
+		if err := s.WaitQuiet(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Received("ada"); n != rounds {
+			t.Errorf("it was quiet after %d of %d rounds", n, rounds)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.WaitQuiet(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a ctx that has ended it says %v", err)
+		}
+	})
+}
+
+// A black hole holds what it holds, and that is no noise.
+func TestWaitQuietInABlackHole(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		client := dial(t, s, "ada")
+		defer client.CloseNow()
+		newest(t, s, "ada").BlackHole(true)
+		client.Write(t.Context(), websocket.MessageText, []byte("lost"))
+		if err := s.WaitQuiet(t.Context()); err != nil || s.Received("ada") != 0 {
+			t.Errorf("%v, and %d arrived", err, s.Received("ada"))
+		}
+	})
+}
+
+// A client on loopback blocks before it has written very much to a server which
+// reads nothing, also when that has read fast before.
+func TestStopReadingOnLoopback(t *testing.T) {
+	s := wsnotifytest.NewServer(t)
+	s.AllowViolations()
+	s.RecordMessages(false)
+	var raw *net.TCPConn
+	client, _, err := websocket.Dial(t.Context(), s.URL()+"ada", &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err == nil {
+				raw = c.(*net.TCPConn)
+				err = raw.SetWriteBuffer(64 << 10)
+			}
+			return c, err
+		},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseNow()
+	big := make([]byte, 8<<20)
+	for range 4 {
+		if err := client.Write(t.Context(), websocket.MessageBinary, big); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest(t, s, "ada").StopReading(true)
+	raw.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+	if n, err := raw.Write(big); !errors.Is(err, os.ErrDeadlineExceeded) || n > 1<<20 {
+		t.Errorf("%d bytes were taken: %v", n, err)
+	}
+}
