@@ -293,14 +293,6 @@ func responseHeader(resp *http.Response) http.Header {
 	return resp.Header
 }
 
-// options are how the connections of a client behave.
-func (c *Client) options() transport.Options {
-	return transport.Options{
-		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
-		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
-	}
-}
-
 // A browser holds the sockets where Client.pings is false, which a test can set.
 // What follows is what it does not let a page do.
 

@@ -313,3 +313,11 @@ func (cn *conn) shut(grace time.Duration) {
 	<-cn.ended
 	close(cn.gone)
 }
+
+// options are how the connections of a client behave.
+func (c *Client) options() transport.Options {
+	return transport.Options{
+		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
+		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
+	}
+}

@@ -66,6 +66,9 @@ func describe(f wsnotify.Failure) string     { return harness.Describe(f) }
 func checkShown(t *testing.T, text string)   { t.Helper(); harness.CheckShown(t, text) }
 func never() backoff.BackOff                 { return harness.Never() }
 
+// What no test uses at the moment.
+var _ = []any{before[int], answers, acceptsDeaf, (*world).config, (*rawNet).client}
+
 // inBubble runs f in virtual time, with the client of cfg, a network and a server.
 func inBubble(t *testing.T, cfg wsnotify.Config, f func(*world)) {
 	t.Helper()

@@ -92,6 +92,21 @@ func TestRootIsSmall(t *testing.T) {
 	}
 }
 
+// ARCHITECTURE.md says what each file of the root and each package below holds.
+func TestArchitectureNamesEveryRoom(t *testing.T) {
+	page := string(read(t, "../ARCHITECTURE.md"))
+	for _, file := range sources(t, "..") {
+		if name := filepath.Base(file); name != "doc.go" && !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("it does not name %s", name)
+		}
+	}
+	for name := range borders {
+		if !strings.Contains(page, "| `"+name+"` |") {
+			t.Errorf("it does not name %s", name)
+		}
+	}
+}
+
 // Each package below the root says in a doc.go what lives there.
 func TestPackagesSayWhatLivesThere(t *testing.T) {
 	for name := range borders {

@@ -98,7 +98,7 @@ func (w *World) Config(cfg wsnotify.Config) wsnotify.Config {
 	cfg.OnError = Before(cfg.OnError, func(err error) { w.Note("error %s", Kind(err)) })
 	cfg.OnMessage = Before(cfg.OnMessage, func(m wsnotify.Message) {
 		if m.Type == wsnotify.MessageBinary {
-			w.Note("message binary %q", m.Data)
+			w.Note("message binary %s", quoted(m.Data))
 		}
 	})
 	cfg.OnNotification = Before(cfg.OnNotification, func(n wsnotify.Notification) { w.Note("notification %s: %s", n.MsgType, n.Content) })
@@ -111,6 +111,14 @@ func (w *World) Config(cfg wsnotify.Config) wsnotify.Config {
 		}
 	}
 	return cfg
+}
+
+// quoted is data for the journal, which needs no large message byte by byte.
+func quoted(data []byte) string {
+	if len(data) > 4<<10 {
+		return fmt.Sprintf("of %d bytes, %.20q", len(data), data)
+	}
+	return fmt.Sprintf("%q", data)
 }
 
 // Before returns a callback that runs first, and then f unless that is nil.

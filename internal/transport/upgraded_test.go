@@ -41,7 +41,7 @@ func (s *sink) Close() error { return nil }
 
 // messages takes the client's frames apart, up to the first that is not whole.
 func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
-	open := ""
+	var open []byte
 	for {
 		if len(b) < 2 {
 			return got, len(b) + len(open)
@@ -69,17 +69,17 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 		if len(b) < header+4+size {
 			return got, len(b) + len(open)
 		}
-		payload := bytes.Clone(b[header+4 : header+4+size])
+		payload := b[header+4 : header+4+size]
 		for i := range payload {
 			payload[i] ^= key[i%4]
 		}
 		if op := b[0] & 15; op != 0 {
-			open = fmt.Sprintf("%d ", op)
+			open = fmt.Appendf(open[:0], "%d ", op)
 		}
-		open += string(payload)
+		open = append(open, payload...)
 		if b[0]&128 != 0 {
-			got = append(got, open)
-			open = ""
+			got = append(got, string(open))
+			open = open[:0]
 		}
 		b = b[header+4+size:]
 	}

@@ -35,7 +35,7 @@ func describe(src io.Reader, limit int64, deflate, reuse bool, batch int) (got [
 	for {
 		n, err := r.Read(events)
 		for _, ev := range events[:n] {
-			s := fmt.Sprintf("%d %v %d %x", ev.Op, ev.Compressed, ev.Code, ev.Data)
+			s := fmt.Sprintf("%d %v %d %s", ev.Op, ev.Compressed, ev.Code, ev.Data)
 			if ev.Memory != nil {
 				if ev.Cost < len(ev.Data) {
 					s += " costs too little"
@@ -84,7 +84,7 @@ func TestRandomStreams(t *testing.T) {
 				op := []Op{Ping, Pong}[rnd.IntN(2)]
 				p := []byte(strings.Repeat("c", rnd.IntN(126)))
 				stream = append(stream, serverFrame(Fin|byte(op), p)...)
-				want = append(want, fmt.Sprintf("%d false 0 %x", op, p))
+				want = append(want, fmt.Sprintf("%d false 0 %s", op, p))
 			}
 		}
 		for range rnd.IntN(40) {
@@ -114,10 +114,10 @@ func TestRandomStreams(t *testing.T) {
 				stream = append(stream, serverFrame(first, rest[:n])...)
 				first, rest = 0, rest[n:]
 			}
-			want = append(want, fmt.Sprintf("%d %v 0 %x", op, compressed, data))
+			want = append(want, fmt.Sprintf("%d %v 0 %s", op, compressed, data))
 		}
 		stream = append(stream, serverFrame(Fin|byte(Close), []byte{3, 232, 'o', 'k'})...)
-		want = append(want, fmt.Sprintf("8 false 1000 %x", "ok"))
+		want = append(want, fmt.Sprintf("8 false 1000 %s", "ok"))
 		for _, reuse := range []bool{false, true} {
 			got, err := describe(&pieces{stream, rnd}, -1, true, reuse, 1+rnd.IntN(20))
 			if !errors.Is(err, io.ErrUnexpectedEOF) || strings.Join(got, "\n") != strings.Join(want, "\n") {
