@@ -96,11 +96,11 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.check(t, ctx, sent)
-	through, err := s.through(ctx, 2000)
+	through, err := s.through(ctx, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bare, err := s.bare(ctx, 2000)
+	bare, err := s.bare(ctx, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +159,7 @@ func (s *scene) check(t *testing.T, ctx context.Context, sent int) {
 
 // What go run does. It ends by itself.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
 	if err := demo(t.Context(), options{prefix: "test", lease: time.Second, copies: 1}, io.MultiWriter(&out, t.Output())); err != nil {
 		t.Fatal(err)
