@@ -29,6 +29,8 @@ type Result struct {
 	Resident  float64 `json:",omitempty"` // of the process, bytes a connection
 	Goroutine float64 `json:",omitempty"` // a connection
 	Peak      float64 `json:",omitempty"` // of handshakes in a bucket, against the mean
+	Busy      float64 `json:",omitempty"` // cores
+	Back      float64 `json:",omitempty"` // ns until every client was back
 
 	Handshakes []time.Duration `json:",omitempty"`
 

@@ -71,9 +71,15 @@ var views = map[section][]view{
 	herding: {
 		{"handshakes in the busiest 100 ms, against the mean", func(r Result) float64 { return r.Peak }, small, true},
 	},
+	crowding: {
+		{"percent of a core", func(r Result) float64 { return 100 * r.Busy }, small, true},
+		{"resident memory, bytes a client", func(r Result) float64 { return r.Resident }, count, false},
+		{"heap and stacks, bytes a client", func(r Result) float64 { return r.Memory }, count, false},
+		{"until all were back, ms", func(r Result) float64 { return r.Back / 1e6 }, count, false},
+	},
 }
 
-var sectionNames = []string{"Sending", "Confirmed and kept", "Receiving", "Latency", "Idling", "The herd"}
+var sectionNames = []string{"Sending", "Confirmed and kept", "Receiving", "Latency", "Idling", "The herd", "10,000 clients"}
 
 // report prints the medians as tables of Markdown.
 func report(w io.Writer, results []Result, o options) error {
@@ -201,7 +207,7 @@ func (t table) opponent(w work, g goal, v view) (name string, figure float64) {
 	for lib, r := range t[from] {
 		f := v.figure(r)
 		better := f > figure
-		if w.section == latency || w.section == idling {
+		if w.section == latency || w.section == idling || w.section == crowding {
 			better = f < figure
 		}
 		if lib != ours && r.Skipped == "" && (name == "" || better) {

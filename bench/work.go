@@ -21,6 +21,7 @@ const (
 	latency
 	idling
 	herding
+	crowding
 )
 
 // goal is a ratio that ours should reach, in the figure of its section.
@@ -104,6 +105,8 @@ var works = []work{
 		about: "1,000; coder's with a heartbeat written by hand"},
 	{name: "herd", section: herding, run: herdWork, only: ours, once: true, goals: []goal{{atMost: 3}},
 		about: "2,000 clients with Exponential come back to a server that was away for 5 s"},
+	{name: "idle-10000", section: crowding, run: crowd, once: true, goals: []goal{{against: "coder", atMost: 1}},
+		about: "10,000 clients in one process with heartbeats, and back after a restart of 1 s; coder's with both written by hand"},
 }
 
 func workNamed(name string) *work {

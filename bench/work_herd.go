@@ -29,33 +29,43 @@ func herdWork(m *measurement) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}})
+	handshakes, err := comeBack(m, size, down)
 	if err != nil {
 		return Result{}, err
+	}
+	buckets := histogram(handshakes)
+	mean := float64(size) / float64(len(buckets))
+	return Result{
+		Messages:   int64(size),
+		Peak:       float64(slices.Max(buckets)) / mean,
+		Handshakes: handshakes,
+	}, nil
+}
+
+// comeBack takes the server away for so long and returns when each client had
+// its handshake, from the server's return on.
+func comeBack(m *measurement, size int, down time.Duration) ([]time.Duration, error) {
+	body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}})
+	if err != nil {
+		return nil, err
 	}
 	body.Close()
 	for deadline := time.Now().Add(down + 30*time.Second); time.Now().Before(deadline); time.Sleep(herdBucket) {
 		body, err := m.tell("/herd/handshakes", nil)
 		if err != nil {
-			return Result{}, err
+			return nil, err
 		}
 		var report herdReport
 		err = json.NewDecoder(body).Decode(&report)
 		body.Close()
 		if err != nil {
-			return Result{}, err
+			return nil, err
 		}
 		if report.Back && len(report.Handshakes) >= size && report.Open == size {
-			buckets := histogram(report.Handshakes)
-			mean := float64(size) / float64(len(buckets))
-			return Result{
-				Messages:   int64(size),
-				Peak:       float64(slices.Max(buckets)) / mean,
-				Handshakes: report.Handshakes,
-			}, nil
+			return report.Handshakes, nil
 		}
 	}
-	return Result{}, errors.New("the herd did not come back in time")
+	return nil, errors.New("the herd did not come back in time")
 }
 
 // histogram counts handshakes in buckets, from the server's return to the

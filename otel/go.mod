@@ -3,7 +3,7 @@ module github.com/wsnotify/wsnotify/otel
 go 1.25.0
 
 require (
-	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
 	go.opentelemetry.io/otel v1.38.0
 	go.opentelemetry.io/otel/metric v1.38.0
 	go.opentelemetry.io/otel/sdk/metric v1.38.0

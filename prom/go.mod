@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/prometheus/client_golang v1.23.2
 	github.com/prometheus/common v0.66.1
-	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
 )
 
 require (

@@ -12,7 +12,8 @@ require (
 	github.com/mattn/go-runewidth v0.0.31
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
-	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
+	github.com/wsnotify/wsnotify/spool v0.1.0
 	golang.org/x/term v0.47.0
 )
 
@@ -26,9 +27,3 @@ require (
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-require github.com/wsnotify/wsnotify/spool v0.0.0
-
-replace github.com/wsnotify/wsnotify => ../..
-
-replace github.com/wsnotify/wsnotify/spool => ../../spool

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/spool"
@@ -80,6 +81,9 @@ func (g *outgoing) queue(ctx context.Context, data []byte) error {
 		}
 		if err := g.client.Flush(ctx); err != nil {
 			return err
+		}
+		if errors.Is(err, spool.ErrFull) {
+			time.Sleep(10 * time.Millisecond) // what is confirmed leaves the file a little later
 		}
 	}
 }

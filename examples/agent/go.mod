@@ -4,8 +4,8 @@ go 1.25.0
 
 require (
 	github.com/coder/websocket v1.8.15
-	github.com/wsnotify/wsnotify v0.0.0
-	github.com/wsnotify/wsnotify/spool v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
+	github.com/wsnotify/wsnotify/spool v0.1.0
 )
 
 require (

@@ -196,7 +196,7 @@ func (s *scene) bare(ctx context.Context, count int) (float64, error) {
 	defer consuming.Stop()
 	began := time.Now()
 	for i := range count {
-		if _, err := s.b.js.PublishAsync(name, fmt.Appendf(nil, `{"id":%d,"user":"ada","text":"event %d"}`, i, i)); err != nil {
+		if _, err := s.b.js.PublishAsync(name, fmt.Appendf(nil, `{"id":%d,"user":"ada","text":"event %d"}`, i, i), jetstream.WithStallWait(10*time.Second)); err != nil {
 			return 0, err
 		}
 	}

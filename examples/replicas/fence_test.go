@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+	"github.com/wsnotify/wsnotify"
 )
 
 // rules hold with one server and with a cluster, whose checks are others.
@@ -28,6 +27,7 @@ var rules = []struct {
 	{"WhatComesTwiceIsStoredOnce", whatComesTwiceIsStoredOnce},
 	{"LeaseIsTakenWhenItIsNotRenewed", leaseIsTakenWhenItIsNotRenewed},
 	{"QueueGoesOnInOrder", queueGoesOnInOrder},
+	{"GapsInTheQueueAreFilled", gapsInTheQueueAreFilled},
 }
 
 func testRules(t *testing.T, url string, copies int) {
@@ -317,14 +317,53 @@ func queueGoesOnInOrder(t *testing.T, server func(*testing.T) *broker) {
 	if _, err := openSender(ctx, b, 1, log); !errors.Is(err, errLost) {
 		t.Errorf("an older hold opens the queue: %v, expected errLost", err)
 	}
-	for { // what it had been given already
-		_, err := first.pull.Next()
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, jetstream.ErrConsumerDeleted) && !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			t.Errorf("the first: %v", err)
-		}
-		break
+	first.client = wsnotify.New(wsnotify.Config{})
+	first.last = 3
+	if err := first.run(ctx); !errors.Is(err, errLost) {
+		t.Errorf("the first goes on: %v, expected errLost", err)
 	}
+}
+
+// What a server had given when it died comes before what is behind it.
+func gapsInTheQueueAreFilled(t *testing.T, server func(*testing.T) *broker) {
+	b := server(t)
+	ctx := within(t, 20*time.Second)
+	s, err := openSender(ctx, b, 1, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := make(chan string, 16)
+	s.client = wsnotify.New(wsnotify.Config{Outbox: wsnotify.Outbox{ConfirmID: func(m wsnotify.Message) string {
+		var out outgoing
+		json.Unmarshal(m.Data, &out)
+		took <- out.Text
+		return out.ID
+	}}})
+	send := func(i int) {
+		if err := b.send(ctx, fmt.Sprint(i), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(0)
+	send(1)
+	for range 2 { // that is lost
+		if _, err := s.pull.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go s.run(ctx)
+	for i := 2; i < 5; i++ {
+		send(i)
+	}
+	for i := range 5 {
+		select {
+		case got := <-took:
+			if got != fmt.Sprint(i) {
+				t.Fatalf("it took %s, expected %d", got, i)
+			}
+		case <-ctx.Done():
+			t.Fatal("it did not take ", i)
+		}
+	}
+	s.stop()
 }

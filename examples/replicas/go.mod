@@ -7,7 +7,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.12.14
 	github.com/nats-io/nats.go v1.53.0
 	github.com/nats-io/nuid v1.0.1
-	github.com/wsnotify/wsnotify v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
 )
 
 require (

@@ -61,8 +61,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer b.nc.Close()
-	if err := b.setUp(ctx, o.copies); err != nil {
-		return err
+	for err := b.setUp(ctx, o.copies); err != nil; err = b.setUp(ctx, o.copies) {
+		log.Warn("the broker is not ready", "err", err)
+		if err := pause(ctx); err != nil {
+			return err
+		}
 	}
 	switch o.role {
 	case "replica":

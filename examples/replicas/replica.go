@@ -94,7 +94,7 @@ func (r *replica) hold(ctx context.Context, l *lease) error {
 
 // connected has a connection until ctx ends or the lease is lost.
 func (r *replica) connected(ctx, held context.Context, s *sender) error {
-	defer s.pull.Stop()
+	defer s.stop()
 	dial, cancel := context.WithCancel(held)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
@@ -109,7 +109,7 @@ func (r *replica) connected(ctx, held context.Context, s *sender) error {
 	case <-ctx.Done():
 		// No more is taken from the queue. What was received is stored, and what was
 		// sent is confirmed.
-		s.pull.Stop()
+		s.stop()
 		end, cancel := context.WithTimeout(held, grace)
 		defer cancel()
 		if err := s.client.Drain(end); err != nil {

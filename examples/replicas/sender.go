@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +19,16 @@ import (
 // message is sent at least once, in order, and its id tells the server that it
 // has it already.
 type sender struct {
+	b      *broker
+	token  uint64
 	client *wsnotify.Client
 	log    *slog.Logger
+
+	taking context.Context // ends with stop
+	stop   context.CancelFunc
+	opened int // consumers so far
 	pull   jetstream.MessagesContext
+	last   uint64 // what the consumer has given, as it counts
 
 	mu      sync.Mutex
 	waiting map[string]jetstream.Msg // by the id under which the server confirms it
@@ -43,46 +49,55 @@ func confirmID(m wsnotify.Message) string {
 	return out.ID
 }
 
-// openSender makes a consumer of its own in the place of the one of the hold
-// before. All that was not acknowledged comes to it, at once and in order: a
-// durable consumer that is handed on would give it after AckWait, behind newer
-// messages. A queue has one consumer at a time, and the stream sees to that, so of
-// two holds that begin at once one is refused.
-func openSender(ctx context.Context, b *broker, token uint64, log *slog.Logger) (*sender, error) {
-	stream, err := b.js.Stream(ctx, b.queue())
-	if err != nil {
+func openSender(held context.Context, b *broker, token uint64, log *slog.Logger) (*sender, error) {
+	s := &sender{b: b, token: token, log: log, waiting: map[string]jetstream.Msg{}}
+	s.taking, s.stop = context.WithCancel(held)
+	if err := s.open(held); err != nil {
+		s.stop()
 		return nil, err
+	}
+	return s, nil
+}
+
+// open makes a consumer in the place of the one that is there. All that was not
+// acknowledged comes to it, at once and in order: a durable consumer that is
+// handed on would give it after AckWait, behind newer messages. A queue has one
+// consumer at a time, and the stream sees to that, so of two holds that begin at
+// once one is refused.
+func (s *sender) open(ctx context.Context) error {
+	stream, err := s.b.js.Stream(ctx, s.b.queue())
+	if err != nil {
+		return err
 	}
 	names := stream.ConsumerNames(ctx)
 	for name := range names.Name() {
-		of, err := strconv.ParseUint(strings.TrimPrefix(name, "sender-"), 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("the queue %s has a consumer %s, expected sender-<token> only: remove it", b.queue(), name)
+		var of uint64
+		if _, err := fmt.Sscanf(name, "sender-%d-", &of); err != nil {
+			return fmt.Errorf("the queue %s has a consumer %s, expected those of replicas only: remove it", s.b.queue(), name)
 		}
-		if of > token {
-			return nil, fmt.Errorf("%w: there is a later hold", errLost)
+		if of > s.token {
+			return fmt.Errorf("%w: there is a later hold", errLost)
 		}
 		if err := stream.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, err
+			return err
 		}
 	}
 	if err := names.Err(); err != nil {
-		return nil, err
+		return err
 	}
+	s.opened++
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:       fmt.Sprintf("sender-%d", token),
+		Durable:       fmt.Sprintf("sender-%d-%d", s.token, s.opened),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       30 * time.Second,
 		MaxAckPending: 512, // fewer than the outbox takes
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pull, err := consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullExpiry/4))
-	if err != nil {
-		return nil, err
-	}
-	return &sender{log: log, pull: pull, waiting: map[string]jetstream.Msg{}}, nil
+	s.last = 0
+	s.pull, err = consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullExpiry/4))
+	return err
 }
 
 // pullExpiry is short, so that a request that was lost with its server is soon
@@ -90,39 +105,54 @@ func openSender(ctx context.Context, b *broker, token uint64, log *slog.Logger) 
 const pullExpiry = 2 * time.Second
 
 // run ends with stop, or with errLost when a later hold has removed the consumer.
-func (s *sender) run(ctx context.Context) error {
+func (s *sender) run(held context.Context) error {
+	defer func() { s.pull.Stop() }()
 	for {
-		msg, err := s.pull.Next()
+		msg, err := s.pull.Next(jetstream.NextContext(s.taking))
 		switch {
-		case err == nil:
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
+		case s.taking.Err() != nil:
 			return nil
+		case err == nil:
+			err = s.take(held, msg)
+			if err == nil {
+				continue
+			} else if err != errGap {
+				return err
+			}
+			s.pull.Stop()
+			if err := s.open(held); err != nil {
+				return fmt.Errorf("the queue once more: %w", err)
+			}
 		case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
 			return fmt.Errorf("%w: the consumer of the queue is gone", errLost)
 		default: // a server is away; it is asked again
-			if err := pause(ctx); err != nil {
+			if err := pause(held); err != nil {
 				return err
 			}
-			continue
-		}
-		if err := s.take(ctx, msg); err != nil {
-			return err
 		}
 	}
 }
+
+// errGap is a message that the consumer has given and that did not arrive, as when
+// a server dies. It would come again after AckWait, behind newer ones.
+var errGap = errors.New("a message of the queue is missing")
 
 func (s *sender) take(ctx context.Context, msg jetstream.Msg) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
+	if meta.Sequence.Consumer != s.last+1 {
+		return errGap
+	}
+	s.last++
 	id := strconv.FormatUint(meta.Sequence.Stream, 10) // never used again in this stream
 	s.mu.Lock()
 	_, again := s.waiting[id]
 	s.waiting[id] = msg
 	s.mu.Unlock()
 	if again {
-		return nil // it is in the outbox, and has waited there for longer than AckWait
+		return nil // it is in the outbox
 	}
 	data, err := json.Marshal(outgoing{ID: id, Text: string(msg.Data())})
 	if err != nil {

@@ -4,8 +4,8 @@ go 1.25.0
 
 require (
 	github.com/prometheus/client_golang v1.23.2
-	github.com/wsnotify/wsnotify v0.0.0
-	github.com/wsnotify/wsnotify/prom v0.0.0
+	github.com/wsnotify/wsnotify v0.1.0
+	github.com/wsnotify/wsnotify/prom v0.1.0
 	golang.org/x/sync v0.13.0
 )
 

@@ -42,8 +42,11 @@ type Box struct {
 	expiry *time.Timer // of the oldest message that may expire
 	watch  *time.Timer // of the oldest unconfirmed one
 
-	receipts map[string]*receipt
-	unproven int // sent and not confirmed
+	receipts         map[string]*receipt
+	loose, looseLast *receipt // those that are not in the map
+	spare            *receipt // to be used again, while there is something to be confirmed
+	spares           int
+	unproven         int // sent and not confirmed
 
 	barriers []*barrier // in order; nil if there are none
 	behind   int        // messages that count for one of them

@@ -2,10 +2,12 @@ package outbox
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -197,6 +199,82 @@ func BenchmarkOutboxWithABacklog(b *testing.B) {
 			box.Enqueue(wire.Binary, data)
 		}
 		box.settle(len(box.take(w, items, 1<<20)))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
+}
+
+// Whatever order confirmations come in, each is for the oldest message with its
+// id, or for none.
+func TestConfirmationIsForTheOldest(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	b := newTestBox(func(_ wire.Op, data []byte) string { return string(data[:1]) })
+	w := &Writer{box: b}
+	w.running.Store(again)
+	b.Attach(w)
+	var model []string
+	for n := range 20_000 {
+		switch rnd.IntN(5) {
+		case 0, 1:
+			m := fmt.Sprintf("%c%d", 'a'+rnd.IntN(20), n)
+			model = append(model, m)
+			b.Enqueue(wire.Text, []byte(m))
+		case 2:
+			b.settle(len(b.take(w, make([]item, 0, rnd.IntN(8)), 1000)))
+		default:
+			id, want := string(rune('a'+rnd.IntN(20))), 0
+			if len(model) > 0 && rnd.IntN(2) == 0 {
+				id = model[0][:1]
+			}
+			for i, m := range model {
+				if m[:1] == id {
+					model, want = slices.Delete(model, i, i+1), 1
+					break
+				}
+			}
+			if got := b.Confirm([]string{id}); got != want {
+				t.Fatalf("step %d: %d messages were confirmed by %s, expected %d", n, got, id, want)
+			}
+		}
+		if n%50 == 0 { // a connection ends, and all that is left waits again
+			b.detach(w, 0, false)
+			b.Attach(w)
+			var left []string
+			for e := b.queue.first; e != nil; e = e.next {
+				left = append(left, string(e.data))
+			}
+			if !slices.Equal(left, model) {
+				t.Fatalf("step %d: %q is left, expected %q", n, left, model)
+			}
+		}
+		if b.queued != len(model) {
+			t.Fatalf("step %d: %d are left, expected %d", n, b.queued, len(model))
+		}
+	}
+}
+
+// What the server's confirmations add: accepted, taken, settled and confirmed in
+// order, in batches of 64 while a thousand others wait to be confirmed.
+func BenchmarkConfirmedOutbox(b *testing.B) {
+	box := newTestBox(func(_ wire.Op, data []byte) string { return string(data[:8]) })
+	w := &Writer{box: box}
+	w.running.Store(again)
+	box.Attach(w)
+	data := make([]byte, 64)
+	items := make([]item, 0, 64)
+	id := func(n int) { binary.BigEndian.PutUint64(data, uint64(n)) }
+	given, confirmed := 0, 0
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 64 {
+			id(given)
+			given++
+			box.Enqueue(wire.Binary, data)
+		}
+		box.settle(len(box.take(w, items, 1<<20)))
+		for ; confirmed < given-1000; confirmed++ {
+			id(confirmed)
+			box.Confirm([]string{string(data[:8])})
+		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
 }

@@ -11,32 +11,75 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 
 // receipt is what the server will confirm a message by. Of those with the same
 // id, the oldest is the one that the next confirmation is for.
+//
+// Most servers confirm in order, so most ids are never looked up: a receipt
+// is in the map only once some confirmation was not for the oldest, and until
+// then in a list.
 type receipt struct {
 	id      string
 	entry   *entry
-	written int64    // when it was, over the open connection
-	next    *receipt // the next younger one with the same id
-	last    *receipt // the youngest with this id; of the oldest only
+	written int64 // when it was, over the open connection
+	indexed bool
+	next    *receipt // the next younger one with the same id; or in the list
+	last    *receipt // the youngest with this id, of the oldest only; or the one before in the list
 }
+
+const maxSpareReceipts = 1024
 
 // expect makes the id of a message known.
 func (b *Box) expect(e *entry, id string) {
-	r := &receipt{id: id, entry: e}
-	r.last = r
+	r := b.spare
+	if r != nil {
+		b.spare = r.next
+		b.spares--
+	} else {
+		r = new(receipt)
+	}
+	*r = receipt{id: id, entry: e, last: b.looseLast}
 	e.receipt = r
+	if b.looseLast != nil {
+		b.looseLast.next = r
+	} else {
+		b.loose = r
+	}
+	b.looseLast = r
+}
+
+// index puts all receipts into the map.
+func (b *Box) index() {
 	if b.receipts == nil {
 		b.receipts = map[string]*receipt{}
 	}
-	switch head := b.receipts[id]; {
-	case head == nil:
-		b.receipts[id] = r
-	case e.seq < head.entry.seq: // it was kept by the Store
-		r.next, r.last = head, head.last
-		b.receipts[id] = r
-	default:
-		head.last.next = r
-		head.last = r
+	for r := b.loose; r != nil; {
+		next := r.next
+		r.indexed, r.next, r.last = true, nil, r
+		switch head := b.receipts[r.id]; {
+		case head == nil:
+			b.receipts[r.id] = r
+		case r.entry.seq < head.entry.seq: // it was kept by the Store
+			r.next, r.last = head, head.last
+			b.receipts[r.id] = r
+		default:
+			head.last.next = r
+			head.last = r
+		}
+		r = next
 	}
+	b.loose, b.looseLast = nil, nil
+}
+
+// find returns the receipt that a confirmation is for; nil if there is none.
+func (b *Box) find(id string) *receipt {
+	if len(b.receipts) > 0 {
+		if r := b.receipts[id]; r != nil {
+			return r // older than those that are not in the map
+		}
+	}
+	if r := b.loose; r == nil || r.id == id {
+		return r
+	}
+	b.index()
+	return b.receipts[id]
 }
 
 // forgo forgets the id of a message that leaves.
@@ -44,6 +87,19 @@ func (b *Box) forgo(e *entry) {
 	r := e.receipt
 	if e.sent {
 		b.unproven--
+	}
+	if !r.indexed {
+		if r.last != nil {
+			r.last.next = r.next
+		} else {
+			b.loose = r.next
+		}
+		if r.next != nil {
+			r.next.last = r.last
+		} else {
+			b.looseLast = r.last
+		}
+		return
 	}
 	head := b.receipts[r.id]
 	if head == r {
@@ -71,7 +127,7 @@ func (b *Box) Confirm(ids []string) (known int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
-		r := b.receipts[id]
+		r := b.find(id)
 		if r == nil {
 			continue
 		}
@@ -82,6 +138,14 @@ func (b *Box) Confirm(ids []string) (known int) {
 			e.gone, e.receipt = true, nil
 		} else {
 			b.remove(e)
+		}
+		switch {
+		case b.queued == 0:
+			b.spare, b.spares = nil, 0
+		case b.spares < maxSpareReceipts: // nobody else knows it
+			*r = receipt{next: b.spare}
+			b.spare = r
+			b.spares++
 		}
 	}
 	return known
@@ -97,10 +161,10 @@ func (b *Box) begun(e *entry) {
 	}
 }
 
-// await keeps a message that is written until it is confirmed.
-func (b *Box) await(e *entry) {
+// await keeps a message that was written now until it is confirmed.
+func (b *Box) await(e *entry, now int64) {
 	b.begun(e)
-	e.receipt.written = b.clock()
+	e.receipt.written = now
 	e.place = unconfirmed
 	b.unconfirmed.push(e)
 	if w := b.w; w != nil && b.watch == nil && b.post.ConfirmTimeout > 0 {

@@ -102,6 +102,7 @@ func (b *Box) settlePlain(done int) {
 
 func (b *Box) settleEach(done int) {
 	messages, bytes, again := 0, 0, 0
+	now := b.clock()
 	for range done {
 		e := b.queue.first
 		b.queue.first = e.next
@@ -119,7 +120,7 @@ func (b *Box) settleEach(done int) {
 			e.wait.result <- nil
 		case e.gone: // it is confirmed
 		case e.receipt != nil:
-			b.await(e)
+			b.await(e, now)
 			continue
 		default:
 			b.done(e)
