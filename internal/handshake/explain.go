@@ -127,7 +127,7 @@ func (r *Request) statusAdvice(status int, body []byte) string {
 	case status == http.StatusBadRequest && saysPlainToTLS(string(body)):
 		return r.otherScheme("TLS")
 	case status >= 200 && status < 300:
-		return "the url is that of a page and not of a WebSocket, or a proxy took Upgrade off"
+		return "the url is a web page and not a WebSocket, or a proxy removed the Upgrade header"
 	case status == http.StatusUnauthorized:
 		return "credentials are missing or have expired; BeforeDial can set new ones for each attempt"
 	case status == http.StatusForbidden:

@@ -64,7 +64,7 @@ var ErrWriteTimeout = errors.New("the peer took nothing for WriteTimeout")
 
 // ErrFailed is a connection that the browser ended with an error event: for a
 // violation of the peer, mostly.
-var ErrFailed = errors.New("the browser failed the connection; it tells a page not why, but may say so in its console")
+var ErrFailed = errors.New("the browser failed the connection and does not tell a page why; look into its console")
 
 // errSealed is the error of a Write after Close.
 var errSealed = errors.New("a close frame was sent")

@@ -44,7 +44,7 @@ func Open(ctx context.Context, req *Request) (Conn, *http.Response, error) {
 	case <-b.opened: // and lost since, which Read says
 		return b, nil, nil
 	default:
-		return nil, nil, &refusedError{"the browser made no connection; it tells a page not why, but may say so in its console"}
+		return nil, nil, &refusedError{"the browser made no connection and does not tell a page why; look into its console"}
 	}
 }
 
