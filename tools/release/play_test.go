@@ -45,7 +45,7 @@ func TestReleaseCanBeUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.dials(firstProgram(t, string(page), r.path()))
+	u.dials(firstProgram(t, string(page)))
 
 	// Other libraries resolve, and get the root's module of the same version.
 	get := []string{"go", "get"}
@@ -214,23 +214,13 @@ func (u *user) dials(program string) {
 	<-ended
 }
 
-// firstProgram returns the first Go code of a page. Lines without a package are
-// the body of main.
-func firstProgram(t *testing.T, page, path string) string {
+// firstProgram returns the first Go code of a page.
+func firstProgram(t *testing.T, page string) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(page, "\n```go\n")
 	code, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("the page has no Go code")
+	if !found || !strings.HasPrefix(code, "package main\n") {
+		t.Fatalf("the first Go code of the page is no program:\n%s", code)
 	}
-	if strings.HasPrefix(code, "package ") {
-		return code
-	}
-	imports := fmt.Sprintf("import %q\n", path)
-	for _, std := range []string{"context", "fmt", "log", "os", "os/signal", "syscall", "time"} {
-		if strings.Contains(code, filepath.Base(std)+".") {
-			imports += fmt.Sprintf("import %q\n", std)
-		}
-	}
-	return "package main\n\n" + imports + "\nfunc main() {\n" + code + "}\n"
+	return code
 }
