@@ -17,10 +17,10 @@ import (
 func TestOnlyTheMonotonicClockDecides(t *testing.T) {
 	allowed := map[string]int{
 		"internal/handshake/failure.go ParseTime": 1, // a Retry-After that is a date; bounded
-		"event_strings.go Round":                  2, // of a time.Duration, which is shown
+		"events.go Round":                         2, // of a time.Duration, which is shown
 		// Status.LastReceived, which is shown: noted, kept, and read by snapshot alone.
 		"conn.go UnixNano": 1, "state.go Unix": 1,
-		"attempt.go lastReceived": 1, "state.go lastReceived": 1, "state.go LastReceived": 1,
+		"conn.go lastReceived": 1, "state.go lastReceived": 1, "state.go LastReceived": 1,
 	}
 	strips := []string{
 		"Unix", "UnixMilli", "UnixMicro", "UnixNano", "Round", "Truncate", "UTC", "Local", "In", "AddDate", "Date",
