@@ -5,8 +5,9 @@
 //
 //	go run -C examples/replicas .
 //
-// shows that with all of it on this machine, and ends by itself. For your own
-// servers there are the parts:
+// shows that with all of it on this machine, and ends by itself after some 15 s. It
+// stops and continues a process, as Windows can't. With -nats it uses your NATS, and
+// removes what it has made there. For your own servers there are the parts:
 //
 //	replicas -role replica -name $HOSTNAME -nats nats://… -server wss://…/ws
 //	replicas -role worker -nats nats://…

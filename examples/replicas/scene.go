@@ -109,7 +109,11 @@ func (s *scene) end() {
 
 // start starts a replica: this program once more.
 func (s *scene) start(name string) error {
-	cmd := exec.Command(os.Args[0], "-leash", "-role", "replica", "-name", name, "-nats", s.o.nats, "-server", s.n.url(),
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe, "-leash", "-role", "replica", "-name", name, "-nats", s.o.nats, "-server", s.n.url(),
 		"-prefix", s.o.prefix, "-lease", s.o.lease.String(), "-copies", fmt.Sprint(s.o.copies))
 	cmd.Env = append(os.Environ(), "REPLICAS_MAIN=1") // for the tests' own program
 	cmd.Stdout, cmd.Stderr = s.log, s.log
