@@ -14,6 +14,8 @@ import (
 // The code of docs/migrating.md that uses this package stands here, so that it
 // compiles, and TestMigratingCode compares the two.
 
+var _, _ = stayConnected, pullMessages
+
 // --- begin
 func stayConnected(ctx context.Context, url, token string, handle func([]byte)) error {
 	client := wsnotify.New(wsnotify.Config{
