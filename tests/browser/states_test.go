@@ -42,7 +42,7 @@ var left = []string{
 
 // states lets the client see what a page has seen.
 func states(t *testing.T, p *page) {
-	data, err := os.ReadFile("../../testdata/whatwg.json")
+	data, err := os.ReadFile("../whatwg/testdata/whatwg.json")
 	if err != nil {
 		t.Fatal(err)
 	}
