@@ -198,7 +198,7 @@ func (cn *conn) release() {
 }
 
 // SetHeartbeat sets the interval of this connection's heartbeat, for servers
-// that say it in their first message. Zero means that of Config.Heartbeat,
+// that say it in their first message. Zero means the interval of Config.Heartbeat,
 // negative no heartbeat.
 func (h *Handshake) SetHeartbeat(interval time.Duration) {
 	if h.over.Load() {

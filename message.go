@@ -183,7 +183,7 @@ func (e *Envelope) isStore() bool {
 	return e.Parse == nil && e.Type == defaultType && e.Content == defaultContent
 }
 
-// validate is told of an Envelope that has its defaults.
+// validate expects the defaults to be set.
 func (e *Envelope) validate() error {
 	if e.Parse != nil && (e.Type != "" || e.Content != "") {
 		return errors.New("set either Parse or Type and Content: Parse takes over from both")

@@ -38,7 +38,7 @@ func openWsnotify(t target, h *handlers) (client, error) {
 	return &wsnotifyClient{c}, nil
 }
 
-// openHerd is a client that comes back for ever, as many do at once.
+// openHerd is a client that comes back forever, as many do at once.
 func openHerd(url string) (client, error) {
 	c := wsnotify.New(wsnotify.Config{BackOff: wsnotify.Exponential(0, 0, -1)})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

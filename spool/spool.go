@@ -41,7 +41,7 @@ type Spool struct {
 	file *os.File // the one that db uses, for when db can't be closed any more
 
 	update func(*bbolt.DB, func(*bbolt.Tx) error) error // (*bbolt.DB).Update, but for tests
-	wedged atomic.Bool                                  // db may hold locks of its own for ever
+	wedged atomic.Bool                                  // db may hold locks of its own forever
 
 	mu      sync.Mutex
 	next    *group // those who wait for the next commit; nil if nobody does
@@ -75,7 +75,7 @@ func Open(path string, o Options) (*Spool, error) {
 	case o.LockTimeout == 0:
 		o.LockTimeout = defaultLockTimeout
 	case o.LockTimeout < 0:
-		o.LockTimeout = 1 // none at all would be for ever
+		o.LockTimeout = 1 // none at all would be forever
 	}
 	s := &Spool{path: path, most: o.MaxBytes, update: (*bbolt.DB).Update}
 	if err := s.open(o.LockTimeout); err != nil {

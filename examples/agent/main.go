@@ -58,7 +58,7 @@ func run(ctx context.Context, url, path string, every time.Duration, out io.Writ
 	defer func() { err = errors.Join(err, store.Close()) }()
 
 	client := wsnotify.New(wsnotify.Config{
-		BackOff:      wsnotify.Exponential(every/10, 10*every, -1), // for ever
+		BackOff:      wsnotify.Exponential(every/10, 10*every, -1), // forever
 		DrainTimeout: 10 * time.Second,                             // what is left then stays in the file
 		Outbox: wsnotify.Outbox{
 			Store:     store,

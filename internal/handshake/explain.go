@@ -110,11 +110,11 @@ const maxQuoted = 200
 // target says where a redirect leads, without its secrets and ours.
 func (r *Request) target(location string, hide func(string) string) string {
 	if location == "" {
-		return ", and this one leads nowhere"
+		return ", and this one has no Location"
 	}
 	to, err := url.Parse(location)
 	if err != nil {
-		return ", and this one leads to what is no url"
+		return ", and the Location of this one is not a URL"
 	}
 	to = r.URL.ResolveReference(to)
 	to.Fragment, to.RawFragment = "", ""

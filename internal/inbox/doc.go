@@ -1,4 +1,4 @@
-// Package inbox stands between those who have something to tell a user and the
+// Package inbox stands between the client, which has something to tell, and the
 // one goroutine that runs the user's callbacks.
 //
 // inbox.go holds the Queue, its bound, and the Bunches in which a reader hands

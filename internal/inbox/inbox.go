@@ -7,7 +7,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// Queue stands between those who have something to tell the user and the one
+// Queue stands between the client, which has something to tell, and the one
 // goroutine that runs his callbacks. Messages are bounded: the reader, who is
 // the only one to bring any, takes room for each before it hands over
 // several at once. Events are few, and are never waited for.

@@ -19,7 +19,7 @@ func (b *Box) Send(ctx context.Context, op wire.Op, data []byte) error {
 	return b.SendOver(ctx, nil, op, data)
 }
 
-// SendOver is send over no other connection than that of only; nil means any.
+// SendOver is Send over the connection of only; nil means any.
 func (b *Box) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byte) error {
 	b.mu.Lock()
 	w := b.w

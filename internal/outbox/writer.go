@@ -145,7 +145,7 @@ func (w *Writer) lead(wt *waiter) {
 
 // begin reports whether there is to be another round. The order matters: were
 // stopped looked at first, the store could wipe out the claim of a stop that
-// came between the two, which would then wait for ever.
+// came between the two, which would then wait forever.
 func (w *Writer) begin() bool {
 	w.running.Store(rounds)
 	return !w.stopped.Load()

@@ -54,7 +54,7 @@ type Options struct {
 	ReadLimit    int64         // of a message; negative: none
 	Reuse        bool          // Event.Memory is used again
 	MaxFrame     int           // of what is sent; 0: no limit
-	WriteTimeout time.Duration // how long the socket may take nothing; negative: for ever
+	WriteTimeout time.Duration // how long the socket may take nothing; negative: forever
 	LastReceived *atomic.Int64 // where to note when something came, in ns since 1970
 }
 

@@ -1,6 +1,6 @@
 // Package transport is one open WebSocket behind one narrow interface: Conn.
 // There are two of them, one for the operating system's sockets and one for a
-// browser's, and whoever uses them can't tell which.
+// browser's, and callers can't tell which.
 //
 //   - conn.go: the interface, and what is read and written through it.
 //   - batch.go: messages that leave together.

@@ -15,7 +15,7 @@ import (
 // goes is counted here, below TLS, where a record that takes long to come does
 // not hide that bytes do. It may be closed before there is one.
 type Socket struct {
-	timeout  time.Duration // how long it may take nothing; negative: for ever
+	timeout  time.Duration // how long it may take nothing; negative: forever
 	last     *atomic.Int64 // when something came
 	counts   bool          // by a net.Conn of ours
 	received atomic.Int64
