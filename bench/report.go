@@ -79,7 +79,7 @@ var views = map[section][]view{
 	},
 }
 
-var sectionNames = []string{"Sending", "Confirmed and kept", "Receiving", "Latency", "Idling", "The herd", "10,000 clients"}
+var sectionNames = []string{"Sending", "Confirmed, kept and answered", "Receiving", "Latency", "Idling", "The herd", "10,000 clients"}
 
 // report prints the medians as tables of Markdown.
 func report(w io.Writer, results []Result, o options) error {

@@ -63,6 +63,11 @@ var works = []work{
 	{name: "sync", section: keeping, run: syncAlone, only: ours,
 		about: "a page of 4 KiB written and synced over and over, in the same folder"},
 
+	{name: "request-16", section: keeping, run: request(false), only: ours, goals: []goal{{against: ours, work: "request-by-hand-16", atLeast: 1}},
+		about: "Request from 16 goroutines to a server that echoes; in messages a second"},
+	{name: "request-by-hand-16", section: keeping, run: request(true), only: ours,
+		about: "the same by Send, a map of channels and encoding/json"},
+
 	{name: "recv-notification-120", section: receiving, run: receiveNotification(false), goals: []goal{{against: "gws", atLeast: 4}},
 		about: "a JSON notification of 120 bytes, read, parsed and handed to a function"},
 	{name: "recv-typed-120", section: receiving, run: receiveTyped,
