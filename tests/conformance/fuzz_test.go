@@ -155,9 +155,14 @@ func reference(b []byte, limit uint64) (o outcome) {
 		if wrong {
 			return violation(1002)
 		}
+		rest := b[n:]
 		f, n = harness.Decode(b)
-		if n == 0 {
-			return o
+		whole := n > 0
+		if !whole {
+			if control {
+				return o
+			}
+			f.Payload = rest // as much of it as came
 		}
 		b = b[n:]
 		switch {
@@ -169,14 +174,30 @@ func reference(b []byte, limit uint64) (o outcome) {
 			typ, message = f.Opcode, nil
 		}
 		message = append(message, f.Payload...)
+		if typ == 1 && (!beginsText(message) || whole && f.Fin && !utf8.Valid(message)) {
+			return violation(1007)
+		}
+		if !whole {
+			return o
+		}
 		if f.Fin {
-			if typ == 1 && !utf8.Valid(message) {
-				return violation(1007)
-			}
 			o.messages = append(o.messages, wsnotify.Message{Type: wsnotify.MessageType(typ), Data: message})
 			typ = 0
 		}
 	}
+}
+
+// beginsText says whether b may be the beginning of text: if it is not, no byte
+// more is needed to refuse it.
+func beginsText(b []byte) bool {
+	for len(b) > 0 && utf8.FullRune(b) {
+		r, size := utf8.DecodeRune(b)
+		if r == utf8.RuneError && size == 1 {
+			return false
+		}
+		b = b[size:]
+	}
+	return true
 }
 
 // closing says what the payload of a close frame means.
