@@ -264,6 +264,7 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	case cn == nil:
 		return 0, ErrNotConnected
 	}
+	cn.turn.Relieve()
 	return cn.beats.ping(ctx, cn.gone)
 }
 

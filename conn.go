@@ -44,6 +44,8 @@ type conn struct {
 	asked     bool               // Heartbeat.Answer has seen the first of have
 	replies   []string           // to the heartbeat's text
 	batch     *inbox.Bunch       // for the inbox; nil if empty
+	brisk     bool               // see transport.Conn.Read
+	turn      inbox.Turn         // of running callbacks, meanwhile
 	late      bool               // what was read goes past the inbox's bound
 	lateBytes int                // how much of it
 	pending   chan received      // a read that Receive began and did not see the end of; of capacity 1
@@ -77,6 +79,7 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) 
 	})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
+	cn.turn.ReadOn = cn.resume
 	return cn
 }
 
@@ -110,8 +113,9 @@ func (cn *conn) read() {
 }
 
 // readOn reads from here on. What came is handed over before more is waited
-// for, and if nobody runs callbacks then, this goroutine does, while another
-// one reads: the callbacks need not wait until a goroutine has woken up.
+// for, and if nobody runs callbacks then, this goroutine does: they need not wait
+// until another one has woken up. Another one reads meanwhile; but where messages
+// follow each other briskly, only if the callbacks are not brief.
 func (cn *conn) readOn() {
 	mine := true // nobody else reads
 	defer func() {
@@ -130,9 +134,15 @@ func (cn *conn) readOn() {
 		}
 		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
 			mine = false
-			go cn.resume()
-			cn.c.inbox.Run()
-			return
+			if cn.brisk {
+				if mine = cn.turn.Run(&cn.c.inbox); !mine {
+					return
+				}
+			} else {
+				go cn.resume()
+				cn.c.inbox.Run()
+				return
+			}
 		}
 		cn.readErr = cn.receive()
 	}
@@ -153,7 +163,8 @@ func (cn *conn) receive() error {
 	if cn.many != nil {
 		events = *cn.many
 	}
-	n, err := cn.tr.Read(events)
+	n, brisk, err := cn.tr.Read(events)
+	cn.brisk = brisk
 	cn.have = events[:n]
 	switch {
 	case n == len(cn.few) && cn.many == nil: // there is more, for the next time
@@ -280,6 +291,7 @@ func (cn *conn) writeFailed(err error) {
 // unbind makes the reader not wait for callbacks any more. Nothing new can
 // come, or it is dropped. Only the owner calls it.
 func (cn *conn) unbind() {
+	cn.turn.Relieve()
 	select {
 	case <-cn.unbound:
 	default:
@@ -311,6 +323,7 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.tr.End()
 	cn.deafen()
 	<-cn.ended
+	cn.turn.Stop()
 	close(cn.gone)
 }
 

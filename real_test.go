@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -223,5 +225,86 @@ func TestSecretsAreRedacted(t *testing.T) {
 	text := log.String()
 	if strings.Contains(text, "hunter2") || !strings.Contains(text, "token=xxxxx") || !strings.Contains(text, "giving up") {
 		t.Errorf("the log says\n%s", text)
+	}
+}
+
+// Messages that follow each other briskly are handled by the goroutine that
+// reads. A callback of theirs may block all the same, also on what is read.
+func TestBlockingBriskly(t *testing.T) {
+	for name, block := range map[string]func(ctx context.Context, c *wsnotify.Client) error{
+		"Ping": func(ctx context.Context, c *wsnotify.Client) error {
+			_, err := c.Ping(ctx)
+			return err
+		},
+		"Request": func(ctx context.Context, c *wsnotify.Client) error {
+			_, err := c.Request(ctx, "7", wsnotify.MessageText, []byte(`{"id":7}`))
+			return err
+		},
+		"Disconnect": func(_ context.Context, c *wsnotify.Client) error { return c.Disconnect() },
+		"Ping of another goroutine": func(ctx context.Context, c *wsnotify.Client) error {
+			err := make(chan error)
+			go func() {
+				_, e := c.Ping(ctx)
+				err <- e
+			}()
+			return <-err
+		},
+		"Reconnect": func(_ context.Context, c *wsnotify.Client) error { return c.Reconnect() },
+		"a close frame of the server": func(ctx context.Context, c *wsnotify.Client) error {
+			err := c.SendMessage(ctx, "close")
+			return errors.Join(err, c.WaitFor(ctx, wsnotify.Closed))
+		},
+		"the end of its goroutine": func(ctx context.Context, c *wsnotify.Client) error {
+			if err := c.SendMessage(ctx, "close"); err != nil {
+				return err
+			}
+			runtime.Goexit()
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := deadline(t)
+			srv := wsnotifytest.NewServer(t)
+			srv.OnMessage(func(c *wsnotifytest.Conn, typ byte, data []byte) {
+				switch string(data) {
+				case "ping":
+				case "close":
+					c.Close(1000, "")
+				default:
+					c.SendText(string(data))
+				}
+			})
+			var c *wsnotify.Client
+			blocked := false
+			c = wsnotify.New(wsnotify.Config{
+				Heartbeat:       wsnotify.Heartbeat{Interval: -1}, // which would end the wait
+				ShouldReconnect: func(wsnotify.Failure) bool { return false },
+				OnMessage: func(wsnotify.Message) {
+					switch {
+					case blocked:
+					case bytes.Contains(debug.Stack(), []byte("inbox.(*Turn).Run")):
+						blocked = true
+						if err := block(ctx, c); err != nil {
+							t.Error(err)
+						}
+						go c.Disconnect()
+					default:
+						c.SendMessage(ctx, "again")
+					}
+				},
+			})
+			if err := c.Connect(ctx, srv.URL(), "ada"); err != nil {
+				t.Fatal(err)
+			}
+			c.SendMessage(ctx, "first")
+			select {
+			case <-c.Done():
+			case <-ctx.Done():
+				t.Fatal("it is not over")
+			}
+			if !blocked {
+				t.Error("the messages were not brisk")
+			}
+		})
 	}
 }

@@ -3,7 +3,8 @@
 //
 // inbox.go holds the Queue, its bound, and the Bunches in which a reader hands
 // over what it has read. It knows messages as opcode and bytes, and calls
-// Dispatch for each; an event is a function.
+// Dispatch for each; an event is a function. turn.go holds the Turn, in which a
+// reader may run callbacks itself.
 //
 // What must hold:
 //
@@ -13,4 +14,6 @@
 //   - The bound counts what is queued and what callbacks have in hand, over any
 //     number of connections.
 //   - No lock is held over a callback.
+//   - No callback holds up reading for longer than twice the patience of a Turn,
+//     and none does where time is virtual.
 package inbox

@@ -200,8 +200,9 @@ func (b *browser) detach() {
 	})
 }
 
-// Read implements Conn.
-func (b *browser) Read(events []Event) (n int, err error) {
+// Read implements Conn. It is never brisk: what the browser has received is
+// there already.
+func (b *browser) Read(events []Event) (n int, brisk bool, err error) {
 	for {
 		b.mu.Lock()
 		n, err := copy(events, b.queue), b.end
@@ -216,10 +217,10 @@ func (b *browser) Read(events []Event) (n int, err error) {
 		}
 		b.mu.Unlock()
 		if n > 0 {
-			return n, nil
+			return n, false, nil
 		}
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		select {
 		case <-b.come:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type Socket struct {
 	timeout  time.Duration // how long it may take nothing; negative: forever
 	last     *atomic.Int64 // when something came
 	counts   bool          // by a net.Conn of ours
+	system   bool          // a socket of the operating system
 	received atomic.Int64
 	sent     atomic.Int64
 
@@ -42,6 +44,7 @@ func (s *Socket) Adopt(conn net.Conn) bool {
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.conn = conn
+		_, s.system = conn.(syscall.Conn)
 	}
 	return !s.closed
 }

@@ -28,7 +28,8 @@ type Upgraded struct {
 	flate bool // messages may be compressed
 
 	reader *wire.Reader
-	sealed bool // a close frame was sent; the writer's
+	came   time.Time // when Read last returned, on a socket of the system
+	sealed bool      // a close frame was sent; the writer's
 }
 
 // newUpgraded takes over the body of a response.
@@ -60,17 +61,25 @@ func (s source) Read(p []byte) (int, error) {
 }
 
 // Read implements Conn.
-func (u *Upgraded) Read(events []Event) (n int, err error) {
+func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 	n, err = u.reader.Read(events)
 	if err != nil {
 		u.reader.Close()
-		return n, err
+		return n, false, err
+	}
+	if u.sock.system {
+		now := time.Now()
+		brisk = n == 1 && now.Sub(u.came) < soon
+		u.came = now
 	}
 	if u.flate {
-		return u.inflateAll(events[:n])
+		n, err = u.inflateAll(events[:n])
 	}
-	return n, nil
+	return n, brisk, err
 }
+
+// soon is how close together the things are that come briskly.
+const soon = time.Millisecond
 
 // inflateAll decompresses messages. What follows one that can't be is lost, as
 // the connection is.
@@ -84,11 +93,11 @@ func (u *Upgraded) inflateAll(events []Event) (n int, err error) {
 		if err == nil && ev.Op == wire.Text && !utf8.Valid(data) {
 			err = wire.ErrNotUTF8
 		}
-		if ev.Memory != nil {
-			ev.Memory.Release()
-			ev.Memory = nil
-		}
+		ev.Release()
 		if err != nil {
+			for j := range events[i:] {
+				events[i+j].Release()
+			}
 			if i == 0 {
 				u.reader.Close()
 				return 0, err
