@@ -230,12 +230,23 @@ func TestGaveUpIsOfTheLatestRun(t *testing.T) {
 		w.net.Hang(true)
 		w.srv.Start()
 		ctx, cancel := context.WithCancel(bg)
-		go func() { cancel() }()
-		w.c.Connect(ctx, w.srv.URL(), "ada")
+		defer cancel()
+		w.c.Connect(endsWhenAsked{ctx, cancel}, w.srv.URL(), "ada")
 		if s := w.c.Status(); s.GaveUp || s.ReconnectAttempts != 0 || s.LastFailure != nil {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// endsWhenAsked is a context that ends once somebody has seen that it has not.
+type endsWhenAsked struct {
+	context.Context
+	cancel func()
+}
+
+func (c endsWhenAsked) Err() error {
+	defer c.cancel()
+	return c.Context.Err()
 }
 
 func TestDoneWaitsForTheHooksOfEarlierRuns(t *testing.T) {
