@@ -178,13 +178,19 @@ func (b *Box) droppable() *entry {
 func (b *Box) add(op wire.Op, data []byte, id string) *entry {
 	e := b.entries.get()
 	e.op, e.seq = op, b.seq
-	b.entries.copy(e, data, id != "" || b.post.Keeper != nil)
-	b.push(e)
-	b.queued++
-	b.bytes += len(data)
 	if id != "" {
 		b.expect(e, id)
 	}
+	switch r := e.receipt; {
+	case r != nil && len(data) <= keptMemory:
+		r.memory = append(r.memory[:0], data...)
+		e.data = r.memory[:len(data):len(data)]
+	default:
+		b.entries.copy(e, data, r != nil || b.post.Keeper != nil)
+	}
+	b.push(e)
+	b.queued++
+	b.bytes += len(data)
 	if b.post.MaxAge > 0 {
 		e.at = b.clock()
 		b.arm()

@@ -18,24 +18,22 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 type receipt struct {
 	id      string
 	entry   *entry
+	memory  []byte // of the message; it stays with the receipt, for the next one
 	written int64 // when it was, over the open connection
 	indexed bool
 	next    *receipt // the next younger one with the same id; or in the list
 	last    *receipt // the youngest with this id, of the oldest only; or the one before in the list
 }
 
-const maxSpareReceipts = 1024
+const (
+	maxSpareReceipts = 1024
+	keptMemory       = 512 // of a message, at most, in its receipt
+)
 
 // expect makes the id of a message known.
 func (b *Box) expect(e *entry, id string) {
-	r := b.spare
-	if r != nil {
-		b.spare = r.next
-		b.spares--
-	} else {
-		r = new(receipt)
-	}
-	*r = receipt{id: id, entry: e, last: b.looseLast}
+	r := b.blank()
+	r.id, r.entry, r.last = id, e, b.looseLast
 	e.receipt = r
 	if b.looseLast != nil {
 		b.looseLast.next = r
@@ -43,6 +41,17 @@ func (b *Box) expect(e *entry, id string) {
 		b.loose = r
 	}
 	b.looseLast = r
+}
+
+// blank returns a receipt of which all is zero but its memory.
+func (b *Box) blank() *receipt {
+	r := b.spare
+	if r == nil {
+		return new(receipt)
+	}
+	b.spare, r.next = r.next, nil
+	b.spares--
+	return r
 }
 
 // index puts all receipts into the map.
@@ -132,10 +141,10 @@ func (b *Box) Confirm(ids []string) (known int) {
 			continue
 		}
 		known++
-		e := r.entry
+		e, memory := r.entry, r.memory
 		b.done(e)
 		if e.place == taken {
-			e.gone, e.receipt = true, nil
+			e.gone, e.receipt, memory = true, nil, nil // the writer is still at it
 		} else {
 			b.remove(e)
 		}
@@ -143,7 +152,7 @@ func (b *Box) Confirm(ids []string) (known int) {
 		case b.queued == 0:
 			b.spare, b.spares = nil, 0
 		case b.spares < maxSpareReceipts: // nobody else knows it
-			*r = receipt{next: b.spare}
+			*r = receipt{next: b.spare, memory: memory}
 			b.spare = r
 			b.spares++
 		}
