@@ -143,8 +143,12 @@ func TestProxyThatIsSilent(t *testing.T) {
 				if d := time.Since(w.start); err == nil || d != test.want {
 					t.Errorf("%v after %v", err, d)
 				}
-				if f := w.c.Status().LastFailure; f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Network || f.HTTPStatus != 0 {
+				f := w.c.Status().LastFailure
+				if f.Phase != wsnotify.PhaseDial || f.Initiator != wsnotify.Network || f.HTTPStatus != 0 {
 					t.Errorf("%+v", f)
+				}
+				if test.want > 0 && !errors.Is(f.Err, context.DeadlineExceeded) {
+					t.Errorf("it does not say that the time was over: %v", f.Err)
 				}
 			})
 		})

@@ -96,6 +96,8 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		}
 		if resp != nil {
 			err = errors.Unwrap(err) // coder/websocket puts "failed to WebSocket dial" before it
+		} else if ctx.Err() != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)) {
+			err = ctx.Err() // for which the socket was closed
 		}
 		return nil, resp, err
 	case d.upgraded == nil:
