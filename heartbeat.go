@@ -58,7 +58,7 @@ type heartbeat struct {
 	replies // in the place of pings
 }
 
-// beater writes what a heartbeat sends.
+// beater writes what a heartbeat sends. Beat may wait for the socket.
 type beater interface {
 	Beat(text string, ping []byte)
 	SendPing(payload []byte)
@@ -119,10 +119,11 @@ func (h *heartbeat) stop() {
 	}
 }
 
+// tick is on a goroutine of its own, which writes the beat.
 func (h *heartbeat) tick() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.stopped {
+		h.mu.Unlock()
 		return
 	}
 	now := time.Now()
@@ -133,26 +134,31 @@ func (h *heartbeat) tick() {
 		next = now.Add(h.interval)
 	}
 	h.ticker.Reset(next.Sub(now))
-	h.beat(now)
+	text, ping := h.beat(now)
+	h.mu.Unlock()
+	if text != "" || ping != nil {
+		h.w.Beat(text, ping)
+	}
 }
 
 // now beats out of turn.
 func (h *heartbeat) now() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.stopped && h.ticker != nil {
-		h.beat(time.Now())
+	if h.stopped || h.ticker == nil {
+		return
+	}
+	if text, ping := h.beat(time.Now()); text != "" || ping != nil {
+		go h.w.Beat(text, ping)
 	}
 }
 
-// beat sends one. mu is held.
-func (h *heartbeat) beat(now time.Time) {
-	var ping []byte
+// beat returns what to send. mu is held.
+func (h *heartbeat) beat(now time.Time) (text string, ping []byte) {
 	if h.watches() && !h.stalled {
 		h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
 		ping = h.payload(now, nil)
 	}
-	text := ""
 	switch {
 	case h.cfg.NoText:
 	case h.cfg.TextFunc == nil:
@@ -161,9 +167,7 @@ func (h *heartbeat) beat(now time.Time) {
 	case h.asking.CompareAndSwap(false, true):
 		h.spawn(h.makeText)
 	}
-	if text != "" || ping != nil {
-		h.w.Beat(text, ping)
-	}
+	return text, ping
 }
 
 // makeText has the user make the text of a beat. One that is slow is not asked
@@ -252,6 +256,16 @@ func (h *heartbeat) verdict(now time.Time) (dead bool) {
 	return true
 }
 
+// rest spares a watch its look: the peer lives.
+func (h *heartbeat) rest() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.watched.IsZero() {
+		h.watched, h.excuses = time.Time{}, 0
+		h.watch.Stop()
+	}
+}
+
 // stalling is called by the reader when it begins and ends to wait for room.
 func (h *heartbeat) stalling(stalled bool) {
 	h.mu.Lock()
@@ -281,6 +295,7 @@ func (h *heartbeat) pong(payload []byte) {
 	if !ok {
 		return
 	}
+	h.rest()
 	rtt := time.Since(p.at)
 	h.rtt(rtt)
 	if p.answer != nil {

@@ -383,7 +383,8 @@ func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
 	}
 }
 
-// Beat queues a heartbeat. One that still waits for its write is replaced.
+// Beat sends a heartbeat, and whatever else waits, unless somebody is at it. One
+// that still waits for its write is replaced.
 func (w *Writer) Beat(text string, ping []byte) {
 	w.mu.Lock()
 	if text != "" {
@@ -393,7 +394,9 @@ func (w *Writer) Beat(text string, ping []byte) {
 		w.front.ping = ping
 	}
 	w.mu.Unlock()
-	w.kick()
+	if w.claim() {
+		w.run()
+	}
 }
 
 func (w *Writer) SendPing(payload []byte) {
