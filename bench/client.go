@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/pprof"
 	"strconv"
+	"time"
 )
 
 // measure is the main function of a client process.
@@ -39,6 +40,9 @@ type measurement struct {
 	calls   calls
 	control *http.Client
 }
+
+// smokes reports whether a work is only tried: what takes seconds is cut short.
+func (m *measurement) smokes() bool { return m.Time < 100*time.Millisecond }
 
 // meter begins to measure. A profile covers what is measured and no more.
 func (m *measurement) meter() (*meter, error) {
