@@ -19,7 +19,7 @@ type receipt struct {
 	id      string
 	entry   *entry
 	memory  []byte // of the message; it stays with the receipt, for the next one
-	written int64 // when it was, over the open connection
+	written int64  // when it was, over the open connection
 	indexed bool
 	next    *receipt // the next younger one with the same id; or in the list
 	last    *receipt // the youngest with this id, of the oldest only; or the one before in the list

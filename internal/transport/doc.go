@@ -9,7 +9,8 @@
 //     there is one; host.go: what stands in the Host field.
 //   - upgraded.go: the one over a connection that an HTTP handshake has upgraded.
 //   - socket.go: the net.Conn under it, which alone knows what has really come
-//     and gone, and ends it for sure; outq_….go ask the kernel.
+//     and gone, and ends it for sure; quick_….go writes what it has room for;
+//     outq_….go ask the kernel.
 //   - deflate.go: compression, by coder/websocket.
 //   - browser_js.go: the one over a browser's WebSocket, made by open_js.go;
 //     browserout_js.go is what it sends.

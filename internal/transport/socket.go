@@ -66,7 +66,7 @@ func (s *Socket) Close() bool {
 // Counted returns conn, which was adopted, with its reads and writes counted.
 func (s *Socket) Counted(conn net.Conn) net.Conn {
 	s.counts = true
-	return &countedConn{conn, s}
+	return &countedConn{conn, s, newQuick(conn)}
 }
 
 // heard notes that n bytes came.
@@ -95,7 +95,8 @@ func (s *Socket) acknowledged() (n, waiting int64, known bool) {
 // countedConn is the net.Conn that the layers above see.
 type countedConn struct {
 	net.Conn
-	s *Socket
+	s     *Socket
+	quick *quick
 }
 
 func (c *countedConn) Read(p []byte) (int, error) {
@@ -108,11 +109,17 @@ func (c *countedConn) Read(p []byte) (int, error) {
 // something, or the peer's host confirms something of what it took before.
 func (c *countedConn) Write(p []byte) (n int, err error) {
 	s := c.s
+	if n = c.quick.write(p); n > 0 {
+		s.sent.Add(int64(n))
+		if n == len(p) {
+			return n, nil
+		}
+	}
 	moved := time.Now()
 	if s.timeout <= 0 || c.Conn.SetWriteDeadline(moved.Add(s.slice())) != nil {
-		n, err = c.Conn.Write(p)
-		s.sent.Add(int64(n))
-		return n, err
+		m, err := c.Conn.Write(p[n:])
+		s.sent.Add(int64(m))
+		return n + m, err
 	}
 	defer c.Conn.SetWriteDeadline(time.Time{})
 	confirmed := int64(-1)

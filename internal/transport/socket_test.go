@@ -1,0 +1,61 @@
+//go:build !js
+
+package transport
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// The last write of net/http and the first of ours may overlap. Each arrives
+// whole, whichever way it takes.
+func TestWritesThatOverlap(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	counted := NewSocket(Options{WriteTimeout: -1}).Counted(conn)
+
+	const writers, each, size = 4, 2000, 100
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			for range each {
+				record := bytes.Repeat([]byte{byte('a' + i)}, size-i) // the lengths differ
+				if n, err := counted.Write(append(record, '\n')); n != len(record)+1 || err != nil {
+					t.Errorf("Write: %d, %v", n, err)
+				}
+			}
+		})
+	}
+	go func() {
+		wg.Wait()
+		conn.Close()
+	}()
+	all, err := io.ReadAll(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := bytes.Split(bytes.TrimSuffix(all, []byte("\n")), []byte("\n"))
+	if len(records) != writers*each {
+		t.Errorf("%d records came, not %d", len(records), writers*each)
+	}
+	for _, r := range records {
+		if i := int(r[0] - 'a'); !bytes.Equal(r, bytes.Repeat(r[:1], size-i)) {
+			t.Fatalf("a record came as %q", r)
+		}
+	}
+}
