@@ -24,7 +24,7 @@ type Turn struct {
 }
 
 // patience is how often the watch looks: a turn may last for twice as long.
-const patience = 2 * time.Millisecond
+const patience = 10 * time.Millisecond
 
 // Run has q dispatch what it holds, and reports whether it is still the caller
 // who reads. If a callback ends the goroutine, another one reads on.
