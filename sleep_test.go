@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,12 +24,18 @@ func overslept(t *testing.T, dead func()) *heartbeat {
 
 // waitingBeat is what a writer has that never comes to it.
 type waitingBeat struct {
+	mu   sync.Mutex
 	text string
 	ping []byte
 }
 
-func (w *waitingBeat) Beat(text string, ping []byte) { w.text, w.ping = text, ping }
-func (w *waitingBeat) SendPing([]byte)               {}
+func (w *waitingBeat) Beat(text string, ping []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text, w.ping = text, ping
+}
+
+func (w *waitingBeat) SendPing([]byte) {}
 
 // Beats that were missed are not made up for: one comes at once, and the next
 // an Interval later.
@@ -43,7 +50,7 @@ func TestWakingBeatsOnce(t *testing.T) {
 		h.tick()
 		synctest.Wait()
 		if w := h.w.(*waitingBeat); pings() != 1 || w.ping == nil || w.text != "ping" {
-			t.Errorf("%d pings, %+v", pings(), w)
+			t.Errorf("%d pings, %q %q", pings(), w.text, w.ping)
 		}
 		time.Sleep(6*time.Second - time.Nanosecond)
 		synctest.Wait()

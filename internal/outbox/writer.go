@@ -307,7 +307,7 @@ func (w *Writer) write() error {
 	}
 }
 
-// Settle tells those who wait that the socket took n frames more. The batch is
+// settle tells those who wait that the socket took n frames more. The batch is
 // locked.
 func (w *Writer) settle(n int) {
 	from, to := w.ended, w.ended+n
