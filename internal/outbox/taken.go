@@ -42,11 +42,18 @@ func (b *Box) take(w *Writer, items []item, limit int) []item {
 	return items
 }
 
-// Settle ends the first done messages that were taken: they are in the kernel.
+// settleAtOnce keeps the others from waiting for a whole batch.
+const settleAtOnce = batchItems
+
+// settle ends the first done messages that were taken: they are in the kernel.
 func (b *Box) settle(done int) {
-	b.mu.Lock()
-	b.settleTaken(done)
-	b.mu.Unlock()
+	for done > 0 {
+		n := min(done, settleAtOnce)
+		b.mu.Lock()
+		b.settleTaken(n)
+		b.mu.Unlock()
+		done -= n
+	}
 }
 
 func (b *Box) settleTaken(done int) {
