@@ -71,7 +71,11 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) 
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, tr.Progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	progress := func() transport.Progress {
+		cn.turn.Relieve() // what has come may be a sign of life
+		return tr.Progress()
+	}
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{

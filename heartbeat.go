@@ -183,7 +183,7 @@ func (h *heartbeat) makeText() {
 		h.mu.Lock()
 		h.ask(time.Now())
 		h.mu.Unlock()
-		h.w.Beat(text, nil)
+		go h.w.Beat(text, nil) // which may wait, and the next text must not
 	}
 }
 

@@ -337,3 +337,25 @@ func TestSetHeartbeatOfAnAttemptThatFails(t *testing.T) {
 		}
 	})
 }
+
+// A beat whose text waits for the socket does not keep the next from being asked
+// for: what leaves then is the latest.
+func TestTextFuncWhileItsBeatWaits(t *testing.T) {
+	calls := 0
+	beat := wsnotify.Heartbeat{Timeout: -1, TextFunc: func() string { calls++; return fmt.Sprint("beat ", calls) }}
+	inBubble(t, wsnotify.Config{WriteTimeout: -1, Heartbeat: beat}, func(w *world) {
+		conn := w.connect()
+		conn.StopReading(true)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte(strings.Repeat("x", 64<<10-18)))) // which leaves no room for a text
+		w.pass(35 * time.Second)
+		if calls != 5 {
+			t.Errorf("TextFunc was called %d times in 35 s", calls)
+		}
+		conn.ComeBack()
+		w.pass(0)
+		got := w.srv.Messages("ada")
+		if last := got[len(got)-1]; last != "beat 5" {
+			t.Errorf("the last text is %.20q", last)
+		}
+	})
+}

@@ -19,8 +19,8 @@ type Turn struct {
 	state atomic.Uint64 // counts up; odd while the reader is in a turn, and may lose the reading
 
 	watched atomic.Bool
-	watch   *time.Timer // set by the first turn
-	seen    uint64      // state, when the watch last looked; its own
+	watch   atomic.Pointer[time.Timer] // set by the first turn
+	seen    uint64                     // state, when the watch last looked; its own
 }
 
 // patience is how often the watch looks: a turn may last for twice as long.
@@ -60,10 +60,11 @@ func (t *Turn) relieve(turn uint64) {
 
 // look is called by the watch for as long as there are turns.
 func (t *Turn) look() {
-	now := t.state.Load()
+	now, watch := t.state.Load(), t.watch.Load()
 	switch {
-	case t.watch == nil:
-		t.watch = time.AfterFunc(time.Hour, t.look)
+	case watch == nil:
+		watch = time.AfterFunc(time.Hour, t.look)
+		t.watch.Store(watch)
 	case now != t.seen:
 	case now%2 == 1:
 		t.relieve(now)
@@ -75,12 +76,13 @@ func (t *Turn) look() {
 		}
 	}
 	t.seen = now
-	t.watch.Reset(patience)
+	watch.Reset(patience)
 }
 
-// Stop ends the watch. The reader has ended.
+// Stop ends the watch, which would end by itself a little later. There are no
+// more turns.
 func (t *Turn) Stop() {
-	if t.watch != nil {
-		t.watch.Stop()
+	if watch := t.watch.Load(); watch != nil {
+		watch.Stop()
 	}
 }

@@ -62,6 +62,7 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 			defer cancel()
 		}
 	}
+	within := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &dialing{ctx: ctx, cancel: cancel, base: base, sock: sock, req: req}
@@ -96,8 +97,8 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		}
 		if resp != nil {
 			err = errors.Unwrap(err) // coder/websocket puts "failed to WebSocket dial" before it
-		} else if ctx.Err() != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)) {
-			err = ctx.Err() // for which the socket was closed
+		} else if within.Err() != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)) {
+			err = within.Err() // for which the socket was closed
 		}
 		return nil, resp, err
 	case d.upgraded == nil:

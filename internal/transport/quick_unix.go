@@ -4,6 +4,7 @@ package transport
 
 import (
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 )
@@ -20,6 +21,7 @@ type quick struct {
 	busy atomic.Bool
 	p    []byte
 	n    int
+	err  error
 }
 
 // newQuick takes sockets alone: what wraps one may have a Write of its own.
@@ -36,20 +38,24 @@ func newQuick(conn net.Conn) *quick {
 	}
 	q := &quick{raw: raw}
 	q.put = func(fd uintptr) bool {
-		q.n, _ = syscall.Write(int(fd), q.p)
+		q.n, q.err = syscall.Write(int(fd), q.p)
 		return true // whatever came of it: do not wait
 	}
 	return q
 }
 
-// write returns how much of p it wrote. Why that is not more, a Write says.
-func (q *quick) write(p []byte) (n int) {
+// write returns how much of p it wrote. There may be no error although that is
+// not all: then a Write says why. An error of the socket is told only once.
+func (q *quick) write(p []byte) (n int, err error) {
 	if q == nil || len(p) == 0 || !q.busy.CompareAndSwap(false, true) {
-		return 0
+		return 0, nil
 	}
-	q.p, q.n = p, 0
+	q.p, q.n, q.err = p, 0, nil
 	q.raw.Write(q.put)
-	n, q.p = max(q.n, 0), nil
+	n, err, q.p = max(q.n, 0), q.err, nil
 	q.busy.Store(false)
-	return n
+	if err == syscall.EAGAIN || err == syscall.EINTR {
+		err = nil
+	}
+	return n, os.NewSyscallError("write", err)
 }

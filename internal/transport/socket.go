@@ -109,11 +109,13 @@ func (c *countedConn) Read(p []byte) (int, error) {
 // something, or the peer's host confirms something of what it took before.
 func (c *countedConn) Write(p []byte) (n int, err error) {
 	s := c.s
-	if n = c.quick.write(p); n > 0 {
-		s.sent.Add(int64(n))
-		if n == len(p) {
-			return n, nil
-		}
+	n, err = c.quick.write(p)
+	s.sent.Add(int64(n))
+	switch {
+	case err != nil: // as a net.Conn has it
+		return n, &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	case n > 0 && n == len(p):
+		return n, nil
 	}
 	moved := time.Now()
 	if s.timeout <= 0 || c.Conn.SetWriteDeadline(moved.Add(s.slice())) != nil {

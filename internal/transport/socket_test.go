@@ -4,14 +4,16 @@ package transport
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 )
 
-// The last write of net/http and the first of ours may overlap. Each arrives
-// whole, whichever way it takes.
+// The last write of net/http and the first of ours may overlap, while the socket
+// has room for both. Each arrives whole, whichever way it takes.
 func TestWritesThatOverlap(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,5 +59,36 @@ func TestWritesThatOverlap(t *testing.T) {
 		if i := int(r[0] - 'a'); !bytes.Equal(r, bytes.Repeat(r[:1], size-i)) {
 			t.Fatalf("a record came as %q", r)
 		}
+	}
+}
+
+// What the socket says of its end is said once, and is passed on.
+func TestWriteSaysThatThePeerReset(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := NewSocket(Options{WriteTimeout: -1}).Counted(conn)
+	if _, err := counted.Write([]byte("unread")); err != nil {
+		t.Fatal(err)
+	}
+	peer.(*net.TCPConn).SetLinger(0)
+	peer.Close() // a RST
+	for err == nil {
+		_, err = counted.Write([]byte("more"))
+	}
+	var op *net.OpError
+	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) || !errors.As(err, &op) || op.Op != "write" {
+		t.Errorf("Write: %v", err)
 	}
 }

@@ -69,7 +69,8 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 	}
 	if u.sock.system {
 		now := time.Now()
-		brisk = n == 1 && now.Sub(u.came) < soon
+		since := now.Sub(u.came)
+		brisk = n == 1 && since > 0 && since < soon // it is 0 where time is virtual
 		u.came = now
 	}
 	if u.flate {
