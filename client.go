@@ -34,10 +34,11 @@ type Client struct {
 	opened           uint64      // connections so far; handed from owner to owner
 	post             outbox.Post // of the outboxes
 
-	mu     sync.Mutex
-	run    *run          // the latest; nil before the first
-	begun  chan struct{} // closed and replaced when that changes
-	outbox *outbox.Box   // of run, or for the first one
+	mu    sync.Mutex
+	run   *run          // the latest; nil before the first
+	begun chan struct{} // closed and replaced when that changes
+
+	outbox atomic.Pointer[outbox.Box] // of run, or for the first one; set with mu
 }
 
 // New returns a client that is Closed. It dials nothing; a wrong Config is
@@ -56,8 +57,8 @@ func New(cfg Config) *Client {
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
 	c.initPost()
-	c.outbox = outbox.New(&c.post)
-	_ = c.outbox.Load() // Connect tries again, and tells
+	c.outbox.Store(outbox.New(&c.post))
+	_ = c.box().Load() // Connect tries again, and tells
 	return c
 }
 
@@ -134,12 +135,12 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {
 		r.number = r.prev.number + 1
-		before := c.outbox
-		c.outbox = outbox.New(&c.post)
-		before.Bequeath(c.outbox)
+		before, box := c.box(), outbox.New(&c.post)
+		c.outbox.Store(box)
+		before.Bequeath(box)
 		r.prev.supersede()
 	}
-	r.outbox = c.outbox
+	r.outbox = c.box()
 	c.run = r
 	close(c.begun)
 	c.begun = make(chan struct{})

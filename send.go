@@ -79,11 +79,7 @@ func (c *Client) Confirm(ids ...string) int {
 	return c.box().Confirm(ids)
 }
 
-func (c *Client) box() *outbox.Box {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.outbox
-}
+func (c *Client) box() *outbox.Box { return c.outbox.Load() }
 
 func checkMessage(typ MessageType, data []byte) error {
 	switch typ {
