@@ -50,7 +50,7 @@ func TestSocketIO(t *testing.T) {
 			return err
 		},
 	})
-	block := time.Second // the server waits 0.5 s for an answer
+	block := 3 * time.Second // the server waits 2 s for an answer
 	wsnotify.On(c.Client, "count", func(args []int) {
 		time.Sleep(block)
 		block = 0

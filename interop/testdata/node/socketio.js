@@ -9,7 +9,7 @@ const options = JSON.parse(process.argv[2]);
 const tell = (line) => fs.writeSync(1, JSON.stringify(line) + '\n');
 
 const server = createServer();
-const io = new Server(server, { transports: ['websocket'], pingInterval: 300, pingTimeout: 200 });
+const io = new Server(server, { transports: ['websocket'], pingInterval: 300, pingTimeout: 2000 });
 io.engine.on('connection', (raw) => {
   tell({ event: 'open' });
   raw.on('close', (reason) => tell({ event: 'close', text: reason }));
