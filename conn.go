@@ -138,13 +138,12 @@ func (cn *conn) readOn() {
 		}
 		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
 			mine = false
-			if cn.brisk {
-				if mine = cn.turn.Run(&cn.c.inbox); !mine {
-					return
-				}
-			} else {
+			if !cn.brisk {
 				go cn.resume()
 				cn.c.inbox.Run()
+				return
+			}
+			if mine = cn.turn.Run(&cn.c.inbox); !mine {
 				return
 			}
 		}

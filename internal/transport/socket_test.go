@@ -12,23 +12,28 @@ import (
 	"testing"
 )
 
-// The last write of net/http and the first of ours may overlap, while the socket
-// has room for both. Each arrives whole, whichever way it takes.
-func TestWritesThatOverlap(t *testing.T) {
+// connected returns both ends of a connection on loopback.
+func connected(t *testing.T) (conn, peer net.Conn) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
+	if conn, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	peer, err := ln.Accept()
-	if err != nil {
+	t.Cleanup(func() { conn.Close() })
+	if peer, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer peer.Close()
+	t.Cleanup(func() { peer.Close() })
+	return conn, peer
+}
+
+// The last write of net/http and the first of ours may overlap, while the socket
+// has room for both. Each arrives whole, whichever way it takes.
+func TestWritesThatOverlap(t *testing.T) {
+	conn, peer := connected(t)
 	counted := NewSocket(Options{WriteTimeout: -1}).Counted(conn)
 
 	const writers, each, size = 4, 2000, 100
@@ -64,22 +69,10 @@ func TestWritesThatOverlap(t *testing.T) {
 
 // What the socket says of its end is said once, and is passed on.
 func TestWriteSaysThatThePeerReset(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, peer := connected(t)
 	counted := NewSocket(Options{WriteTimeout: -1}).Counted(conn)
-	if _, err := counted.Write([]byte("unread")); err != nil {
+	_, err := counted.Write([]byte("unread"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	peer.(*net.TCPConn).SetLinger(0)
