@@ -37,18 +37,19 @@ type conn struct {
 	mistake  sync.Once // one is told of
 
 	// The reader's own.
-	resume    func()             // readOn; a go statement with a method would allocate
-	few       [2]transport.Event // what is read into while little comes
-	many      *[]transport.Event // and while much does, from a pool
-	have      []transport.Event  // read and not looked at: a part of either
-	asked     bool               // Heartbeat.Answer has seen the first of have
-	replies   []string           // to the heartbeat's text
-	batch     *inbox.Bunch       // for the inbox; nil if empty
-	brisk     bool               // see transport.Conn.Read
-	turn      inbox.Turn         // of running callbacks, meanwhile
-	late      bool               // what was read goes past the inbox's bound
-	lateBytes int                // how much of it
-	pending   chan received      // a read that Receive began and did not see the end of; of capacity 1
+	resume    func()                        // readOn; a go statement with a method would allocate
+	few       [2]transport.Event            // what is read into while little comes
+	many      *[]transport.Event            // and while much does, from a pool
+	have      []transport.Event             // read and not looked at: a part of either
+	asked     bool                          // Heartbeat.Answer has seen the first of have
+	replies   []string                      // to the heartbeat's text
+	batch     *inbox.Bunch                  // for the inbox; nil if empty
+	counted   struct{ messages, bytes int } // of batch, and not yet of the client's state
+	brisk     bool                          // see transport.Conn.Read
+	turn      inbox.Turn                    // of running callbacks, meanwhile
+	late      bool                          // what was read goes past the inbox's bound
+	lateBytes int                           // how much of it
+	pending   chan received                 // a read that Receive began and did not see the end of; of capacity 1
 
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
@@ -98,7 +99,7 @@ func (cn *conn) start() {
 // earlier connection has filled the inbox: see there. If this one ends before
 // anything was read, nothing was received.
 func (cn *conn) read() {
-	if in := &cn.c.inbox; !in.Fits(0) {
+	if in := &cn.c.inbox; !in.Take(0, nil) {
 		cn.beats.stalling(true)
 		if !in.Wait(0, cn.unbound) {
 			cn.deaf.Store(true)
@@ -223,7 +224,7 @@ const lateBytes = 64 << 10
 func (cn *conn) take(ev transport.Event) {
 	msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
 	if cn.requests.match(cn.c.reading.id, msg, ev.Memory != nil) {
-		cn.c.received(len(ev.Data))
+		cn.c.received(1, len(ev.Data))
 		ev.Release()
 		return
 	}
@@ -235,17 +236,17 @@ func (cn *conn) take(ev transport.Event) {
 			return
 		}
 	} else {
-		cn.c.received(len(ev.Data))
+		cn.counted.messages++
+		cn.counted.bytes += len(ev.Data)
 	}
-	in := &cn.c.inbox
-	if !late && !in.Fits(ev.Cost) {
+	if in := &cn.c.inbox; !late && !in.Take(ev.Cost, cn.batch) {
 		cn.handOver()
+		cn.count()
 		cn.beats.stalling(true)
 		cn.requests.stall()
 		cn.late = !in.Wait(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
-	in.Take(ev.Cost)
 	if cn.batch == nil {
 		cn.batch = inbox.NewBunch()
 	}
@@ -263,9 +264,16 @@ func (cn *conn) handOver() {
 }
 
 func (cn *conn) takeBatch() *inbox.Bunch {
+	cn.count()
 	b := cn.batch
 	cn.batch = nil
 	return b
+}
+
+// count adds to what the client has received.
+func (cn *conn) count() {
+	cn.c.received(cn.counted.messages, cn.counted.bytes)
+	cn.counted.messages, cn.counted.bytes = 0, 0
 }
 
 // kill ends the connection for a cause that is more telling than the errors

@@ -82,7 +82,7 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 }
 
 // dispatch runs the callbacks of a message that the inbox held.
-func (c *Client) dispatch(m inbox.Item) {
+func (c *Client) dispatch(m *inbox.Item) {
 	c.deliver(Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch})
 }
 

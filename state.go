@@ -139,9 +139,9 @@ func (t *tracker) reach(s ReadyState) <-chan struct{} {
 }
 
 // received counts a message.
-func (c *Client) received(size int) {
-	c.state.messagesIn.Add(1)
-	c.state.bytesIn.Add(uint64(size))
+func (c *Client) received(messages, bytes int) {
+	c.state.messagesIn.Add(uint64(messages))
+	c.state.bytesIn.Add(uint64(bytes))
 }
 
 func (t *tracker) update(f func(*Status)) {

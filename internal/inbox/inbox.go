@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -24,18 +25,23 @@ import (
 // The goroutine exists while there is something to dispatch.
 type Queue struct {
 	Limit    Limit
-	Dispatch func(Item)     // runs the callbacks of a message
-	Count    func(size int) // told of a message that was put past the bound
+	Dispatch func(*Item)               // runs the callbacks of a message
+	Count    func(messages, bytes int) // told of a message that was put past the bound
 
-	// Of messages that have not yet returned from their callbacks.
+	// The reader's own: what may certainly be added to its Bunch. It looks how
+	// much room there is only when that has been used up, so that it and the
+	// dispatcher don't take a cache line from each other for each message.
+	room Limit
+
+	// Of messages that were put and have not yet returned from their callbacks.
 	messages, bytes atomic.Int64
-	waiting         atomic.Bool  // room is not nil
+	waiting         atomic.Bool  // freed is not nil
 	loops           atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
 	first   *Bunch // of what is queued
 	last    *Bunch
-	room    chan struct{} // closed when there may be room; nil if nobody waits
+	freed   chan struct{} // closed when there may be room; nil if nobody waits
 	calm    chan struct{} // closed when all may be handled; nil if nobody waits
 	begun   uint64        // how often something came to an inbox that was at rest
 	running bool
@@ -50,23 +56,24 @@ type Limit struct{ Messages, Bytes int }
 
 // Item is a message.
 type Item struct {
-	Op     wire.Op
 	Data   []byte
-	Epoch  uint64
-	Cost   int          // what the bound counts
 	Memory *wire.Memory // of Data; nil if that is the receiver's
-	Late   bool         // the message was put past the bound
+	Epoch  uint64
+	Cost   int // what the bound counts
+	Op     wire.Op
+	Late   bool // the message was put past the bound
 }
 
 // Bunch is what was handed over together, or came one after another.
 type Bunch struct {
 	list [HandOver]delivery
 	n    int
+	cost int // of its messages
 	next *Bunch
 }
 
 // HandOver is how many messages a reader hands over at once.
-const HandOver = 16
+const HandOver = 32
 
 var bunches = sync.Pool{New: func() any { return new(Bunch) }}
 
@@ -83,6 +90,7 @@ func NewBunch() *Bunch { return bunches.Get().(*Bunch) }
 func (bu *Bunch) Add(m Item) (full bool) {
 	bu.list[bu.n].Item = m
 	bu.n++
+	bu.cost += m.Cost
 	return bu.n == HandOver
 }
 
@@ -101,12 +109,15 @@ func (b *Queue) Tell(event func()) {
 	}
 }
 
-// Put queues messages for which room was taken, and returns true when the
-// caller is to call run, since nobody else does.
+// Put queues messages for which there is room, and returns true when the
+// caller is to call Run, since nobody else does.
 func (b *Queue) Put(more *Bunch) (mine bool) {
+	b.messages.Add(int64(more.n))
+	b.bytes.Add(int64(more.cost))
 	b.mu.Lock()
 	if last := b.last; last != nil && last.n+more.n <= len(last.list) {
 		last.n += copy(last.list[last.n:], more.list[:more.n])
+		clear(more.list[:more.n])
 		more.release()
 	} else {
 		b.link(more)
@@ -126,10 +137,9 @@ func (b *Queue) link(more *Bunch) {
 	b.last = more
 }
 
-// release gives a Bunch back whose deliveries are someone else's.
+// release gives a Bunch back whose deliveries are over.
 func (bu *Bunch) release() {
-	clear(bu.list[:bu.n])
-	bu.n, bu.next = 0, nil
+	bu.n, bu.cost, bu.next = 0, 0, nil
 	bunches.Put(bu)
 }
 
@@ -143,78 +153,117 @@ func (b *Queue) claim() bool {
 	return true
 }
 
-// Take takes room for a message of size.
-func (b *Queue) Take(size int) {
-	b.messages.Add(1)
-	b.bytes.Add(int64(size))
+// Take takes room for a message of size, which is then added to more, and
+// reports false if there is none. A message that is larger than the bound fits
+// when it is alone.
+func (b *Queue) Take(size int, more *Bunch) bool {
+	if b.room.Messages < 1 || b.room.Bytes < size {
+		b.look(more)
+		if b.room.Messages < 1 || b.room.Bytes < size {
+			b.room = Limit{}
+			return (more == nil || more.n == 0) && b.messages.Load() == 0
+		}
+	}
+	b.room.Messages--
+	b.room.Bytes -= size
+	return true
 }
 
-// Wait returns true once a message of size fits, and false when quit is
-// closed before.
+// look sets room to what is left beside what is queued and in more.
+func (b *Queue) look(more *Bunch) {
+	b.room = Limit{math.MaxInt, math.MaxInt}
+	if most := b.Limit.Messages; most >= 0 {
+		b.room.Messages = most - int(b.messages.Load())
+	}
+	if most := b.Limit.Bytes; most >= 0 {
+		b.room.Bytes = most - int(b.bytes.Load())
+	}
+	if more != nil {
+		b.room.Messages -= more.n
+		b.room.Bytes -= more.cost
+	}
+}
+
+// Wait waits for room for a message of size, when the reader holds no other,
+// takes it and returns true; or false when quit is closed before.
 func (b *Queue) Wait(size int, quit <-chan struct{}) bool {
 	for {
 		b.mu.Lock()
-		if b.room == nil {
-			b.room = make(chan struct{})
+		if b.freed == nil {
+			b.freed = make(chan struct{})
 			b.waiting.Store(true)
 		}
-		room := b.room
+		freed := b.freed
 		b.mu.Unlock()
-		if b.Fits(size) { // since before anybody could see that we wait
+		if b.Take(size, nil) { // since before anybody could see that we wait
 			return true
 		}
 		select {
-		case <-room:
+		case <-freed:
 		case <-quit:
 			return false
 		}
 	}
 }
 
-// Fits lets a message through that is larger than the bound when it is alone.
-func (b *Queue) Fits(size int) bool {
-	messages := b.messages.Load()
-	return messages == 0 ||
-		(b.Limit.Messages < 0 || messages < int64(b.Limit.Messages)) &&
-			(b.Limit.Bytes < 0 || b.bytes.Load()+int64(size) <= int64(b.Limit.Bytes))
-}
-
 // Run dispatches until the queue is empty.
 func (b *Queue) Run() {
-	ended := false
+	returned := false
 	defer func() {
 		// A callback has ended the goroutine, as testing.T.FailNow does. What
 		// is behind it, in the batch too, must still be told, and Done be closed.
-		if !ended {
+		if !returned {
+			b.done()
 			go b.Run()
 		}
 	}()
 	for more := true; more; more = b.fetch() {
 		for b.current != nil {
 			for b.next < b.current.n {
-				d := b.current.list[b.next]
-				b.current.list[b.next] = delivery{}
-				b.next++
-				if d.event != nil {
+				d := &b.current.list[b.next]
+				switch {
+				case d.event != nil:
 					d.event()
-					continue
+				case d.Late:
+					b.Count(1, len(d.Data))
+					fallthrough
+				default:
+					b.Dispatch(&d.Item)
 				}
-				b.deliver(d)
+				b.done()
 			}
 			done := b.current
 			b.current, b.next = done.next, 0
 			done.release()
 		}
 	}
-	ended = true
+	returned = true
 }
 
-func (b *Queue) deliver(d delivery) {
-	defer b.done(d)
-	if d.Late {
-		b.Count(len(d.Data))
+// done ends the delivery that was told, and gives the room of a message back,
+// and its memory.
+func (b *Queue) done() {
+	d := &b.current.list[b.next]
+	b.next++
+	if d.event != nil {
+		d.event = nil
+		return
 	}
-	b.Dispatch(d.Item)
+	if d.Memory != nil {
+		d.Memory.Release()
+	}
+	b.messages.Add(-1)
+	b.bytes.Add(int64(-d.Cost))
+	*d = delivery{}
+	if b.waiting.Load() {
+		b.mu.Lock()
+		if b.freed != nil {
+			close(b.freed)
+			b.freed = nil
+			b.waiting.Store(false)
+		}
+		b.mu.Unlock()
+	}
 }
 
 // fetch takes what was queued, and reports false when that is nothing.
@@ -228,24 +277,6 @@ func (b *Queue) fetch() bool {
 	}
 	b.current, b.first, b.last = b.first, nil, nil
 	return true
-}
-
-// done gives the room of a message back, and its memory.
-func (b *Queue) done(d delivery) {
-	if d.Memory != nil {
-		d.Memory.Release()
-	}
-	b.messages.Add(-1)
-	b.bytes.Add(int64(-d.Cost))
-	if b.waiting.Load() {
-		b.mu.Lock()
-		if b.room != nil {
-			close(b.room)
-			b.room = nil
-			b.waiting.Store(false)
-		}
-		b.mu.Unlock()
-	}
 }
 
 // Loop counts the bodies of loops over iterators that were given a value (+1)
@@ -272,7 +303,7 @@ func (b *Queue) calmed() {
 func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// What has room and is not queued yet will be, and begin a run whose end is told.
+	// What the reader has in its hands might as well have come a moment later.
 	if !b.running && b.messages.Load() == 0 && b.loops.Load() == 0 {
 		return nil, b.begun
 	}

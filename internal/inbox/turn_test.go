@@ -13,7 +13,7 @@ import (
 func turning(dispatch func()) (t *Turn, q *Queue, readOn chan time.Time) {
 	readOn = make(chan time.Time, 8)
 	t = &Turn{ReadOn: func() { readOn <- time.Now() }}
-	q = &Queue{Limit: Limit{-1, -1}, Dispatch: func(Item) { dispatch() }}
+	q = &Queue{Limit: Limit{-1, -1}, Dispatch: func(*Item) { dispatch() }}
 	return t, q, readOn
 }
 
@@ -21,7 +21,7 @@ func turning(dispatch func()) (t *Turn, q *Queue, readOn chan time.Time) {
 func take(test *testing.T, t *Turn, q *Queue) (mine bool) {
 	bunch := NewBunch()
 	bunch.Add(Item{Op: wire.Text})
-	q.Take(0)
+	q.Take(0, nil)
 	if !q.Put(bunch) {
 		test.Fatal("somebody else runs callbacks")
 	}
@@ -96,7 +96,7 @@ func TestTurnThatEndsItsGoroutine(t *testing.T) {
 		turn, q, readOn := turning(runtime.Goexit)
 		told := false
 		go func() {
-			q.Dispatch = func(Item) {
+			q.Dispatch = func(*Item) {
 				q.Tell(func() { told = true })
 				runtime.Goexit()
 			}
@@ -122,7 +122,7 @@ func TestTurnAsItsWatchEnds(t *testing.T) {
 				time.Sleep(time.Duration(i%7) * patience)
 			}
 			block := make(chan struct{})
-			q.Dispatch = func(Item) { <-block }
+			q.Dispatch = func(*Item) { <-block }
 			ended := make(chan bool)
 			go func() { ended <- take(t, turn, q) }()
 			<-readOn // or the test deadlocks

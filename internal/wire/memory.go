@@ -42,8 +42,10 @@ func getMemory(size int) *Memory {
 var Poison bool
 
 // Release gives up one hold.
-func (m *Memory) Release() {
-	if m.refs.Add(-1) != 0 {
+func (m *Memory) Release() { m.release(1) }
+
+func (m *Memory) release(holds int32) {
+	if m.refs.Add(-holds) != 0 {
 		return
 	}
 	if Poison {
@@ -56,8 +58,31 @@ func (m *Memory) Release() {
 	}
 }
 
-func (m *Memory) hold() { m.refs.Add(1) }
+// holds are those of one owner, who gives them out one by one. It has many in
+// advance: where others release what they were given, each message would
+// otherwise have the count's cache line sent to and fro.
+type holds struct {
+	*Memory
+	spare int32 // besides the owner's own
+}
 
-// shared reports whether anybody but the caller holds m. Nobody can begin to
-// but the caller.
-func (m *Memory) shared() bool { return m.refs.Load() > 1 }
+const holdsInAdvance = 1 << 10
+
+func (h *holds) give() *Memory {
+	if h.spare == 0 {
+		h.spare = holdsInAdvance
+		h.refs.Add(h.spare)
+	}
+	h.spare--
+	return h.Memory
+}
+
+// shared reports whether anybody but the owner holds the memory. Nobody can
+// begin to.
+func (h *holds) shared() bool { return h.refs.Load() > 1+h.spare }
+
+// end gives up all that the owner has, and leaves h without memory.
+func (h *holds) end() {
+	h.release(1 + h.spare)
+	*h = holds{}
+}

@@ -43,8 +43,9 @@ type Reader struct {
 	reuse   bool  // messages may be parts of shared memory
 
 	small [512]byte // of an idle connection
-	large *Memory   // of a busy one; nil while small is in use
-	r, w  int       // what was read and not used is buffer()[r:w]
+	large holds     // of a busy one; none while small is in use
+	buf   []byte    // either of them
+	r, w  int       // what was read and not used is buf[r:w]
 	full  bool      // the last read filled all the room it had
 	last  int       // size of the last data frame
 	cost  int       // of the stream since the last message
@@ -76,7 +77,9 @@ const (
 // NewReader returns a Reader of messages of at most limit bytes; negative
 // means any. With reuse, messages are parts of memory that is to be released.
 func NewReader(src io.Reader, limit int64, deflate, reuse bool) *Reader {
-	return &Reader{src: src, limit: limit, deflate: deflate, reuse: reuse}
+	r := &Reader{src: src, limit: limit, deflate: deflate, reuse: reuse}
+	r.buf = r.small[:]
+	return r
 }
 
 // Read waits until something has come and returns all of it that fits into
@@ -111,21 +114,14 @@ func (r *Reader) Fail(err error) { r.err = err }
 func (r *Reader) Close() {
 	r.err = io.ErrClosedPipe
 	r.r, r.w = 0, 0
-	if r.large != nil {
-		r.large.Release()
-		r.large = nil
+	r.buf = nil
+	if r.large.Memory != nil {
+		r.large.end()
 	}
 	if r.mem != nil {
 		r.mem.Release()
 		r.mem, r.data = nil, nil
 	}
-}
-
-func (r *Reader) buffer() []byte {
-	if r.large != nil {
-		return r.large.b
-	}
-	return r.small[:]
 }
 
 // next makes an event of what was read. It returns false when more must be.
@@ -140,7 +136,7 @@ func (r *Reader) next(ev *Event) (ok bool, err error) {
 				return true, r.finish(ev)
 			}
 		}
-		b := r.buffer()[r.r:r.w]
+		b := r.buf[r.r:r.w]
 		header, size, err := parseHeader(b)
 		if err != nil || header == 0 {
 			return false, err
@@ -265,9 +261,8 @@ func (r *Reader) take(ev *Event, op Op, compressed bool, payload []byte) error {
 	case !r.reuse:
 		data := append([]byte{}, payload...) // make would clear it first
 		ev.Data, ev.Cost = data[:len(data):len(data)], len(data)
-	case r.large != nil:
-		r.large.hold()
-		ev.Data, ev.Memory, ev.Cost = payload, r.large, r.cost
+	case r.large.Memory != nil:
+		ev.Data, ev.Memory, ev.Cost = payload, r.large.give(), r.cost
 	default:
 		ev.Memory = getMemory(len(payload))
 		ev.Data = ev.Memory.b[:copy(ev.Memory.b, payload):len(payload)]
@@ -302,7 +297,7 @@ func (r *Reader) begin(first byte, op Op, size int64) {
 
 // gather moves what was read of the frame under way to its message.
 func (r *Reader) gather() error {
-	b := r.buffer()[r.r:r.w]
+	b := r.buf[r.r:r.w]
 	b = b[:min(int64(len(b)), r.left)]
 	r.room(len(b))
 	r.data = append(r.data, b...)
@@ -380,25 +375,29 @@ func (r *Reader) fill() error {
 // space returns room behind what is in the buffer. Large memory is for a
 // source that has just given all that was asked for.
 func (r *Reader) space() []byte {
-	rest := r.buffer()[r.r:r.w]
+	rest := r.buf[r.r:r.w]
 	old := r.large
 	switch {
 	case !(r.full && r.last < largeFrame) && len(rest) < len(r.small):
-		r.large = nil
-	case old == nil:
-		r.large = getMemory(largeRead)
+		r.large, r.buf = holds{}, r.small[:]
+	case old.Memory == nil:
+		r.grow()
 	case r.reuse && old.shared():
 		if len(old.b)-r.w >= tailRead {
 			return old.b[r.w:]
 		}
-		r.large = getMemory(largeRead)
+		r.grow()
 	}
-	b := r.buffer()
-	r.r, r.w = 0, copy(b, rest)
-	if old != nil && old != r.large {
-		old.Release()
+	r.r, r.w = 0, copy(r.buf, rest)
+	if old.Memory != nil && old.Memory != r.large.Memory {
+		old.end()
 	}
-	return b[r.w:]
+	return r.buf[r.w:]
+}
+
+func (r *Reader) grow() {
+	r.large = holds{Memory: getMemory(largeRead)}
+	r.buf = r.large.b
 }
 
 // read reads from the source. An error that comes with bytes is returned by
