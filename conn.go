@@ -110,7 +110,7 @@ func (cn *conn) read() {
 		r := <-cn.pending
 		cn.pending = nil
 		if r.err == nil {
-			r.err = cn.accept(transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
+			r.err = cn.accept(&transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
 		}
 		cn.readErr = r.err
 	}
@@ -192,7 +192,7 @@ func (cn *conn) putMany() {
 }
 
 // accept deals with what came. The error is the end of the connection.
-func (cn *conn) accept(ev transport.Event) error {
+func (cn *conn) accept(ev *transport.Event) error {
 	switch ev.Op {
 	case wire.Ping:
 		cn.w.Pong(ev.Data)
@@ -220,10 +220,13 @@ func (cn *conn) accept(ev transport.Event) error {
 // when it must not wait any more.
 const lateBytes = 64 << 10
 
+func (cn *conn) message(ev *transport.Event) Message {
+	return Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+}
+
 // take hands a message on, once there is room for it.
-func (cn *conn) take(ev transport.Event) {
-	msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
-	if cn.requests.match(cn.c.reading.id, msg, ev.Memory != nil) {
+func (cn *conn) take(ev *transport.Event) {
+	if rs := &cn.requests; rs.live.Load() > 0 && rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
 		cn.c.received(1, len(ev.Data))
 		ev.Release()
 		return

@@ -115,7 +115,7 @@ func (cn *conn) receiveOne() received {
 				continue
 			}
 			if ev.Op == wire.Text || ev.Op == wire.Binary {
-				msg := Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+				msg := cn.message(ev)
 				if ev.Memory != nil {
 					msg.Data = bytes.Clone(ev.Data)
 					ev.Memory.Release()

@@ -66,13 +66,13 @@ func (h *heartbeat) excused() bool {
 
 // next takes the first of what was read, unless Heartbeat.Answer deals with it.
 // An Answer that ends its goroutine is not asked again, and has not answered.
-func (cn *conn) next() (ev transport.Event, ok bool) {
-	ev = cn.have[0]
+func (cn *conn) next() (ev *transport.Event, ok bool) {
+	ev = &cn.have[0]
 	answer := cn.c.cfg.Heartbeat.Answer
 	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
 		cn.asked = true
 		var reply string
-		if reply, ok = answer(Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}); ok {
+		if reply, ok = answer(cn.message(ev)); ok {
 			cn.beats.reply(false)
 			cn.reply(reply)
 			ev.Release()

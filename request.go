@@ -222,7 +222,7 @@ func (rs *requests) begin(id string) (*awaited, error) {
 // match is called by the reader. It reports whether msg was an answer, which
 // is for nobody else. shared says that its memory will be used again.
 func (rs *requests) match(field *envelope.IDField, msg Message, shared bool) bool {
-	if rs.live.Load() == 0 || msg.Type != MessageText && !utf8.Valid(msg.Data) {
+	if msg.Type != MessageText && !utf8.Valid(msg.Data) {
 		return false
 	}
 	id, ok := field.Find(msg.Data)

@@ -17,6 +17,7 @@ type session struct {
 	r    *bufio.Reader
 
 	counted atomic.Int64 // messages of the size that the work sends
+	first   int          // bytes of a data frame that are looked at; 0: all
 	pause   func() error // called when nothing is there to be read; nil if there is nothing to do then
 
 	begin chan struct{} // closed to let a blast begin
@@ -42,8 +43,8 @@ func (s *session) quiet(*http.Request) { s.serve(256, 0, nil) }
 // echo returns every message as it came.
 func (s *session) echo(r *http.Request) {
 	var out []byte
-	s.serve(16<<10, 0, func(opcode byte, payload []byte) error {
-		out = appendFrame(out[:0], opcode, payload)
+	s.serve(16<<10, 0, func(f frame, payload []byte) error {
+		out = appendFrame(out[:0], f.opcode, payload)
 		_, err := s.conn.Write(out)
 		return err
 	})
@@ -59,12 +60,13 @@ func (s *session) confirm(r *http.Request) {
 		out = out[:0]
 		return err
 	}
-	s.serve(256<<10, 0, func(opcode byte, payload []byte) error {
-		if len(payload) != size {
+	s.first = idSize
+	s.serve(256<<10, 0, func(f frame, id []byte) error {
+		if f.length != size {
 			return nil
 		}
 		s.counted.Add(1)
-		if out = appendFrame(out, opcode, payload[:idSize]); len(out) < 64<<10 {
+		if out = appendFrame(out, f.opcode, id); len(out) < 64<<10 {
 			return nil
 		}
 		return s.pause()
@@ -100,8 +102,9 @@ func (s *session) blast(r *http.Request) {
 }
 
 // serve reads frames until the connection ends. It answers pings and close
-// frames, counts messages of the size, and hands data frames to data.
-func (s *session) serve(buffer, size int, data func(opcode byte, payload []byte) error) {
+// frames, counts messages of the size, and hands data frames to data: their
+// first bytes, if first is set.
+func (s *session) serve(buffer, size int, data func(f frame, payload []byte) error) {
 	br := bufio.NewReaderSize(&ahead{s.r, s.conn}, buffer)
 	var payload []byte
 	message := 0 // bytes of it so far; some libraries send it in fragments
@@ -140,10 +143,17 @@ func (s *session) serve(buffer, size int, data func(opcode byte, payload []byte)
 				message = 0
 			}
 		default:
-			if payload, err = readPayload(br, f, payload); err != nil {
+			wanted := f
+			if s.first > 0 {
+				wanted.length = min(f.length, s.first)
+			}
+			if payload, err = readPayload(br, wanted, payload); err != nil {
 				return
 			}
-			if err = data(f.opcode, payload); err != nil {
+			if err = data(f, payload); err != nil {
+				return
+			}
+			if _, err = br.Discard(f.length - wanted.length); err != nil {
 				return
 			}
 		}

@@ -21,6 +21,10 @@ import (
 type Box struct {
 	post *Post
 
+	_      [cacheLine]byte
+	intake intake // of messages that are not in the queue yet
+	_      [cacheLine]byte
+
 	mu          sync.Mutex
 	entries     entries
 	queue       list
@@ -42,11 +46,9 @@ type Box struct {
 	expiry *time.Timer // of the oldest message that may expire
 	watch  *time.Timer // of the oldest unconfirmed one
 
-	receipts         map[string]*receipt
-	loose, looseLast *receipt // those that are not in the map
-	spare            *receipt // to be used again, while there is something to be confirmed
-	spares           int
-	unproven         int // sent and not confirmed
+	receipts map[string]*entry // the oldest with each id
+	loose    *entry            // the first whose receipt is not in the map
+	unproven int               // sent and not confirmed
 
 	barriers []*barrier // in order; nil if there are none
 	behind   int        // messages that count for one of them
@@ -55,6 +57,8 @@ type Box struct {
 }
 
 const (
+	cacheLine = 64 // at least as large as what cores take from each other
+
 	// What may wait for OnUndelivered where the outbox itself is smaller.
 	leastUntold      = 1024
 	leastUntoldBytes = 1 << 20
@@ -83,21 +87,34 @@ func (b *Box) Enqueue(op wire.Op, data []byte) error {
 	if b.post.Keeper != nil {
 		return b.enqueueKept(op, data, id)
 	}
-	b.mu.Lock()
-	if b.refused || !b.fits(len(data)) || b.post.messages.Load() > 0 {
-		if err := b.admit(len(data)); err != nil {
-			b.mu.Unlock()
+	w, ok := (*Writer)(nil), false
+	if b.post.messages.Load() == 0 {
+		w, ok = b.intake.add(op, data, id)
+	}
+	if !ok {
+		var err error
+		if w, err = b.enqueue(op, data, id); err != nil {
 			return err
 		}
 	}
-	b.seq++
-	b.add(op, data, id)
-	w := b.w
-	b.mu.Unlock()
 	if w != nil {
 		w.kick()
 	}
 	return nil
+}
+
+// enqueue is Enqueue where the intake is closed.
+func (b *Box) enqueue(op wire.Op, data []byte, id string) (*Writer, error) {
+	b.lock()
+	defer b.unlock()
+	if b.refused || !b.fits(len(data)) || b.post.messages.Load() > 0 {
+		if err := b.admit(len(data)); err != nil {
+			return nil, err
+		}
+	}
+	b.seq++
+	b.add(op, data, id)
+	return b.w, nil
 }
 
 func (b *Box) fits(size int) bool {
@@ -111,9 +128,9 @@ func (b *Box) admit(size int) error {
 	crowded := b.crowded(size)
 	if crowded {
 		// Callbacks that take no time only have to be given some.
-		b.mu.Unlock()
+		b.unlock()
 		runtime.Gosched()
-		b.mu.Lock()
+		b.lock()
 		crowded = b.crowded(size)
 	}
 	switch {
@@ -176,17 +193,10 @@ func (b *Box) droppable() *entry {
 
 // add queues a message of Enqueue.
 func (b *Box) add(op wire.Op, data []byte, id string) *entry {
-	e := b.entries.get()
-	e.op, e.seq = op, b.seq
-	if id != "" {
-		b.expect(e, id)
-	}
-	switch r := e.receipt; {
-	case r != nil && len(data) <= keptMemory:
-		r.memory = append(r.memory[:0], data...)
-		e.data = r.memory[:len(data):len(data)]
-	default:
-		b.entries.copy(e, data, r != nil || b.post.Keeper != nil)
+	e := b.entries.message(op, data, id, b.post.Keeper != nil)
+	e.seq = b.seq
+	if e.receipt != nil {
+		b.expect(e)
 	}
 	b.push(e)
 	b.queued++
@@ -238,12 +248,18 @@ func (b *Box) remove(e *entry) {
 
 // trim keeps no memory when nothing is left.
 func (b *Box) trim() {
-	if b.queue.first == nil && b.unconfirmed.first == nil {
-		b.entries.trim()
-		if b.sent != nil {
-			close(b.sent)
-			b.sent = nil
-		}
+	if b.queue.first != nil || b.unconfirmed.first != nil {
+		return
+	}
+	if b.collect(); b.queue.first != nil {
+		return
+	}
+	b.intake.mu.Lock()
+	b.entries.trim(&b.intake.entries)
+	b.intake.mu.Unlock()
+	if b.sent != nil {
+		close(b.sent)
+		b.sent = nil
 	}
 }
 
@@ -270,8 +286,8 @@ func (b *Box) done(e *entry) {
 // Unsent returns nil when nothing is left that is to be written, stored or
 // confirmed, and otherwise a channel that is closed when that may have changed.
 func (b *Box) Unsent() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.lock()
+	defer b.unlock()
 	if b.queue.first == nil && b.unconfirmed.first == nil {
 		return nil
 	}
@@ -284,7 +300,7 @@ func (b *Box) Unsent() <-chan struct{} {
 // Counts returns how many messages of Enqueue there are, and how many of them
 // were sent and wait to be confirmed.
 func (b *Box) Counts() (queued, unconfirmed int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.lock()
+	defer b.unlock()
 	return b.queued, b.unproven
 }

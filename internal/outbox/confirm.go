@@ -12,121 +12,106 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 // receipt is what the server will confirm a message by. Of those with the same
 // id, the oldest is the one that the next confirmation is for.
 //
-// Most servers confirm in order, so most ids are never looked up: a receipt
-// is in the map only once some confirmation was not for the oldest, and until
-// then in a list.
+// Most servers confirm in order, so most ids are never looked up: a receipt is
+// in the map only once some confirmation was not for the oldest.
 type receipt struct {
-	id      string
-	entry   *entry
-	memory  []byte // of the message; it stays with the receipt, for the next one
-	written int64  // when it was, over the open connection
-	indexed bool
-	next    *receipt // the next younger one with the same id; or in the list
-	last    *receipt // the youngest with this id, of the oldest only; or the one before in the list
+	id     string
+	memory []byte // of the message; it stays with the receipt, for the next one
+	next   *entry // the next younger one with the same id
+	last   *entry // the youngest with this id, of the oldest only
 }
 
-const (
-	maxSpareReceipts = 1024
-	keptMemory       = 512 // of a message, at most, in its receipt
-)
-
-// expect makes the id of a message known.
-func (b *Box) expect(e *entry, id string) {
-	r := b.blank()
-	r.id, r.entry, r.last = id, e, b.looseLast
-	e.receipt = r
-	if b.looseLast != nil {
-		b.looseLast.next = r
-	} else {
-		b.loose = r
+// expect makes the receipt of a message known.
+func (b *Box) expect(e *entry) {
+	if b.loose == nil || e.seq < b.loose.seq {
+		b.loose = e
 	}
-	b.looseLast = r
 }
 
-// blank returns a receipt of which all is zero but its memory.
-func (b *Box) blank() *receipt {
-	r := b.spare
-	if r == nil {
-		return new(receipt)
+// awaited returns e, or the first behind it in its list whose receipt is not in
+// the map.
+func awaited(e *entry) *entry {
+	for e != nil && (e.receipt == nil || e.gone || e.indexed) {
+		e = e.next
 	}
-	b.spare, r.next = r.next, nil
-	b.spares--
-	return r
+	return e
+}
+
+// looseAfter returns what loose is without e.
+func (b *Box) looseAfter(e *entry) *entry {
+	next := awaited(e.next)
+	if next == nil && e.place == unconfirmed {
+		next = awaited(b.queue.first)
+	}
+	return next
 }
 
 // index puts all receipts into the map.
 func (b *Box) index() {
 	if b.receipts == nil {
-		b.receipts = map[string]*receipt{}
+		b.receipts = map[string]*entry{}
 	}
-	for r := b.loose; r != nil; {
-		next := r.next
-		r.indexed, r.next, r.last = true, nil, r
+	for e := b.loose; e != nil; e = b.looseAfter(e) {
+		r := e.receipt
+		e.indexed, r.next, r.last = true, nil, e
 		switch head := b.receipts[r.id]; {
 		case head == nil:
-			b.receipts[r.id] = r
-		case r.entry.seq < head.entry.seq: // it was kept by the Store
-			r.next, r.last = head, head.last
-			b.receipts[r.id] = r
+			b.receipts[r.id] = e
+		case e.seq < head.seq: // it was kept by the Store
+			r.next, r.last = head, head.receipt.last
+			b.receipts[r.id] = e
 		default:
-			head.last.next = r
-			head.last = r
+			head.receipt.last.receipt.next = e
+			head.receipt.last = e
 		}
-		r = next
 	}
-	b.loose, b.looseLast = nil, nil
+	b.loose = nil
 }
 
-// find returns the receipt that a confirmation is for; nil if there is none.
-func (b *Box) find(id string) *receipt {
+// find returns the message that a confirmation is for; nil if there is none.
+func (b *Box) find(id string) *entry {
 	if len(b.receipts) > 0 {
-		if r := b.receipts[id]; r != nil {
-			return r // older than those that are not in the map
+		if e := b.receipts[id]; e != nil {
+			return e // older than those that are not in the map
 		}
 	}
-	if r := b.loose; r == nil || r.id == id {
-		return r
+	if e := b.loose; e != nil && e.receipt.id == id {
+		return e
 	}
+	b.collect()
 	b.index()
 	return b.receipts[id]
 }
 
-// forgo forgets the id of a message that leaves.
+// forgo forgets the id of a message that leaves, and is still in its place.
 func (b *Box) forgo(e *entry) {
-	r := e.receipt
 	if e.sent {
 		b.unproven--
 	}
-	if !r.indexed {
-		if r.last != nil {
-			r.last.next = r.next
-		} else {
-			b.loose = r.next
-		}
-		if r.next != nil {
-			r.next.last = r.last
-		} else {
-			b.looseLast = r.last
+	if !e.indexed {
+		if b.loose == e {
+			b.loose = b.looseAfter(e)
 		}
 		return
 	}
+	r := e.receipt
 	head := b.receipts[r.id]
-	if head == r {
+	if head == e {
 		if r.next == nil {
 			delete(b.receipts, r.id)
 		} else {
-			r.next.last = r.last
+			r.next.receipt.last = r.last
 			b.receipts[r.id] = r.next
 		}
 		return
 	}
 	before := head
-	for before.next != r {
-		before = before.next
+	for before.receipt.next != e {
+		before = before.receipt.next
 	}
-	before.next = r.next
-	if head.last == r {
-		head.last = before
+	before.receipt.next = r.next
+	if head.receipt.last == e {
+		head.receipt.last = before
 	}
 }
 
@@ -134,29 +119,21 @@ func (b *Box) forgo(e *entry) {
 // were. One whose bytes are still with the writer stays in its place there.
 func (b *Box) Confirm(ids []string) (known int) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	for _, id := range ids {
-		r := b.find(id)
-		if r == nil {
+		e := b.find(id)
+		if e == nil {
 			continue
 		}
 		known++
-		e, memory := r.entry, r.memory
 		b.done(e)
 		if e.place == taken {
-			e.gone, e.receipt, memory = true, nil, nil // the writer is still at it
+			e.gone = true // the writer is still at it
 		} else {
+			b.entries.keep(e.receipt, b.queued) // nobody else knows it
 			b.remove(e)
 		}
-		switch {
-		case b.queued == 0:
-			b.spare, b.spares = nil, 0
-		case b.spares < maxSpareReceipts: // nobody else knows it
-			*r = receipt{next: b.spare, memory: memory}
-			b.spare = r
-			b.spares++
-		}
 	}
+	b.mu.Unlock()
 	return known
 }
 
@@ -173,7 +150,7 @@ func (b *Box) begun(e *entry) {
 // await keeps a message that was written now until it is confirmed.
 func (b *Box) await(e *entry, now int64) {
 	b.begun(e)
-	e.receipt.written = now
+	e.written = now
 	e.place = unconfirmed
 	b.unconfirmed.push(e)
 	if w := b.w; w != nil && b.watch == nil && b.post.ConfirmTimeout > 0 {
@@ -194,7 +171,7 @@ func (b *Box) judge(w *Writer) {
 	b.watch = nil
 	overdue := false
 	if e := b.unconfirmed.first; e != nil && !b.refused && !b.parted {
-		if left := b.post.ConfirmTimeout - time.Duration(b.clock()-e.receipt.written); left > 0 {
+		if left := b.post.ConfirmTimeout - time.Duration(b.clock()-e.written); left > 0 {
 			b.watch = time.AfterFunc(left, func() { b.look(w) })
 		} else {
 			overdue = true

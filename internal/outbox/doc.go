@@ -1,8 +1,8 @@
 // Package outbox is everything that leaves: messages that wait to be written,
 // and the writer that sends them over one connection.
 //
-//   - box.go: the Box, which is the queue of one Connect or Run; entries.go: its
-//     entries and their memory.
+//   - box.go: the Box, which is the queue of one Connect or Run; intake.go: where
+//     its messages come in; entries.go: its entries and their memory.
 //   - send.go: a Send that waits; flush.go: a Flush.
 //   - taken.go: what the writer takes and settles; leave.go: what is dropped,
 //     expires or is left at the end.
@@ -24,7 +24,7 @@
 //   - The order of each sender is kept, over connections too.
 //   - No lock is held over a write, a Store or a function of the client, but for
 //     those of Post that do not block. Writer.batch is locked before
-//     Box.mu, never after it.
+//     Box.mu, and that before intake.mu, never after it.
 //   - Nothing is written after a close frame, and nothing to a connection that
 //     Part has given up.
 package outbox

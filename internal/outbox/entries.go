@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -16,11 +17,13 @@ type entry struct {
 	wait    *waiter  // of a Send; nil for Enqueue
 	receipt *receipt // nil if nobody will confirm it
 	at      int64    // when Enqueue took it, if there is a MaxAge
+	written int64    // when it was, over the open connection, if it will be confirmed
 	op      wire.Op
 	place   place
 	gone    bool // taken, and nobody cares any more: a Send that was given up, or confirmed before it was settled
 	sent    bool // the peer may have it, from an earlier write
 	fresh   bool // the Store does not have it yet
+	indexed bool // its receipt is in the map
 }
 
 // place is where an entry stands.
@@ -75,22 +78,46 @@ func (l *list) remove(e *entry) {
 	e.prev, e.next = nil, nil
 }
 
+// join moves all of another list behind what is in this one.
+func (l *list) join(more list) {
+	if l.last == nil {
+		*l = more
+		return
+	}
+	l.last.next, more.first.prev = more.first, l.last
+	l.last = more.last
+}
+
 // chunk is memory that several messages share, so that none needs its own.
 // They leave in the order in which they came, so that at most a few chunks at
 // a time are held by less than they are made for. Messages that may leave in
 // any other order have memory of their own.
 type chunk struct {
-	buf  []byte
-	live int // entries that still point into buf
+	buf []byte
+	in  int32 // entries that were given a part of buf
+
+	// Less by one for each of them that is done, and more by in once it is
+	// retired: who makes it 0 gives it back.
+	live atomic.Int32
 }
 
 const (
-	chunkSize = 16 << 10
-	ownMemory = 4 << 10 // larger messages than this are copied to memory of their own
-	slabSize  = 64      // entries that are allocated at once, at most
+	chunkSize  = 16 << 10
+	ownMemory  = 4 << 10 // larger messages than this are copied to memory of their own
+	slabSize   = 64      // entries that are allocated at once, at most
+	keptMemory = 512     // of a message, at most, in its receipt
 )
 
 var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
+
+// release is called with the number of entries that are done, or of minus all that
+// there were.
+func (c *chunk) release(entries int32) {
+	if c.live.Add(-entries) == 0 {
+		c.buf, c.in = c.buf[:0], 0
+		chunks.Put(c)
+	}
+}
 
 // entries is where an outbox has its entries and their bytes from.
 type entries struct {
@@ -99,6 +126,57 @@ type entries struct {
 	made int     // since there were none
 
 	chunk *chunk // where the next message is copied to
+
+	spare []*receipt // to be used again, while there is something to be confirmed
+}
+
+// message returns the entry of a message of Enqueue. id is that by which it will be
+// confirmed, and own asks for memory of its own.
+func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
+	e := s.get()
+	e.op = op
+	if id == "" {
+		s.copy(e, data, own)
+		return e
+	}
+	r := s.blank()
+	r.id, e.receipt = id, r
+	if len(data) > keptMemory {
+		s.copy(e, data, true)
+	} else {
+		r.memory = append(r.memory[:0], data...)
+		e.data = r.memory[:len(data):len(data)]
+	}
+	return e
+}
+
+// blank returns a receipt of which all is zero but its memory.
+func (s *entries) blank() *receipt {
+	last := len(s.spare) - 1
+	if last < 0 {
+		return new(receipt)
+	}
+	r := s.spare[last]
+	s.spare = s.spare[:last]
+	return r
+}
+
+// keep takes back a receipt whose memory nobody uses, unless there are most already.
+func (s *entries) keep(r *receipt, most int) {
+	if len(s.spare) < most {
+		*r = receipt{memory: r.memory}
+		s.spare = append(s.spare, r)
+	}
+}
+
+// takeOver takes from other what there is none of here.
+func (s *entries) takeOver(other *entries) {
+	if s.free == nil {
+		s.free, other.free = other.free, nil
+	}
+	if len(s.spare) == 0 {
+		s.spare, other.spare = other.spare, s.spare
+	}
 }
 
 // get returns an entry. All of it is zero but the links and at.
@@ -121,43 +199,57 @@ func (s *entries) make() *entry {
 }
 
 // put takes back an entry that is in no list.
-func (s *entries) put(e *entry) {
-	s.clear(e)
-	s.putAll(e, e)
-}
+func (s *entries) put(e *entry) { s.putAll(e, e) }
 
-// putAll takes back a row of entries that are clear and in no list.
+// putAll takes back a row of entries that are in no list any more.
 func (s *entries) putAll(first, last *entry) {
+	var c *chunk
+	n := int32(0) // entries of c in a row
+	for e := first; ; e = e.next {
+		if e.chunk != c {
+			if c != nil {
+				c.release(n)
+			}
+			c, n = e.chunk, 0
+		}
+		n++
+		e.clear()
+		if e == last {
+			break
+		}
+	}
+	if c != nil {
+		c.release(n)
+	}
 	last.next = s.free
 	s.free = first
 }
 
-// clear forgets what an entry holds.
-func (s *entries) clear(e *entry) {
-	if c := e.chunk; c != nil {
-		e.chunk = nil
-		if c.live--; c.live == 0 {
-			c.buf = c.buf[:0]
-			if c != s.chunk {
-				chunks.Put(c)
-			}
-		}
-	}
+// clear forgets what an entry holds, which costs less than to write over it.
+func (e *entry) clear() {
 	e.data = nil
+	if e.chunk != nil {
+		e.chunk = nil
+	}
 	if e.wait != nil {
 		e.wait = nil
 	}
 	if e.receipt != nil {
 		e.receipt = nil
 	}
-	e.seq, e.place, e.gone, e.sent, e.fresh = 0, nowhere, false, false, false
+	e.seq, e.place, e.gone, e.sent, e.fresh, e.indexed = 0, nowhere, false, false, false, false
 }
 
-// trim is called when no entry is in use. It keeps no memory from a burst.
-func (s *entries) trim() {
-	s.retire()
-	if s.made > slabSize {
-		s.free, s.slab, s.made = nil, nil, 0
+// trim is called when no entry is in use, of these and those of other. It keeps
+// no memory from a burst.
+func (s *entries) trim(other *entries) {
+	made := s.made + other.made
+	for _, s := range []*entries{s, other} {
+		s.retire()
+		s.spare = nil
+		if made > slabSize {
+			s.free, s.slab, s.made = nil, nil, 0
+		}
 	}
 }
 
@@ -175,7 +267,7 @@ func (s *entries) copy(e *entry, data []byte, own bool) {
 	}
 	start := len(c.buf)
 	c.buf = append(c.buf, data...)
-	c.live++
+	c.in++
 	e.data, e.chunk = c.buf[start:len(c.buf):len(c.buf)], c
 }
 
@@ -183,9 +275,6 @@ func (s *entries) copy(e *entry, data []byte, own bool) {
 func (s *entries) retire() {
 	if c := s.chunk; c != nil {
 		s.chunk = nil
-		if c.live == 0 {
-			c.buf = c.buf[:0]
-			chunks.Put(c)
-		}
+		c.release(-c.in)
 	}
 }

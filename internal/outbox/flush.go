@@ -19,13 +19,13 @@ type barrier struct {
 
 // Flush waits until every message of Enqueue up to now is done or given up.
 func (b *Box) Flush(ctx context.Context) error {
-	b.mu.Lock()
+	b.lock()
 	if b.queued == 0 {
-		b.mu.Unlock()
+		b.unlock()
 		return nil
 	}
 	if b.finished {
-		b.mu.Unlock()
+		b.unlock()
 		return b.post.ErrClosed
 	}
 	var br *barrier
@@ -37,7 +37,7 @@ func (b *Box) Flush(ctx context.Context) error {
 		br = b.barriers[len(b.barriers)-1]
 	}
 	br.flushes++
-	b.mu.Unlock()
+	b.unlock()
 	select {
 	case <-br.over:
 		return br.err

@@ -124,16 +124,16 @@ func (b *Box) enqueueKept(op wire.Op, data []byte, id string) (err error) {
 	if err := b.Load(); err != nil {
 		return err
 	}
-	b.mu.Lock()
+	b.lock()
 	if err := b.admit(len(data)); err != nil {
-		b.mu.Unlock()
+		b.unlock()
 		return err
 	}
 	b.seq = b.post.Keeper.next()
 	seq := b.seq
 	e := b.add(op, data, "")
 	e.fresh = true
-	b.mu.Unlock()
+	b.unlock()
 
 	err = errNotAppended // if it panics
 	defer func() {
@@ -149,9 +149,9 @@ func (b *Box) enqueueKept(op wire.Op, data []byte, id string) (err error) {
 
 // appended lets a message go on its way, or forgets it.
 func (b *Box) appended(e *entry, id string, err error) *Writer {
-	b.mu.Lock()
+	b.lock()
 	if e.place == nowhere { // the client has ended meanwhile
-		b.mu.Unlock()
+		b.unlock()
 		if err == nil {
 			e.fresh = false
 			if id != "" {
@@ -161,14 +161,15 @@ func (b *Box) appended(e *entry, id string, err error) *Writer {
 		}
 		return nil
 	}
-	defer b.mu.Unlock()
+	defer b.unlock()
 	e.fresh = false
 	if err != nil {
 		b.leave(e)
 		b.remove(e)
 	} else {
 		if id != "" {
-			b.expect(e, id)
+			e.receipt = &receipt{id: id}
+			b.expect(e)
 		}
 		b.arm()
 	}
@@ -181,13 +182,13 @@ func (b *Box) Bequeath(heir *Box) {
 	if b.post.Keeper == nil {
 		return
 	}
-	b.mu.Lock()
+	b.lock()
 	b.heir = heir
 	var rest []*entry
 	if b.finished {
 		rest = b.surrender()
 	}
-	b.mu.Unlock()
+	b.unlock()
 	heir.inherit(rest)
 }
 
@@ -208,9 +209,9 @@ func (b *Box) inherit(rest []*entry) {
 	if len(rest) == 0 {
 		return
 	}
-	b.mu.Lock()
+	b.lock()
 	if b.finished && b.heir != nil {
-		b.mu.Unlock()
+		b.unlock()
 		b.heir.inherit(rest)
 		return
 	}
@@ -232,13 +233,14 @@ func (b *Box) inherit(rest []*entry) {
 			if e.sent {
 				b.unproven++
 			}
-			b.expect(e, e.receipt.id)
+			e.receipt, e.indexed = &receipt{id: e.receipt.id}, false
+			b.expect(e)
 		}
 	}
 	b.hint = nil
 	b.rearm()
 	w := b.w
-	b.mu.Unlock()
+	b.unlock()
 	if w != nil {
 		w.kick()
 	}

@@ -73,15 +73,15 @@ func (b *Box) dropOld() {
 
 // Refuse takes no further message. What was accepted can still be written.
 func (b *Box) Refuse() {
-	b.mu.Lock()
+	b.lock()
 	b.refused = true
-	b.mu.Unlock()
+	b.unlock()
 }
 
 // Finish reports what is left, or leaves it to the Store. There is no writer
 // any more.
 func (b *Box) Finish() {
-	b.mu.Lock()
+	b.lock()
 	b.refused, b.finished = true, true
 	for _, timer := range []*time.Timer{b.expiry, b.watch} {
 		if timer != nil {
@@ -109,7 +109,7 @@ func (b *Box) Finish() {
 	if heir != nil {
 		rest = b.surrender()
 	}
-	b.mu.Unlock()
+	b.unlock()
 	if heir != nil {
 		heir.inherit(rest)
 	}

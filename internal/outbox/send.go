@@ -21,14 +21,14 @@ func (b *Box) Send(ctx context.Context, op wire.Op, data []byte) error {
 
 // SendOver is Send over the connection of only; nil means any.
 func (b *Box) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byte) error {
-	b.mu.Lock()
+	b.lock()
 	w := b.w
 	switch {
 	case b.refused:
-		b.mu.Unlock()
+		b.unlock()
 		return b.post.ErrClosed
 	case w == nil || b.parted || only != nil && only != w:
-		b.mu.Unlock()
+		b.unlock()
 		return b.post.ErrNotConnected
 	}
 	var wt *waiter
@@ -41,7 +41,7 @@ func (b *Box) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byt
 	e.op, e.data, e.wait = op, data, wt
 	wt.entry = e
 	b.push(e)
-	b.mu.Unlock()
+	b.unlock()
 
 	var err error
 	if ctx.Done() == nil {

@@ -12,10 +12,10 @@ type item struct {
 
 // Attach gives the messages to the writer of a connection that is now open.
 func (b *Box) Attach(w *Writer) {
-	b.mu.Lock()
+	b.lock()
 	b.w, b.parted = w, false
 	some := b.mark != nil
-	b.mu.Unlock()
+	b.unlock()
 	if some {
 		w.kick()
 	}
@@ -24,8 +24,8 @@ func (b *Box) Attach(w *Writer) {
 // take hands the next messages to w, as many as fit into items, until their
 // size reaches limit.
 func (b *Box) take(w *Writer, items []item, limit int) []item {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.lock()
+	defer b.unlock()
 	if b.w != w || b.parted {
 		return items
 	}
@@ -97,7 +97,6 @@ func (b *Box) settlePlain(done int) {
 				}
 			}
 		}
-		b.entries.clear(e)
 		last, e = e, e.next
 	}
 	b.entries.putAll(first, last)
@@ -126,6 +125,7 @@ func (b *Box) settleEach(done int) {
 		case e.wait != nil:
 			e.wait.result <- nil
 		case e.gone: // it is confirmed
+			b.entries.keep(e.receipt, b.queued)
 		case e.receipt != nil:
 			b.await(e, now)
 			continue
@@ -152,8 +152,8 @@ func (b *Box) Part() {
 // done of those taken were written, the next one was in the middle of it if
 // torn, and the rest certainly not sent.
 func (b *Box) detach(w *Writer, done int, torn bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.lock()
+	defer b.unlock()
 	if b.w != w {
 		return
 	}
