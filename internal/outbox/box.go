@@ -73,6 +73,8 @@ func New(p *Post) *Box {
 	if b.mostBytes < 0 {
 		b.mostBytes = math.MaxInt
 	}
+	b.entries.confirms = p.ConfirmID != nil
+	b.intake.entries.confirms = p.ConfirmID != nil
 	return b
 }
 
@@ -195,7 +197,7 @@ func (b *Box) droppable() *entry {
 func (b *Box) add(op wire.Op, data []byte, id string) *entry {
 	e := b.entries.message(op, data, id, b.post.Keeper != nil)
 	e.seq = b.seq
-	if e.receipt != nil {
+	if e.awaits {
 		b.expect(e)
 	}
 	b.push(e)
@@ -270,7 +272,7 @@ func (b *Box) leave(e *entry) {
 	if b.barriers != nil {
 		b.pass(e)
 	}
-	if e.receipt != nil {
+	if e.awaits {
 		b.forgo(e)
 	}
 }

@@ -16,7 +16,7 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 // in the map only once some confirmation was not for the oldest.
 type receipt struct {
 	id     string
-	memory []byte // of the message; it stays with the receipt, for the next one
+	memory []byte // of the message; it stays here for the next one
 	next   *entry // the next younger one with the same id
 	last   *entry // the youngest with this id, of the oldest only
 }
@@ -31,7 +31,7 @@ func (b *Box) expect(e *entry) {
 // awaited returns e, or the first behind it in its list whose receipt is not in
 // the map.
 func awaited(e *entry) *entry {
-	for e != nil && (e.receipt == nil || e.gone || e.indexed) {
+	for e != nil && (!e.awaits || e.gone || e.indexed) {
 		e = e.next
 	}
 	return e
@@ -129,7 +129,6 @@ func (b *Box) Confirm(ids []string) (known int) {
 		if e.place == taken {
 			e.gone = true // the writer is still at it
 		} else {
-			b.entries.keep(e.receipt, b.queued) // nobody else knows it
 			b.remove(e)
 		}
 	}
@@ -141,7 +140,7 @@ func (b *Box) Confirm(ids []string) (known int) {
 func (b *Box) begun(e *entry) {
 	if !e.sent {
 		e.sent = true
-		if e.receipt != nil {
+		if e.awaits {
 			b.unproven++
 		}
 	}

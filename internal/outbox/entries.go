@@ -15,7 +15,7 @@ type entry struct {
 	data    []byte
 	chunk   *chunk   // holds data; nil if data has memory of its own
 	wait    *waiter  // of a Send; nil for Enqueue
-	receipt *receipt // nil if nobody will confirm it
+	receipt *receipt // for an id; nil where nothing has one
 	at      int64    // when Enqueue took it, if there is a MaxAge
 	written int64    // when it was, over the open connection, if it will be confirmed
 	op      wire.Op
@@ -23,7 +23,8 @@ type entry struct {
 	gone    bool // taken, and nobody cares any more: a Send that was given up, or confirmed before it was settled
 	sent    bool // the peer may have it, from an earlier write
 	fresh   bool // the Store does not have it yet
-	indexed bool // its receipt is in the map
+	awaits  bool // it will be confirmed by the id of its receipt
+	indexed bool // that is in the map
 }
 
 // place is where an entry stands.
@@ -125,9 +126,10 @@ type entries struct {
 	slab []entry // not yet used
 	made int     // since there were none
 
-	chunk *chunk // where the next message is copied to
+	confirms bool      // entries have receipts
+	receipts []receipt // of slab
 
-	spare []*receipt // to be used again, while there is something to be confirmed
+	chunk *chunk // where the next message is copied to
 }
 
 // message returns the entry of a message of Enqueue. id is that by which it will be
@@ -139,8 +141,12 @@ func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 		s.copy(e, data, own)
 		return e
 	}
-	r := s.blank()
-	r.id, e.receipt = id, r
+	r := e.receipt
+	if r == nil { // it was loaded from the Store
+		r = new(receipt)
+		e.receipt = r
+	}
+	r.id, e.awaits = id, true
 	if len(data) > keptMemory {
 		s.copy(e, data, true)
 	} else {
@@ -150,32 +156,10 @@ func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 	return e
 }
 
-// blank returns a receipt of which all is zero but its memory.
-func (s *entries) blank() *receipt {
-	last := len(s.spare) - 1
-	if last < 0 {
-		return new(receipt)
-	}
-	r := s.spare[last]
-	s.spare = s.spare[:last]
-	return r
-}
-
-// keep takes back a receipt whose memory nobody uses, unless there are most already.
-func (s *entries) keep(r *receipt, most int) {
-	if len(s.spare) < most {
-		*r = receipt{memory: r.memory}
-		s.spare = append(s.spare, r)
-	}
-}
-
 // takeOver takes from other what there is none of here.
 func (s *entries) takeOver(other *entries) {
 	if s.free == nil {
 		s.free, other.free = other.free, nil
-	}
-	if len(s.spare) == 0 {
-		s.spare, other.spare = other.spare, s.spare
 	}
 }
 
@@ -192,9 +176,15 @@ func (s *entries) make() *entry {
 	if len(s.slab) == 0 {
 		s.slab = make([]entry, min(max(4, s.made), slabSize))
 		s.made += len(s.slab)
+		if s.confirms {
+			s.receipts = make([]receipt, len(s.slab))
+		}
 	}
 	e := &s.slab[0]
 	s.slab = s.slab[1:]
+	if s.confirms {
+		e.receipt, s.receipts = &s.receipts[0], s.receipts[1:]
+	}
 	return e
 }
 
@@ -225,6 +215,17 @@ func (s *entries) putAll(first, last *entry) {
 	s.free = first
 }
 
+// keep returns the data of an entry, to be kept when that is used again.
+func (e *entry) keep() []byte {
+	switch {
+	case e.chunk != nil:
+		return append([]byte(nil), e.data...)
+	case e.awaits:
+		e.receipt.memory = nil
+	}
+	return e.data
+}
+
 // clear forgets what an entry holds, which costs less than to write over it.
 func (e *entry) clear() {
 	e.data = nil
@@ -234,8 +235,9 @@ func (e *entry) clear() {
 	if e.wait != nil {
 		e.wait = nil
 	}
-	if e.receipt != nil {
-		e.receipt = nil
+	if e.awaits {
+		e.awaits = false
+		e.receipt.id = ""
 	}
 	e.seq, e.place, e.gone, e.sent, e.fresh, e.indexed = 0, nowhere, false, false, false, false
 }
@@ -246,9 +248,8 @@ func (s *entries) trim(other *entries) {
 	made := s.made + other.made
 	for _, s := range []*entries{s, other} {
 		s.retire()
-		s.spare = nil
 		if made > slabSize {
-			s.free, s.slab, s.made = nil, nil, 0
+			s.free, s.slab, s.receipts, s.made = nil, nil, nil, 0
 		}
 	}
 }

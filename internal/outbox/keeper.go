@@ -103,7 +103,7 @@ func (b *Box) loadAll() error {
 	if b.post.ConfirmID != nil {
 		for _, e := range found {
 			if id := b.post.ConfirmID(e.op, e.data); id != "" {
-				e.receipt = &receipt{id: id}
+				e.receipt, e.awaits = &receipt{id: id}, true
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func (b *Box) appended(e *entry, id string, err error) *Writer {
 		if err == nil {
 			e.fresh = false
 			if id != "" {
-				e.receipt = &receipt{id: id}
+				e.receipt, e.awaits = &receipt{id: id}, true
 			}
 			b.inherit([]*entry{e})
 		}
@@ -168,7 +168,7 @@ func (b *Box) appended(e *entry, id string, err error) *Writer {
 		b.remove(e)
 	} else {
 		if id != "" {
-			e.receipt = &receipt{id: id}
+			e.receipt, e.awaits = &receipt{id: id}, true
 			b.expect(e)
 		}
 		b.arm()
@@ -229,7 +229,7 @@ func (b *Box) inherit(rest []*entry) {
 		b.bytes += len(e.data)
 		b.seq = max(b.seq, e.seq)
 		b.join(e)
-		if e.receipt != nil {
+		if e.awaits {
 			if e.sent {
 				b.unproven++
 			}

@@ -15,9 +15,7 @@ func (b *Box) discard(e *entry, reason error) {
 	if p := b.post; p.Undelivered != nil {
 		op, size, data := e.op, len(e.data), []byte(nil)
 		if p.KeepData {
-			if data = e.data; e.chunk != nil {
-				data = append([]byte(nil), e.data...)
-			}
+			data = e.keep()
 		}
 		p.hold(size)
 		p.Tell(func() {
@@ -98,7 +96,7 @@ func (b *Box) Finish() {
 			b.leave(e)
 			b.unlink(e)
 		case b.post.Keeper != nil:
-		case e.sent && e.receipt != nil:
+		case e.sent && e.awaits:
 			b.tellLate(e)
 		default:
 			b.discard(e, b.post.ErrClosed)
@@ -127,7 +125,7 @@ func (b *Box) tellLate(e *entry) {
 			b.mu.Unlock()
 			return
 		}
-		op, data := e.op, e.data
+		op, data := e.op, e.keep()
 		b.leave(e)
 		b.remove(e)
 		b.mu.Unlock()

@@ -125,8 +125,7 @@ func (b *Box) settleEach(done int) {
 		case e.wait != nil:
 			e.wait.result <- nil
 		case e.gone: // it is confirmed
-			b.entries.keep(e.receipt, b.queued)
-		case e.receipt != nil:
+		case e.awaits:
 			b.await(e, now)
 			continue
 		default:
@@ -169,7 +168,7 @@ func (b *Box) detach(w *Writer, done int, torn bool) {
 		case e.wait != nil:
 			e.wait.result <- b.post.ErrUnconfirmed
 			e.wait, e.gone = nil, true
-		case e.receipt != nil || b.post.Resend:
+		case e.awaits || b.post.Resend:
 			b.begun(e)
 		default:
 			e.sent = true
