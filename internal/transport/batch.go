@@ -24,6 +24,7 @@ type Batch struct {
 	begun bool
 	left  int // of the frame of the wire under way
 	key   uint32
+	rest  [][]byte // behind its data, if it was withdrawn on its way
 }
 
 type list struct {
@@ -33,24 +34,24 @@ type list struct {
 
 type frame struct {
 	op   wire.Op
-	void bool     // leaves nothing on the wire
-	data []byte   // what is still to be encoded
-	rest [][]byte // behind data, of a message that was withdrawn on its way
+	void bool   // leaves nothing on the wire
+	data []byte // what is still to be encoded
 }
 
-// left is how many bytes are still to be encoded.
-func (f *frame) left() int {
-	n := len(f.data)
-	for _, p := range f.rest {
+// remains is how many bytes of frames[next] are still to be encoded.
+func (b *Batch) remains() int {
+	n := len(b.list.frames[b.next].data)
+	for _, p := range b.rest {
 		n += len(p)
 	}
 	return n
 }
 
-// skip passes over n bytes of data.
-func (f *frame) skip(n int) {
-	if f.data = f.data[n:]; len(f.data) == 0 && len(f.rest) > 0 {
-		f.data, f.rest = f.rest[0], f.rest[1:]
+// skip passes over n bytes of the data of frames[next].
+func (b *Batch) skip(n int) {
+	f := &b.list.frames[b.next]
+	if f.data = f.data[n:]; len(f.data) == 0 && len(b.rest) > 0 {
+		f.data, b.rest = b.rest[0], b.rest[1:]
 	}
 }
 
@@ -90,7 +91,7 @@ func (b *Batch) Reset() {
 		b.list.frames = b.list.frames[:0]
 		lists.Put(b.list)
 	}
-	b.list, b.next, b.begun, b.left = nil, 0, false, 0
+	b.list, b.next, b.begun, b.left, b.rest = nil, 0, false, 0, nil
 }
 
 // Withdraw gives the data of frame i back, which is not used any more. It
@@ -103,8 +104,8 @@ func (b *Batch) Withdraw(i int) (begun bool) {
 	case i < b.next:
 		return true
 	case i == b.next && b.begun:
-		f.rest = clonePieces(f.data)
-		f.data, f.rest = f.rest[0], f.rest[1:]
+		b.rest = clonePieces(f.data)
+		f.data, b.rest = b.rest[0], b.rest[1:]
 		return true
 	}
 	f.void, f.data = true, nil

@@ -189,7 +189,7 @@ func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
 // leaves in fragments.
 func (u *Upgraded) appendPart(out []byte, b *Batch, f *frame, keys *wire.Keys) []byte {
 	if b.left == 0 {
-		size := f.left()
+		size := b.remains()
 		b.key, b.left = keys.Next(), u.fragment(size)
 		first := byte(f.op)
 		if b.begun {
@@ -204,7 +204,7 @@ func (u *Upgraded) appendPart(out []byte, b *Batch, f *frame, keys *wire.Keys) [
 	n := min(b.left, len(f.data), max(pieceBytes-len(out), 1))
 	out = wire.AppendMasked(out, f.data[:n], b.key)
 	b.key, b.left = wire.KeyAfter(b.key, n), b.left-n
-	f.skip(n)
+	b.skip(n)
 	return out
 }
 
