@@ -26,7 +26,7 @@ func keep(goroutines int, file string) func(*measurement) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		box := wsnotify.Outbox{Messages: 1 << 14, ConfirmID: func(m wsnotify.Message) string { return string(m.Data[:idSize]) }}
+		box := wsnotify.Outbox{Messages: 1 << 13, ConfirmID: func(m wsnotify.Message) string { return string(m.Data[:idSize]) }}
 		commits := func() uint64 { return 0 }
 		if file != "" {
 			dir, err := os.MkdirTemp("", "bench")

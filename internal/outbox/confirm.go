@@ -15,10 +15,9 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 // Most servers confirm in order, so most ids are never looked up: a receipt is
 // in the map only once some confirmation was not for the oldest.
 type receipt struct {
-	id     string
-	memory []byte // of the message; it stays here for the next one
-	next   *entry // the next younger one with the same id
-	last   *entry // the youngest with this id, of the oldest only
+	id   string
+	next *entry // the next younger one with the same id
+	last *entry // the youngest with this id, of the oldest only
 }
 
 // expect makes the receipt of a message known.

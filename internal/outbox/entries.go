@@ -106,7 +106,7 @@ const (
 	chunkSize  = 16 << 10
 	ownMemory  = 4 << 10 // larger messages than this are copied to memory of their own
 	slabSize   = 64      // entries that are allocated at once, at most
-	keptMemory = 512     // of a message, at most, in its receipt
+	keptMemory = 512     // for the next message, at most
 )
 
 var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
@@ -147,12 +147,7 @@ func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 		e.receipt = r
 	}
 	r.id, e.awaits = id, true
-	if len(data) > keptMemory {
-		s.copy(e, data, true)
-	} else {
-		r.memory = append(r.memory[:0], data...)
-		e.data = r.memory[:len(data):len(data)]
-	}
+	e.data = append(e.data[:0], data...)
 	return e
 }
 
@@ -215,20 +210,23 @@ func (s *entries) putAll(first, last *entry) {
 	s.free = first
 }
 
-// keep returns the data of an entry, to be kept when that is used again.
-func (e *entry) keep() []byte {
-	switch {
-	case e.chunk != nil:
-		return append([]byte(nil), e.data...)
-	case e.awaits:
-		e.receipt.memory = nil
+// takeData returns the data of an entry, to be kept when that is used again.
+func (e *entry) takeData() []byte {
+	data := e.data
+	if e.chunk != nil {
+		data = append([]byte(nil), data...)
 	}
-	return e.data
+	e.data = nil
+	return data[:len(data):len(data)]
 }
 
 // clear forgets what an entry holds, which costs less than to write over it.
 func (e *entry) clear() {
-	e.data = nil
+	if e.awaits && cap(e.data) <= keptMemory {
+		e.data = e.data[:0] // the memory is its own, and for its next message
+	} else {
+		e.data = nil
+	}
 	if e.chunk != nil {
 		e.chunk = nil
 	}

@@ -15,7 +15,7 @@ func (b *Box) discard(e *entry, reason error) {
 	if p := b.post; p.Undelivered != nil {
 		op, size, data := e.op, len(e.data), []byte(nil)
 		if p.KeepData {
-			data = e.keep()
+			data = e.takeData()
 		}
 		p.hold(size)
 		p.Tell(func() {
@@ -125,8 +125,8 @@ func (b *Box) tellLate(e *entry) {
 			b.mu.Unlock()
 			return
 		}
-		op, data := e.op, e.keep()
 		b.leave(e)
+		op, data := e.op, e.takeData()
 		b.remove(e)
 		b.mu.Unlock()
 		p.Lost()
