@@ -24,6 +24,15 @@ func newTestBox(id func(wire.Op, []byte) string) *Box {
 	})
 }
 
+// take does what a writer does when it takes messages, and has written them.
+func take(b *Box, w *Writer, most, limit int) int {
+	w.batch.Lock()
+	defer w.batch.Unlock()
+	n, _ := b.take(w, most, limit)
+	w.batch.Reset()
+	return n
+}
+
 func itself(_ wire.Op, data []byte) string { return string(data) }
 
 // What is queued after a connection was given up is for the next one.
@@ -36,8 +45,8 @@ func TestPartedOutboxGivesNothingMore(t *testing.T) {
 	if err := b.Enqueue(wire.Text, []byte("a")); err != nil {
 		t.Fatal(err)
 	}
-	if items := b.take(w, make([]item, 0, 8), 1000); len(items) != 0 {
-		t.Errorf("%v was taken", items)
+	if n := take(b, w, 8, 1000); n != 0 {
+		t.Errorf("%d were taken", n)
 	}
 	if err := b.Send(context.Background(), wire.Text, nil); err != errNotConnected {
 		t.Errorf("send: %v", err)
@@ -46,11 +55,11 @@ func TestPartedOutboxGivesNothingMore(t *testing.T) {
 	next.running.Store(again)
 	b.detach(w, 0, false)
 	b.Attach(next)
-	if items := b.take(w, make([]item, 0, 8), 1000); len(items) != 0 {
-		t.Errorf("the old writer took %v", items)
+	if n := take(b, w, 8, 1000); n != 0 {
+		t.Errorf("the old writer took %d", n)
 	}
-	if items := b.take(next, make([]item, 0, 8), 1000); len(items) != 1 {
-		t.Errorf("%v was taken", items)
+	if n := take(b, next, 8, 1000); n != 1 {
+		t.Errorf("%d were taken", n)
 	}
 }
 
@@ -63,9 +72,9 @@ func TestNoMemoryIsKeptFromABurst(t *testing.T) {
 		b.Enqueue(wire.Binary, make([]byte, 100))
 	}
 	for n := 0; n < 10_000; {
-		items := b.take(w, make([]item, 0, 64), 1<<20)
-		n += len(items)
-		b.settle(len(items))
+		taken := take(b, w, 64, 1<<20)
+		n += taken
+		b.settle(taken)
 	}
 	for _, m := range []*entries{&b.entries, &b.intake.entries} {
 		if m.free != nil || m.slab != nil || m.chunk != nil || b.queued != 0 || b.bytes != 0 {
@@ -88,7 +97,7 @@ func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
 	want(true)
 	b.Enqueue(wire.Text, []byte("a"))
 	want(false)
-	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	b.settle(take(b, w, 8, 1000))
 	want(false)
 	b.Confirm([]string{"a"})
 	want(true)
@@ -96,7 +105,7 @@ func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
 	for b.Unsent() == nil {
 		runtime.Gosched()
 	}
-	b.settle(len(b.take(w, make([]item, 0, 8), 1000)))
+	b.settle(take(b, w, 8, 1000))
 	want(true)
 }
 
@@ -173,13 +182,12 @@ func BenchmarkOutbox(b *testing.B) {
 	w.running.Store(again)
 	box.Attach(w)
 	data := make([]byte, 64)
-	items := make([]item, 0, 64)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 64 {
 			box.Enqueue(wire.Binary, data)
 		}
-		box.settle(len(box.take(w, items, 1<<20)))
+		box.settle(take(box, w, 64, 1<<20))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
 }
@@ -194,13 +202,12 @@ func BenchmarkOutboxWithABacklog(b *testing.B) {
 		box.Enqueue(wire.Binary, data)
 	}
 	box.Attach(w)
-	items := make([]item, 0, 64)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 64 {
 			box.Enqueue(wire.Binary, data)
 		}
-		box.settle(len(box.take(w, items, 1<<20)))
+		box.settle(take(box, w, 64, 1<<20))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
 }
@@ -221,7 +228,7 @@ func TestConfirmationIsForTheOldest(t *testing.T) {
 			model = append(model, m)
 			b.Enqueue(wire.Text, []byte(m))
 		case 2:
-			b.settle(len(b.take(w, make([]item, 0, rnd.IntN(8)), 1000)))
+			b.settle(take(b, w, rnd.IntN(8), 1000))
 		default:
 			id, want := string(rune('a'+rnd.IntN(20))), 0
 			if len(model) > 0 && rnd.IntN(2) == 0 {
@@ -262,7 +269,6 @@ func BenchmarkConfirmedOutbox(b *testing.B) {
 	w.running.Store(again)
 	box.Attach(w)
 	data := make([]byte, 64)
-	items := make([]item, 0, 64)
 	id := func(n int) { binary.BigEndian.PutUint64(data, uint64(n)) }
 	given, confirmed := 0, 0
 	b.ReportAllocs()
@@ -272,7 +278,7 @@ func BenchmarkConfirmedOutbox(b *testing.B) {
 			given++
 			box.Enqueue(wire.Binary, data)
 		}
-		box.settle(len(box.take(w, items, 1<<20)))
+		box.settle(take(box, w, 64, 1<<20))
 		for ; confirmed < given-1000; confirmed++ {
 			id(confirmed)
 			box.Confirm([]string{string(data[:8])})

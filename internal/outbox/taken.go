@@ -1,14 +1,6 @@
 package outbox
 
-import "github.com/wsnotify/wsnotify/internal/wire"
-
 // What an outbox and the writer of a connection have to do with each other.
-
-// item is what the writer encodes.
-type item struct {
-	op   wire.Op
-	data []byte
-}
 
 // Attach gives the messages to the writer of a connection that is now open.
 func (b *Box) Attach(w *Writer) {
@@ -21,25 +13,26 @@ func (b *Box) Attach(w *Writer) {
 	}
 }
 
-// take hands the next messages to w, as many as fit into items, until their
-// size reaches limit.
-func (b *Box) take(w *Writer, items []item, limit int) []item {
+// take adds the next messages to the batch of w, which is locked: at most so
+// many, and until their size reaches limit.
+func (b *Box) take(w *Writer, most, limit int) (n, size int) {
 	b.lock()
 	defer b.unlock()
 	if b.w != w || b.parted {
-		return items
+		return 0, 0
 	}
 	if b.post.MaxAge > 0 {
 		b.dropOld() // if its timer has not done so yet
 	}
 	e := b.mark
-	for size := 0; e != nil && !e.fresh && len(items) < cap(items) && size < limit; e = e.next {
+	for ; e != nil && !e.fresh && n < most && size < limit; e = e.next {
 		e.place = taken
-		items = append(items, item{e.op, e.data})
-		size += len(e.data)
+		w.batch.Add(e.op, e.data)
+		n++
+		size += len(e.data) + frameBytes
 	}
 	b.mark, b.hint = e, nil
-	return items
+	return n, size
 }
 
 // settleAtOnce keeps the others from waiting for a whole batch.

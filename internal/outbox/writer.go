@@ -59,7 +59,8 @@ type bye struct {
 
 // first is a message that a Handshake sends.
 type first struct {
-	item
+	op     wire.Op
+	data   []byte
 	result chan error // of capacity 1
 }
 
@@ -74,8 +75,6 @@ const (
 	frameBytes  = 8  // that a message takes besides its own, or so
 	maxPongs    = 64 // that wait for the socket; RFC 6455, 5.5.3 allows to skip older ones
 )
-
-var batches = sync.Pool{New: func() any { b := make([]item, 0, batchItems); return &b }}
 
 // Hooks are what a writer tells its connection.
 type Hooks struct {
@@ -247,26 +246,14 @@ func (w *Writer) addControls() *bye {
 // addMessages moves messages of the outbox to the batch until that is full,
 // and reports whether that is why it ended. The batch is locked.
 func (w *Writer) addMessages() (more bool) {
-	items := batches.Get().(*[]item)
-	defer batches.Put(items)
-	for size := 0; ; {
-		if size >= batchBytes || w.batch.Len() >= batchFrames {
-			return true
-		}
-		taken := w.box.take(w, (*items)[:0], batchBytes-size)
-		if len(taken) == 0 {
+	for size := 0; size < batchBytes && w.batch.Len() < batchFrames; {
+		n, taken := w.box.take(w, batchItems, batchBytes-size)
+		if n == 0 {
 			return false
 		}
-		for _, it := range taken {
-			if it.op == 0 {
-				w.batch.AddVoid()
-				continue
-			}
-			w.batch.Add(it.op, it.data)
-			size += len(it.data) + frameBytes
-		}
-		clear(taken)
+		size += taken
 	}
+	return true
 }
 
 // write sends the batch. Who waits for a part of it learns at once what became
@@ -354,7 +341,7 @@ func (w *Writer) withdraw(i int) (begun bool) {
 
 // SendFirst sends a message of a Handshake, and is as exact as a Send.
 func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
-	f := &first{item: item{op, data}, result: make(chan error, 1)}
+	f := &first{op: op, data: data, result: make(chan error, 1)}
 	w.mu.Lock()
 	w.front.first = append(w.front.first, f)
 	w.mu.Unlock()

@@ -34,7 +34,7 @@ type list struct {
 
 type frame struct {
 	op   wire.Op
-	void bool   // leaves nothing on the wire
+	void bool   // leaves nothing on the wire, since it was withdrawn
 	data []byte // what is still to be encoded
 }
 
@@ -58,17 +58,11 @@ func (b *Batch) skip(n int) {
 var lists = sync.Pool{New: func() any { return new(list) }}
 
 // Add adds a message, a ping or a pong. The batch must be locked.
-func (b *Batch) Add(op wire.Op, data []byte) { b.add(frame{op: op, data: data}) }
-
-// AddVoid adds a frame that leaves nothing, for one that was withdrawn. The
-// batch must be locked.
-func (b *Batch) AddVoid() { b.add(frame{void: true}) }
-
-func (b *Batch) add(f frame) {
+func (b *Batch) Add(op wire.Op, data []byte) {
 	if b.list == nil {
 		b.list = lists.Get().(*list)
 	}
-	b.list.frames = append(b.list.frames, f)
+	b.list.frames = append(b.list.frames, frame{op: op, data: data})
 }
 
 func (b *Batch) frames() []frame {

@@ -102,7 +102,8 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 		var want []string
 		for i := range 1 + rnd.IntN(8) {
 			if rnd.IntN(10) == 0 {
-				b.AddVoid()
+				b.Add(wire.Text, []byte("withdrawn"))
+				b.Withdraw(i)
 				want = append(want, "")
 				continue
 			}
