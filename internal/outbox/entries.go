@@ -184,7 +184,13 @@ func (s *entries) make() *entry {
 }
 
 // put takes back an entry that is in no list.
-func (s *entries) put(e *entry) { s.putAll(e, e) }
+func (s *entries) put(e *entry) {
+	if e.chunk != nil {
+		e.chunk.release(1)
+	}
+	e.clear()
+	e.next, s.free = s.free, e
+}
 
 // putAll takes back a row of entries that are in no list any more.
 func (s *entries) putAll(first, last *entry) {
@@ -233,10 +239,7 @@ func (e *entry) clear() {
 	if e.wait != nil {
 		e.wait = nil
 	}
-	if e.awaits {
-		e.awaits = false
-		e.receipt.id = ""
-	}
+	e.awaits = false // and what is in the receipt stays: to write there would cost a cache line
 	e.seq, e.place, e.gone, e.sent, e.fresh, e.indexed = 0, nowhere, false, false, false, false
 }
 
