@@ -253,13 +253,14 @@ func (b *Box) trim() {
 	if b.queue.first != nil || b.unconfirmed.first != nil {
 		return
 	}
-	if b.collect(); b.queue.first != nil {
-		return
+	in := &b.intake
+	in.mu.Lock()
+	empty := in.list.first == nil
+	if empty {
+		b.entries.trim(&in.entries)
 	}
-	b.intake.mu.Lock()
-	b.entries.trim(&b.intake.entries)
-	b.intake.mu.Unlock()
-	if b.sent != nil {
+	in.mu.Unlock()
+	if empty && b.sent != nil {
 		close(b.sent)
 		b.sent = nil
 	}

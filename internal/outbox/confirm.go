@@ -30,7 +30,7 @@ func (b *Box) expect(e *entry) {
 // awaited returns e, or the first behind it in its list whose receipt is not in
 // the map.
 func awaited(e *entry) *entry {
-	for e != nil && (!e.awaits || e.gone || e.indexed) {
+	for e != nil && (!e.awaits || e.indexed) {
 		e = e.next
 	}
 	return e
