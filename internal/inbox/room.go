@@ -1,0 +1,70 @@
+package inbox
+
+import "math"
+
+// Limit bounds what waits for its callbacks; a negative is none.
+type Limit struct{ Messages, Bytes int }
+
+// Take takes room for a message of size, which is then added to more, and
+// reports false if there is none. A message that is larger than the bound fits
+// when it is alone.
+func (b *Queue) Take(size int, more *Bunch) bool {
+	if b.room.Messages < 1 || b.room.Bytes < size {
+		b.look(more)
+		if b.room.Messages < 1 || b.room.Bytes < size {
+			b.room = Limit{}
+			return (more == nil || more.n == 0) && b.messages.Load() == 0
+		}
+	}
+	b.room.Messages--
+	b.room.Bytes -= size
+	return true
+}
+
+// look sets room to what is left beside what is queued and in more.
+func (b *Queue) look(more *Bunch) {
+	b.room = Limit{math.MaxInt, math.MaxInt}
+	if most := b.Limit.Messages; most >= 0 {
+		b.room.Messages = most - int(b.messages.Load())
+	}
+	if most := b.Limit.Bytes; most >= 0 {
+		b.room.Bytes = most - int(b.bytes.Load())
+	}
+	if more != nil {
+		b.room.Messages -= more.n
+		b.room.Bytes -= more.cost
+	}
+}
+
+// Wait waits for room for a message of size, when the reader holds no other,
+// takes it and returns true; or false when quit is closed before.
+func (b *Queue) Wait(size int, quit <-chan struct{}) bool {
+	for {
+		b.mu.Lock()
+		if b.freed == nil {
+			b.freed = make(chan struct{})
+			b.waiting.Store(true)
+		}
+		freed := b.freed
+		b.mu.Unlock()
+		if b.Take(size, nil) { // since before anybody could see that we wait
+			return true
+		}
+		select {
+		case <-freed:
+		case <-quit:
+			return false
+		}
+	}
+}
+
+// free tells the reader that there may be room.
+func (b *Queue) free() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+		b.waiting.Store(false)
+	}
+}

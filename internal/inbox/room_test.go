@@ -1,0 +1,70 @@
+package inbox
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The reader takes as much as the bound, and goes on as soon as one message has
+// returned from its callbacks.
+func TestRoomForOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 3*HandOver + 1
+		q := &Queue{Limit: Limit{limit, -1}, Dispatch: func(*Item) { time.Sleep(time.Second) }}
+		put := func() {
+			bunch := NewBunch()
+			for full := false; !full && q.Take(0, bunch); {
+				full = bunch.Add(Item{})
+			}
+			if q.Put(bunch) {
+				go q.Run()
+			}
+		}
+		for range 5 {
+			put()
+		}
+		for range 3 {
+			if n, _ := q.Unhandled(); n != limit || q.Take(0, nil) {
+				t.Fatalf("an inbox of %d took %d", limit, n)
+			}
+			began := time.Now()
+			if !q.Wait(0, nil) || time.Since(began) != time.Second {
+				t.Fatalf("the wait took %v", time.Since(began))
+			}
+			bunch := NewBunch()
+			bunch.Add(Item{})
+			q.Put(bunch)
+		}
+		time.Sleep(time.Hour)
+		if left, busy := q.Unhandled(); left != 0 || busy {
+			t.Errorf("%d messages are left", left)
+		}
+	})
+}
+
+func TestNoRoomBeforeTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		q := &Queue{Limit: Limit{1024, 10}, Dispatch: func(*Item) { <-over }}
+		bunch := NewBunch()
+		if !q.Take(100, bunch) { // alone it fits
+			t.Fatal("no room in an empty inbox")
+		}
+		bunch.Add(Item{Cost: 100})
+		if q.Take(1, bunch) {
+			t.Error("room behind a message that is too large")
+		}
+		q.Put(bunch)
+		go q.Run()
+		quit := make(chan struct{})
+		time.AfterFunc(time.Minute, func() { close(quit) })
+		if q.Wait(1, quit) {
+			t.Error("room while the callback of a message that is too large runs")
+		}
+		close(over)
+		if !q.Wait(1, nil) {
+			t.Error("no room after that")
+		}
+	})
+}
