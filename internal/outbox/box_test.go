@@ -271,6 +271,53 @@ func TestConfirmationIsForTheOldest(t *testing.T) {
 	}
 }
 
+// A message that its Store has late is behind younger ones, which are written
+// already. Each is confirmed all the same.
+func TestLateStoreAndConfirmations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		b := newTestBox(itself)
+		b.post.Keeper = NewKeeper(lateStore{gate}, func(error) {})
+		go b.Enqueue(wire.Text, []byte("late"))
+		synctest.Wait()
+		b.Refuse()
+		b.Finish()
+		next := New(b.post)
+		b.Bequeath(next)
+		w := &Writer{box: next}
+		w.running.Store(again)
+		next.Attach(w)
+		if err := next.Enqueue(wire.Text, []byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		next.settle(take(next, w, 8, 1000))
+		close(gate)
+		synctest.Wait()
+		next.settle(take(next, w, 8, 1000))
+		for _, id := range []string{"b", "late"} {
+			if n := next.Confirm([]string{id}); n != 1 {
+				t.Errorf("%d messages were confirmed by %s", n, id)
+			}
+		}
+		if queued, unproven := next.Counts(); queued != 0 || unproven != 0 {
+			t.Errorf("%d messages are left, %d of them unconfirmed", queued, unproven)
+		}
+	})
+}
+
+// lateStore has the message "late" once its gate is closed.
+type lateStore struct{ gate chan struct{} }
+
+func (s lateStore) Load(func(uint64, wire.Op, []byte) error) error { return nil }
+func (s lateStore) Remove(...uint64) error                         { return nil }
+
+func (s lateStore) Append(_ uint64, _ wire.Op, data []byte) error {
+	if string(data) == "late" {
+		<-s.gate
+	}
+	return nil
+}
+
 // What the server's confirmations add: accepted, taken, settled and confirmed in
 // order, in batches of 64 while a thousand others wait to be confirmed.
 func BenchmarkConfirmedOutbox(b *testing.B) {

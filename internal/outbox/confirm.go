@@ -13,16 +13,20 @@ var ErrConfirmTimeout = errors.New("wsnotify: the server did not confirm a messa
 // id, the oldest is the one that the next confirmation is for.
 //
 // Most servers confirm in order, so most ids are never looked up: a receipt is
-// in the map only once some confirmation was not for the oldest.
+// in the map only once some confirmation was not for the oldest, or with a Store.
 type receipt struct {
 	id   string
 	next *entry // the next younger one with the same id
 	last *entry // the youngest with this id, of the oldest only
 }
 
-// expect makes the receipt of a message known.
+// expect makes the receipt of a message known. With a Store it may come behind
+// younger ones, or before one that is not in the map; without, it is the last.
 func (b *Box) expect(e *entry) {
-	if b.loose == nil || e.seq < b.loose.seq {
+	switch {
+	case b.post.Keeper != nil:
+		b.index(e)
+	case b.loose == nil:
 		b.loose = e
 	}
 }
@@ -45,26 +49,30 @@ func (b *Box) looseAfter(e *entry) *entry {
 	return next
 }
 
-// index puts all receipts into the map.
-func (b *Box) index() {
+// indexAll puts all receipts into the map.
+func (b *Box) indexAll() {
+	for e := b.loose; e != nil; e = b.looseAfter(e) {
+		b.index(e)
+	}
+	b.loose = nil
+}
+
+func (b *Box) index(e *entry) {
 	if b.receipts == nil {
 		b.receipts = map[string]*entry{}
 	}
-	for e := b.loose; e != nil; e = b.looseAfter(e) {
-		r := e.receipt
-		e.indexed, r.next, r.last = true, nil, e
-		switch head := b.receipts[r.id]; {
-		case head == nil:
-			b.receipts[r.id] = e
-		case e.seq < head.seq: // it was kept by the Store
-			r.next, r.last = head, head.receipt.last
-			b.receipts[r.id] = e
-		default:
-			head.receipt.last.receipt.next = e
-			head.receipt.last = e
-		}
+	r := e.receipt
+	e.indexed, r.next, r.last = true, nil, e
+	switch head := b.receipts[r.id]; {
+	case head == nil:
+		b.receipts[r.id] = e
+	case e.seq < head.seq: // it was kept by the Store
+		r.next, r.last = head, head.receipt.last
+		b.receipts[r.id] = e
+	default:
+		head.receipt.last.receipt.next = e
+		head.receipt.last = e
 	}
-	b.loose = nil
 }
 
 // find returns the message that a confirmation is for; nil if there is none.
@@ -78,7 +86,7 @@ func (b *Box) find(id string) *entry {
 		return e
 	}
 	b.collect()
-	b.index()
+	b.indexAll()
 	return b.receipts[id]
 }
 

@@ -107,12 +107,12 @@ const (
 	ownMemory  = 4 << 10 // larger messages than this are copied to memory of their own
 	slabSize   = 64      // entries that are allocated at once, at most
 	keptMemory = 512     // for the next message, at most
+	maxKept    = 4096    // entries with that
 )
 
 var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
 
-// release is called with the number of entries that are done, or of minus all that
-// there were.
+// release is called for entries that are done, and with -in when c is retired.
 func (c *chunk) release(entries int32) {
 	if c.live.Add(-entries) == 0 {
 		c.buf, c.in = c.buf[:0], 0
@@ -123,6 +123,7 @@ func (c *chunk) release(entries int32) {
 // entries is where an outbox has its entries and their bytes from.
 type entries struct {
 	free *entry
+	kept int     // of them that have memory for the next message
 	slab []entry // not yet used
 	made int     // since there were none
 
@@ -132,8 +133,8 @@ type entries struct {
 	chunk *chunk // where the next message is copied to
 }
 
-// message returns the entry of a message of Enqueue. id is that by which it will be
-// confirmed, and own asks for memory of its own.
+// message returns the entry of a message of Enqueue. By id it will be confirmed;
+// own asks for memory of its own.
 func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 	e := s.get()
 	e.op = op
@@ -151,10 +152,16 @@ func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 	return e
 }
 
+// spent reports whether the next entry would have to be made.
+func (s *entries) spent() bool { return s.free == nil && len(s.slab) == 0 }
+
 // takeOver takes from other what there is none of here.
 func (s *entries) takeOver(other *entries) {
 	if s.free == nil {
-		s.free, other.free = other.free, nil
+		s.free, s.kept, other.free, other.kept = other.free, other.kept, nil, 0
+	}
+	if s.spent() {
+		s.slab, s.receipts, other.slab, other.receipts = other.slab, other.receipts, nil, nil
 	}
 }
 
@@ -162,6 +169,9 @@ func (s *entries) takeOver(other *entries) {
 func (s *entries) get() *entry {
 	if e := s.free; e != nil {
 		s.free = e.next
+		if cap(e.data) > 0 {
+			s.kept--
+		}
 		return e
 	}
 	return s.make()
@@ -188,7 +198,7 @@ func (s *entries) put(e *entry) {
 	if e.chunk != nil {
 		e.chunk.release(1)
 	}
-	e.clear()
+	s.clear(e)
 	e.next, s.free = s.free, e
 }
 
@@ -204,7 +214,7 @@ func (s *entries) putAll(first, last *entry) {
 			c, n = e.chunk, 0
 		}
 		n++
-		e.clear()
+		s.clear(e)
 		if e == last {
 			break
 		}
@@ -227,9 +237,10 @@ func (e *entry) takeData() []byte {
 }
 
 // clear forgets what an entry holds, which costs less than to write over it.
-func (e *entry) clear() {
-	if e.awaits && cap(e.data) <= keptMemory {
+func (s *entries) clear(e *entry) {
+	if e.awaits && cap(e.data) <= keptMemory && cap(e.data) > 0 && s.kept < maxKept {
 		e.data = e.data[:0] // the memory is its own, and for its next message
+		s.kept++
 	} else {
 		e.data = nil
 	}
@@ -239,7 +250,9 @@ func (e *entry) clear() {
 	if e.wait != nil {
 		e.wait = nil
 	}
-	e.awaits = false // and what is in the receipt stays: to write there would cost a cache line
+	if e.awaits {
+		e.awaits, e.receipt.id = false, "" // which may be a part of something large
+	}
 	e.seq, e.place, e.gone, e.sent, e.fresh, e.indexed = 0, nowhere, false, false, false, false
 }
 
@@ -250,7 +263,7 @@ func (s *entries) trim(other *entries) {
 	for _, s := range []*entries{s, other} {
 		s.retire()
 		if made > slabSize {
-			s.free, s.slab, s.receipts, s.made = nil, nil, nil, 0
+			s.free, s.kept, s.slab, s.receipts, s.made = nil, 0, nil, nil, 0
 		}
 	}
 }

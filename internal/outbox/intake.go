@@ -15,18 +15,18 @@ type intake struct {
 	mu      sync.Mutex
 	entries entries
 	list    list // all newer than what is in the queue
-	bytes   int  // of list
-	count   int
-	room    struct{ messages, bytes int }
-	seq     uint64  // of the latest message
-	w       *Writer // of the open connection, nil if there is none
+	count   int  // of its messages, and their bytes
+	bytes   int
+	room    struct{ messages, bytes int } // for more of them
+	seq     uint64                        // of the latest message
+	w       *Writer                       // of the open connection, nil if there is none
 }
 
-// add queues a message and returns the writer to be told of it, or false if it is the Box that
-// has to decide.
+// add queues a message, and returns the writer that is to be told of it; or
+// false if it is for the Box to decide.
 func (in *intake) add(op wire.Op, data []byte, id string) (w *Writer, ok bool) {
 	in.mu.Lock()
-	if in.room.messages < 1 || in.room.bytes < len(data) {
+	if in.room.messages < 1 || in.room.bytes < len(data) || in.entries.spent() {
 		in.mu.Unlock()
 		return nil, false
 	}

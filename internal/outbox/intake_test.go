@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -46,6 +47,61 @@ func TestIntakeIsPartOfTheOutbox(t *testing.T) {
 	b.settle(take(b, w, 8, 1000))
 	if queued, _ := b.Counts(); queued != 0 || b.Unsent() != nil {
 		t.Errorf("%d messages are left", queued)
+	}
+}
+
+// An outbox that is never empty makes no more entries than it needs, and keeps
+// nothing of what has left it.
+func TestEntriesAreUsedAgain(t *testing.T) {
+	for name, id := range map[string]func(wire.Op, []byte) string{"plain": nil, "confirmed": itself} {
+		t.Run(name, func(t *testing.T) {
+			const most = 1000
+			b := newTestBox(id)
+			w := &Writer{box: b}
+			w.running.Store(again)
+			b.Attach(w)
+			rnd := rand.New(rand.NewPCG(5, 6))
+			given, left := 0, 0
+			for range 300 {
+				for n := rnd.IntN(most - left); n > 0; n-- {
+					b.Enqueue(wire.Binary, fmt.Append(nil, given))
+					given++
+					left++
+				}
+				if id != nil && rnd.IntN(10) == 0 {
+					b.Confirm([]string{"unknown"})
+				}
+				n := take(b, w, left-1, 1<<30)
+				b.settle(n)
+				if left -= n; id != nil {
+					for first := given - left - n; n > 0; n-- {
+						b.Confirm([]string{fmt.Sprint(first)})
+						first++
+					}
+				}
+			}
+			if made := b.entries.made + b.intake.entries.made; made > 2*most {
+				t.Errorf("%d entries for at most %d messages", made, most)
+			}
+			free := 0
+			for _, s := range []*entries{&b.entries, &b.intake.entries} {
+				kept := 0
+				for e := s.free; e != nil; e = e.next {
+					if free++; cap(e.data) > 0 {
+						kept++
+					}
+					if e.receipt != nil && e.receipt.id != "" || e.awaits || e.chunk != nil {
+						t.Fatalf("an entry that is not in use still holds %q", e.receipt.id)
+					}
+				}
+				if kept != s.kept || kept > maxKept {
+					t.Errorf("%d entries keep their memory; %d are counted", kept, s.kept)
+				}
+			}
+			if free == 0 {
+				t.Error("no entry is free")
+			}
+		})
 	}
 }
 
