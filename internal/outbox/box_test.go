@@ -271,38 +271,44 @@ func TestConfirmationIsForTheOldest(t *testing.T) {
 	}
 }
 
-// A message that its Store has late is behind younger ones, which are written
-// already. Each is confirmed all the same.
+// A message that its Store has late comes before a younger one that waits, and
+// behind one that was written. Each is confirmed all the same.
 func TestLateStoreAndConfirmations(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		b := newTestBox(itself)
-		b.post.Keeper = NewKeeper(lateStore{gate}, func(error) {})
-		go b.Enqueue(wire.Text, []byte("late"))
-		synctest.Wait()
-		b.Refuse()
-		b.Finish()
-		next := New(b.post)
-		b.Bequeath(next)
-		w := &Writer{box: next}
-		w.running.Store(again)
-		next.Attach(w)
-		if err := next.Enqueue(wire.Text, []byte("b")); err != nil {
-			t.Fatal(err)
-		}
+	for _, written := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { confirmLate(t, written) })
+	}
+}
+
+func confirmLate(t *testing.T, written bool) {
+	gate := make(chan struct{})
+	b := newTestBox(itself)
+	b.post.Keeper = NewKeeper(lateStore{gate}, func(error) {})
+	go b.Enqueue(wire.Text, []byte("late"))
+	synctest.Wait()
+	b.Refuse()
+	b.Finish()
+	next := New(b.post)
+	b.Bequeath(next)
+	w := &Writer{box: next}
+	w.running.Store(again)
+	next.Attach(w)
+	if err := next.Enqueue(wire.Text, []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if written {
 		next.settle(take(next, w, 8, 1000))
-		close(gate)
-		synctest.Wait()
-		next.settle(take(next, w, 8, 1000))
-		for _, id := range []string{"b", "late"} {
-			if n := next.Confirm([]string{id}); n != 1 {
-				t.Errorf("%d messages were confirmed by %s", n, id)
-			}
+	}
+	close(gate)
+	synctest.Wait()
+	next.settle(take(next, w, 8, 1000))
+	for _, id := range []string{"b", "late"} {
+		if n := next.Confirm([]string{id}); n != 1 {
+			t.Errorf("%d messages were confirmed by %s", n, id)
 		}
-		if queued, unproven := next.Counts(); queued != 0 || unproven != 0 {
-			t.Errorf("%d messages are left, %d of them unconfirmed", queued, unproven)
-		}
-	})
+	}
+	if queued, unproven := next.Counts(); queued != 0 || unproven != 0 {
+		t.Errorf("%d messages are left, %d of them unconfirmed", queued, unproven)
+	}
 }
 
 // lateStore has the message "late" once its gate is closed.
