@@ -220,16 +220,15 @@ func (cn *conn) accept(ev *transport.Event) error {
 // when it must not wait any more.
 const lateBytes = 64 << 10
 
-func (cn *conn) message(ev *transport.Event) Message {
-	return Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
-}
-
 // take hands a message on, once there is room for it.
 func (cn *conn) take(ev *transport.Event) {
-	if rs := &cn.requests; rs.live.Load() > 0 && rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
-		cn.c.received(1, len(ev.Data))
-		ev.Release()
-		return
+	if rs := &cn.requests; rs.live.Load() > 0 {
+		cn.count() // what came before an answer is counted when its Request returns
+		if rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
+			cn.c.received(1, len(ev.Data))
+			ev.Release()
+			return
+		}
 	}
 	late := cn.late
 	if late {

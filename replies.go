@@ -82,6 +82,10 @@ func (cn *conn) next() (ev *transport.Event, ok bool) {
 	return ev, !ok
 }
 
+func (cn *conn) message(ev *transport.Event) Message {
+	return Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+}
+
 // reply sends what Heartbeat.Answer has answered.
 func (cn *conn) reply(text string) {
 	switch {

@@ -73,8 +73,8 @@ func New(p *Post) *Box {
 	if b.mostBytes < 0 {
 		b.mostBytes = math.MaxInt
 	}
-	b.entries.confirms = p.ConfirmID != nil
-	b.intake.entries.confirms = p.ConfirmID != nil
+	confirms := p.ConfirmID != nil && p.Keeper == nil
+	b.entries.confirms, b.intake.entries.confirms = confirms, confirms
 	return b
 }
 

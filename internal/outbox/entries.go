@@ -133,8 +133,8 @@ type entries struct {
 	chunk *chunk // where the next message is copied to
 }
 
-// message returns the entry of a message of Enqueue. By id it will be confirmed;
-// own asks for memory of its own.
+// message returns the entry of a message of Enqueue. By id it will be confirmed,
+// which is not for what a Store has to take first; own asks for memory of its own.
 func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 	e := s.get()
 	e.op = op
@@ -142,12 +142,7 @@ func (s *entries) message(op wire.Op, data []byte, id string, own bool) *entry {
 		s.copy(e, data, own)
 		return e
 	}
-	r := e.receipt
-	if r == nil { // it was loaded from the Store
-		r = new(receipt)
-		e.receipt = r
-	}
-	r.id, e.awaits = id, true
+	e.receipt.id, e.awaits = id, true
 	e.data = append(e.data[:0], data...)
 	return e
 }
@@ -165,7 +160,8 @@ func (s *entries) takeOver(other *entries) {
 	}
 }
 
-// get returns an entry. All of it is zero but the links and at.
+// get returns an entry. What says how it stands is zero; its data, if any, is
+// memory for the next.
 func (s *entries) get() *entry {
 	if e := s.free; e != nil {
 		s.free = e.next
@@ -270,7 +266,7 @@ func (s *entries) trim(other *entries) {
 
 // copy stores data in an entry.
 func (s *entries) copy(e *entry, data []byte, own bool) {
-	if own || len(data) > ownMemory {
+	if own || len(data) > ownMemory || len(data) == 0 { // with nothing but empty ones a chunk would never be full
 		e.data = append([]byte(nil), data...)
 		return
 	}

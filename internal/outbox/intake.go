@@ -9,8 +9,8 @@ import (
 // intake is where Enqueue leaves messages, as long as there is certainly room
 // for them and no other rule to look at. It has a lock of its own, so that those
 // who enqueue, the writer and those who confirm need not wait for each other at
-// each message. The Box collects what is here whenever it looks at its queue,
-// and says how much more may come.
+// each message. The Box collects what is here whenever it looks at the end of
+// its queue, and says how much more may come.
 type intake struct {
 	mu      sync.Mutex
 	entries entries

@@ -105,6 +105,17 @@ func TestEntriesAreUsedAgain(t *testing.T) {
 	}
 }
 
+// Empty messages take no memory that others share: that would never be full.
+func TestEmptyMessagesShareNoMemory(t *testing.T) {
+	b := newTestBox(nil)
+	for range 100 {
+		b.Enqueue(wire.Text, nil)
+	}
+	if b.Counts(); b.entries.chunk != nil || b.intake.entries.chunk != nil {
+		t.Error("an empty message has a part of a chunk")
+	}
+}
+
 // Whatever goes on at the same time, each producer's messages leave once and in
 // their order, and there are never more than the bound.
 func TestIntakeWhileOthersAreAtTheOutbox(t *testing.T) {
