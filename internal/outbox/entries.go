@@ -107,7 +107,7 @@ const (
 	ownMemory  = 4 << 10 // larger messages than this are copied to memory of their own
 	slabSize   = 64      // entries that are allocated at once, at most
 	keptMemory = 512     // for the next message, at most
-	maxKept    = 4096    // entries with that
+	maxKept    = 4096    // entries that have it while they are not in use
 )
 
 var chunks = sync.Pool{New: func() any { return &chunk{buf: make([]byte, 0, chunkSize)} }}
