@@ -18,7 +18,7 @@ type session struct {
 
 	counted atomic.Int64 // messages of the size that the work sends
 	first   int          // bytes of a data frame that are looked at; 0: all
-	pause   func() error // called when nothing is there to be read; nil if there is nothing to do then
+	pause   func() error // called before it waits for more; nil if there is nothing to do then
 
 	begin chan struct{} // closed to let a blast begin
 	halt  atomic.Bool   // ends it
@@ -56,16 +56,18 @@ func (s *session) confirm(r *http.Request) {
 	size, _ := strconv.Atoi(r.FormValue("size"))
 	var out []byte
 	s.pause = func() error {
+		if len(out) == 0 {
+			return nil
+		}
 		_, err := s.conn.Write(out)
 		out = out[:0]
 		return err
 	}
 	s.first = idSize
-	s.serve(256<<10, 0, func(f frame, id []byte) error {
+	s.serve(256<<10, size, func(f frame, id []byte) error {
 		if f.length != size {
 			return nil
 		}
-		s.counted.Add(1)
 		if out = appendFrame(out, f.opcode, id); len(out) < 64<<10 {
 			return nil
 		}
@@ -105,57 +107,57 @@ func (s *session) blast(r *http.Request) {
 // frames, counts messages of the size, and hands data frames to data: their
 // first bytes, if first is set.
 func (s *session) serve(buffer, size int, data func(f frame, payload []byte) error) {
-	br := bufio.NewReaderSize(&ahead{s.r, s.conn}, buffer)
-	var payload []byte
-	message := 0 // bytes of it so far; some libraries send it in fragments
-	for {
-		if s.pause != nil && br.Buffered() == 0 && s.pause() != nil {
-			return
+	message, counted := 0, int64(0) // bytes of a message so far, some libraries send it in fragments
+	in := frames{from: &ahead{s.r, s.conn}, buf: make([]byte, buffer), idle: func() error {
+		if counted > 0 {
+			s.counted.Add(counted)
+			counted = 0
 		}
-		f, err := readFrame(br)
+		if s.pause != nil {
+			return s.pause()
+		}
+		return nil
+	}}
+	for {
+		f, err := in.header()
 		if err != nil {
 			return
 		}
-		switch {
-		case f.opcode == opClose || f.opcode == opPing:
-			if payload, err = readPayload(br, f, payload); err != nil {
+		if f.opcode >= opClose {
+			payload, err := in.payload(f, f.length)
+			if err != nil {
 				return
 			}
 			answer := f.opcode
-			if answer == opPing {
+			switch answer {
+			case opPong:
+				continue
+			case opPing:
 				answer = opPong
 			}
 			if _, err = s.conn.Write(appendFrame(nil, answer, payload)); err != nil || answer == opClose {
 				return
 			}
-		case f.opcode == opPong || data == nil:
-			if _, err = br.Discard(f.length); err != nil {
+			continue
+		}
+		look := 0
+		if data != nil {
+			if look = f.length; s.first > 0 {
+				look = min(look, s.first)
+			}
+			payload, err := in.payload(f, look)
+			if err != nil || data(f, payload) != nil {
 				return
 			}
-			if f.opcode == opPong {
-				continue
+		}
+		if in.discard(f.length-look) != nil {
+			return
+		}
+		if message += f.length; f.fin {
+			if message == size {
+				counted++
 			}
-			message += f.length
-			if f.fin {
-				if message == size {
-					s.counted.Add(1)
-				}
-				message = 0
-			}
-		default:
-			wanted := f
-			if s.first > 0 {
-				wanted.length = min(f.length, s.first)
-			}
-			if payload, err = readPayload(br, wanted, payload); err != nil {
-				return
-			}
-			if err = data(f, payload); err != nil {
-				return
-			}
-			if _, err = br.Discard(f.length - wanted.length); err != nil {
-				return
-			}
+			message = 0
 		}
 	}
 }
