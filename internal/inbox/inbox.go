@@ -32,10 +32,9 @@ type Queue struct {
 	// dispatcher don't take a cache line from each other for each message.
 	room Limit
 
-	// Of messages that were put and have not yet returned from their callbacks.
-	messages, bytes atomic.Int64
-	waiting         atomic.Bool  // freed is not nil
-	loops           atomic.Int64 // bodies of loops over iterators that have a value
+	held    count        // messages that were put and have not yet returned from their callbacks
+	waiting atomic.Bool  // freed is not nil
+	loops   atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
 	first   *Bunch // of what is queued
@@ -47,7 +46,9 @@ type Queue struct {
 
 	// Of the goroutine that dispatches.
 	current *Bunch
-	next    int // in current
+	next    int          // in current
+	memory  *wire.Memory // of the latest messages that were told
+	holds   int32        // on memory, of these
 }
 
 // Item is a message.
@@ -108,8 +109,7 @@ func (b *Queue) Tell(event func()) {
 // Put queues messages for which there is room, and returns true when the
 // caller is to call Run, since nobody else does.
 func (b *Queue) Put(more *Bunch) (mine bool) {
-	b.messages.Add(int64(more.n))
-	b.bytes.Add(int64(more.cost))
+	b.held.add(more.n, more.cost)
 	b.mu.Lock()
 	if last := b.last; last != nil && last.n+more.n <= len(last.list) {
 		last.n += copy(last.list[last.n:], more.list[:more.n])
@@ -175,6 +175,7 @@ func (b *Queue) Run() {
 				}
 				b.done()
 			}
+			b.releaseMemory()
 			done := b.current
 			b.current, b.next = done.next, 0
 			done.release()
@@ -183,8 +184,8 @@ func (b *Queue) Run() {
 	returned = true
 }
 
-// done ends the delivery that was told, and gives the room of a message back,
-// and its memory.
+// done ends the delivery that was told, and gives the room of a message back.
+// Memory goes back with the last of the messages that share it.
 func (b *Queue) done() {
 	d := &b.current.list[b.next]
 	b.next++
@@ -192,15 +193,23 @@ func (b *Queue) done() {
 		d.event = nil
 		return
 	}
-	if d.Memory != nil {
-		d.Memory.Release()
+	if d.Memory != b.memory {
+		b.releaseMemory()
+		b.memory = d.Memory
 	}
-	b.messages.Add(-1)
-	b.bytes.Add(int64(-d.Cost))
+	b.holds++
+	b.held.add(-1, -d.Cost)
 	*d = delivery{}
 	if b.waiting.Load() {
 		b.free()
 	}
+}
+
+func (b *Queue) releaseMemory() {
+	if b.memory != nil {
+		b.memory.ReleaseN(b.holds)
+	}
+	b.memory, b.holds = nil, 0
 }
 
 // fetch takes what was queued, and reports false when that is nothing.
@@ -241,7 +250,7 @@ func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// What the reader has in its hands might as well have come a moment later.
-	if !b.running && b.messages.Load() == 0 && b.loops.Load() == 0 {
+	if !b.running && b.held.messages() == 0 && b.loops.Load() == 0 {
 		return nil, b.begun
 	}
 	if b.calm == nil {
@@ -255,5 +264,5 @@ func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 func (b *Queue) Unhandled() (messages int, busy bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(int(b.messages.Load()), int(b.loops.Load())), b.running
+	return max(b.held.messages(), int(b.loops.Load())), b.running
 }

@@ -1,9 +1,23 @@
 package inbox
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Limit bounds what waits for its callbacks; a negative is none.
 type Limit struct{ Messages, Bytes int }
+
+// count is a number of messages and of their bytes. They are one word, since
+// every message is counted twice, and changing one that others look at costs as
+// much as the rest of its way through the inbox.
+type count struct{ word atomic.Int64 }
+
+const byteBits = 36 // 64 GiB, and 128 million messages
+
+func (c *count) add(messages, bytes int) { c.word.Add(int64(messages)<<byteBits + int64(bytes)) }
+func (c *count) messages() int           { return int(c.word.Load() >> byteBits) }
+func (c *count) bytes() int              { return int(c.word.Load() & (1<<byteBits - 1)) }
 
 // Take takes room for a message of size, which is then added to more, and
 // reports false if there is none. A message that is larger than the bound fits
@@ -13,7 +27,7 @@ func (b *Queue) Take(size int, more *Bunch) bool {
 		b.look(more)
 		if b.room.Messages < 1 || b.room.Bytes < size {
 			b.room = Limit{}
-			return (more == nil || more.n == 0) && b.messages.Load() == 0
+			return (more == nil || more.n == 0) && b.held.messages() == 0
 		}
 	}
 	b.room.Messages--
@@ -25,10 +39,10 @@ func (b *Queue) Take(size int, more *Bunch) bool {
 func (b *Queue) look(more *Bunch) {
 	b.room = Limit{math.MaxInt, math.MaxInt}
 	if most := b.Limit.Messages; most >= 0 {
-		b.room.Messages = most - int(b.messages.Load())
+		b.room.Messages = most - b.held.messages()
 	}
 	if most := b.Limit.Bytes; most >= 0 {
-		b.room.Bytes = most - int(b.bytes.Load())
+		b.room.Bytes = most - b.held.bytes()
 	}
 	if more != nil {
 		b.room.Messages -= more.n

@@ -2,12 +2,10 @@ package outbox
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -19,7 +17,7 @@ var errNotConnected = errors.New("not connected")
 func newTestBox(id func(wire.Op, []byte) string) *Box {
 	return New(&Post{
 		Config: Config{Messages: -1, Bytes: -1, ConfirmID: id},
-		Errors: &Errors{ErrNotConnected: errNotConnected, ErrClosed: errors.New("closed")},
+		Errors: &Errors{ErrNotConnected: errNotConnected, ErrClosed: errors.New("closed"), ErrOutboxFull: errors.New("full")},
 		Tell:   func(f func()) { f() }, Lost: func() {}, Written: func(int, int, int) {},
 	})
 }
@@ -208,144 +206,6 @@ func BenchmarkOutboxWithABacklog(b *testing.B) {
 			box.Enqueue(wire.Binary, data)
 		}
 		box.settle(take(box, w, 64, 1<<20))
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
-}
-
-// Whatever order confirmations come in, each is for the oldest message with its
-// id, or for none.
-func TestConfirmationIsForTheOldest(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(3, 4))
-	b := newTestBox(func(_ wire.Op, data []byte) string { return string(data[:1]) })
-	w := &Writer{box: b}
-	w.running.Store(again)
-	b.Attach(w)
-	var model []string
-	taken := 0
-	for n := range 20_000 {
-		switch rnd.IntN(5) {
-		case 0, 1:
-			m := fmt.Sprintf("%c%d", 'a'+rnd.IntN(20), n)
-			model = append(model, m)
-			b.Enqueue(wire.Text, []byte(m))
-		case 2:
-			if taken > 0 && rnd.IntN(2) == 0 {
-				b.settle(taken)
-				taken = 0
-			} else {
-				taken += take(b, w, rnd.IntN(8), 1000)
-			}
-		default:
-			id, want := string(rune('a'+rnd.IntN(20))), 0
-			if len(model) > 0 && rnd.IntN(2) == 0 {
-				id = model[0][:1]
-			}
-			for i, m := range model {
-				if m[:1] == id {
-					model, want = slices.Delete(model, i, i+1), 1
-					break
-				}
-			}
-			if got := b.Confirm([]string{id}); got != want {
-				t.Fatalf("step %d: %d messages were confirmed by %s, expected %d", n, got, id, want)
-			}
-		}
-		if n%50 == 0 { // a connection ends, and all that is left waits again
-			b.detach(w, 0, false)
-			b.Attach(w)
-			taken = 0
-			var left []string
-			for e := b.queue.first; e != nil; e = e.next {
-				left = append(left, string(e.data))
-			}
-			if !slices.Equal(left, model) {
-				t.Fatalf("step %d: %q is left, expected %q", n, left, model)
-			}
-		}
-		if n%20 > 0 {
-			continue // what is in the intake stays there
-		}
-		if queued, _ := b.Counts(); queued != len(model) {
-			t.Fatalf("step %d: %d are left, expected %d", n, queued, len(model))
-		}
-	}
-}
-
-// A message that its Store has late comes before a younger one that waits, and
-// behind one that was written. Each is confirmed all the same.
-func TestLateStoreAndConfirmations(t *testing.T) {
-	for _, written := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) { confirmLate(t, written) })
-	}
-}
-
-func confirmLate(t *testing.T, written bool) {
-	gate := make(chan struct{})
-	b := newTestBox(itself)
-	b.post.Keeper = NewKeeper(lateStore{gate}, func(error) {})
-	go b.Enqueue(wire.Text, []byte("late"))
-	synctest.Wait()
-	b.Refuse()
-	b.Finish()
-	next := New(b.post)
-	b.Bequeath(next)
-	w := &Writer{box: next}
-	w.running.Store(again)
-	next.Attach(w)
-	if err := next.Enqueue(wire.Text, []byte("b")); err != nil {
-		t.Fatal(err)
-	}
-	if written {
-		next.settle(take(next, w, 8, 1000))
-	}
-	close(gate)
-	synctest.Wait()
-	next.settle(take(next, w, 8, 1000))
-	for _, id := range []string{"b", "late"} {
-		if n := next.Confirm([]string{id}); n != 1 {
-			t.Errorf("%d messages were confirmed by %s", n, id)
-		}
-	}
-	if queued, unproven := next.Counts(); queued != 0 || unproven != 0 {
-		t.Errorf("%d messages are left, %d of them unconfirmed", queued, unproven)
-	}
-}
-
-// lateStore has the message "late" once its gate is closed.
-type lateStore struct{ gate chan struct{} }
-
-func (s lateStore) Load(func(uint64, wire.Op, []byte) error) error { return nil }
-func (s lateStore) Remove(...uint64) error                         { return nil }
-
-func (s lateStore) Append(_ uint64, _ wire.Op, data []byte) error {
-	if string(data) == "late" {
-		<-s.gate
-	}
-	return nil
-}
-
-// What the server's confirmations add: accepted, taken, settled and confirmed in
-// order, in batches of 64 while a thousand others wait to be confirmed.
-func BenchmarkConfirmedOutbox(b *testing.B) {
-	box := newTestBox(func(_ wire.Op, data []byte) string { return string(data[:8]) })
-	w := &Writer{box: box}
-	w.running.Store(again)
-	box.Attach(w)
-	data := make([]byte, 64)
-	id := func(n int) { binary.BigEndian.PutUint64(data, uint64(n)) }
-	given, confirmed := 0, 0
-	b.ReportAllocs()
-	for b.Loop() {
-		for range 64 {
-			id(given)
-			given++
-			box.Enqueue(wire.Binary, data)
-		}
-		box.settle(take(box, w, 64, 1<<20))
-		for ; confirmed < given-1000; confirmed++ {
-			id(confirmed)
-			box.Confirm([]string{string(data[:8])})
-		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"runtime"
 	"sync"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -25,7 +26,13 @@ type intake struct {
 // add queues a message, and returns the writer that is to be told of it; or
 // false if it is for the Box to decide.
 func (in *intake) add(op wire.Op, data []byte, id string) (w *Writer, ok bool) {
-	in.mu.Lock()
+	if !in.mu.TryLock() {
+		// Many may be here at once, and for a few dozen ns each. Lock would have
+		// them spin, and once one has waited for a millisecond it would hand over
+		// from goroutine to goroutine with each message.
+		runtime.Gosched()
+		in.mu.Lock()
+	}
 	if in.room.messages < 1 || in.room.bytes < len(data) || in.entries.spent() {
 		in.mu.Unlock()
 		return nil, false

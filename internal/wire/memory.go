@@ -42,9 +42,10 @@ func getMemory(size int) *Memory {
 var Poison bool
 
 // Release gives up one hold.
-func (m *Memory) Release() { m.release(1) }
+func (m *Memory) Release() { m.ReleaseN(1) }
 
-func (m *Memory) release(holds int32) {
+// ReleaseN gives up so many.
+func (m *Memory) ReleaseN(holds int32) {
 	if m.refs.Add(-holds) != 0 {
 		return
 	}
@@ -83,6 +84,6 @@ func (h *holds) shared() bool { return h.refs.Load() > 1+h.spare }
 
 // end gives up all that the owner has, and leaves h without memory.
 func (h *holds) end() {
-	h.release(1 + h.spare)
+	h.ReleaseN(1 + h.spare)
 	*h = holds{}
 }
