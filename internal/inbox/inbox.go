@@ -46,9 +46,8 @@ type Queue struct {
 
 	// Of the goroutine that dispatches.
 	current *Bunch
-	next    int          // in current
-	memory  *wire.Memory // of the latest messages that were told
-	holds   int32        // on memory, of these
+	next    int   // in current
+	holds   int32 // of messages before it on the memory that it shares
 }
 
 // Item is a message.
@@ -175,7 +174,6 @@ func (b *Queue) Run() {
 				}
 				b.done()
 			}
-			b.releaseMemory()
 			done := b.current
 			b.current, b.next = done.next, 0
 			done.release()
@@ -184,8 +182,8 @@ func (b *Queue) Run() {
 	returned = true
 }
 
-// done ends the delivery that was told, and gives the room of a message back.
-// Memory goes back with the last of the messages that share it.
+// done ends the delivery that was told, and gives the room of a message back,
+// and its memory: at once for all messages in a row that share it.
 func (b *Queue) done() {
 	d := &b.current.list[b.next]
 	b.next++
@@ -193,23 +191,18 @@ func (b *Queue) done() {
 		d.event = nil
 		return
 	}
-	if d.Memory != b.memory {
-		b.releaseMemory()
-		b.memory = d.Memory
+	if d.Memory != nil {
+		b.holds++
+		if b.next == b.current.n || b.current.list[b.next].Memory != d.Memory {
+			d.Memory.ReleaseN(b.holds)
+			b.holds = 0
+		}
 	}
-	b.holds++
 	b.held.add(-1, -d.Cost)
 	*d = delivery{}
 	if b.waiting.Load() {
 		b.free()
 	}
-}
-
-func (b *Queue) releaseMemory() {
-	if b.memory != nil {
-		b.memory.ReleaseN(b.holds)
-	}
-	b.memory, b.holds = nil, 0
 }
 
 // fetch takes what was queued, and reports false when that is nothing.

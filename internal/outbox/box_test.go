@@ -51,7 +51,7 @@ func TestPartedOutboxGivesNothingMore(t *testing.T) {
 	}
 	next := &Writer{box: b}
 	next.running.Store(again)
-	b.detach(w, 0, false)
+	b.detach(w, false)
 	b.Attach(next)
 	if n := take(b, w, 8, 1000); n != 0 {
 		t.Errorf("the old writer took %d", n)

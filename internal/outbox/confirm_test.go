@@ -50,7 +50,7 @@ func TestConfirmationIsForTheOldest(t *testing.T) {
 			}
 		}
 		if n%50 == 0 { // a connection ends, and all that is left waits again
-			b.detach(w, 0, false)
+			b.detach(w, false)
 			b.Attach(w)
 			taken = 0
 			var left []string
@@ -161,7 +161,7 @@ func TestConfirmationsInOrder(t *testing.T) {
 		synctest.Wait()
 		confirm("b")
 		confirm("c")
-		b.detach(w, 0, false)
+		b.detach(w, false)
 		b.Attach(w)
 		b.settle(take(b, w, 8, 1000)) // d, e and f
 		for _, id := range []string{"d", "e", "f"} {

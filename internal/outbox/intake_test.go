@@ -165,7 +165,7 @@ func TestIntakeWhileOthersAreAtTheOutbox(t *testing.T) {
 				for n := 0; ; n++ {
 					if n%100 == 0 {
 						if w != nil {
-							b.detach(w, 0, false)
+							b.detach(w, false)
 						}
 						w = &Writer{box: b}
 						w.running.Store(again)

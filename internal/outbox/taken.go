@@ -50,9 +50,6 @@ func (b *Box) settle(done int) {
 }
 
 func (b *Box) settleTaken(done int) {
-	if done == 0 {
-		return
-	}
 	if b.post.ConfirmID != nil || b.post.Keeper != nil {
 		b.settleEach(done)
 	} else {
@@ -140,17 +137,16 @@ func (b *Box) Part() {
 	b.mu.Unlock()
 }
 
-// detach takes the messages back when the connection can't write any more:
-// done of those taken were written, the next one was in the middle of it if
+// detach takes the messages back when the connection can't write any more: what
+// was written is settled, the first that was taken was in the middle of it if
 // torn, and the rest certainly not sent.
-func (b *Box) detach(w *Writer, done int, torn bool) {
+func (b *Box) detach(w *Writer, torn bool) {
 	b.lock()
 	defer b.unlock()
 	if b.w != w {
 		return
 	}
 	b.w = nil
-	b.settleTaken(done)
 	if b.watch != nil {
 		b.watch.Stop()
 		b.watch = nil

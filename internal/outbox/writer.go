@@ -173,7 +173,7 @@ func (w *Writer) Finish() {
 		}
 	}
 	w.refuseFirst()
-	w.box.detach(w, 0, false)
+	w.box.detach(w, false)
 }
 
 // round writes one batch and reports whether there may be more.
@@ -319,7 +319,7 @@ func (w *Writer) fail(torn bool) {
 		f.result <- err
 	}
 	w.opening = nil
-	w.box.detach(w, 0, torn && w.ended >= w.base)
+	w.box.detach(w, torn && w.ended >= w.base)
 }
 
 // sayBye writes the close frame, which is the last.
