@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 )
 
@@ -64,6 +65,9 @@ func (fr *frames) header() (f frame, err error) {
 	case 10:
 		f.length = int(binary.BigEndian.Uint64(h[2:]))
 	}
+	if f.length < 0 {
+		return f, errors.New("a frame is longer than RFC 6455 allows")
+	}
 	if f.masked {
 		f.mask = [4]byte(h[size:])
 	}
@@ -120,7 +124,9 @@ func (fr *frames) fill() error {
 			return err
 		}
 	}
-	fr.r, fr.w = 0, copy(fr.buf, fr.buf[fr.r:fr.w])
+	if fr.r > 0 {
+		fr.r, fr.w = 0, copy(fr.buf, fr.buf[fr.r:fr.w])
+	}
 	n, err := fr.from.Read(fr.buf[fr.w:])
 	fr.w += n
 	if n > 0 {

@@ -44,7 +44,7 @@ func run() error {
 		asJSON  = flag.Bool("json", false, "print every measurement as JSON, and no tables")
 		calm    = flag.Float64("calm", 0.1, "measure again, at most twice, when other processes kept more `cores` busy")
 		profile = flag.String("cpuprofile", "", "write a profile of one work with one library to this `file`: of the CPU, or of the heap for idle works")
-		out     = flag.String("out", "", "`folder` for herd.csv and herd.svg, which is made; empty for none")
+		out     = flag.String("out", "", "`folder` for herd.csv and herd.svg, made if it is missing; empty for none")
 		list    = flag.Bool("list", false, "list the works, and do nothing")
 	)
 	flag.Parse()

@@ -18,7 +18,7 @@ type session struct {
 
 	counted atomic.Int64 // messages of the size that the work sends
 	first   int          // bytes of a data frame that are looked at; 0: all
-	pause   func() error // called before it waits for more; nil if there is nothing to do then
+	pause   func() error // called before each read; nil if there is nothing to do then
 
 	begin chan struct{} // closed to let a blast begin
 	halt  atomic.Bool   // ends it
@@ -107,8 +107,9 @@ func (s *session) blast(r *http.Request) {
 // frames, counts messages of the size, and hands data frames to data: their
 // first bytes, if first is set.
 func (s *session) serve(buffer, size int, data func(f frame, payload []byte) error) {
-	message, counted := 0, int64(0) // bytes of a message so far, some libraries send it in fragments
-	in := frames{from: &ahead{s.r, s.conn}, buf: make([]byte, buffer), idle: func() error {
+	message := 0        // bytes of it so far; some libraries send it in fragments
+	counted := int64(0) // since the others were told
+	tell := func() error {
 		if counted > 0 {
 			s.counted.Add(counted)
 			counted = 0
@@ -117,7 +118,9 @@ func (s *session) serve(buffer, size int, data func(f frame, payload []byte) err
 			return s.pause()
 		}
 		return nil
-	}}
+	}
+	defer tell()
+	in := frames{from: &ahead{s.r, s.conn}, buf: make([]byte, buffer), idle: tell}
 	for {
 		f, err := in.header()
 		if err != nil {
@@ -134,6 +137,10 @@ func (s *session) serve(buffer, size int, data func(f frame, payload []byte) err
 				continue
 			case opPing:
 				answer = opPong
+			case opClose:
+				if tell() != nil { // nothing may follow a close frame
+					return
+				}
 			}
 			if _, err = s.conn.Write(appendFrame(nil, answer, payload)); err != nil || answer == opClose {
 				return

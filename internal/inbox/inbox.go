@@ -47,7 +47,7 @@ type Queue struct {
 	// Of the goroutine that dispatches.
 	current *Bunch
 	next    int   // in current
-	holds   int32 // of messages before it on the memory that it shares
+	holds   int32 // not yet released, of those before next that share its memory
 }
 
 // Item is a message.

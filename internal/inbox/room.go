@@ -9,11 +9,16 @@ import (
 type Limit struct{ Messages, Bytes int }
 
 // count is a number of messages and of their bytes. They are one word, since
-// every message is counted twice, and changing one that others look at costs as
-// much as the rest of its way through the inbox.
+// every message is counted in and out, and changing one that others look at
+// costs as much as the rest of its way through the inbox.
 type count struct{ word atomic.Int64 }
 
-const byteBits = 36 // 64 GiB, and 128 million messages
+// What fits into the word is also the bound where there is no other.
+const (
+	byteBits    = 36
+	maxBytes    = min(1<<byteBits-1, math.MaxInt) // 64 GiB
+	maxMessages = 1<<(63-byteBits) - 1            // 128 million
+)
 
 func (c *count) add(messages, bytes int) { c.word.Add(int64(messages)<<byteBits + int64(bytes)) }
 func (c *count) messages() int           { return int(c.word.Load() >> byteBits) }
@@ -37,17 +42,21 @@ func (b *Queue) Take(size int, more *Bunch) bool {
 
 // look sets room to what is left beside what is queued and in more.
 func (b *Queue) look(more *Bunch) {
-	b.room = Limit{math.MaxInt, math.MaxInt}
-	if most := b.Limit.Messages; most >= 0 {
-		b.room.Messages = most - b.held.messages()
-	}
-	if most := b.Limit.Bytes; most >= 0 {
-		b.room.Bytes = most - b.held.bytes()
-	}
+	b.room = Limit{bound(b.Limit.Messages, maxMessages), bound(b.Limit.Bytes, maxBytes)}
+	b.room.Messages -= b.held.messages()
+	b.room.Bytes -= b.held.bytes()
 	if more != nil {
 		b.room.Messages -= more.n
 		b.room.Bytes -= more.cost
 	}
+}
+
+// bound is a bound that was asked for, if it is one, and at most most.
+func bound(asked, most int) int {
+	if asked < 0 {
+		return most
+	}
+	return min(asked, most)
 }
 
 // Wait waits for room for a message of size, when the reader holds no other,

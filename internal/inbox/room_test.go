@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,4 +68,29 @@ func TestNoRoomBeforeTheEnd(t *testing.T) {
 			t.Error("no room after that")
 		}
 	})
+}
+
+// A bound larger than what can be counted is what can be counted, and so is none.
+func TestBoundOfWhatIsCounted(t *testing.T) {
+	for _, limit := range []Limit{{-1, -1}, {math.MaxInt, math.MaxInt}} {
+		q := &Queue{Limit: limit, Dispatch: func(*Item) {}}
+		bunch := NewBunch()
+		if !q.Take(maxBytes, bunch) {
+			t.Fatalf("%+v: an empty inbox has no room", limit)
+		}
+		bunch.Add(Item{Cost: maxBytes})
+		mine := q.Put(bunch)
+		if q.Take(1, nil) {
+			t.Errorf("%+v: there is room for more", limit)
+		}
+		if n, _ := q.Unhandled(); n != 1 {
+			t.Errorf("%+v: %d messages, not 1", limit, n)
+		}
+		if mine {
+			q.Run()
+		}
+		if n, _ := q.Unhandled(); n != 0 || !q.Take(1, nil) {
+			t.Errorf("%+v: %d messages are left", limit, n)
+		}
+	}
 }

@@ -148,11 +148,13 @@ func (b *Box) Confirm(ids []string) (known int) {
 }
 
 // confirmNext is the short way for a server that confirms in order. It reports
-// false where there is more to do than to forget the oldest message.
+// false where there is more to do than to forget the oldest message. Otherwise
+// nothing is in the map, which only has what is older than loose, and the next
+// one waits for its confirmation, too.
 func (b *Box) confirmNext(id string) bool {
 	e := b.unconfirmed.first
 	if e == nil || e != b.loose || e.receipt.id != id || e.next == nil || b.barriers != nil {
-		return false // what is in the map is older than loose
+		return false
 	}
 	b.queued--
 	b.bytes -= len(e.data)

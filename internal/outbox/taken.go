@@ -137,9 +137,9 @@ func (b *Box) Part() {
 	b.mu.Unlock()
 }
 
-// detach takes the messages back when the connection can't write any more: what
-// was written is settled, the first that was taken was in the middle of it if
-// torn, and the rest certainly not sent.
+// detach takes the messages back when the connection can't write any more. What
+// was written has been settled. If torn, the first of the others was in the
+// middle of its write; the rest was certainly not sent.
 func (b *Box) detach(w *Writer, torn bool) {
 	b.lock()
 	defer b.unlock()
