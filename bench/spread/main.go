@@ -24,8 +24,13 @@ const bucket = 100 * time.Millisecond
 
 func main() {
 	clients := flag.Int("clients", 1_000_000, "how many clients")
-	out := flag.String("out", "", "`folder` for spread.svg; empty for none")
+	out := flag.String("out", "", "`folder` for spread.svg, made if it is missing; empty for none")
 	flag.Parse()
+	if *out != "" {
+		if err := os.MkdirAll(*out, 0o777); err != nil { // now, and not once everything is counted
+			log.Fatal(err)
+		}
+	}
 
 	policies := []policy{
 		{"Exponential(500 ms, 10 s, -1)", wsnotify.Exponential(500*time.Millisecond, 10*time.Second, -1)},

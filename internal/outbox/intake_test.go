@@ -18,7 +18,6 @@ import (
 func TestIntakeIsPartOfTheOutbox(t *testing.T) {
 	b := newTestBox(nil)
 	b.most, b.mostBytes = 3, 100
-	b.post.ErrOutboxFull = fmt.Errorf("full")
 	enqueue := func(size int, want error) {
 		t.Helper()
 		if err := b.Enqueue(wire.Binary, make([]byte, size)); err != want {
@@ -124,7 +123,6 @@ func TestIntakeWhileOthersAreAtTheOutbox(t *testing.T) {
 			const producers, each, most = 4, 2000, 50
 			b := newTestBox(id)
 			b.most = most
-			b.post.ErrOutboxFull = fmt.Errorf("full")
 			written := make(chan string, most)
 			left := make([]int, producers) // the next message of each that is to be written
 			write := func(e *entry) {
