@@ -8,8 +8,9 @@
 //     expires or is left at the end.
 //   - confirm.go: messages that the server will confirm; keeper.go: those that a
 //     Store keeps.
-//   - writer.go: the Writer, which lets what waits leave in few writes, and the
-//     control frames before it.
+//   - writer.go: the Writer, which lets what waits leave in few writes.
+//   - controls.go: what it sends besides messages: the frames of a heartbeat, the
+//     answers to pings, the messages of a Handshake, the close frame.
 //   - post.go: what the boxes of a client have in common, and what it is told.
 //
 // It knows the transport's seam and the opcodes of internal/wire, and nothing of
