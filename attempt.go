@@ -116,7 +116,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	tr, resp, err := transport.Open(ctx, &transport.Request{
-		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.Compression,
+		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.offer(),
 		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
 	})
 	if err != nil {
@@ -129,7 +129,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	cn.epoch = a.epoch
 	cn.event = &OpenEvent{
 		Epoch: a.epoch, Attempt: a.req.Attempt, URL: a.req.URL.String(),
-		Subprotocol: subprotocol(tr, resp), Header: responseHeader(resp),
+		Subprotocol: subprotocol(tr, resp), Header: responseHeader(resp), Compression: agreement(tr),
 	}
 	if err := handshake.CheckResponse(a.req.Subprotocols, resp, cn.event.Subprotocol); err != nil {
 		cn.discard()

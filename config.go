@@ -12,6 +12,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/wsnotify/wsnotify/internal/extension"
 	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
@@ -62,8 +63,20 @@ type Config struct {
 	Subprotocols []string
 
 	// Compression is the mode of permessage-deflate, RFC 7692. Zero means off.
-	// In a browser, which decides by itself, it must be zero.
+	// With CompressionContextTakeover each message may refer to those before it: a
+	// notification of 120 bytes becomes some 40, and a connection keeps the two
+	// windows, some 80 KB. With CompressionNoContextTakeover each is compressed
+	// alone and nothing is kept, unless the server does not agree to that: then its
+	// window is kept. What was agreed on is in OpenEvent. In a browser, which
+	// decides by itself, it must be zero.
 	Compression CompressionMode
+
+	// CompressionWindow is the window that is offered for both directions, in bits:
+	// 12 means 4 KiB. A smaller one takes less memory and compresses less. Below 15,
+	// a server that can't keep to it declines compression, or fails the attempt if
+	// it agrees to something else (RFC 7692, section 7.1.2). It may be 9 to 15; zero
+	// means 15.
+	CompressionWindow int
 
 	// ReadLimit is the size of the largest message accepted, in bytes. On a
 	// larger one the connection is closed with code 1009. Zero means 1 MiB,
@@ -227,6 +240,10 @@ type Inbox struct {
 	Messages int // zero means 1024, negative no limit
 	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone
 
+	// Bytes counts the memory that is kept: of a message that came compressed the
+	// larger of what came and what it became, and 256 bytes for each at least. At
+	// most 64 KiB and one message are decompressed before there is room for them.
+
 	// Reuse lets messages share memory: Message.Data and Notification.Raw are
 	// overwritten after the callbacks of that message have returned, so a callback
 	// that keeps them must copy them. Receiving then allocates nothing per message.
@@ -268,6 +285,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.DialTimeout, defaultDialTimeout)
 	setDefault(&cfg.WriteTimeout, defaultWriteTimeout)
 	setDefault(&cfg.CloseTimeout, defaultCloseTimeout)
+	setDefault(&cfg.CompressionWindow, extension.MaxWindow)
 	if cfg.BackOff == nil {
 		cfg.BackOff = defaultBackOff
 	}
@@ -327,6 +345,9 @@ func (cfg *Config) validate() error {
 	}
 	if !validCompression(cfg.Compression) {
 		bad("Compression: %d is none of the CompressionMode constants", cfg.Compression)
+	}
+	if w := cfg.CompressionWindow; w < 9 || w > extension.MaxWindow {
+		bad("CompressionWindow: %d is not a number of bits from 9 to 15", w)
 	}
 	if cfg.StableAfter < 0 {
 		bad("StableAfter: %v is negative; 0 resets the counter on Open", cfg.StableAfter)

@@ -66,6 +66,7 @@ func TestZeroConfig(t *testing.T) {
 		"OnNotification":        nil,
 		"OnUndelivered":         nil,
 		"Logger":                nil,
+		"CompressionWindow":     15,
 	}
 	cfg := Config{}.withDefaults()
 	if err := cfg.validate(); err != nil {

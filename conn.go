@@ -110,7 +110,7 @@ func (cn *conn) read() {
 		r := <-cn.pending
 		cn.pending = nil
 		if r.err == nil {
-			r.err = cn.accept(&transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: len(r.msg.Data)})
+			r.err = cn.accept(&transport.Event{Op: wire.Op(r.msg.Type), Data: r.msg.Data, Cost: max(len(r.msg.Data), wire.MinCost)})
 		}
 		cn.readErr = r.err
 	}
@@ -232,7 +232,7 @@ func (cn *conn) take(ev *transport.Event) {
 	}
 	late := cn.late
 	if late {
-		if cn.lateBytes += ev.Cost; cn.lateBytes > lateBytes {
+		if cn.lateBytes += len(ev.Data); cn.lateBytes > lateBytes {
 			cn.deaf.Store(true)
 			ev.Release()
 			return

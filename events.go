@@ -26,6 +26,7 @@ type OpenEvent struct {
 	URL         string // that was dialled; it may hold secrets
 	Subprotocol string // that the server chose
 	Header      http.Header
+	Compression CompressionAgreement
 }
 
 // CloseEvent is the end of a connection. Code, Reason and WasClean are those

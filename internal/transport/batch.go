@@ -33,9 +33,11 @@ type list struct {
 }
 
 type frame struct {
-	op   wire.Op
-	void bool   // leaves nothing on the wire, since it was withdrawn
-	data []byte // what is still to be encoded
+	op     wire.Op
+	bits   byte   // besides op
+	packed bool   // data is as it leaves, which may be compressed
+	void   bool   // leaves nothing on the wire, since it was withdrawn
+	data   []byte // what is still to be encoded
 }
 
 // remains is how many bytes of frames[next] are still to be encoded.

@@ -9,6 +9,7 @@ import (
 	"syscall/js"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/extension"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -120,7 +121,7 @@ func (b *browser) message(data js.Value) {
 	if !b.fits(len(ev.Data)) { // it has more bytes than characters
 		return
 	}
-	ev.Cost = len(ev.Data)
+	ev.Cost = max(len(ev.Data), wire.MinCost)
 	b.mu.Lock()
 	if b.end == nil {
 		b.queue = append(b.queue, ev)
@@ -231,6 +232,12 @@ func (b *browser) Read(events []Event) (n int, brisk bool, err error) {
 
 // Subprotocol is what the server chose.
 func (b *browser) Subprotocol() string { return b.ws.Get("protocol").String() }
+
+// Compression is what the browser and the server have agreed on; nil is none.
+func (b *browser) Compression() *extension.Params {
+	p, _ := (&extension.Offer{Window: extension.MaxWindow, Takeover: true}).Agree([]string{b.ws.Get("extensions").String()})
+	return p
+}
 
 // Progress implements Conn.
 func (b *browser) Progress() Progress { return Progress{Received: b.received.Load()} }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ type dialing struct {
 
 	upgraded *Upgraded // once there is a 101
 	location []string  // of a redirect
+	answer   []string  // of the server to Compression
 }
 
 // Open makes a connection. The response, if one came, is returned with an
@@ -85,10 +87,13 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		HTTPHeader:      header,
 		Host:            host,
 		Subprotocols:    req.Subprotocols,
-		CompressionMode: req.Compression,
+		CompressionMode: websocket.CompressionDisabled, // see RoundTrip
 	})
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location
+	}
+	if resp != nil && d.answer != nil {
+		resp.Header["Sec-Websocket-Extensions"] = d.answer
 	}
 	switch {
 	case err != nil:
@@ -105,22 +110,29 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		ws.CloseNow()
 		return nil, resp, errUnwritable
 	}
-	d.upgraded.start(ws, resp.Header.Get("Sec-WebSocket-Extensions") != "", req.Options)
+	ws.CloseNow() // which gives its buffers back, and closes nothing of ours
+	agreed, err := req.Compression.Agree(d.answer)
+	if err != nil {
+		d.leave(d.upgraded.body)
+		return nil, resp, fmt.Errorf("its answer about extensions, Sec-WebSocket-Extensions, is not allowed: %w", err)
+	}
+	d.upgraded.start(agreed, req.Options)
 	return d.upgraded, resp, nil
 }
 
 // errUnwritable is for a handshake that all is well with but for the body.
 var errUnwritable = errors.New("the Transport of Config.HTTPClient returned it with a Body that can't be written to, and must pass it on as it is")
 
-// noBody stands for one that can't be written to, which coder/websocket
-// would read for 3 s.
+// noBody stands for one that can't be written to, and for one that is kept from
+// coder/websocket, which would read either for 3 s.
 type noBody struct{}
 
 func (noBody) Read([]byte) (int, error)  { return 0, io.EOF }
 func (noBody) Write([]byte) (int, error) { return 0, errUnwritable }
 func (noBody) Close() error              { return nil }
 
-// RoundTrip makes the request and keeps the upgraded body to itself.
+// RoundTrip makes the request and keeps the upgraded body to itself. So it does
+// with compression, of which coder/websocket does not know all.
 func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if _, copied := d.base.(*http.Transport); !copied {
@@ -132,6 +144,9 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		}})
 	}
 	r = r.Clone(ctx)
+	if d.req.Compression != nil {
+		r.Header.Set("Sec-WebSocket-Extensions", d.req.Compression.String())
+	}
 	d.respell(r.Header)
 	resp, err := d.base.RoundTrip(r)
 	if err != nil {
@@ -168,8 +183,10 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = noBody{}
 		return resp, nil
 	}
+	d.answer = resp.Header["Sec-Websocket-Extensions"]
+	delete(resp.Header, "Sec-Websocket-Extensions")
 	d.upgraded = newUpgraded(body, d.sock)
-	resp.Body = &d.upgraded.codec // which ends at once, should the handshake be refused
+	resp.Body = noBody{} // which ends at once, should the handshake be refused
 	return resp, nil
 }
 

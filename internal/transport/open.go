@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/extension"
 )
 
 // Request is what Open needs to know.
@@ -13,8 +13,8 @@ type Request struct {
 	URL          *url.URL // ws, wss, http or https
 	Header       http.Header
 	Subprotocols []string
-	Compression  websocket.CompressionMode
-	HTTPClient   *http.Client // nil: one of our own
+	Compression  *extension.Offer // nil: none
+	HTTPClient   *http.Client     // nil: one of our own
 	Options      Options
 
 	// Answered is called when a response has come, before it is looked at. It

@@ -7,25 +7,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
-	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/extension"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // Pings says that protocol pings can be sent.
 const Pings = true
 
-// Upgraded is a connection that a handshake has upgraded. The handshake gives
-// it to coder/websocket for the body of its response, which it checks; from
-// then on only compressed messages pass through there.
+// Upgraded is a connection that a handshake has upgraded.
 type Upgraded struct {
-	codec
+	compression
 	body  io.ReadWriteCloser // above TLS
 	sock  *Socket
 	above bool // what passes is counted here, since the socket does not
 	opts  Options
-	flate bool // messages may be compressed
 
 	reader *wire.Reader
 	came   time.Time // when Read last returned, on a socket of the system
@@ -38,15 +34,10 @@ func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
 }
 
 // start begins with what the handshake has agreed on.
-func (u *Upgraded) start(ws *websocket.Conn, compressed bool, opts Options) {
-	u.opts, u.flate = opts, compressed
-	if compressed {
-		u.codec.ws = ws
-		ws.SetReadLimit(opts.ReadLimit)
-	} else {
-		ws.CloseNow() // which gives its buffers back, and closes nothing of ours
-	}
-	u.reader = wire.NewReader(source{u}, opts.ReadLimit, compressed, opts.Reuse)
+func (u *Upgraded) start(agreed *extension.Params, opts Options) {
+	u.opts = opts
+	u.use(agreed)
+	u.reader = wire.NewReader(source{u}, opts.ReadLimit, agreed != nil, opts.Reuse)
 }
 
 // source is what the reader reads from.
@@ -62,6 +53,10 @@ func (s source) Read(p []byte) (int, error) {
 
 // Read implements Conn.
 func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
+	if len(u.pending) > 0 {
+		n, err = u.next(events)
+		return n, false, err
+	}
 	n, err = u.reader.Read(events)
 	if err != nil {
 		u.reader.Close()
@@ -73,7 +68,7 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 		brisk = n == 1 && since > 0 && since < soon // it is 0 where time is virtual
 		u.came = now
 	}
-	if u.flate {
+	if u.in != nil {
 		n, err = u.inflateAll(events[:n])
 	}
 	return n, brisk, err
@@ -81,35 +76,6 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 
 // soon is how close together the things are that come briskly.
 const soon = time.Millisecond
-
-// inflateAll decompresses messages. What follows one that can't be is lost, as
-// the connection is.
-func (u *Upgraded) inflateAll(events []Event) (n int, err error) {
-	for i := range events {
-		ev := &events[i]
-		if !ev.Compressed {
-			continue
-		}
-		data, err := u.inflate(ev.Op, ev.Data, u.opts.ReadLimit)
-		if err == nil && ev.Op == wire.Text && !utf8.Valid(data) {
-			err = wire.ErrNotUTF8
-		}
-		ev.Release()
-		if err != nil {
-			for j := range events[i:] {
-				events[i+j].Release()
-			}
-			if i == 0 {
-				u.reader.Close()
-				return 0, err
-			}
-			u.reader.Fail(err)
-			return i, nil
-		}
-		ev.Data, ev.Cost, ev.Compressed = data, len(data), false
-	}
-	return len(events), nil
-}
 
 const (
 	pieceBytes = 64 << 10            // what one write sends, about
@@ -128,7 +94,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 
 	b.Lock()
 	first, inside := b.next, b.begun
-	out, err := u.encode((*buf)[:0], b)
+	out := u.encode((*buf)[:0], b)
 	var ends []int32
 	if b.list != nil {
 		ends = b.list.ends
@@ -137,10 +103,10 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if cap(out) <= keepBytes {
 		*buf = out
 	}
-	if err != nil {
-		return 0, inside, err
+	n := 0
+	if len(out) > 0 { // nothing, if a part of a long message was compressed
+		n, err = u.send(out)
 	}
-	n, err := u.send(out)
 	if err == nil {
 		return b.next - first, b.begun, nil
 	}
@@ -155,7 +121,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 }
 
 // encode appends frames of b until a piece is full. b is locked.
-func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
+func (u *Upgraded) encode(out []byte, b *Batch) []byte {
 	keys := wire.GetKeys()
 	defer keys.Release()
 	frames := b.frames()
@@ -164,25 +130,25 @@ func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
 	}
 	for b.next < len(frames) && len(out) < pieceBytes {
 		f := &frames[b.next]
+		if !u.compress(f) {
+			return out // what there is leaves first
+		}
 		switch size := len(f.data); {
 		case f.void:
-		case u.flate && f.op < wire.Close:
-			if out, err = u.appendCompressed(out, f, keys); err != nil {
-				return out, err
-			}
 		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && (size <= u.opts.MaxFrame || u.opts.MaxFrame == 0):
-			out = wire.AppendFrame(out, wire.Fin|byte(f.op), f.data, keys)
+			out = wire.AppendFrame(out, wire.Fin|f.bits|byte(f.op), f.data, keys)
 		default:
 			if out = u.appendPart(out, b, f, keys); b.left > 0 || len(f.data) > 0 {
 				continue
 			}
 			b.begun = false
 		}
+		u.unpack()
 		f.data = nil
 		b.next++
 		b.list.ends = append(b.list.ends, int32(len(out)))
 	}
-	return out, nil
+	return out
 }
 
 // appendPart appends what there is room for of a message that is long, or
@@ -191,7 +157,7 @@ func (u *Upgraded) appendPart(out []byte, b *Batch, f *frame, keys *wire.Keys) [
 	if b.left == 0 {
 		size := b.remains()
 		b.key, b.left = keys.Next(), u.fragment(size)
-		first := byte(f.op)
+		first := f.bits | byte(f.op)
 		if b.begun {
 			first = byte(wire.Continuation)
 		}
@@ -214,26 +180,6 @@ func (u *Upgraded) fragment(size int) int {
 		return min(size, u.opts.MaxFrame)
 	}
 	return size
-}
-
-// appendCompressed appends a message as the codec has it.
-func (u *Upgraded) appendCompressed(out []byte, f *frame, keys *wire.Keys) ([]byte, error) {
-	payload, compressed, err := u.deflate(f.op, f.data)
-	if err != nil {
-		return out, err
-	}
-	first := byte(f.op)
-	if compressed {
-		first |= wire.RSV1
-	}
-	for {
-		n := u.fragment(len(payload))
-		if n == len(payload) {
-			return wire.AppendFrame(out, wire.Fin|first, payload, keys), nil
-		}
-		out = wire.AppendFrame(out, first, payload[:n], keys)
-		first, payload = byte(wire.Continuation), payload[n:]
-	}
 }
 
 // send writes out. Where the socket does not see to the timeout by itself, out
@@ -311,9 +257,6 @@ func (u *Upgraded) End() {
 	u.body.Close()
 	guard.Stop()
 	u.Kill()
-	if u.flate {
-		u.codec.ws.CloseNow()
-	}
 }
 
 const goodbye = time.Second

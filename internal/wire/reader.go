@@ -17,7 +17,8 @@ type Event struct {
 
 	// Memory is what Data is part of, to be released by the receiver; nil if
 	// Data is on its own. Cost is how many bytes the message keeps from being
-	// used: its own, and of shared memory all that came since the message before.
+	// used: its own, and of shared memory all that came since the message before;
+	// MinCost at least.
 	Memory *Memory
 	Cost   int
 
@@ -25,6 +26,13 @@ type Event struct {
 	Compressed bool   // Data is what RFC 7692 made of a message
 	Code       uint16 // of a close frame; NoStatus if it had none
 }
+
+// MinCost is what an empty message costs, about: its place among others, and what
+// the allocator and the callbacks need for it.
+const MinCost = 256
+
+// cost is the Cost of a message that keeps so many bytes.
+func cost(kept int) int { return max(kept, MinCost) }
 
 // Release gives up Memory, if there is any.
 func (ev *Event) Release() {
@@ -260,13 +268,13 @@ func (r *Reader) take(ev *Event, op Op, compressed bool, payload []byte) error {
 	switch {
 	case !r.reuse:
 		data := append([]byte{}, payload...) // make would clear it first
-		ev.Data, ev.Cost = data[:len(data):len(data)], len(data)
+		ev.Data, ev.Cost = data[:len(data):len(data)], cost(len(data))
 	case r.large.Memory != nil:
-		ev.Data, ev.Memory, ev.Cost = payload, r.large.give(), r.cost
+		ev.Data, ev.Memory, ev.Cost = payload, r.large.give(), cost(r.cost)
 	default:
 		ev.Memory = getMemory(len(payload))
 		ev.Data = ev.Memory.b[:copy(ev.Memory.b, payload):len(payload)]
-		ev.Cost = len(ev.Memory.b)
+		ev.Cost = cost(len(ev.Memory.b))
 	}
 	r.cost = 0
 	return nil
@@ -344,9 +352,7 @@ func (r *Reader) finish(ev *Event) error {
 		return ErrNotUTF8
 	}
 	ev.Op, ev.Compressed, ev.Data, ev.Memory = r.op, r.compressed, r.data[:len(r.data):len(r.data)], r.mem
-	if ev.Cost = len(r.data); r.mem != nil {
-		ev.Cost = cap(r.data)
-	}
+	ev.Cost = cost(cap(r.data)) // more than its length if it came in fragments
 	r.op, r.compressed, r.data, r.mem, r.cost = 0, false, nil, nil, 0
 	return nil
 }

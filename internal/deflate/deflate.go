@@ -1,0 +1,215 @@
+package deflate
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"sync"
+)
+
+// A Deflater compresses messages. It is one goroutine's.
+type Deflater struct {
+	window   int
+	takeover bool
+
+	*history // between messages only with takeover
+	bitWriter
+}
+
+// A history is what was compressed, and where in it bytes like the next may be
+// found.
+type history struct {
+	buf  []byte   // what came, the latest last
+	seen []uint16 // for each hash the last positions in buf of bytes with it, counted from 1; 0: none
+	bits int      // of a hash
+}
+
+// NewDeflater returns a Deflater that refers to at most window bytes before, a
+// power of two from 256 to 32,768, and to earlier messages only with takeover.
+// Without, it keeps nothing between messages.
+func NewDeflater(window int, takeover bool) *Deflater {
+	return &Deflater{window: window, takeover: takeover}
+}
+
+const (
+	// A window of 32 KiB is at times 16 KiB long here, which takes half of the
+	// memory. Notifications repeat what is nearer.
+	maxBuffer = 32 << 10
+	// The buffer of a small window is larger, so that a large message is not cut
+	// into small blocks.
+	minBuffer = 8 << 10
+
+	ways     = 2 // positions for each hash
+	minMatch = 4 // what is hashed
+)
+
+// histories are used again where they are not kept: one pool for each size that
+// a buffer can have.
+var histories [3]sync.Pool
+
+// acquire gives f a history.
+func (f *Deflater) acquire() {
+	size := min(max(2*f.window, minBuffer), maxBuffer)
+	if !f.takeover {
+		if h, _ := poolOf(size).Get().(*history); h != nil {
+			f.history = h
+			return
+		}
+	}
+	h := &history{buf: make([]byte, 0, size), bits: bits.Len(uint(size)) - 4}
+	h.seen = make([]uint16, ways<<h.bits)
+	f.history = h
+}
+
+func poolOf(size int) *sync.Pool { return &histories[bits.Len(uint(size/minBuffer))-1] }
+
+// release gives the history back.
+func (f *Deflater) release() {
+	h := f.history
+	f.history = nil
+	h.buf = h.buf[:0]
+	clear(h.seen)
+	poolOf(cap(h.buf)).Put(h)
+}
+
+// Deflate appends what data becomes, a message or the next part of one. With the
+// last, the message is flushed, without the tail 00 00 FF FF that its receiver
+// puts behind it.
+func (f *Deflater) Deflate(dst, data []byte, last bool) []byte {
+	if f.history == nil {
+		f.acquire()
+	}
+	s := scratches.Get().(*scratch)
+	f.out = dst
+	for len(data) > 0 {
+		n := min(len(data), cap(f.buf)/2)
+		f.block(s, data[:n])
+		data = data[n:]
+	}
+	scratches.Put(s)
+	if last {
+		f.put(0, 3) // a stored block, whose length is the tail
+		f.align()
+		if !f.takeover {
+			f.release()
+		}
+	}
+	dst = f.out
+	f.out = nil
+	return dst
+}
+
+// Forget drops what was made of a message that its receiver will not get, and
+// everything that a later message might refer to.
+func (f *Deflater) Forget() {
+	f.bitWriter = bitWriter{}
+	if f.history != nil {
+		f.release()
+	}
+}
+
+// block compresses data as one block.
+func (f *Deflater) block(s *scratch, data []byte) {
+	if len(f.buf)+len(data) > cap(f.buf) {
+		f.slide()
+	}
+	begin := len(f.buf)
+	f.buf = append(f.buf, data...)
+	s.tokens, s.fixed = s.tokens[:0], 0
+	f.find(s, begin)
+	s.write(&f.bitWriter, data)
+}
+
+// slide makes room for half a buffer.
+func (f *Deflater) slide() {
+	by := len(f.buf) - cap(f.buf)/2
+	f.buf = f.buf[:copy(f.buf, f.buf[by:])]
+	for i, p := range f.seen {
+		f.seen[i] = uint16(max(int(p)-by, 0))
+	}
+}
+
+// find makes tokens of buf from begin on.
+func (f *Deflater) find(s *scratch, begin int) {
+	buf, window := f.buf, f.window
+	last := len(buf) - 8
+	i, lits := begin, begin // literals from lits to i have no token yet
+	for i <= last {
+		size, at, gain := f.longest(i)
+		if size == 0 {
+			i += 1 + (i-lits)>>6 // what has nothing in common is passed over faster and faster
+			continue
+		}
+		for i < last { // perhaps it is better to begin one later
+			size1, at1, gain1 := f.longest(i + 1)
+			if gain1 <= gain {
+				break
+			}
+			i, size, at, gain = i+1, size1, at1, gain1
+		}
+		for i > lits && at > 0 && buf[i-1] == buf[at-1] && size < maxMatch {
+			i, at, size = i-1, at-1, size+1
+		}
+		s.literals(buf[lits:i])
+		s.match(size, i-at)
+		stop := i + size
+		for j := i + 2; j < stop && j <= last; j += 2 {
+			f.note(j)
+		}
+		i, lits = stop, stop
+	}
+	s.literals(buf[lits:])
+	_ = window
+}
+
+func (h *history) hash(i int) int {
+	return int(binary.LittleEndian.Uint32(h.buf[i:])*2654435761>>(32-h.bits)) * ways
+}
+
+func (h *history) note(i int) {
+	at := h.hash(i)
+	h.seen[at+1] = h.seen[at]
+	h.seen[at] = uint16(i + 1)
+}
+
+// longest notes position i, and returns where before it the best match for what
+// is there begins; size 0 is none.
+func (f *Deflater) longest(i int) (size, at, gain int) {
+	buf := f.buf
+	word := binary.LittleEndian.Uint32(buf[i:])
+	h := int(word*2654435761>>(32-f.bits)) * ways
+	bucket := f.seen[h : h+ways : h+ways]
+	for _, p := range bucket {
+		p := int(p) - 1
+		if p == i || p < 0 || i-p > f.window {
+			continue
+		}
+		if binary.LittleEndian.Uint32(buf[p:]) != word {
+			continue
+		}
+		n := matchLen(buf, p, i)
+		g := 8*n - bits.Len(uint(i-p))
+		if g > gain {
+			size, at, gain = n, p, g
+		}
+	}
+	if int(bucket[0]) != i+1 {
+		bucket[1] = bucket[0]
+		bucket[0] = uint16(i + 1)
+	}
+	return
+}
+
+// matchLen is how many bytes at i are the same as at p.
+func matchLen(b []byte, p, i int) int {
+	most := min(maxMatch, len(b)-i)
+	n := 4
+	for ; n+8 <= most; n += 8 {
+		if x := binary.LittleEndian.Uint64(b[p+n:]) ^ binary.LittleEndian.Uint64(b[i+n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)>>3
+		}
+	}
+	for n < most && b[p+n] == b[i+n] {
+		n++
+	}
+	return n
+}
