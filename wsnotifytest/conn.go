@@ -103,8 +103,7 @@ func (c *Conn) send(opcode byte, payload []byte) error {
 		if c.deflate == nil {
 			return AppendFrame(nil, true, opcode, payload), nil
 		}
-		small, err := c.deflate.compress(payload)
-		return AppendFrame(nil, true, opcode|rsv1, small), err
+		return AppendFrame(nil, true, opcode|rsv1, c.deflate.compress(payload)), nil
 	})
 }
 

@@ -69,13 +69,13 @@ func TestCompressionIsDeclined(t *testing.T) {
 // Offers that can't be kept are passed over, and what can't be inflated is a violation.
 func TestOffersAndGarbage(t *testing.T) {
 	for offer, want := range map[string]string{
-		"permessage-deflate; server_max_window_bits=10":                                       "",
-		"permessage-deflate; server_max_window_bits=10, permessage-deflate":                   "permessage-deflate",
+		"permessage-deflate; server_max_window_bits=10":                                       "permessage-deflate; server_max_window_bits=10",
+		"permessage-deflate; server_max_window_bits=7, permessage-deflate":                    "permessage-deflate",
 		"permessage-deflate; client_max_window_bits":                                          "permessage-deflate",
 		"x-webkit-deflate-frame":                                                              "",
 		"permessage-deflate; unknown":                                                         "",
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover":          "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
-		"permessage-deflate; server_max_window_bits=15; client_max_window_bits=9, mux; max=4": "permessage-deflate",
+		"permessage-deflate; server_max_window_bits=15; client_max_window_bits=9, mux; max=4": "permessage-deflate; client_max_window_bits=9; server_max_window_bits=15",
 	} {
 		inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
 			s.AllowViolations()
