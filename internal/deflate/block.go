@@ -48,12 +48,13 @@ const matchToken token = 1 << 31
 type scratch struct {
 	tokens    []token
 	fixed     int                 // bits that they take with the fixed codes
+	extra     int                 // those of them that are no code's
 	literalN  [numLiterals]uint32 // how often each symbol occurs
 	distanceN [numDistances]uint32
 
 	literalCodes  [numLiterals]code
 	distanceCodes [numDistances]code
-	sorted        []uint64 // symbols that occur, how often from bit 16
+	sorted        []uint32 // symbols that occur, how often from bit 9
 	weights       [numLiterals]uint32
 }
 
@@ -68,7 +69,9 @@ func (s *scratch) literals(p []byte) {
 
 func (s *scratch) match(size, distance int) {
 	s.tokens = append(s.tokens, matchToken|token(size-3)<<16|token(distance-1))
-	s.fixed += int(fixedLengthBits[size-3]) + 5 + int(distanceEntries[distanceSymbol(distance-1)].extra())
+	extra := lengthExtra[size-3] + uint8(distanceEntries[distanceSymbol(distance-1)].extra())
+	s.fixed += int(fixedLengthBits[size-3]) + 5 + int(extra)
+	s.extra += int(extra)
 }
 
 // count counts the symbols of the tokens.
@@ -90,7 +93,7 @@ var (
 	lengthSymbols                         = makeLengthSymbols()   // of a length less 3
 	distanceSymbols                       = makeDistanceSymbols() // of a distance less 1, if that is less than 256, and behind them of it >> 7
 	fixedLiteralCodes, fixedDistanceCodes = fixedCodes()
-	fixedLengthBits                       = makeFixedLengthBits()
+	fixedLengthBits, lengthExtra          = makeLengthBits()
 )
 
 func makeLengthSymbols() (symbols [256]uint16) {
@@ -105,12 +108,14 @@ func makeLengthSymbols() (symbols [256]uint16) {
 	return symbols
 }
 
-// makeFixedLengthBits returns how many bits a length, less 3, takes in the fixed code.
-func makeFixedLengthBits() (bits [256]uint8) {
+// makeLengthBits returns how many bits a length, less 3, has in the fixed code, and
+// how many extra ones.
+func makeLengthBits() (fixed, extra [256]uint8) {
 	for i, symbol := range lengthSymbols {
-		bits[i] = uint8(fixedLiteralCodes[symbol]>>16) + uint8(literalEntries[symbol].extra())
+		fixed[i] = uint8(fixedLiteralCodes[symbol] >> 16)
+		extra[i] = uint8(literalEntries[symbol].extra())
 	}
-	return bits
+	return fixed, extra
 }
 
 func makeDistanceSymbols() (symbols [512]uint8) {
@@ -146,9 +151,10 @@ func fixedCodes() (literals [numLiterals + 2]code, distances [numDistances]code)
 func canonical(lengths []uint8, codes []code) {
 	var count, next [maxCode + 2]uint16
 	for _, n := range lengths {
-		count[n]++
+		if n > 0 { // most are 0
+			count[n]++
+		}
 	}
-	count[0] = 0
 	for n := 1; n <= maxCode; n++ {
 		next[n+1] = (next[n] + count[n]) << 1
 	}
@@ -185,13 +191,6 @@ func (s *scratch) write(w *bitWriter, data []byte) {
 // worthOwnCodes is a size in bits below which no block has become shorter with
 // codes of its own: these take 300 to 600 bits.
 const worthOwnCodes = 700
-
-func extraBits(symbol int) uint {
-	if symbol <= endOfBlock {
-		return 0
-	}
-	return literalEntries[symbol].extra()
-}
 
 func (s *scratch) writeTokens(w *bitWriter, literals, distances []code) {
 	literals, distances = literals[:numLiterals], distances[:numDistances]
@@ -230,8 +229,9 @@ type ownCodes struct {
 // shorter than most bits.
 func (s *scratch) measure(o *ownCodes, most int) bool {
 	s.count()
-	s.lengths(s.literalN[:], o.literals[:], maxCode)
-	s.lengths(s.distanceN[:], o.distances[:], maxCode)
+	size := 3 + 14 + s.extra
+	size += s.lengths(s.literalN[:], o.literals[:], maxCode)
+	size += s.lengths(s.distanceN[:], o.distances[:], maxCode)
 	o.nLiterals, o.nDistances = numLiterals, numDistances
 	for o.nLiterals > endOfBlock+1 && o.literals[o.nLiterals-1] == 0 {
 		o.nLiterals--
@@ -245,27 +245,16 @@ func (s *scratch) measure(o *ownCodes, most int) bool {
 	var count [numLengths]uint32
 	o.run(all[:o.nLiterals+o.nDistances], &count)
 	var lengths [numLengths]uint8
-	s.lengths(count[:], lengths[:], lengthRoot)
+	size += s.lengths(count[:], lengths[:], lengthRoot)
 	canonical(lengths[:], o.codes[:])
 	o.nCodes = numLengths
 	for o.nCodes > 4 && lengths[codeOrder[o.nCodes-1]] == 0 {
 		o.nCodes--
 	}
 
-	size := 3 + 14 + 3*o.nCodes
-	for i, n := range count {
-		size += int(n) * int(lengths[i])
-	}
+	size += 3 * o.nCodes
 	for i, r := range codeRepeats {
 		size += int(count[16+i]) * int(r.extra)
-	}
-	for i, n := range s.literalN {
-		if n > 0 {
-			size += int(n) * (int(o.literals[i]) + int(extraBits(i)))
-		}
-	}
-	for i, n := range s.distanceN {
-		size += int(n) * (int(o.distances[i]) + int(distanceEntries[i].extra()))
 	}
 	return size < most
 }
@@ -323,28 +312,29 @@ func (s *scratch) writeOwn(w *bitWriter, o *ownCodes) {
 }
 
 // lengths finds the lengths, at most most bits, of a code for symbols that occur
-// count times: an optimal one, if none of its codes is longer (A. Moffat and
+// count times, and returns how many bits all of them take: an optimal one, if none of its codes is longer (A. Moffat and
 // J. Katajainen, In-Place Calculation of Minimum-Redundancy Codes, 1995). A single
 // symbol gets one bit.
-func (s *scratch) lengths(count []uint32, lengths []uint8, most int) {
+func (s *scratch) lengths(count []uint32, lengths []uint8, most int) (size int) {
 	s.sorted = s.sorted[:0]
 	for i, n := range count {
-		lengths[i] = 0
 		if n > 0 {
-			s.sorted = append(s.sorted, uint64(n)<<16|uint64(i))
+			s.sorted = append(s.sorted, n<<9|uint32(i))
 		}
 	}
+	clear(lengths)
 	sorted := s.sorted
 	if len(sorted) < 2 {
 		for _, x := range sorted {
-			lengths[x&0xffff] = 1
+			lengths[x&511] = 1
+			size += int(x >> 9)
 		}
-		return
+		return size
 	}
 	slices.Sort(sorted)
 	a := s.weights[:len(sorted)]
 	for i, x := range sorted {
-		a[i] = uint32(x >> 16)
+		a[i] = x >> 9
 	}
 	depths(a)
 
@@ -355,11 +345,13 @@ func (s *scratch) lengths(count []uint32, lengths []uint8, most int) {
 	limitDepth(&perDepth, most)
 	i := 0 // the rarest first
 	for n := most; n > 0; n-- {
-		for range perDepth[n] {
-			lengths[sorted[i]&0xffff] = uint8(n)
-			i++
+		for _, x := range sorted[i : i+perDepth[n]] {
+			lengths[x&511] = uint8(n)
+			size += n * int(x>>9)
 		}
+		i += perDepth[n]
 	}
+	return size
 }
 
 // depths replaces weights, which rise, by the depths of their leaves in a tree of

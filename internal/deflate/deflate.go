@@ -114,7 +114,7 @@ func (f *Deflater) block(s *scratch, data []byte) {
 	}
 	begin := len(f.buf)
 	f.buf = append(f.buf, data...)
-	s.tokens, s.fixed = s.tokens[:0], 0
+	s.tokens, s.fixed, s.extra = s.tokens[:0], 0, 0
 	f.find(s, begin)
 	s.write(&f.bitWriter, data)
 }
@@ -128,23 +128,24 @@ func (f *Deflater) slide() {
 	}
 }
 
+// A match that is this long is good enough: nothing better is looked for.
+const longEnough = 24
+
 // find makes tokens of buf from begin on.
 func (f *Deflater) find(s *scratch, begin int) {
-	buf, window := f.buf, f.window
+	buf := f.buf
 	last := len(buf) - 8
 	i, lits := begin, begin // literals from lits to i have no token yet
 	for i <= last {
-		size, at, gain := f.longest(i)
+		at, size := f.longest(i)
 		if size == 0 {
 			i += 1 + (i-lits)>>6 // what has nothing in common is passed over faster and faster
 			continue
 		}
-		for i < last { // perhaps it is better to begin one later
-			size1, at1, gain1 := f.longest(i + 1)
-			if gain1 <= gain {
-				break
+		if size < longEnough && i < last { // perhaps it is better to begin one later
+			if at1, size1 := f.longest(i + 1); gain(size1, i+1-at1) > gain(size, i-at) {
+				i, at, size = i+1, at1, size1
 			}
-			i, size, at, gain = i+1, size1, at1, gain1
 		}
 		for i > lits && at > 0 && buf[i-1] == buf[at-1] && size < maxMatch {
 			i, at, size = i-1, at-1, size+1
@@ -152,51 +153,54 @@ func (f *Deflater) find(s *scratch, begin int) {
 		s.literals(buf[lits:i])
 		s.match(size, i-at)
 		stop := i + size
-		for j := i + 2; j < stop && j <= last; j += 2 {
+		for j := i + 2; j < stop && j <= last; j += 3 {
 			f.note(j)
 		}
 		i, lits = stop, stop
 	}
 	s.literals(buf[lits:])
-	_ = window
 }
 
-func (h *history) hash(i int) int {
-	return int(binary.LittleEndian.Uint32(h.buf[i:])*2654435761>>(32-h.bits)) * ways
+// gain is how many bits a match saves, about.
+func gain(size, distance int) int { return 8*size - bits.Len(uint(distance)) }
+
+func (h *history) bucket(word uint32) []uint16 {
+	at := int(word*2654435761>>(32-h.bits&31)) * ways
+	return h.seen[at : at+ways : at+ways]
 }
 
+// note notes position i as the last with what is there.
 func (h *history) note(i int) {
-	at := h.hash(i)
-	h.seen[at+1] = h.seen[at]
-	h.seen[at] = uint16(i + 1)
+	b := h.bucket(binary.LittleEndian.Uint32(h.buf[i:]))
+	b[0], b[1] = uint16(i+1), b[0]
 }
 
 // longest notes position i, and returns where before it the best match for what
 // is there begins; size 0 is none.
-func (f *Deflater) longest(i int) (size, at, gain int) {
+func (f *Deflater) longest(i int) (at, size int) {
 	buf := f.buf
 	word := binary.LittleEndian.Uint32(buf[i:])
-	h := int(word*2654435761>>(32-f.bits)) * ways
-	bucket := f.seen[h : h+ways : h+ways]
-	for _, p := range bucket {
-		p := int(p) - 1
-		if p == i || p < 0 || i-p > f.window {
-			continue
-		}
-		if binary.LittleEndian.Uint32(buf[p:]) != word {
-			continue
-		}
-		n := matchLen(buf, p, i)
-		g := 8*n - bits.Len(uint(i-p))
-		if g > gain {
-			size, at, gain = n, p, g
+	b := f.bucket(word)
+	first, second := int(b[0])-1, int(b[1])-1
+	if first == i { // noted already
+		first = second
+	} else {
+		b[0], b[1] = uint16(i+1), b[0]
+	}
+	least := max(i-f.window, 0)
+	if first >= least && binary.LittleEndian.Uint32(buf[first:]) == word {
+		at, size = first, matchLen(buf, first, i)
+		if size >= longEnough {
+			return at, size
 		}
 	}
-	if int(bucket[0]) != i+1 {
-		bucket[1] = bucket[0]
-		bucket[0] = uint16(i + 1)
+	// The byte behind the first match shows most that are no longer.
+	if second >= least && second != first && i+size < len(buf) && buf[second+size] == buf[i+size] && binary.LittleEndian.Uint32(buf[second:]) == word {
+		if n := matchLen(buf, second, i); gain(n, i-second) > gain(size, i-at) {
+			at, size = second, n
+		}
 	}
-	return
+	return at, size
 }
 
 // matchLen is how many bytes at i are the same as at p.

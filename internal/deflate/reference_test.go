@@ -94,7 +94,7 @@ func (m maker) blocks() []byte {
 	w := new(bitWriter)
 	s := new(scratch)
 	for range 1 + m.IntN(4) {
-		s.tokens, s.fixed = s.tokens[:0], 0
+		s.tokens, s.fixed, s.extra = s.tokens[:0], 0, 0
 		written := 0
 		for range m.IntN(1 + m.IntN(300)) {
 			if m.IntN(3) > 0 || m.IntN(20) > 0 && written == 0 {
