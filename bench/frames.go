@@ -19,6 +19,7 @@ const (
 // frame is the header of a frame of RFC 6455, section 5.2.
 type frame struct {
 	fin    bool
+	rsv1   bool // the message is compressed
 	opcode byte
 	masked bool
 	mask   [4]byte
@@ -54,7 +55,7 @@ func (fr *frames) header() (f frame, err error) {
 		return f, err
 	}
 	h := fr.buf[fr.r:]
-	f = frame{fin: h[0]&0x80 != 0, opcode: h[0] & 0xf, masked: h[1]&0x80 != 0, length: int(h[1] & 0x7f)}
+	f = frame{fin: h[0]&0x80 != 0, rsv1: h[0]&0x40 != 0, opcode: h[0] & 0xf, masked: h[1]&0x80 != 0, length: int(h[1] & 0x7f)}
 	switch size {
 	case 4:
 		f.length = int(binary.BigEndian.Uint16(h[2:]))

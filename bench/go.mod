@@ -7,7 +7,7 @@ require (
 	github.com/coder/websocket v1.8.15
 	github.com/gobwas/ws v1.5.0
 	github.com/gorilla/websocket v1.5.3
-	github.com/lxzan/gws v1.8.9
+	github.com/lxzan/gws v1.9.1
 	github.com/wsnotify/wsnotify v0.1.0
 	github.com/wsnotify/wsnotify/spool v0.1.0
 )

@@ -55,7 +55,7 @@ func (h *herd) join(w http.ResponseWriter, r *http.Request) {
 		h.handshakes = append(h.handshakes, time.Since(h.back))
 	}
 	h.mu.Unlock()
-	if accept(conn, r) == nil {
+	if accept(conn, r, "") == nil {
 		newSession(conn, rw.Reader).quiet(r)
 	}
 	h.mu.Lock()

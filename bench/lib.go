@@ -61,9 +61,11 @@ type handlers struct {
 	notification func(msgType, content string)
 	order        func(order) // peers take two steps: envelope, then content
 	orderOnce    func(order) // peers decode all at once, as if there were one type only
-	beats        bool        // coder's connection sends heartbeats too, and watches for life
-	ended        func()      // the connection, of a peer
-	opened       func()      // a connection, of ours
+	deflate      compression
+	window       int    // of compression, in bits; 0: 15
+	beats        bool   // coder's connection sends heartbeats too, and watches for life
+	ended        func() // the connection, of a peer
+	opened       func() // a connection, of ours
 }
 
 // reads reports whether there is anybody to read for.

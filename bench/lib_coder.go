@@ -13,7 +13,14 @@ import (
 type coderClient struct{ conn *websocket.Conn }
 
 func openCoder(t target, h *handlers) (client, error) {
-	conn, _, err := websocket.Dial(context.Background(), t.url, &websocket.DialOptions{HTTPClient: httpClient(t)})
+	options := &websocket.DialOptions{HTTPClient: httpClient(t)}
+	switch h.deflate {
+	case takeover:
+		options.CompressionMode, options.CompressionThreshold = websocket.CompressionContextTakeover, 1
+	case alone:
+		options.CompressionMode, options.CompressionThreshold = websocket.CompressionNoContextTakeover, 1
+	}
+	conn, _, err := websocket.Dial(context.Background(), t.url, options)
 	if err != nil {
 		return nil, err
 	}

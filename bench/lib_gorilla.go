@@ -14,6 +14,7 @@ type gorillaClient struct {
 func openGorilla(t target, h *handlers) (client, error) {
 	dialer := *websocket.DefaultDialer
 	dialer.TLSClientConfig = t.tls
+	dialer.EnableCompression = h.deflate != plain
 	if t.calls != nil {
 		dialer.NetDialContext = t.calls.dialContext
 	}

@@ -32,6 +32,12 @@ func (d gwsDialer) Dial(network, addr string) (net.Conn, error) {
 
 func openGws(t target, h *handlers) (client, error) {
 	option := &gws.ClientOption{Addr: t.url, TlsConfig: t.tls}
+	if h.deflate != plain {
+		option.PermessageDeflate = gws.PermessageDeflate{
+			Enabled: true, Threshold: 1, ServerContextTakeover: h.deflate == takeover, ClientContextTakeover: h.deflate == takeover,
+			ServerMaxWindowBits: h.window, ClientMaxWindowBits: h.window,
+		}
+	}
 	if t.calls != nil {
 		option.NewDialer = func() (gws.Dialer, error) { return gwsDialer{t.calls}, nil }
 	}

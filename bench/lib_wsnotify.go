@@ -13,6 +13,12 @@ type wsnotifyClient struct{ c *wsnotify.Client }
 
 func openWsnotify(t target, h *handlers) (client, error) {
 	cfg := wsnotify.Config{HTTPClient: httpClient(t), Inbox: wsnotify.Inbox{Reuse: h.reuse}}
+	switch h.deflate {
+	case takeover:
+		cfg.Compression, cfg.CompressionWindow = wsnotify.CompressionContextTakeover, h.window
+	case alone:
+		cfg.Compression = wsnotify.CompressionNoContextTakeover
+	}
 	if h.raw != nil {
 		cfg.OnMessage = func(m wsnotify.Message) { h.raw(m.Data) }
 	}

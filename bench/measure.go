@@ -23,6 +23,7 @@ type Result struct {
 	Bytes     float64 `json:",omitempty"` // allocated, a message
 	Writes    float64 `json:",omitempty"` // write calls a message
 	Reads     float64 `json:",omitempty"` // read calls a message
+	Wire      float64 `json:",omitempty"` // bytes written to the socket, a message
 	Syncs     float64 `json:",omitempty"` // of a file, a second
 	P50, P99  float64 `json:",omitempty"` // ns, where time is what counts
 	Memory    float64 `json:",omitempty"` // heap and stacks, bytes a connection
@@ -47,6 +48,7 @@ func median(rounds []Result) Result {
 		func(r *Result) *float64 { return &r.Bytes },
 		func(r *Result) *float64 { return &r.Writes },
 		func(r *Result) *float64 { return &r.Reads },
+		func(r *Result) *float64 { return &r.Wire },
 		func(r *Result) *float64 { return &r.Syncs },
 		func(r *Result) *float64 { return &r.P50 },
 		func(r *Result) *float64 { return &r.P99 },
@@ -68,7 +70,7 @@ func median(rounds []Result) Result {
 }
 
 // calls counts the calls that the process makes to its sockets.
-type calls struct{ writes, reads atomic.Int64 }
+type calls struct{ writes, reads, sent atomic.Int64 }
 
 // countingConn is a *net.TCPConn in everything but that it counts. It embeds
 // the type and not net.Conn, so that a library finds the same fast paths.
@@ -79,7 +81,9 @@ type countingConn struct {
 
 func (c *countingConn) Write(p []byte) (int, error) {
 	c.calls.writes.Add(1)
-	return c.TCPConn.Write(p)
+	n, err := c.TCPConn.Write(p)
+	c.calls.sent.Add(int64(n))
+	return n, err
 }
 
 func (c *countingConn) Read(p []byte) (int, error) {
@@ -102,12 +106,13 @@ type meter struct {
 	cpu           time.Duration
 	mem           runtime.MemStats
 	writes, reads int64
+	sent          int64
 }
 
 func (m *meter) start() {
 	runtime.GC()
 	runtime.ReadMemStats(&m.mem)
-	m.writes, m.reads = m.calls.writes.Load(), m.calls.reads.Load()
+	m.writes, m.reads, m.sent = m.calls.writes.Load(), m.calls.reads.Load(), m.calls.sent.Load()
 	m.cpu = cpuTime()
 	m.at = time.Now()
 }
@@ -117,6 +122,7 @@ func (m *meter) stop(messages func() int64) Result {
 	n := messages()
 	elapsed, cpu := time.Since(m.at), cpuTime()-m.cpu
 	writes, reads := m.calls.writes.Load()-m.writes, m.calls.reads.Load()-m.reads
+	sent := m.calls.sent.Load() - m.sent
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	each := max(float64(n), 1)
@@ -128,6 +134,7 @@ func (m *meter) stop(messages func() int64) Result {
 		Bytes:    float64(mem.TotalAlloc-m.mem.TotalAlloc) / each,
 		Writes:   float64(writes) / each,
 		Reads:    float64(reads) / each,
+		Wire:     float64(sent) / each,
 	}
 }
 

@@ -71,6 +71,12 @@ var views = map[section][]view{
 	herding: {
 		{"handshakes in the busiest 100 ms, against the mean", func(r Result) float64 { return r.Peak }, small, true},
 	},
+	deflating: {
+		{"CPU, ns a message", func(r Result) float64 { return r.CPU }, count, true},
+		{"bytes written to the socket, a message", func(r Result) float64 { return r.Wire }, count, false},
+		{"messages a second", func(r Result) float64 { return r.Rate }, count, false},
+		{"bytes allocated a message", func(r Result) float64 { return r.Bytes }, count, false},
+	},
 	crowding: {
 		{"percent of a core", func(r Result) float64 { return 100 * r.Busy }, small, true},
 		{"resident memory, bytes a client", func(r Result) float64 { return r.Resident }, count, false},
@@ -79,7 +85,7 @@ var views = map[section][]view{
 	},
 }
 
-var sectionNames = []string{"Sending", "Confirmed, kept and answered", "Receiving", "Latency", "Idling", "The herd", "10,000 clients"}
+var sectionNames = []string{"Sending", "Confirmed, kept and answered", "Receiving", "Latency", "Idling", "The herd", "10,000 clients", "Compression"}
 
 // report prints the medians as tables of Markdown.
 func report(w io.Writer, results []Result, o options) error {
@@ -207,7 +213,7 @@ func (t table) opponent(w work, g goal, v view) (name string, figure float64) {
 	for lib, r := range t[from] {
 		f := v.figure(r)
 		better := f > figure
-		if w.section == latency || w.section == idling || w.section == crowding {
+		if w.section == latency || w.section == idling || w.section == crowding || w.section == deflating {
 			better = f < figure
 		}
 		if lib != ours && r.Skipped == "" && (name == "" || better) {

@@ -93,6 +93,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/quiet", s.socket((*session).quiet))
 	mux.HandleFunc("/echo", s.socket((*session).echo))
 	mux.HandleFunc("/blast", s.socket((*session).blast))
+	mux.HandleFunc("/inflate", s.socket((*session).inflate))
+	mux.HandleFunc("/blast-deflate", s.socket((*session).blastDeflated))
 	mux.HandleFunc("/counted", s.control(func(ses *session, r *http.Request) (int64, error) {
 		want, err := strconv.ParseInt(r.FormValue("want"), 10, 64)
 		if err != nil {
@@ -156,19 +158,22 @@ func (s *server) socket(run func(*session, *http.Request)) http.HandlerFunc {
 			s.sessions[id] = ses
 			s.mu.Unlock()
 		}
-		if accept(conn, r) == nil {
+		agreed, answer := extensionOf(r)
+		ses.agreed = agreed
+		if accept(conn, r, answer) == nil {
 			run(ses, r)
 		}
 	}
 }
 
-// accept answers the opening handshake of RFC 6455, section 4.2.2.
-func accept(conn net.Conn, r *http.Request) error {
+// accept answers the opening handshake of RFC 6455, section 4.2.2, with more
+// headers, if any.
+func accept(conn net.Conn, r *http.Request, headers string) error {
 	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + guid))
 	conn.SetDeadline(time.Time{})
 	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
+		"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n"+headers+"\r\n")
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/extension"
 )
 
 // session is one WebSocket connection at the server.
@@ -16,9 +18,10 @@ type session struct {
 	conn net.Conn
 	r    *bufio.Reader
 
-	counted atomic.Int64 // messages of the size that the work sends
-	first   int          // bytes of a data frame that are looked at; 0: all
-	pause   func() error // called before each read; nil if there is nothing to do then
+	agreed  *extension.Params // nil: nothing is compressed
+	counted atomic.Int64      // messages of the size that the work sends
+	first   int               // bytes of a data frame that are looked at; 0: all
+	pause   func() error      // called before each read; nil if there is nothing to do then
 
 	begin chan struct{} // closed to let a blast begin
 	halt  atomic.Bool   // ends it
@@ -78,6 +81,17 @@ func (s *session) confirm(r *http.Request) {
 // blast sends messages as fast as the client takes them, from begin to halt.
 func (s *session) blast(r *http.Request) {
 	opcode, payload := payloadNamed(r.FormValue("payload"))
+	one := appendFrame(nil, opcode, payload)
+	count := max(1, (256<<10)/len(one))
+	var many []byte
+	for range count {
+		many = append(many, one...)
+	}
+	s.pour(many, count)
+}
+
+// pour sends frames of so many messages over and over, from begin to halt.
+func (s *session) pour(many []byte, count int) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -87,12 +101,6 @@ func (s *session) blast(r *http.Request) {
 	case <-s.begin:
 	case <-gone:
 		return
-	}
-	one := appendFrame(nil, opcode, payload)
-	count := max(1, (256<<10)/len(one))
-	var many []byte
-	for range count {
-		many = append(many, one...)
 	}
 	for s.err == nil && !s.halt.Load() {
 		if _, s.err = s.conn.Write(many); s.err == nil {

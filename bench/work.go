@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // work is something that every library is made to do.
 type work struct {
 	name    string
@@ -22,6 +24,7 @@ const (
 	idling
 	herding
 	crowding
+	deflating
 )
 
 // goal is a ratio that ours should reach, in the figure of its section.
@@ -104,6 +107,10 @@ var works = []work{
 
 	{name: "idle-1000", section: idling, run: idle(1000, false), once: true,
 		about: "1,000 connections on which nothing happens but heartbeats of ours"},
+	{name: "idle-1000-deflate", section: idling, run: idleDeflated(1000, 15), once: true,
+		about: "1,000 with compression, both windows full"},
+	{name: "idle-1000-deflate-12", section: idling, run: idleDeflated(1000, 12), once: true,
+		about: "with windows of 4 KiB"},
 	{name: "idle-5000", section: idling, run: idle(5000, false), once: true,
 		about: "5,000"},
 	{name: "idle-1000-beating", section: idling, run: idle(1000, true), once: true, goals: []goal{{against: "coder", atMost: 1}},
@@ -112,6 +119,35 @@ var works = []work{
 		about: "2,000 clients with Exponential come back to a server that was away for 5 s"},
 	{name: "idle-10000", section: crowding, run: crowd, once: true, goals: []goal{{against: "coder", atMost: 1}},
 		about: "10,000 clients in one process with heartbeats, and back after a restart of 1 s; coder's with both written by hand"},
+}
+
+func init() {
+	goals := map[string][]goal{
+		"recv-deflate-120": {{against: "gws", atMost: 0.35}}, "recv-deflate-1024": {{against: "gws", atMost: 1}}, "recv-deflate-16384": {{against: "gws", atMost: 1.3}},
+		"enqueue-deflate-120": {{against: "coder", atMost: 0.25}}, "enqueue-deflate-1024": {{against: "coder", atMost: 0.7}},
+	}
+	for _, what := range []string{"recv", "enqueue", "send"} {
+		for _, how := range []compression{takeover, alone} {
+			for _, size := range []int{120, 1024, 16 << 10} {
+				w := work{name: fmt.Sprintf("%s-deflate-%d", what, size), section: deflating}
+				w.about = fmt.Sprintf("notifications of %d bytes in a message, each may refer to those before it", size)
+				if how == alone {
+					w.name += "-alone"
+					w.about = fmt.Sprintf("of %d bytes, each compressed alone", size)
+				}
+				w.goals = goals[w.name]
+				switch what {
+				case "recv":
+					w.run = receiveDeflated(size, how)
+				case "enqueue":
+					w.run = sendDeflated(size, how, queued)
+				default:
+					w.run = sendDeflated(size, how, waiting)
+				}
+				works = append(works, w)
+			}
+		}
+	}
 }
 
 func workNamed(name string) *work {

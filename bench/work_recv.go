@@ -51,7 +51,11 @@ func countOrders(n *atomic.Int64) func(order) {
 // handlers count in n what arrived as it should, which in the end must be as
 // much as the server has sent.
 func receive(m *measurement, payload string, n *atomic.Int64, h *handlers) (Result, error) {
-	t, err := m.target(fmt.Sprintf("/blast?id=%s&payload=%s", sessionID, payload), false)
+	return receiveFrom(m, fmt.Sprintf("/blast?id=%s&payload=%s", sessionID, payload), n, h)
+}
+
+func receiveFrom(m *measurement, path string, n *atomic.Int64, h *handlers) (Result, error) {
+	t, err := m.target(path, false)
 	if err != nil {
 		return Result{}, err
 	}
