@@ -163,22 +163,25 @@ func (c *Client) current() *run {
 // once. If the client waits for its next attempt, the wait ends; call it when the
 // network is back. While the client is connecting it does nothing. It counts as an
 // attempt, so if the policy allows no more of them the client gives up. It returns
-// once the old connection is no longer used, and ErrClosed if the client is not
-// running, or is closing or draining.
+// once the old connection is no longer used, and ErrClosed if the client is
+// closed, closing or draining; before the first Connect it is ErrNotConnected.
 func (c *Client) Reconnect() error {
 	r := c.current()
 	if r == nil {
-		return ErrClosed
+		return errNeverConnected
 	}
 	return r.reconnect()
 }
 
-// Disconnect is Close with code 1000, within CloseTimeout.
+// Disconnect is CloseWith with code 1000, within CloseTimeout.
 func (c *Client) Disconnect() error {
-	return c.Close(context.Background(), StatusNormalClosure, "")
+	return c.CloseWith(context.Background(), StatusNormalClosure, "")
 }
 
-// Close ends whatever the client does: a wait, a dial, a hook, a connection.
+// Close is Disconnect, so that a Client is an io.Closer.
+func (c *Client) Close() error { return c.Disconnect() }
+
+// CloseWith ends whatever the client does: a wait, a dial, a hook, a connection.
 // On an open one it sends what is queued and the close frame, and waits for
 // the peer's answer, for at most CloseTimeout; ctx can only shorten that. There
 // is no reconnect after it.
@@ -190,9 +193,9 @@ func (c *Client) Disconnect() error {
 // missing answer is no error.
 //
 // code must be 1000, or 3000 to 4999, and reason at most 123 bytes of UTF-8;
-// otherwise Close returns an error and changes nothing. While the client is
-// connecting they are not used. Close does not wait for callbacks: Done does.
-func (c *Client) Close(ctx context.Context, code StatusCode, reason string) error {
+// otherwise CloseWith returns an error and changes nothing. While the client is
+// connecting they are not used. CloseWith does not wait for callbacks: Done does.
+func (c *Client) CloseWith(ctx context.Context, code StatusCode, reason string) error {
 	if err := checkClose(code, reason); err != nil {
 		return err
 	}
@@ -252,21 +255,16 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	r := c.current()
-	if r == nil {
-		return 0, ErrNotConnected
-	}
-	r.mu.Lock()
-	cn, ended := r.conn, r.told || r.isOver()
-	r.mu.Unlock()
-	switch {
-	case ended:
-		return 0, ErrClosed
-	case cn == nil:
-		return 0, ErrNotConnected
+	r, cn, err := c.connection()
+	if err != nil {
+		return 0, err
 	}
 	cn.turn.Relieve()
-	return cn.beats.ping(ctx, cn.gone)
+	rtt, err = cn.beats.ping(ctx, cn.gone)
+	if err == ErrNotConnected {
+		err = r.notConnected()
+	}
+	return rtt, err
 }
 
 // over is what Done returns before the first Connect.

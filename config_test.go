@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/coder/websocket"
 )
 
 // TestZeroConfig walks all fields: each is either one of those below, with the
@@ -175,18 +174,5 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 			t.Errorf("%s: %v", want, c.ReadyState())
 		}
 		<-c.Done()
-	}
-}
-
-// Users hand over the transport's constants, too.
-func TestCompressionModesAreTheTransports(t *testing.T) {
-	for ours, theirs := range map[CompressionMode]websocket.CompressionMode{
-		CompressionDisabled:          websocket.CompressionDisabled,
-		CompressionContextTakeover:   websocket.CompressionContextTakeover,
-		CompressionNoContextTakeover: websocket.CompressionNoContextTakeover,
-	} {
-		if ours != theirs {
-			t.Errorf("%d is %d there", ours, theirs)
-		}
 	}
 }

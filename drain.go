@@ -57,7 +57,7 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	hindrance := r.hindrance
 	if hindrance == nil {
-		hindrance = ErrClosed
+		hindrance = r.whyClosed()
 	}
 	return r.left.error(hindrance)
 }

@@ -248,7 +248,7 @@ func TestDrainEndsWithTheConnection(t *testing.T) {
 		says string
 	}{
 		"lost, with work":    {func(c *wsnotifytest.Conn) { c.Reset() }, true, "connection was lost"},
-		"closed, with work":  {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, true, "StatusGoingAway"},
+		"closed, with work":  {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, true, "1001 (going away)"},
 		"closed, no message": {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -355,7 +355,7 @@ func TestDrainAndDisconnectAtOnce(t *testing.T) {
 			go func() { drained <- w.drainWithin(time.Minute) }()
 		}
 		w.pass(100 * time.Millisecond)
-		w.must(w.c.Close(bg, 4001, "now"))
+		w.must(w.c.CloseWith(bg, 4001, "now"))
 		for range 2 {
 			w.wantLeft(<-drained, wsnotify.ErrClosed, "with 1 message not handled:")
 		}
@@ -430,7 +430,7 @@ func TestDrainAtRandomMoments(t *testing.T) {
 		var handled atomic.Int32
 		var w *world
 		inBubble(t, wsnotify.Config{
-			BackOff: func() backoff.BackOff { return &backoff.StopBackOff{} },
+			BackOff: func() wsnotify.BackOff { return &backoff.StopBackOff{} },
 			OnMessage: func(m wsnotify.Message) {
 				time.Sleep(time.Duration(m.Data[0]) * time.Millisecond)
 				if w.c.Enqueue(wsnotify.MessageBinary, m.Data) == nil {

@@ -94,14 +94,14 @@ func ExampleClient_SendMessage() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, wsnotify.ErrNotConnected))
 	// Output:
-	// wsnotify: WebSocket is not connected
+	// wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first
 	// true
 }
 
-func ExampleClient_Close() {
+func ExampleClient_CloseWith() {
 	client := wsnotify.New(wsnotify.Config{})
-	fmt.Println(client.Close(context.Background(), 1006, ""))
-	fmt.Println(client.Close(context.Background(), 4001, "signed out"))
+	fmt.Println(client.CloseWith(context.Background(), 1006, ""))
+	fmt.Println(client.CloseWith(context.Background(), 4001, "signed out"))
 	// Output:
 	// wsnotify: the close code 1006 is not for applications; it must be 1000 or 3000 to 4999
 	// <nil>

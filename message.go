@@ -10,51 +10,30 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
-// The transport's own types, so that nothing needs to be converted.
-type (
-	MessageType     = websocket.MessageType
-	StatusCode      = websocket.StatusCode
-	CloseError      = websocket.CloseError
-	CompressionMode = websocket.CompressionMode
+// MessageType is the kind of a message. Its numbers are the opcodes of RFC 6455,
+// section 5.2.
+type MessageType int
+
+const (
+	// MessageText is UTF-8 text.
+	MessageText MessageType = 1
+	// MessageBinary is bytes.
+	MessageBinary MessageType = 2
 )
 
-// The kinds of messages of RFC 6455, section 5.6.
-const (
-	MessageText   = websocket.MessageText
-	MessageBinary = websocket.MessageBinary
-)
-
-// Modes of permessage-deflate, RFC 7692. Off is the default. They are the
-// transport's, which numbers them in another way for js/wasm, where zero would
-// not be off.
-const (
-	CompressionDisabled CompressionMode = iota
-	CompressionContextTakeover
-	CompressionNoContextTakeover
-)
-
-// Close codes of RFC 6455, section 7.4, and the IANA registry.
-const (
-	StatusNormalClosure           = websocket.StatusNormalClosure
-	StatusGoingAway               = websocket.StatusGoingAway
-	StatusProtocolError           = websocket.StatusProtocolError
-	StatusUnsupportedData         = websocket.StatusUnsupportedData
-	StatusNoStatusRcvd            = websocket.StatusNoStatusRcvd
-	StatusAbnormalClosure         = websocket.StatusAbnormalClosure
-	StatusInvalidFramePayloadData = websocket.StatusInvalidFramePayloadData
-	StatusPolicyViolation         = websocket.StatusPolicyViolation
-	StatusMessageTooBig           = websocket.StatusMessageTooBig
-	StatusMandatoryExtension      = websocket.StatusMandatoryExtension
-	StatusInternalError           = websocket.StatusInternalError
-	StatusServiceRestart          = websocket.StatusServiceRestart
-	StatusTryAgainLater           = websocket.StatusTryAgainLater
-	StatusBadGateway              = websocket.StatusBadGateway
-	StatusTLSHandshake            = websocket.StatusTLSHandshake
-)
+// String returns "MessageText" or "MessageBinary".
+func (t MessageType) String() string {
+	switch t {
+	case MessageText:
+		return "MessageText"
+	case MessageBinary:
+		return "MessageBinary"
+	}
+	return fmt.Sprintf("MessageType(%d)", int(t))
+}
 
 // Message is a message as it came, or as it was given to Enqueue.
 type Message struct {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 const noTimeout = time.Duration(1 << 62)
@@ -68,12 +66,12 @@ func (r *run) succeed() bool {
 
 // choosePolicy makes the policy of this run.
 func (r *run) choosePolicy() bool {
-	var policy backoff.BackOff
+	var policy BackOff
 	if !r.ask(func() { policy = r.c.cfg.BackOff() }) {
 		return false
 	}
 	if policy == nil {
-		policy = &backoff.StopBackOff{}
+		policy = never{}
 	}
 	r.backoff = policy
 	return r.resetPolicy()
@@ -205,7 +203,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 	if !yes && !now {
 		return 0, false
 	}
-	next := backoff.Stop
+	next := Stop
 	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
 		return 0, false
 	}
@@ -246,7 +244,7 @@ func (r *run) finish() {
 		removed := k.Settle(r.c.cfg.CloseTimeout)
 		r.hooks.Go(func() { <-removed })
 	}
-	r.listen(nil, ErrClosed)
+	r.listen(nil, r.notConnected())
 	close(r.over)
 	r.hooks.Wait() // of hooks that were abandoned
 	if r.prevDone != nil {

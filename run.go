@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"sync"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/wsnotify/wsnotify/internal/outbox"
 )
 
@@ -48,7 +46,7 @@ type run struct {
 	prev     *run            // to be ended first
 	prevDone <-chan struct{} // of that
 	ctxDone  <-chan struct{} // nil once it does not matter any more
-	backoff  backoff.BackOff
+	backoff  BackOff
 	proven   bool   // the connection has reset the counter
 	attempts int    // reconnects since the counter was reset
 	dials    int    // dials since then
@@ -213,8 +211,8 @@ func (r *run) reconnect() error {
 	r.mu.Lock()
 	req := r.request
 	if r.told || r.draining || r.ctxEnded() || r.isOver() {
-		r.mu.Unlock()
-		return ErrClosed
+		defer r.mu.Unlock()
+		return r.whyClosed()
 	}
 	if req == nil { // it is connecting
 		r.mu.Unlock()
@@ -257,7 +255,26 @@ func (r *run) outcome() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.superseded && r.err == nil {
-		return ErrClosed
+		return errSuperseded
 	}
 	return r.err
+}
+
+// whyClosed is the error of a method whose run is over, or about to be. mu is
+// held.
+func (r *run) whyClosed() error {
+	if r.superseded {
+		return errSuperseded
+	}
+	return ErrClosed
+}
+
+// notConnected says why there is no connection any more.
+func (r *run) notConnected() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told || r.isOver() {
+		return r.whyClosed()
+	}
+	return ErrNotConnected
 }

@@ -191,7 +191,7 @@ func (r *run) close(cn *conn) {
 	r.mu.Lock()
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
-	r.listen(nil, ErrClosed)
+	r.listen(nil, r.notConnected())
 	r.outbox.Refuse()
 	cn.deafen()
 	r.enter(Closing, nil)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,41 +54,57 @@ func TestPackagesKeepTheirBorders(t *testing.T) {
 	}
 }
 
-// The root reaches a WebSocket through internal/transport alone: from
-// coder/websocket it has no more than the types that users see.
-func TestRootKnowsTheTransportsTypesAlone(t *testing.T) {
+// The root reaches a WebSocket through internal/transport alone.
+func TestRootDoesNotKnowTheTransport(t *testing.T) {
 	for imported, file := range importsOf(t, "..") {
 		inside, ours := strings.CutPrefix(imported, module+"/")
 		if ours && (!strings.HasPrefix(inside, "internal/") || inside == "internal/harness" || inside == "internal/observe") {
 			t.Errorf("the root imports %s in %s", imported, file)
 		}
-	}
-	for _, file := range sources(t, "..") {
-		source := read(t, file)
-		for _, call := range []string{"websocket.Dial", "websocket.Accept", "*websocket.Conn", "websocket.Conn"} {
-			if bytes.Contains(source, []byte(call)) {
-				t.Errorf("%s uses %s", file, call)
-			}
+		if imported == "github.com/coder/websocket" {
+			t.Errorf("%s imports %s", file, imported)
 		}
 	}
 }
 
-// The root holds what a user would look for, and the loop. A file of it is a
-// room, and there are few.
-func TestRootIsSmall(t *testing.T) {
-	const most, longest = 21, 350
+// A reader finds what these names say.
+func TestRootFilesKeepTheirNames(t *testing.T) {
 	files := sources(t, "..")
-	if len(files) > most {
-		t.Errorf("the root has %d files without tests, more than %d: what needs no Client belongs below", len(files), most)
-	}
-	for _, file := range files {
-		if lines := bytes.Count(read(t, file), []byte("\n")); lines > longest {
-			t.Errorf("%s has %d lines, more than %d", filepath.Base(file), lines, longest)
-		}
-	}
 	for _, name := range []string{"client", "config", "reconnect", "heartbeat", "message", "state", "errors", "events", "policy", "iter"} {
 		if !slices.Contains(files, filepath.Join("..", name+".go")) {
 			t.Errorf("there is no %s.go", name)
+		}
+	}
+}
+
+// The types of the public API are the module's own or the standard library's,
+// so that an importer's code does not change when a dependency does.
+func TestPublicAPIHasNoTypeOfAnotherModule(t *testing.T) {
+	foreign := map[string]bool{}
+	for _, file := range sources(t, "..") {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
+				continue // the standard library
+			}
+			name = strings.TrimSuffix(name, "/v4")
+			foreign[path.Base(name)] = true
+		}
+	}
+	if !foreign["backoff"] {
+		t.Error("no foreign import was found, not even that of the policies")
+	}
+	api := read(t, "../testdata/api.txt")
+	for name := range foreign {
+		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).Match(api) {
+			t.Errorf("testdata/api.txt shows a type of package %s", name)
 		}
 	}
 }

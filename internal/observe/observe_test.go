@@ -24,7 +24,7 @@ func inBubble(t *testing.T, cfg wsnotify.Config, wrong func(*wsnotify.Client, *w
 		srv := net.NewServer()
 		srv.AllowViolations()
 		cfg.HTTPClient = net.HTTPClient()
-		cfg.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Second) }
+		cfg.BackOff = func() wsnotify.BackOff { return backoff.NewConstantBackOff(time.Second) }
 		client := wsnotify.New(counts.Hook(cfg))
 		defer func() { <-client.Done() }()
 		defer client.Disconnect()

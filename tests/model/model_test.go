@@ -354,6 +354,9 @@ func (m *model) cancel() {
 func (m *model) reconnect() (err string) {
 	switch m.phase {
 	case off:
+		if !m.begun {
+			return "ErrNotConnected"
+		}
 		return "ErrClosed"
 	case waiting:
 		m.dial()

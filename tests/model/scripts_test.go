@@ -80,7 +80,7 @@ func runScript(t *testing.T, seed uint64) {
 		StableAfter: m.stable,
 		Envelope:    wsnotify.Envelope{Type: env.Type, Content: env.Content},
 		Outbox:      wsnotify.Outbox{Messages: b.room, MaxAge: b.maxAge, ConfirmTimeout: b.within},
-		BackOff: func() backoff.BackOff {
+		BackOff: func() wsnotify.BackOff {
 			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
 			if m.retries >= 0 {
 				b = backoff.WithMaxRetries(b, uint64(m.retries))
@@ -141,7 +141,7 @@ func (s *script) step() {
 	case 3:
 		s.do("Disconnect", s.Client.Disconnect, func() string { return s.m.close(1000, "") })
 	case 4:
-		s.do("Close", func() error { return s.Client.Close(context.Background(), 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
+		s.do("Close", func() error { return s.Client.CloseWith(context.Background(), 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
 	case 5:
 		s.do("Reconnect", s.Client.Reconnect, s.m.reconnect)
 	case 6, 7:
