@@ -102,7 +102,11 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 // closed with code 1000; the *GiveUpError of the policy; or ErrClosed if a later
 // Connect or Run has taken over. If ctx ends before there was a connection, the
 // error is the one that Connect returns. With a Config.DrainTimeout, Run drains the
-// connection before it closes it, and the error says what was left.
+// connection before it closes it.
+//
+// If messages were lost at the end, the error is a *DrainError, which counts them
+// and wraps the error above. It does not match context.Canceled. A message whose
+// callback, or loop body, ends the client itself is not counted.
 func (c *Client) Run(ctx context.Context, url, userID string) error {
 	r, err := c.begin(ctx, url, userID, true)
 	if err != nil {
@@ -139,6 +143,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		c.outbox.Store(box)
 		before.Bequeath(box)
 		r.prev.supersede()
+		r.prev.endedHere()
 	}
 	r.outbox = c.box()
 	c.run = r
@@ -204,6 +209,7 @@ func (c *Client) CloseWith(ctx context.Context, code StatusCode, reason string) 
 		c.closed(r)
 		return nil
 	}
+	r.endedHere()
 	r.end(code, reason)
 	select {
 	case <-r.over:
@@ -285,7 +291,8 @@ func (c *Client) Done() <-chan struct{} {
 }
 
 // Err returns why the latest Connect or Run is over: nil while it is not, and
-// after Disconnect or Close; a *GiveUpError; or the error of its ctx.
+// after Disconnect or Close; a *GiveUpError; or the error of its ctx. For a Run it
+// is what that returned.
 func (c *Client) Err() error {
 	r := c.current()
 	if r == nil {

@@ -141,6 +141,7 @@ func (r *run) failed(f Failure) *loss {
 // next attempt. It returns false when there is none.
 func (r *run) wait(l *loss) bool {
 	c := r.c
+	c.state.failures.add(&l.failure)
 	if l.report {
 		c.report(l.failure.Err)
 	}
@@ -164,6 +165,7 @@ func (r *run) wait(l *loss) bool {
 		return false
 	}
 	r.attempts++
+	c.state.retried.add(&l.failure)
 	c.state.update(func(s *Status) {
 		s.ReconnectAttempts = r.attempts
 		s.NextAttempt = time.Now().Add(delay)
@@ -230,7 +232,6 @@ func (r *run) finish() {
 	r.hinder(ErrNotConnected)
 	r.conclude()
 	r.outbox.Refuse()
-	r.countLeft()
 	if r.cancelled {
 		r.mu.Lock()
 		r.err = r.ctxError()
@@ -239,7 +240,12 @@ func (r *run) finish() {
 	if !r.gaveUp {
 		r.resetCounter()
 	}
-	r.outbox.Finish()
+	counted := make(chan struct{})
+	if r.c.cfg.Outbox.ConfirmID != nil { // what is reported late must not be counted twice
+		r.c.inbox.Tell(func() { <-counted })
+	}
+	r.countLeft(r.outbox.Finish())
+	close(counted)
 	if k := r.c.post.Keeper; k != nil {
 		removed := k.Settle(r.c.cfg.CloseTimeout)
 		r.hooks.Go(func() { <-removed })
@@ -264,6 +270,7 @@ func (r *run) enter(to ReadyState, cause error) {
 		switch to {
 		case Open:
 			s.OpenSince = time.Now()
+			s.Connections++
 			if r.epoch > 1 {
 				s.Reconnects++
 			}

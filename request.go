@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -160,8 +161,11 @@ func (cn *conn) readerWaits() bool {
 // dispatcher is the function at the bottom of each callback's stack.
 var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
 
-// inCallback reports whether the caller is called by a callback, of this or
-// of another client.
+// loopBody begins the name of the function that runs the bodies of loops.
+const loopBody = "github.com/wsnotify/wsnotify.subscribe["
+
+// inCallback reports whether the caller is called by a callback or by the body of
+// a loop, of this or of another client.
 func inCallback() bool {
 	var pcs [64]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -172,6 +176,9 @@ func inCallback() bool {
 		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
 			var f runtime.Frame
 			if f, more = frames.Next(); f.Function == dispatcher {
+				return true
+			}
+			if strings.HasPrefix(f.Function, loopBody) {
 				return true
 			}
 		}

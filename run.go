@@ -34,6 +34,7 @@ type run struct {
 	code       StatusCode
 	reason     string
 	superseded bool
+	own        bool     // a callback or the body of a loop has ended it
 	err        error    // why it is over; nil if it was told so
 	closeErr   error    // what the closing handshake lacked
 	left       left     // what was not done when it was over
@@ -54,10 +55,10 @@ type run struct {
 	last     *Failure
 	underway *Phase // of the attempt that was under way when the run was to end
 	gaveUp   bool
-	leaving  bool            // left is noted
-	reported uint64          // undelivered messages before that
-	question <-chan struct{} // closed when the last question is answered
-	hooks    sync.WaitGroup  // goroutines that may be in user code
+	leaving  bool              // left is noted
+	reported UndeliveredCounts // before that
+	question <-chan struct{}   // closed when the last question is answered
+	hooks    sync.WaitGroup    // goroutines that may be in user code
 }
 
 // request is a Reconnect that may come.
@@ -258,6 +259,16 @@ func (r *run) outcome() error {
 		return errSuperseded
 	}
 	return r.err
+}
+
+// endedHere notes that a callback, or the body of a loop, is about to end the run.
+func (r *run) endedHere() {
+	if !inCallback() {
+		return
+	}
+	r.mu.Lock()
+	r.own = r.own || !r.told
+	r.mu.Unlock()
 }
 
 // whyClosed is the error of a method whose run is over, or about to be. mu is

@@ -263,7 +263,7 @@ var sendErrors = outbox.Errors{
 	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
 }
 
-func (c *Client) lost(error) { c.state.undelivered.Add(1) }
+func (c *Client) lost(reason error) { c.state.undelivered.add(reason) }
 
 func (c *Client) written(messages, bytes, again int) {
 	c.state.messagesOut.Add(uint64(messages))

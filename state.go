@@ -73,11 +73,18 @@ type Status struct {
 	MessagesIn, MessagesOut uint64
 	BytesIn, BytesOut       uint64
 
-	Reconnects  uint64 // connections opened after the first
+	// What ended attempts and connections since New, except by Disconnect,
+	// CloseWith, Drain and ctx; and those of them that a reconnect was scheduled for.
+	Failures, FailuresRetried FailureCounts
+
+	Connections uint64 // opened since New
+	Reconnects  uint64 // those of them after the first
 	Queued      int    // messages in the outbox
 	Unconfirmed int    // those of them that were written and wait for Client.Confirm
 	Resent      uint64 // messages that were written again, after the end of the connection before
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
+
+	UndeliveredBy UndeliveredCounts // those, by reason
 }
 
 // tracker holds what Status shows. The owner goroutine of the current run is
@@ -91,7 +98,9 @@ type tracker struct {
 	entered [4]chan struct{} // closed and forgotten when its state is entered
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
-	undelivered, resent                        atomic.Uint64
+	resent                                     atomic.Uint64
+	undelivered                                reasonCounter
+	failures, retried                          causeCounter
 	lastReceived                               atomic.Int64 // UnixNano
 	rtt                                        atomic.Int64
 }
@@ -164,7 +173,10 @@ func (t *tracker) snapshot() Status {
 	s.RTT = time.Duration(t.rtt.Load())
 	s.MessagesIn, s.BytesIn = t.messagesIn.Load(), t.bytesIn.Load()
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
-	s.Undelivered, s.Resent = t.undelivered.Load(), t.resent.Load()
+	s.Resent = t.resent.Load()
+	s.UndeliveredBy = t.undelivered.load()
+	s.Undelivered = s.UndeliveredBy.Closed + s.UndeliveredBy.Expired + s.UndeliveredBy.OutboxFull + s.UndeliveredBy.Unconfirmed
+	s.Failures, s.FailuresRetried = t.failures.load(), t.retried.load()
 	return s
 }
 

@@ -359,9 +359,19 @@ func closedFirst(journal []string) []string {
 // answer names an error as the model does.
 func answer(err error, none string) string {
 	var gaveUp *wsnotify.GiveUpError
+	var lost *wsnotify.DrainError
 	switch {
 	case err == nil:
 		return none
+	case errors.As(err, &lost):
+		if errors.Is(err, context.Canceled) || lost.Unhandled != 0 {
+			return err.Error()
+		}
+		why := answer(lost.Err, none)
+		if strings.Contains(lost.Err.Error(), context.Canceled.Error()) {
+			why = "canceled"
+		}
+		return lostText(lost.Unsent, lost.Unconfirmed, why)
 	case errors.As(err, &gaveUp):
 		return "gave up"
 	case errors.Is(err, wsnotify.ErrClosed):
