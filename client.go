@@ -20,10 +20,12 @@ import (
 type Client struct {
 	cfg    Config // with its defaults; never changed
 	cfgErr error
+	made   bool                            // by New
 	pings  bool                            // protocol pings can be sent: no browser holds the sockets
 	onWake func(wake func()) (stop func()) // see transport.OnWake
 
 	state            tracker
+	contexts         atomic.Pointer[runContext] // of the runs whose messages may be at hand
 	inbox            inbox.Queue
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
@@ -45,7 +47,7 @@ type Client struct {
 // reported by Connect.
 func New(cfg Config) *Client {
 	c := &Client{
-		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
 		pings: transport.Pings, onWake: transport.OnWake,
 	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
@@ -118,6 +120,9 @@ func (c *Client) Run(ctx context.Context, url, userID string) error {
 
 // begin makes a run the current one and starts it.
 func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*run, error) {
+	if !c.made {
+		return nil, errNotMade
+	}
 	if c.cfgErr != nil {
 		return nil, c.cfgErr
 	}
@@ -172,7 +177,10 @@ func (c *Client) current() *run {
 // closed, closing or draining; before the first Connect it is ErrNotConnected.
 func (c *Client) Reconnect() error {
 	r := c.current()
-	if r == nil {
+	switch {
+	case !c.made:
+		return errNotMade
+	case r == nil:
 		return errNeverConnected
 	}
 	return r.reconnect()
@@ -201,6 +209,9 @@ func (c *Client) Close() error { return c.Disconnect() }
 // otherwise CloseWith returns an error and changes nothing. While the client is
 // connecting they are not used. CloseWith does not wait for callbacks: Done does.
 func (c *Client) CloseWith(ctx context.Context, code StatusCode, reason string) error {
+	if !c.made {
+		return errNotMade
+	}
 	if err := checkClose(code, reason); err != nil {
 		return err
 	}
@@ -255,6 +266,9 @@ func checkClose(code StatusCode, reason string) error {
 // a page, the error is always errors.ErrUnsupported, and Status.RTT comes from the
 // replies to the heartbeat's text.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
+	if !c.made {
+		return 0, errNotMade
+	}
 	if !c.pings {
 		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
 	}
@@ -318,6 +332,7 @@ func (c *Client) awaited() uint64 {
 
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
+	c.forgetContexts(r)
 	close(r.done)
 	r.mu.Lock()
 	superseded := r.superseded

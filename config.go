@@ -150,7 +150,8 @@ type Config struct {
 	// OnError reports a failed attempt, a protocol violation of the peer, a
 	// heartbeat that was not answered (ErrHeartbeatTimeout), a confirmation
 	// that did not come, an error of the Outbox.Store, a message that is not
-	// JSON (*ParseError), content of the wrong type (*DecodeError), and text of
+	// JSON (*ParseError), content of the wrong type (*DecodeError), an error of a
+	// handler (*HandlerError), and text of
 	// Heartbeat's functions that is not UTF-8.
 	//
 	// It is not called for anything else: not when a connection simply breaks or

@@ -162,6 +162,8 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 		"Envelope.Type: ":      {Envelope: Envelope{Type: "."}},
 		"Envelope.ID: ":        {Envelope: Envelope{ID: "."}},
 		"Content: \"\\xff\"":   {Envelope: Envelope{Content: "\xff"}},
+		`both "kind"`:          {Envelope: Envelope{Type: "kind", Content: "kind"}},
+		`both "content"`:       {Envelope: Envelope{Type: "content"}},
 		"set either Parse":     {Envelope: Envelope{Type: "t", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
 		"Heartbeat.Text":       {Heartbeat: Heartbeat{Text: "\xff"}},
 	} {

@@ -30,6 +30,9 @@ const partingGrace = 100 * time.Millisecond
 // Inside a callback Drain can only wait for its ctx, since it waits for the
 // callback: call it on a goroutine of its own there.
 func (c *Client) Drain(ctx context.Context) error {
+	if !c.made {
+		return errNotMade
+	}
 	r := c.current()
 	if r == nil || r.isOver() {
 		c.closed(r)
@@ -161,9 +164,11 @@ func (l left) error(err error) error {
 // context.Canceled.
 type cancelledError struct{ err error }
 
-func (e *cancelledError) Error() string        { return e.err.Error() }
-func (e *cancelledError) Is(target error) bool { return target != context.Canceled && errors.Is(e.err, target) }
-func (e *cancelledError) As(target any) bool   { return errors.As(e.err, target) }
+func (e *cancelledError) Error() string { return e.err.Error() }
+func (e *cancelledError) Is(target error) bool {
+	return target != context.Canceled && errors.Is(e.err, target)
+}
+func (e *cancelledError) As(target any) bool { return errors.As(e.err, target) }
 
 func count(messages int) string {
 	if messages == 1 {

@@ -57,8 +57,13 @@ var (
 	ErrHeartbeatTimeout = errors.New("wsnotify: no answer to the heartbeat")
 )
 
+// useNew is the advice to those who have a Client that New did not make.
+const useNew = "this Client was not made by New; use New(Config{…})"
+
 // Why a client does not run, besides ErrClosed.
 var (
+	errNotMade error = &classError{prefix + useNew, []error{ErrNotConnected}}
+
 	errNeverConnected error = &classError{"wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first", []error{ErrNotConnected}}
 
 	errSuperseded error = &classError{"wsnotify: superseded by a later Connect or Run of this client", []error{ErrClosed, ErrNotConnected}}
@@ -175,6 +180,23 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// HandlerError is an error that a handler of Handle returned.
+type HandlerError struct {
+	MsgType string
+	Err     error
+}
+
+func (e *HandlerError) Error() string {
+	text := fmt.Sprintf("the handler of %q notifications", e.MsgType)
+	if e.Err == nil { // made by hand
+		return prefix + text + " failed"
+	}
+	return prefixed(text, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *HandlerError) Unwrap() error { return e.Err }
 
 // Phase says how far an attempt or a connection had come when it failed.
 type Phase int

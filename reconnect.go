@@ -252,6 +252,9 @@ func (r *run) finish() {
 	}
 	r.listen(nil, r.notConnected())
 	close(r.over)
+	if r.cancel != nil {
+		r.cancel()
+	}
 	r.hooks.Wait() // of hooks that were abandoned
 	if r.prevDone != nil {
 		<-r.prevDone // and those of the run before

@@ -116,7 +116,10 @@ func (e *noAnswerError) Unwrap() []error { return []error{ErrNotAcknowledged, e.
 // connection returns the open connection, or why there is none.
 func (c *Client) connection() (*run, *conn, error) {
 	r := c.current()
-	if r == nil {
+	switch {
+	case !c.made:
+		return nil, nil, errNotMade
+	case r == nil:
 		return nil, nil, errNeverConnected
 	}
 	r.mu.Lock()

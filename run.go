@@ -59,6 +59,7 @@ type run struct {
 	reported UndeliveredCounts // before that
 	question <-chan struct{}   // closed when the last question is answered
 	hooks    sync.WaitGroup    // goroutines that may be in user code
+	cancel   func()            // ends the context of the handlers; nil before the first Open
 }
 
 // request is a Reconnect that may come.

@@ -50,6 +50,9 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if !c.made {
+		return errNotMade
+	}
 	box := c.box()
 	return c.whyNot(box, box.Send(ctx, wire.Op(typ), data))
 }
@@ -75,6 +78,9 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	if err := checkMessage(typ, data); err != nil {
 		return err
 	}
+	if !c.made {
+		return errNotMade
+	}
 	box := c.box()
 	return c.whyNot(box, box.Enqueue(wire.Op(typ), data))
 }
@@ -96,6 +102,9 @@ func (c *Client) whyNot(box *outbox.Box, err error) error {
 // whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
 // client was closed, or gave up, with some of these messages left.
 func (c *Client) Flush(ctx context.Context) error {
+	if !c.made {
+		return errNotMade
+	}
 	box := c.box()
 	return c.whyNot(box, box.Flush(ctx))
 }
@@ -105,6 +114,9 @@ func (c *Client) Flush(ctx context.Context) error {
 // Ids that are unknown, or were confirmed before, do no harm; of several
 // messages with the same id it ends the oldest. It does not block.
 func (c *Client) Confirm(ids ...string) int {
+	if !c.made {
+		panic(prefix + "Confirm: " + useNew)
+	}
 	return c.box().Confirm(ids)
 }
 

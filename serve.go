@@ -113,6 +113,9 @@ func (r *run) open(cn *conn, req *request) {
 	r.mu.Unlock()
 	r.outbox.Attach(cn.w)
 	r.enter(Open, nil)
+	if r.cancel == nil {
+		r.cancel = c.addContext(r.ctx, r.number, cn.epoch)
+	}
 	c.onOpen(*cn.event)
 	cn.event = nil
 	cn.start()

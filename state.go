@@ -181,7 +181,12 @@ func (t *tracker) snapshot() Status {
 }
 
 // ReadyState returns the state of the current socket. It never blocks.
-func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
+func (c *Client) ReadyState() ReadyState {
+	if !c.made {
+		return Closed
+	}
+	return c.state.readyState()
+}
 
 // IsConnected reports whether the ReadyState is Open.
 func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
@@ -194,6 +199,9 @@ func (c *Client) ReconnectAttempts() int {
 
 // Status returns a consistent snapshot.
 func (c *Client) Status() Status {
+	if !c.made {
+		return Status{ReadyState: Closed}
+	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.box().Counts()
 	return s
@@ -206,6 +214,9 @@ func (c *Client) Status() Status {
 func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 	if s < Connecting || s > Closed {
 		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)
+	}
+	if !c.made {
+		return errNotMade
 	}
 	reached := c.state.reach(s)
 	if reached == nil {
