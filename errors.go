@@ -159,6 +159,9 @@ type ParseError struct {
 }
 
 func (e *ParseError) Error() string {
+	if e.Err == nil { // made by hand
+		return fmt.Sprintf("wsnotify: a message of %d bytes can't be parsed", len(e.Data))
+	}
 	if syntax := (*json.SyntaxError)(nil); !errors.As(e.Err, &syntax) {
 		return fmt.Sprintf("wsnotify: Config.Envelope.Parse refused a message of %d bytes: %s", len(e.Data), handshake.Printable(e.Err.Error()))
 	}
@@ -176,7 +179,11 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("wsnotify: the content of a %q notification: %s", e.MsgType, handshake.Printable(e.Err.Error()))
+	text := fmt.Sprintf("wsnotify: the content of a %q notification", e.MsgType)
+	if e.Err == nil { // made by hand
+		return text + " can't be decoded"
+	}
+	return text + ": " + handshake.Printable(e.Err.Error())
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
