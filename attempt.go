@@ -173,7 +173,7 @@ func call(hook func() error) error {
 func (a *attempt) checkRequest() error {
 	req := a.req
 	if req.URL == nil {
-		return errors.New("DialRequest.URL is nil")
+		return errors.New("DialRequest.URL is nil; BeforeDial may change it, or leave it as it is")
 	}
 	if err := handshake.CheckURL(req.URL); err != nil {
 		return err

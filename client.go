@@ -65,7 +65,7 @@ func New(cfg Config) *Client {
 }
 
 // Connect dials url + userID and returns nil once the connection is Open. From
-// then on the client stays connected until Disconnect or Close, or until the
+// then on the client stays connected until Disconnect or CloseWith, or until the
 // policy gives up; ctx no longer matters. If there is no connection, Connect
 // returns the *GiveUpError of the policy, ErrClosed if the client was closed
 // meanwhile, or an error that wraps ctx.Err() and says why there was no
@@ -100,7 +100,7 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 }
 
 // Run connects as Connect does and returns when everything is over: nil after
-// Disconnect, Close or Drain; ctx.Err() after ctx has ended and the connection was
+// Disconnect, CloseWith or Drain; ctx.Err() after ctx has ended and the connection was
 // closed with code 1000; the *GiveUpError of the policy; or ErrClosed if a later
 // Connect or Run has taken over. If ctx ends before there was a connection, the
 // error is the one that Connect returns. With a Config.DrainTimeout, Run drains the
@@ -253,7 +253,7 @@ func checkClose(code StatusCode, reason string) error {
 		return fmt.Errorf("wsnotify: the close reason has %d bytes; it must have at most 123", len(reason))
 	}
 	if !utf8.ValidString(reason) {
-		return errors.New("wsnotify: the close reason is not UTF-8")
+		return fmt.Errorf("wsnotify: the close reason %q is not UTF-8, as RFC 6455, section 5.5.1, wants it", reason)
 	}
 	return nil
 }
@@ -270,7 +270,7 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 		return 0, errNotMade
 	}
 	if !c.pings {
-		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
+		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings for a page; Status.RTT has the time of the heartbeat's replies: %w", errors.ErrUnsupported)
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err

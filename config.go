@@ -96,7 +96,7 @@ type Config struct {
 	// message.
 	MaxFrame int
 
-	// CloseTimeout bounds the end of a connection by Disconnect, Close and the
+	// CloseTimeout bounds the end of a connection by Disconnect, CloseWith and the
 	// ctx of Run: the time to send what is queued and the close frame, and to get
 	// the answer. Zero means 5 s. Negative means not to wait, and a missing answer
 	// is then no error.

@@ -18,7 +18,7 @@
 // [Client.Connect] returns once the first connection is Open, or with the
 // reason why there is none. After that the client keeps itself connected.
 // [Client.Run] stays until everything is over; use it where a goroutine of yours
-// owns the client. [Client.Disconnect] and [Client.Close] end either one, from
+// owns the client. [Client.Disconnect] and [Client.CloseWith] end either one, from
 // anywhere, whatever the client is doing, and no reconnect follows them.
 // [Client.Drain], and Config.DrainTimeout for the ctx of Run, first let callbacks
 // finish and what they send leave, as a service wants on SIGTERM. When the

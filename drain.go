@@ -20,12 +20,13 @@ const partingGrace = 100 * time.Millisecond
 // is handled, too. The body of a loop over Notifications or Messages counts as a
 // callback.
 //
-// It waits until ctx ends at the longest, and then closes at once. Its error says
-// how much was left, and why: ctx.Err(), the loss of the connection, or ErrClosed
-// when Close, Disconnect or a later Connect came first. Without anything left the
-// error is that of Close. Drain never dials: while the client is connecting or
-// waits for its next attempt, and when the connection is lost, it ends as Close
-// does. Before the first Connect and after the end there is nothing to do.
+// It waits until ctx ends at the longest, and then closes at once. If anything was
+// left, its error is a *DrainError, which says how much, and why: ctx.Err(), the
+// loss of the connection, or ErrClosed when Disconnect, CloseWith or a later
+// Connect came first. Without anything left the error is that of CloseWith. Drain
+// never dials: while the client is connecting or waits for its next attempt, and
+// when the connection is lost, it ends as CloseWith does. Before the first Connect
+// and after the end there is nothing to do.
 //
 // Inside a callback Drain can only wait for its ctx, since it waits for the
 // callback: call it on a goroutine of its own there.

@@ -24,10 +24,10 @@ var (
 	// as the text says then, or it is an ErrClosed.
 	ErrNotConnected = errors.New("wsnotify: WebSocket is not connected")
 
-	// ErrClosed means that the client was ended by Disconnect, Close or Drain,
+	// ErrClosed means that the client was ended by Disconnect, CloseWith or Drain,
 	// gave up, or was superseded by a later Connect or Run, as the text says. It
 	// matches ErrNotConnected, too: nothing was sent, and waiting does not help.
-	ErrClosed error = &classError{"wsnotify: the client is closed", []error{ErrNotConnected}}
+	ErrClosed = inClass("wsnotify: the client is closed", ErrNotConnected)
 
 	// ErrUnconfirmed is the class of errors after which the peer may or may not
 	// have the message. Resend it if duplicates are harmless. It is always one of
@@ -36,14 +36,12 @@ var (
 
 	// ErrInterrupted means that the connection or the ctx ended while the message
 	// was being written. It matches ErrUnconfirmed.
-	ErrInterrupted error = &classError{"wsnotify: the message was interrupted while it was being written: the peer may or may not have it",
-		[]error{ErrUnconfirmed}}
+	ErrInterrupted = inClass("wsnotify: the message was interrupted while it was being written: the peer may or may not have it", ErrUnconfirmed)
 
 	// ErrNotAcknowledged means that the message was written, and that the server
 	// has not confirmed it (Outbox.ConfirmID) or not answered it (Request). It
 	// matches ErrUnconfirmed.
-	ErrNotAcknowledged error = &classError{"wsnotify: the message was written and not acknowledged: the peer may or may not have it",
-		[]error{ErrUnconfirmed}}
+	ErrNotAcknowledged = inClass("wsnotify: the message was written and not acknowledged: the peer may or may not have it", ErrUnconfirmed)
 
 	// ErrOutboxFull means that the outbox has no room for the message now.
 	ErrOutboxFull = errors.New("wsnotify: the outbox is full")
@@ -62,14 +60,16 @@ const useNew = "this Client was not made by New; use New(Config{…})"
 
 // Why a client does not run, besides ErrClosed.
 var (
-	errNotMade error = &classError{prefix + useNew, []error{ErrNotConnected}}
+	errNotMade = inClass(prefix+useNew, ErrNotConnected)
 
-	errNeverConnected error = &classError{"wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first", []error{ErrNotConnected}}
+	errNeverConnected = inClass("wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first", ErrNotConnected)
 
-	errSuperseded error = &classError{"wsnotify: superseded by a later Connect or Run of this client", []error{ErrClosed, ErrNotConnected}}
+	errSuperseded = inClass("wsnotify: superseded by a later Connect or Run of this client", ErrClosed, ErrNotConnected)
 )
 
-// classError is an error that belongs to classes, each an error to look for.
+// inClass returns an error that errors.Is also finds by each of the classes.
+func inClass(text string, classes ...error) error { return &classError{text, classes} }
+
 type classError struct {
 	text    string
 	classes []error
@@ -159,6 +159,9 @@ type ParseError struct {
 }
 
 func (e *ParseError) Error() string {
+	if e.Err == nil { // made by hand
+		return fmt.Sprintf("wsnotify: a message of %d bytes can't be parsed", len(e.Data))
+	}
 	if syntax := (*json.SyntaxError)(nil); !errors.As(e.Err, &syntax) {
 		return fmt.Sprintf("wsnotify: Config.Envelope.Parse refused a message of %d bytes: %s", len(e.Data), handshake.Printable(e.Err.Error()))
 	}
@@ -176,7 +179,11 @@ type DecodeError struct {
 }
 
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("wsnotify: the content of a %q notification: %s", e.MsgType, handshake.Printable(e.Err.Error()))
+	text := fmt.Sprintf("wsnotify: the content of a %q notification", e.MsgType)
+	if e.Err == nil { // made by hand
+		return text + " can't be decoded"
+	}
+	return text + ": " + handshake.Printable(e.Err.Error())
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
@@ -223,7 +230,7 @@ func (p Phase) String() string {
 type Initiator int
 
 const (
-	// Local is this side: a hook, Reconnect, Disconnect, Close.
+	// Local is this side: a hook, Reconnect, Disconnect, CloseWith.
 	Local Initiator = iota
 	// Remote is the peer by what it said or did: a close frame, an HTTP
 	// status, a protocol violation, a certificate.

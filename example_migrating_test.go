@@ -22,7 +22,7 @@ func stayConnected(ctx context.Context, url, token string, handle func([]byte)) 
 		Header:          http.Header{"Authorization": {"Bearer " + token}},
 		BackOff:         wsnotify.Exponential(time.Second, 30*time.Second, -1),
 		ShouldReconnect: wsnotify.FailFast,
-		Heartbeat:       wsnotify.Heartbeat{Interval: 30 * time.Second, NoText: true},
+		Heartbeat:       wsnotify.Heartbeat{Interval: 10 * time.Second, NoText: true},
 		OnMessage:       func(m wsnotify.Message) { handle(m.Data) },
 		OnReconnecting:  func(e wsnotify.ReconnectEvent) { log.Println(e) },
 	})
@@ -38,7 +38,7 @@ func pullMessages(ctx context.Context, url string, handle func([]byte)) error {
 	client := wsnotify.New(wsnotify.Config{
 		BackOff: wsnotify.Exponential(2*time.Second, 30*time.Second, -1),
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			return h.SendMessage(ctx, `{"subscribe": "mail"}`)
+			return h.SendText(ctx, `{"subscribe": "mail"}`)
 		},
 		Heartbeat: wsnotify.Heartbeat{Interval: 10 * time.Second, NoText: true},
 	})
@@ -50,7 +50,10 @@ func pullMessages(ctx context.Context, url string, handle func([]byte)) error {
 	for m := range messages {
 		handle(m.Data)
 	}
-	return client.Err()
+	if err := client.Err(); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // --- end

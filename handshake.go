@@ -32,7 +32,7 @@ type Handshake struct {
 	over atomic.Bool
 }
 
-var errHandshakeOver = errors.New("wsnotify: OnHandshake has returned")
+var errHandshakeOver = errors.New("wsnotify: OnHandshake has returned; a Handshake can't be used any more, use the methods of the Client")
 
 // Send writes a message, with the answers of Client.Send.
 func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {

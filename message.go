@@ -169,7 +169,7 @@ func (e *Envelope) validate() error {
 		return errors.New("set either Parse or Type and Content: Parse takes over from both")
 	}
 	if e.Parse == nil && e.Type == e.Content {
-		return fmt.Errorf("Type and Content are both %q: name two fields, or \".\" as Content for the whole message", e.Type)
+		return fmt.Errorf("%s and %s are both %q: name two fields, or \".\" as Content for the whole message", "Type", "Content", e.Type)
 	}
 	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
 		switch name, value := field[0], field[1]; {

@@ -84,6 +84,35 @@ func TestExponentialStaysBelowItsCap(t *testing.T) {
 	}
 }
 
+func TestExponentialDefaults(t *testing.T) {
+	b := wsnotify.Exponential(0, 0, -1)()
+	longest := time.Duration(0)
+	for range 10_000 {
+		longest = max(longest, b.NextBackOff())
+	}
+	if longest > 10*time.Second || longest < 9900*time.Millisecond {
+		t.Errorf("the longest wait is %v", longest)
+	}
+}
+
+// A policy of the user's own is two methods. Any negative wait gives up.
+func TestBackOffOfTheUsersOwn(t *testing.T) {
+	for _, end := range []time.Duration{wsnotify.Stop, -time.Hour} {
+		waits := []time.Duration{time.Second, 0, 2 * time.Second, end}
+		resets := 0
+		inBubble(t, wsnotify.Config{BackOff: func() wsnotify.BackOff {
+			return &policy{reset: func() { resets++ }, next: func() time.Duration { d := waits[0]; waits = waits[1:]; return d }}
+		}}, func(w *world) {
+			w.srv.Stop()
+			err := w.c.Connect(bg, w.srv.URL(), "ada")
+			var gaveUp *wsnotify.GiveUpError
+			if d := time.Since(w.start); !errors.As(err, &gaveUp) || gaveUp.Attempts != 4 || d != 3*time.Second || resets != 1 {
+				t.Errorf("%v after %v and %d resets", err, d, resets)
+			}
+		})
+	}
+}
+
 // A token that has expired costs one refusal; a fresh one that is refused is
 // the end. One function serves many clients.
 func TestRetryOnce(t *testing.T) {

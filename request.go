@@ -80,9 +80,9 @@ func (c *Client) Request(ctx context.Context, id string, typ MessageType, data [
 // as T. An answer that does not fit T is an error of encoding/json.
 func RequestJSON[T any](ctx context.Context, c *Client, id string, v any) (T, error) {
 	var answer, none T
-	data, err := json.Marshal(v)
+	data, err := marshal(v)
 	if err != nil {
-		return none, fmt.Errorf("wsnotify: %w", err)
+		return none, err
 	}
 	msg, err := c.Request(ctx, id, MessageText, data)
 	if err != nil {

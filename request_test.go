@@ -355,6 +355,29 @@ func TestRequestInCallbacks(t *testing.T) {
 // In a callback that the reader waits for no answer can be read: an error at
 // once, whether the inbox was full before the request or became so later. A
 // request of another goroutine waits as before.
+// The body of a loop holds up the callbacks as one of them does.
+func TestRequestInALoopWhileTheReaderWaitsForRoom(t *testing.T) {
+	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Messages: 2}}, func(w *world) {
+		messages := w.c.Messages(w.Context())
+		result := make(chan error, 1)
+		go func() {
+			for range messages {
+				time.Sleep(time.Second) // until the inbox is full
+				_, err := w.ask(bg, "inside")
+				result <- err
+				return
+			}
+		}()
+		conn := w.connect()
+		for range 10 {
+			w.must(conn.Notify("a", "b"))
+		}
+		if err := <-result; err == nil || !strings.Contains(err.Error(), "inbox is full") {
+			t.Errorf("Request: %v", err)
+		}
+	})
+}
+
 func TestRequestInACallbackWhileTheReaderWaitsForRoom(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		var w *world

@@ -26,9 +26,9 @@ func (c *Client) SendMessage(ctx context.Context, text string) error {
 
 // SendJSON is Send of the JSON of v.
 func (c *Client) SendJSON(ctx context.Context, v any) error {
-	data, err := json.Marshal(v)
+	data, err := marshal(v)
 	if err != nil {
-		return fmt.Errorf("wsnotify: %w", err)
+		return err
 	}
 	return c.Send(ctx, MessageText, data)
 }
@@ -59,9 +59,9 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 
 // EnqueueJSON is Enqueue of the JSON of v as a text message.
 func (c *Client) EnqueueJSON(v any) error {
-	data, err := json.Marshal(v)
+	data, err := marshal(v)
 	if err != nil {
-		return fmt.Errorf("wsnotify: %w", err)
+		return err
 	}
 	return c.Enqueue(MessageText, data)
 }
@@ -118,6 +118,15 @@ func (c *Client) Confirm(ids ...string) int {
 		panic(prefix + "Confirm: " + useNew)
 	}
 	return c.box().Confirm(ids)
+}
+
+// marshal is json.Marshal with an error that says what could not be sent.
+func marshal(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("wsnotify: a message can't be made of a %T: %w", v, err)
+	}
+	return data, nil
 }
 
 func (c *Client) box() *outbox.Box { return c.outbox.Load() }

@@ -119,7 +119,7 @@ func (t *tracker) enter(to ReadyState, update func(*Status)) (from ReadyState) {
 	defer t.mu.Unlock()
 	from = t.status.ReadyState
 	if !legal(from, to) {
-		panic(fmt.Sprintf("wsnotify: internal: %v after %v", to, from))
+		panic(fmt.Sprintf("wsnotify: a bug of this package, please report it: the state becomes %v after %v", to, from))
 	}
 	t.status.ReadyState = to
 	if update != nil {

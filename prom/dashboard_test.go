@@ -202,6 +202,59 @@ func TestDashboardQueriesArePromQL(t *testing.T) {
 	}
 }
 
+// TestAlertsAndMetricsAgree holds that each alert is of metrics, labels and
+// values of labels that exist.
+func TestAlertsAndMetricsAgree(t *testing.T) {
+	rules, err := os.ReadFile("alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := everyMetric(t)
+	alerts := 0
+	for line := range strings.Lines(string(rules)) {
+		expr, ok := strings.CutPrefix(strings.TrimSpace(line), "expr: ")
+		if !ok {
+			continue
+		}
+		alerts++
+		labels := map[string]bool{"job": true, "instance": true}
+		names := metricName.FindAllString(expr, -1)
+		if len(names) == 0 {
+			t.Errorf("%s is of no metric", expr)
+		}
+		for _, name := range names {
+			if metrics[name] == nil {
+				t.Errorf("there is no metric %s, as %s has it", name, expr)
+			}
+			for label := range metrics[name] {
+				labels[label] = true
+			}
+		}
+		for _, s := range selector.FindAllStringSubmatch(expr, -1) {
+			for _, m := range regexp.MustCompile(`([a-z]+)(!=|=)"([^"]*)"`).FindAllStringSubmatch(s[2], -1) {
+				if !metrics[s[1]][m[1]][m[3]] {
+					t.Errorf("nothing matches %s of %s", m[0], s[1])
+				}
+			}
+		}
+		for _, g := range regexp.MustCompile(`(?:without|by|on) \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
+			for label := range strings.SplitSeq(g[1], ", ") {
+				if !labels[label] {
+					t.Errorf("there is no label %q in %s", label, expr)
+				}
+			}
+		}
+	}
+	if alerts < 5 {
+		t.Errorf("there are %d alerts", alerts)
+	}
+	if promtool, err := exec.LookPath("promtool"); err == nil {
+		if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", "alerts.yml").CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+}
+
 // everyMetric returns the names of the metrics with their labels and the
 // values of those.
 func everyMetric(t *testing.T) map[string]map[string]map[string]bool {

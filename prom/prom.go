@@ -34,7 +34,8 @@
 // too long), closed (the server sent a close frame), violation (the server
 // broke the protocol) and requested (Reconnect was called).
 //
-// The file dashboard.json beside this package is a Grafana dashboard of them.
+// The file dashboard.json beside this package is a Grafana dashboard of them, and
+// alerts.yml has alerts.
 package wsnotifyprom
 
 import (

@@ -1,0 +1,224 @@
+package wsnotify_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+var _ io.Closer = (*wsnotify.Client)(nil)
+
+// classes are the sentinels that say what happened to a message.
+var classes = map[string]error{
+	"ErrNotConnected": wsnotify.ErrNotConnected, "ErrClosed": wsnotify.ErrClosed, "ErrUnconfirmed": wsnotify.ErrUnconfirmed,
+	"ErrInterrupted": wsnotify.ErrInterrupted, "ErrNotAcknowledged": wsnotify.ErrNotAcknowledged,
+}
+
+// wantClasses fails the test unless err belongs to these classes and no others,
+// and says what it should.
+func wantClasses(t *testing.T, what string, err error, says, want string) {
+	t.Helper()
+	for name, class := range classes {
+		if is := errors.Is(err, class); is != strings.Contains(" "+want+" ", " "+name+" ") {
+			t.Errorf("%s: %v is an %s: %t", what, err, name, is)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%s: %v does not say %q", what, err, says)
+	}
+}
+
+// asks are the methods that need a client that runs.
+func asks(c *wsnotify.Client) map[string]func(context.Context) error {
+	text := []byte("x")
+	return map[string]func(context.Context) error{
+		"Send":      func(ctx context.Context) error { return c.Send(ctx, wsnotify.MessageText, text) },
+		"SendText":  func(ctx context.Context) error { return c.SendText(ctx, "x") },
+		"SendJSON":  func(ctx context.Context) error { return c.SendJSON(ctx, 1) },
+		"Request":   func(ctx context.Context) error { _, err := c.Request(ctx, "1", wsnotify.MessageText, text); return err },
+		"Ping":      func(ctx context.Context) error { _, err := c.Ping(ctx); return err },
+		"Reconnect": func(context.Context) error { return c.Reconnect() },
+	}
+}
+
+func TestMethodsSayWhyTheClientDoesNotRun(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		for name, ask := range asks(w.c) {
+			wantClasses(t, name+" before Connect", ask(bg), "never connected", "ErrNotConnected")
+		}
+		w.net.Hang(true)
+		go w.c.Connect(bg, w.srv.URL(), "ada")
+		synctest.Wait()
+		for name, ask := range asks(w.c) {
+			if name != "Reconnect" {
+				wantClasses(t, name+" while connecting", ask(bg), "not connected", "ErrNotConnected")
+			}
+		}
+		w.net.Hang(false)
+		w.connect()
+		w.must(w.c.Close())
+		for name, ask := range asks(w.c) {
+			wantClasses(t, name+" after Close", ask(bg), "closed", "ErrNotConnected ErrClosed")
+		}
+		wantClasses(t, "Enqueue", w.c.EnqueueJSON(1), "closed", "ErrNotConnected ErrClosed")
+	})
+}
+
+// Whoever waits on one Connect when another takes over is told so.
+func TestSupersededSaysSo(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}, CloseTimeout: time.Second}, func(w *world) {
+		w.net.Buffer(1 << 10)
+		errs := make(chan error, 10)
+		go func() { errs <- w.c.Run(bg, w.srv.URL(), "ada") }()
+		w.must(w.c.WaitFor(bg, wsnotify.Open))
+		w.conn().StopReading(true)
+		go w.c.Send(bg, wsnotify.MessageBinary, make([]byte, 8<<10)) // is being written
+		synctest.Wait()
+		go func() { errs <- w.c.SendText(bg, "waits") }()
+		go func() { _, err := w.c.Ping(bg); errs <- err }()
+		synctest.Wait()
+		go w.c.Connect(bg, w.srv.URL(), "bob")
+		for range 3 {
+			wantClasses(t, "the Connect before", <-errs, "superseded", "ErrNotConnected ErrClosed")
+		}
+		w.must(w.c.WaitFor(bg, wsnotify.Open))
+	})
+}
+
+func TestErrorsSayWhatBecameOfAMessage(t *testing.T) {
+	for name, test := range map[string]struct {
+		outbox wsnotify.Outbox
+		stop   bool // reading
+		does   func(*world, *wsnotifytest.Conn) error
+		want   string
+	}{
+		"the connection ends inside a Send": {stop: true, does: func(w *world, c *wsnotifytest.Conn) error {
+			time.AfterFunc(time.Second, func() { c.Reset() })
+			return w.c.Send(bg, wsnotify.MessageBinary, make([]byte, 8<<10))
+		}, want: "ErrUnconfirmed ErrInterrupted"},
+		"ctx ends inside a Send": {stop: true, does: func(w *world, c *wsnotifytest.Conn) error {
+			ctx, cancel := context.WithTimeout(bg, time.Second)
+			defer cancel()
+			err := w.c.Send(ctx, wsnotify.MessageBinary, make([]byte, 8<<10))
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v does not say that ctx ended", err)
+			}
+			return err
+		}, want: "ErrUnconfirmed ErrInterrupted"},
+		"a Request is written and not answered": {does: func(w *world, _ *wsnotifytest.Conn) error {
+			ctx, cancel := context.WithTimeout(bg, time.Second)
+			defer cancel()
+			_, err := w.c.Request(ctx, "1", wsnotify.MessageText, []byte(`{"id":"1"}`))
+			return err
+		}, want: "ErrUnconfirmed ErrNotAcknowledged"},
+		"the connection ends before the answer": {does: func(w *world, c *wsnotifytest.Conn) error {
+			time.AfterFunc(time.Second, func() { c.Reset() })
+			_, err := w.c.Request(bg, "1", wsnotify.MessageText, []byte(`{"id":"1"}`))
+			return err
+		}, want: "ErrUnconfirmed ErrNotAcknowledged"},
+		"the connection ends inside a Request": {stop: true, does: func(w *world, c *wsnotifytest.Conn) error {
+			time.AfterFunc(time.Second, func() { c.Reset() })
+			_, err := w.c.Request(bg, "1", wsnotify.MessageBinary, []byte(`{"id":"1","more":"`+strings.Repeat("x", 8<<10)+`"}`))
+			return err
+		}, want: "ErrUnconfirmed ErrInterrupted"},
+		"a message of Enqueue is torn": {stop: true, does: func(w *world, c *wsnotifytest.Conn) error {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+			w.pass(time.Second)
+			c.Reset()
+			return nil
+		}, want: "ErrUnconfirmed ErrInterrupted"},
+		"a message of Enqueue is written and not confirmed": {
+			outbox: wsnotify.Outbox{ConfirmID: func(wsnotify.Message) string { return "1" }},
+			does: func(w *world, _ *wsnotifytest.Conn) error {
+				w.must(w.c.Enqueue(wsnotify.MessageText, []byte("x")))
+				synctest.Wait()
+				w.must(w.c.Disconnect())
+				return nil
+			}, want: "ErrUnconfirmed ErrNotAcknowledged"},
+		"a message that is to be confirmed is torn": {
+			outbox: wsnotify.Outbox{ConfirmID: func(wsnotify.Message) string { return "1" }}, stop: true,
+			does: func(w *world, c *wsnotifytest.Conn) error {
+				w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+				w.pass(time.Second)
+				w.srv.Stop()
+				w.pass(time.Second)
+				w.must(w.c.Disconnect())
+				return nil
+			}, want: "ErrUnconfirmed ErrInterrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			undelivered := make(chan error, 1)
+			cfg := wsnotify.Config{
+				Outbox: test.outbox, Heartbeat: wsnotify.Heartbeat{Interval: -1},
+				OnUndelivered: func(_ wsnotify.Message, err error) { undelivered <- err },
+			}
+			inBubble(t, cfg, func(w *world) {
+				w.net.Buffer(1 << 10)
+				conn := w.connect()
+				conn.StopReading(test.stop)
+				err := test.does(w, conn)
+				if err == nil {
+					err = <-undelivered
+				}
+				wantClasses(t, name, err, "may or may not", test.want)
+				conn.StopReading(false)
+			})
+		})
+	}
+}
+
+func TestCloseErrorIsFoundAsValueAndPointer(t *testing.T) {
+	err := fmt.Errorf("lost: %w", wsnotify.CloseError{Code: 1001, Reason: "bye\x1b"})
+	var value wsnotify.CloseError
+	var pointer *wsnotify.CloseError
+	if !errors.As(err, &value) || !errors.As(err, &pointer) || *pointer != value || value.Code != wsnotify.StatusGoingAway {
+		t.Errorf("%v, %v", value, pointer)
+	}
+	if text, want := err.Error(), `lost: wsnotify: the server closed the connection with 1001 (going away): bye\x1b`; text != want {
+		t.Errorf("%q and not %q", text, want)
+	}
+	for code, want := range map[wsnotify.StatusCode]string{1000: "1000 (normal closure)", 1015: "1015 (TLS handshake)", 1004: "1004", 4001: "4001", -1: "-1"} {
+		if code.String() != want {
+			t.Errorf("%q and not %q", code.String(), want)
+		}
+	}
+}
+
+func TestErrorsWrapTheirCauses(t *testing.T) {
+	cause := &json.UnmarshalTypeError{Value: "string", Type: reflect.TypeFor[int]()}
+	for _, err := range []error{
+		&wsnotify.DecodeError{Err: cause}, &wsnotify.ParseError{Err: cause}, &wsnotify.HandlerError{Err: cause},
+		&wsnotify.HandshakeError{Err: cause}, &wsnotify.DrainError{Err: cause}, &wsnotify.GiveUpError{Failure: wsnotify.Failure{Err: cause}},
+	} {
+		var got *json.UnmarshalTypeError
+		if !errors.As(err, &got) || got != cause || !strings.HasPrefix(err.Error(), "wsnotify: ") {
+			t.Errorf("%T: %v", err, err)
+		}
+	}
+	for _, err := range []error{&wsnotify.DecodeError{}, &wsnotify.ParseError{}, &wsnotify.HandlerError{}, &wsnotify.HandshakeError{}, &wsnotify.DrainError{}, &wsnotify.GiveUpError{}} { // made by hand
+		if !strings.HasPrefix(err.Error(), "wsnotify: ") {
+			t.Errorf("%T: %v", err, err)
+		}
+	}
+}
+
+// A value that is no JSON is said to be so, with its type.
+func TestValuesThatAreNoJSON(t *testing.T) {
+	c := wsnotify.New(wsnotify.Config{})
+	_, requested := wsnotify.RequestJSON[int](bg, c, "1", make(chan int))
+	for _, err := range []error{c.SendJSON(bg, make(chan int)), c.EnqueueJSON(make(chan int)), requested} {
+		if err == nil || !strings.Contains(err.Error(), "chan int") || errors.Is(err, wsnotify.ErrNotConnected) {
+			t.Errorf("%v", err)
+		}
+	}
+}
