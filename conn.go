@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
@@ -22,6 +23,8 @@ type conn struct {
 	beats *heartbeat
 
 	requests requests
+
+	secrets *handshake.Secrets // of its request
 
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told

@@ -2,11 +2,13 @@ package wsnotify_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // An error says what was expected, what came and what to do, without the
@@ -16,7 +18,7 @@ func TestErrorsOfAHandshake(t *testing.T) {
 	for name, test := range map[string]struct {
 		url      string
 		response string
-		want     string // behind "wsnotify: giving up after 1 attempt: "
+		want     string // behind "wsnotify: giving up after 1 attempt: dialling " and the address
 	}{
 		"401": {"ws://server.test/", response(401, "token expired\nmore"),
 			`expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; credentials are missing or have expired; BeforeDial can set new ones for each attempt`},
@@ -45,10 +47,10 @@ func TestErrorsOfAHandshake(t *testing.T) {
 		"a 101 that is wrong": {"ws://server.test/", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
 			`the server's 101 Switching Protocols opens no WebSocket: WebSocket protocol violation: Upgrade header "h2c" does not contain websocket`},
 		"TLS": {"ws://server.test/ws/?token=sesame", "\x15\x03\x01\x00\x02\x02\x46\r\n",
-			`dialling ws://server.test/ws/?token=xxxxx: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; ws:// to a port that speaks TLS: try wss://`},
+			`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; ws:// to a port that speaks TLS: try wss://`},
 		"TLS, to http": {"http://server.test/", "\x15\x03\x01\x00\x02\x02\x46\r\n",
-			`dialling http://server.test/: net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; http:// to a port that speaks TLS: try https://`},
-		"nothing": {"ws://server.test/", "", "dialling ws://server.test/: EOF"},
+			`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01\x00\x02\x02F"; http:// to a port that speaks TLS: try https://`},
+		"nothing": {"ws://server.test/", "", "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := wsnotify.Config{BackOff: never, Header: http.Header{"Authorization": {"Bearer token-of-a-header"}}}
@@ -59,7 +61,9 @@ func TestErrorsOfAHandshake(t *testing.T) {
 				}
 			}, func(w *world, _ *rawNet) {
 				err := w.c.Connect(w.Context(), test.url, "")
-				if want := "wsnotify: giving up after 1 attempt: " + test.want; err == nil || err.Error() != want {
+				u, _ := url.Parse(test.url)
+				want := "wsnotify: giving up after 1 attempt: dialling " + handshake.Redacted(u) + ": " + test.want
+				if err == nil || err.Error() != want {
 					t.Errorf("the error is\n%v\nand not\n%s", err, want)
 				}
 				checkShown(t, err.Error())

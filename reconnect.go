@@ -2,8 +2,6 @@ package wsnotify
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -113,16 +111,16 @@ func (r *run) dial() (*conn, *Failure) {
 	case <-r.ctxDone:
 	case <-r.drain:
 	}
-	if ctx.Err() != nil && !errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("wsnotify: no connection within %v: %w", timeout, context.DeadlineExceeded)
+	if ctx.Err() != nil {
+		err = a.timedOut(timeout, err)
 	}
 	if err != nil {
 		failure := a.failure(err)
 		a.abandon(cancel, r.rush)
 		return nil, &failure
 	}
-	phase := a.failure(context.Canceled).Phase
-	r.underway = &phase
+	underway := a.where()
+	r.underway = &underway
 	r.enter(Closing, nil)
 	a.abandon(cancel, r.rush)
 	r.enter(Closed, nil)

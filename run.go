@@ -53,7 +53,7 @@ type run struct {
 	dials    int    // dials since then
 	epoch    uint64 // of the attempt or connection
 	last     *Failure
-	underway *Phase // of the attempt that was under way when the run was to end
+	underway *whereabouts // of the attempt that was under way when the run was to end
 	gaveUp   bool
 	leaving  bool              // left is noted
 	reported UndeliveredCounts // before that

@@ -15,25 +15,15 @@ import (
 
 // Request is what was asked, as far as errors speak of it.
 type Request struct {
-	URL          *url.URL
-	Header       http.Header // with the cookies of a jar, if it is known
-	Subprotocols []string
+	URL     *url.URL
+	Secrets *Secrets
 }
 
-// Presentable is err without the addresses that the transport and net/http put
-// into theirs, which may hold secrets, and with what they quote of the server,
-// which may be long or meant for a terminal, made fit to be shown.
-func Presentable(err error) error {
-	err = withoutURL(err)
-	if text := err.Error(); Printable(text) != text {
-		err = Quoting(err)
-	}
-	return err
-}
-
-// Dialling is the error of a dial that no response came of, with what to do
-// about it if that is known.
+// Dialling is the error of a dial that no response came of, as it can be shown:
+// with what to do about it if that is known, and without the addresses that the
+// transport and net/http put into theirs.
 func (r *Request) Dialling(err error) error {
+	err = r.Secrets.Error(withoutURL(err))
 	if advice := r.advice(err); advice != "" {
 		return &advisedError{err, advice}
 	}
@@ -43,13 +33,12 @@ func (r *Request) Dialling(err error) error {
 // Refusal says why a response that is no 101 was given, as far as it tells, and
 // what to do. body is the beginning of its body.
 func (r *Request) Refusal(resp *http.Response, body []byte) error {
-	hide := r.secrets()
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return errors.New("redirects are not followed" + r.target(resp.Header.Get("Location"), hide))
+		return errors.New("redirects are not followed" + r.target(resp.Header.Get("Location")))
 	}
 	var parts []string
 	if line := firstLine(resp, body); line != "" {
-		parts = append(parts, fmt.Sprintf("its body says \"%s\"", shown(hide(line), maxQuoted)))
+		parts = append(parts, fmt.Sprintf("its body says \"%s\"", shown(r.Secrets.Hide(line), maxQuoted)))
 	}
 	if advice := r.statusAdvice(resp.StatusCode, body); advice != "" {
 		parts = append(parts, advice)
@@ -108,7 +97,7 @@ func (r *Request) otherScheme(speaks string) string {
 const maxQuoted = 200
 
 // target says where a redirect leads, without its secrets and ours.
-func (r *Request) target(location string, hide func(string) string) string {
+func (r *Request) target(location string) string {
 	if location == "" {
 		return ", and this one has no Location"
 	}
@@ -118,7 +107,7 @@ func (r *Request) target(location string, hide func(string) string) string {
 	}
 	to = r.URL.ResolveReference(to)
 	to.Fragment, to.RawFragment = "", ""
-	return fmt.Sprintf("; if %s is the WebSocket's address, use that", shown(hide(Redacted(to)), maxQuoted))
+	return fmt.Sprintf("; if %s is the WebSocket's address, use that", shown(r.Secrets.Hide(Redacted(to)), maxQuoted))
 }
 
 // statusAdvice says what to do about a status; "" if that is not known.

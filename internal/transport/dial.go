@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -132,6 +133,7 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 		}})
 	}
 	r = r.Clone(ctx)
+	d.sending(nil, r.Header)
 	d.respell(r.Header)
 	resp, err := d.base.RoundTrip(r)
 	if err != nil {
@@ -171,6 +173,12 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.upgraded = newUpgraded(body, d.sock)
 	resp.Body = &d.upgraded.codec // which ends at once, should the handshake be refused
 	return resp, nil
+}
+
+func (d *dialing) sending(proxy *url.URL, header http.Header) {
+	if f := d.req.Sending; f != nil {
+		f(proxy, header)
+	}
 }
 
 // respell writes the names of the handshake's headers as RFC 6455 does, and
