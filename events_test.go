@@ -46,11 +46,11 @@ func TestEventsPrintAsOneLine(t *testing.T) {
 		}},
 		"no answer": {15 * time.Second, "ws://server.test/?token=hunter2", func(p *rawPeer) { p.request() }, []string{
 			"CLOSED → CONNECTING",
-			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF",
-			"dial failed: dialling ws://server.test/?token=xxxxx: EOF; reconnect 1 in 10s",
+			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
+			"dial failed: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url; reconnect 1 in 10s",
 			"CLOSED → CONNECTING",
-			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF",
-			"wsnotify: giving up after 2 attempts: dialling ws://server.test/?token=xxxxx: EOF",
+			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
+			"wsnotify: giving up after 2 attempts: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
 		}},
 		"closed": {5 * time.Second, "ws://hunter2@server.test/?token=hunter2", accepts(func(p *rawPeer) {
 			p.rest(3 * time.Second)

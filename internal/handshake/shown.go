@@ -62,8 +62,9 @@ func withoutURL(err error) error {
 	switch {
 	case errors.As(outer.Err, &escape), errors.As(outer.Err, &host):
 		return outer.Err
-	case strings.Contains(outer.Err.Error(), "missing protocol scheme"):
-		return errors.New("it has no scheme, such as wss://")
+	case strings.Contains(outer.Err.Error(), "missing protocol scheme"),
+		strings.Contains(outer.Err.Error(), "first path segment"): // an IP address and a port
+		return errors.New("it has no scheme: put ws:// or wss:// before it")
 	case strings.Contains(outer.Err.Error(), "invalid port"):
 		return errors.New("its port must be a number from 1 to 65535")
 	case strings.Contains(outer.Err.Error(), "invalid userinfo"):

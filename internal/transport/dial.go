@@ -26,6 +26,7 @@ type dialing struct {
 	base   http.RoundTripper
 	sock   *Socket
 	req    *Request
+	do     func(request func()) // on the goroutine for requests
 
 	upgraded *Upgraded // once there is a 101
 	location []string  // of a redirect
@@ -77,17 +78,24 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 	header := req.Header.Clone()
 	host := header.Get("Host")
 	header.Del("Host")
-	ws, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{
-			Transport:     d,
-			Jar:           jar,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		HTTPHeader:      header,
-		Host:            host,
-		Subprotocols:    req.Subprotocols,
-		CompressionMode: websocket.CompressionMode(req.Compression),
-	})
+	var ws *websocket.Conn
+	var resp *http.Response
+	if forbidden := withSHA1(func(do func(request func())) {
+		d.do = do
+		ws, resp, err = websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+			HTTPClient: &http.Client{
+				Transport:     d,
+				Jar:           jar,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+			HTTPHeader:      header,
+			Host:            host,
+			Subprotocols:    req.Subprotocols,
+			CompressionMode: websocket.CompressionMode(req.Compression),
+		})
+	}); forbidden != nil {
+		return nil, nil, forbidden
+	}
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location
 	}
@@ -135,7 +143,9 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(ctx)
 	d.sending(nil, r.Header)
 	d.respell(r.Header)
-	resp, err := d.base.RoundTrip(r)
+	var resp *http.Response
+	var err error
+	d.do(func() { resp, err = d.base.RoundTrip(r) })
 	if err != nil {
 		if resp != nil && resp.Body != nil {
 			d.leave(resp.Body)
