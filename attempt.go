@@ -260,7 +260,7 @@ func (a *attempt) failure(err error) Failure {
 	}
 	switch {
 	case a.phase == PhaseHook && a.peer != nil:
-		f.Initiator, f.Code, f.Reason = a.peer.Initiator, a.peer.Code, a.peer.Reason
+		f.Initiator, f.Code, f.Reason, f.shown = a.peer.Initiator, a.peer.Code, a.peer.Reason, a.peer.shown
 	case a.phase == PhaseHook:
 		f.Initiator = Local
 	case handshake.IsNetworkError(err):

@@ -68,7 +68,7 @@ func (c *Client) onStateChange(ev StateChange) {
 func (c *Client) onOpen(ev OpenEvent) {
 	c.inbox.Tell(func() {
 		inTurn(func() {
-			c.log(slog.LevelInfo, "connected", "url", handshake.RedactedText(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
+			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
 			if f := c.cfg.OnOpen; f != nil {
 				f(ev)
@@ -81,11 +81,11 @@ func (c *Client) onClose(ev CloseEvent) {
 	c.inbox.Tell(func() {
 		inTurn(func() {
 			args := []any{
-				"epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason, "clean", ev.WasClean,
+				"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
 				"initiator", ev.Failure.Initiator.String(),
 			}
 			if ev.Failure.Err != ErrClosed { // which is no error, but the wish of this side
-				args = append(args, "error", ev.Failure.Err)
+				args = append(args, "error", shownError{ev.Failure.Err})
 			}
 			c.log(slog.LevelInfo, "connection closed", args...)
 		}, func() {
@@ -111,7 +111,7 @@ func (c *Client) onReconnecting(ev ReconnectEvent) {
 func (c *Client) onGiveUp(err *GiveUpError) {
 	c.inbox.Tell(func() {
 		inTurn(func() {
-			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", err.Failure.Err)
+			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
 		}, func() {
 			if f := c.cfg.OnGiveUp; f != nil {
 				f(err)
@@ -124,7 +124,7 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 // callbacks.
 func (c *Client) onUndelivered(msg Message, size int, reason error) {
 	inTurn(func() {
-		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", reason)
+		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
 	}, func() {
 		if f := c.cfg.OnUndelivered; f != nil {
 			f(msg, reason)
@@ -143,7 +143,7 @@ func (c *Client) report(err error) {
 // onError is report for those who are on the goroutine of the callbacks.
 func (c *Client) onError(err error) {
 	inTurn(func() {
-		c.log(slog.LevelWarn, "error", "error", err)
+		c.log(slog.LevelWarn, "error", "error", shownError{err})
 	}, func() {
 		if f := c.cfg.OnError; f != nil {
 			f(err)
@@ -196,7 +196,7 @@ func (e OpenEvent) String() string {
 // String returns one line, such as "connection 1 closed after 12s with code
 // 1006: no answer to the heartbeat; reconnecting".
 func (e CloseEvent) String() string {
-	text := fmt.Sprintf("connection %d closed%s with %s%s", e.Epoch, after(e.Failure.Uptime), closeCode(e.Code, e.Reason), because(e.Failure.Err))
+	text := fmt.Sprintf("connection %d closed%s with %s%s", e.Epoch, after(e.Failure.Uptime), closeCode(e.Code, e.shown().Reason), because(e.Failure.Err))
 	if e.WillReconnect {
 		return text + "; reconnecting"
 	}
@@ -217,6 +217,9 @@ func (e ReconnectEvent) String() string {
 // come and why it ended, such as "handshake failed: expected 101 Switching
 // Protocols, got 401 Unauthorized: …".
 func (f Failure) String() string {
+	if f.shown != "" {
+		f.Reason = f.shown
+	}
 	text := f.Phase.String() + " failed" + because(f.Err)
 	var ce CloseError
 	switch closed := errors.As(f.Err, &ce); {

@@ -93,8 +93,10 @@ func (s *Secrets) add(texts ...string) {
 	defer s.mu.Unlock()
 	all := slices.Clone(s.texts)
 	for _, text := range texts {
-		if len(text) >= minSecret && !slices.Contains(all, text) {
-			all = append(all, text)
+		for _, text := range []string{text, strings.ReplaceAll(text, " ", "+")} { // as forms have it
+			if len(text) >= minSecret && !slices.Contains(all, text) {
+				all = append(all, text)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -116,17 +118,7 @@ func (s *Secrets) Hide(text string) string {
 	if len(secrets) == 0 {
 		return text
 	}
-	layer := plain(text)
-	for range maxEscape {
-		text, layer = hideIn(text, layer, secrets)
-		next := layer.unescaped()
-		if next == nil {
-			return text
-		}
-		layer = next
-	}
-	text, _ = hideIn(text, layer, secrets)
-	return text
+	return replaced(text, plain(text).find(secrets, maxEscape))
 }
 
 // Error returns err with a text that can be shown: without the secrets, and
@@ -190,13 +182,54 @@ func plain(text string) *layer {
 	return l
 }
 
-// unescaped returns l with one level of escapes less; nil if there is none.
-func (l *layer) unescaped() *layer {
+// span is a part of a text.
+type span struct{ begin, end int }
+
+// find returns where secrets stand in the text of a layer, as they are or with
+// up to depth levels of escapes more. Each level is of one kind, since what
+// looks like an escape of another may be the secret's own.
+func (l *layer) find(secrets []string, depth int) (found []span) {
+	shown := string(l.bytes)
+	for _, secret := range secrets {
+		for from := 0; ; {
+			i := strings.Index(shown[from:], secret)
+			if i < 0 {
+				break
+			}
+			begin := from + i
+			from = begin + len(secret)
+			found = append(found, span{l.begin[begin], l.end[from-1]})
+		}
+		for n := min(len(secret)-1, len(shown)); n >= minBegin; n-- {
+			if strings.HasSuffix(shown, secret[:n]) {
+				found = append(found, span{l.begin[len(shown)-n], l.end[len(shown)-1]})
+				break
+			}
+		}
+	}
+	if depth == 0 {
+		return found
+	}
+	for _, unescape := range unescapers {
+		if next := l.unescaped(unescape); next != nil {
+			found = append(found, next.find(secrets, depth-1)...)
+		}
+	}
+	return found
+}
+
+// unescaped returns l with one level of one kind of escapes less; nil if there
+// is none.
+func (l *layer) unescaped(unescape func([]byte) (string, int)) *layer {
 	next := &layer{}
 	found := false
 	for i := 0; i < len(l.bytes); {
 		decoded, n := unescape(l.bytes[i:])
-		found = found || n > 1
+		if n == 0 {
+			decoded, n = string(l.bytes[i:i+1]), 1
+		} else {
+			found = true
+		}
 		for j := range len(decoded) {
 			next.bytes = append(next.bytes, decoded[j])
 			next.begin = append(next.begin, l.begin[i])
@@ -210,37 +243,48 @@ func (l *layer) unescaped() *layer {
 	return next
 }
 
-// unescape returns what b begins with, and how long that is: one byte, or an
-// escape of a percent-encoding, of HTML, or of a string of JSON, Go or
-// JavaScript.
-func unescape(b []byte) (decoded string, n int) {
-	switch {
-	case b[0] == '%' && len(b) >= 3:
-		if v, err := strconv.ParseUint(string(b[1:3]), 16, 8); err == nil {
-			return string([]byte{byte(v)}), 3
-		}
-	case b[0] == '&':
-		if end := slices.Index(b[:min(len(b), 12)], ';'); end > 1 {
-			if text := html.UnescapeString(string(b[:end+1])); text != string(b[:end+1]) {
-				return text, end + 1
-			}
-		}
-	case b[0] == '\\' && len(b) >= 2:
-		return unescapeString(b)
+// unescapers return what the escape stands for that b begins with, and how long
+// it is; 0 if it begins with none.
+var unescapers = []func(b []byte) (decoded string, n int){unescapePercent, unescapeHTML, unescapeString}
+
+func unescapePercent(b []byte) (string, int) {
+	if b[0] != '%' || len(b) < 3 {
+		return "", 0
 	}
-	return string(b[:1]), 1
+	v, err := strconv.ParseUint(string(b[1:3]), 16, 8)
+	if err != nil {
+		return "", 0
+	}
+	return string([]byte{byte(v)}), 3
 }
 
-// unescapeString is unescape behind a backslash.
+func unescapeHTML(b []byte) (string, int) {
+	if b[0] != '&' {
+		return "", 0
+	}
+	end := slices.Index(b[:min(len(b), 12)], ';') + 1
+	escape := string(b[:end])
+	if text := html.UnescapeString(escape); text != escape {
+		return text, end
+	}
+	return "", 0
+}
+
+// unescapeString knows the strings of JSON, Go, JavaScript and C.
 func unescapeString(b []byte) (string, int) {
+	if b[0] != '\\' || len(b) < 2 {
+		return "", 0
+	}
 	if r, n := utf16Escape(b); n > 0 {
 		if low, m := utf16Escape(b[n:]); m > 0 && r >= 0xd800 && r < 0xdc00 && low >= 0xdc00 && low < 0xe000 {
 			return string(0x10000 + (r-0xd800)<<10 + (low - 0xdc00)), n + m
 		}
 		return string(r), n
 	}
-	if r, multibyte, rest, err := strconv.UnquoteChar(string(b[:min(len(b), 10)]), 0); err == nil {
-		n := min(len(b), 10) - len(rest)
+	const longest = len(`\U0001f600`)
+	one := string(b[:min(len(b), longest)])
+	if r, multibyte, rest, err := strconv.UnquoteChar(one, 0); err == nil {
+		n := len(one) - len(rest)
 		if multibyte || r < utf8.RuneSelf {
 			return string(r), n
 		}
@@ -261,61 +305,23 @@ func utf16Escape(b []byte) (r rune, n int) {
 	return rune(v), 6
 }
 
-// hideIn hides what a layer of a text shows of secrets.
-func hideIn(text string, l *layer, secrets []string) (string, *layer) {
-	type span struct{ begin, end int } // in l
-	var spans []span
-	shown := string(l.bytes)
-	for _, secret := range secrets {
-		for from := 0; ; {
-			i := strings.Index(shown[from:], secret)
-			if i < 0 {
-				break
-			}
-			from += i + len(secret)
-			spans = append(spans, span{from - len(secret), from})
-		}
-		for n := min(len(secret)-1, len(shown)); n >= minBegin; n-- {
-			if strings.HasSuffix(shown, secret[:n]) {
-				spans = append(spans, span{len(shown) - n, len(shown)})
-				break
-			}
-		}
+// replaced is text with a mask for its secrets.
+func replaced(text string, secrets []span) string {
+	if len(secrets) == 0 {
+		return text
 	}
-	if len(spans) == 0 {
-		return text, l
-	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.begin, b.begin) })
+	slices.SortFunc(secrets, func(a, b span) int { return cmp.Compare(a.begin, b.begin) })
 	var b strings.Builder
-	hidden := &layer{}
-	at, in := 0, 0         // in text, in l
-	keep := func(to int) { // what is before to in l
-		for ; in < to; in++ {
-			hidden.bytes = append(hidden.bytes, l.bytes[in])
-			hidden.begin = append(hidden.begin, b.Len()+max(l.begin[in]-at, 0))
-			hidden.end = append(hidden.end, b.Len()+max(l.end[in]-at, 0))
+	at := 0
+	for i := 0; i < len(secrets); {
+		one := secrets[i]
+		for i++; i < len(secrets) && secrets[i].begin <= one.end; i++ {
+			one.end = max(one.end, secrets[i].end)
 		}
-	}
-	for i := 0; i < len(spans); {
-		one := spans[i]
-		for i++; i < len(spans) && spans[i].begin <= one.end; i++ {
-			one.end = max(one.end, spans[i].end)
-		}
-		keep(one.begin)
-		begin, end := l.begin[one.begin], l.end[one.end-1]
-		if begin < at { // an escape that stands for two bytes, of which the first was hidden
-			begin = at
-		}
-		b.WriteString(text[at:begin])
-		for j := range len(mask) {
-			hidden.bytes = append(hidden.bytes, mask[j])
-			hidden.begin = append(hidden.begin, b.Len()+j)
-			hidden.end = append(hidden.end, b.Len()+j+1)
-		}
+		b.WriteString(text[at:one.begin])
 		b.WriteString(mask)
-		at, in = max(end, at), one.end
+		at = one.end
 	}
-	keep(len(l.bytes))
 	b.WriteString(text[at:])
-	return b.String(), hidden
+	return b.String()
 }
