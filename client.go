@@ -37,8 +37,8 @@ type Client struct {
 	post             outbox.Post // of the outboxes
 
 	mu    sync.Mutex
-	run   *run          // the latest; nil before the first
-	begun chan struct{} // closed and replaced when that changes
+	run   *run     // the latest; nil before the first
+	begun watchers // of a change of that
 
 	outbox atomic.Pointer[outbox.Box] // of run, or for the first one; set with mu
 }
@@ -47,7 +47,7 @@ type Client struct {
 // reported by Connect.
 func New(cfg Config) *Client {
 	c := &Client{
-		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil,
 		pings: transport.Pings, onWake: transport.OnWake,
 	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
@@ -149,11 +149,13 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		before.Bequeath(box)
 		r.prev.supersede()
 		r.prev.endedHere()
+		if r.prev.wasDone.Load() {
+			r.prev = nil // there is nothing to wait for
+		}
 	}
 	r.outbox = c.box()
 	c.run = r
-	close(c.begun)
-	c.begun = make(chan struct{})
+	c.begun.notify()
 	c.mu.Unlock()
 	if err := r.outbox.Load(); err != nil {
 		c.report(err)
@@ -287,8 +289,8 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	return rtt, err
 }
 
-// over is what Done returns before the first Connect.
-var over = func() <-chan struct{} {
+// closedForEver is what Done returns while nothing goes on.
+var closedForEver = func() <-chan struct{} {
 	ch := make(chan struct{})
 	close(ch)
 	return ch
@@ -298,10 +300,10 @@ var over = func() <-chan struct{} {
 // and the last callback has returned. It is closed before the first one, too.
 // Waiting for it inside a callback blocks forever.
 func (c *Client) Done() <-chan struct{} {
-	if r := c.current(); r != nil {
+	if r := c.current(); r != nil && !r.wasDone.Load() {
 		return r.done
 	}
-	return over
+	return closedForEver
 }
 
 // Err returns why the latest Connect or Run is over: nil while it is not, and
@@ -324,7 +326,7 @@ func (c *Client) awaited() uint64 {
 	switch {
 	case r == nil:
 		return 1
-	case isClosed(r.done):
+	case r.wasDone.Load():
 		return r.number + 1
 	}
 	return r.number
@@ -333,6 +335,7 @@ func (c *Client) awaited() uint64 {
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
 	c.forgetContexts(r)
+	r.wasDone.Store(true)
 	close(r.done)
 	r.mu.Lock()
 	superseded := r.superseded

@@ -17,6 +17,9 @@ import (
 // next one. But a loop that begins while the client is ending ends at once, since
 // there may be no other Connect.
 //
+// Each loop over a sequence gets every notification from when it begins, the first
+// one from the call on; two loops may run at once.
+//
 // Nothing is lost between the call and the loop, and nothing is dropped if the loop
 // is slow: the client waits for it as for a callback. So cancel the ctx of a
 // sequence that you don't use. Don't loop inside a callback: the loop would wait

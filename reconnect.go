@@ -249,6 +249,7 @@ func (r *run) finish() {
 		r.hooks.Go(func() { <-removed })
 	}
 	r.listen(nil, r.notConnected())
+	r.wasOver.Store(true)
 	close(r.over)
 	if r.cancel != nil {
 		r.cancel()

@@ -76,8 +76,20 @@ func (b *Queue) Wait(size int, quit <-chan struct{}) bool {
 		select {
 		case <-freed:
 		case <-quit:
+			b.forget(freed)
 			return false
 		}
+	}
+}
+
+// forget is for a reader that waits no more. A channel of it must not be left
+// for a later run, which may be in another bubble of synctest.
+func (b *Queue) forget(freed chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.freed == freed {
+		b.freed = nil
+		b.waiting.Store(false)
 	}
 }
 
