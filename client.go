@@ -27,6 +27,7 @@ type Client struct {
 	state            tracker
 	contexts         atomic.Pointer[runContext] // of the runs whose messages may be at hand
 	inbox            inbox.Queue
+	callbacks        callbacks
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
 	asking           atomic.Bool // Heartbeat.TextFunc runs
@@ -55,6 +56,9 @@ func New(cfg Config) *Client {
 	}
 	c.state.init()
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.Loop, c.inbox.Loop
+	c.callbacks.init(c.cfg.SlowCallback, c.slowCallback)
+	c.notificationSubs.wait = func() { c.callbacks.enter(nameLoop) }
+	c.messageSubs.wait, c.inbox.Idle = c.notificationSubs.wait, c.callbacks.idle
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
@@ -335,6 +339,7 @@ func (c *Client) awaited() uint64 {
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
 	c.forgetContexts(r)
+	c.callbacks.stop()
 	r.wasDone.Store(true)
 	close(r.done)
 	r.mu.Lock()

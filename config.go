@@ -170,6 +170,13 @@ type Config struct {
 	// ErrNotAcknowledged.
 	OnUndelivered func(Message, error)
 
+	// SlowCallback is how long a callback, a handler or the body of a loop may take
+	// before Logger is told, once for each call, at the level Warn and from another
+	// goroutine: with the name of the callback or the msgType of the handler, and
+	// without content. Zero means 10 s, negative never. Status.CallbackSince shows a callback that
+	// runs whatever this is.
+	SlowCallback time.Duration
+
 	// Logger logs state changes, connections, failures and undelivered messages,
 	// on the goroutine of the callbacks. Passwords and query values in URLs are
 	// redacted. Nil means that nothing is logged.
@@ -246,6 +253,7 @@ const (
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
 	defaultConfirm      = 30 * time.Second
+	defaultSlow         = 10 * time.Second
 
 	defaultType    = "msgType"
 	defaultContent = "content"
@@ -268,6 +276,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.DialTimeout, defaultDialTimeout)
 	setDefault(&cfg.WriteTimeout, defaultWriteTimeout)
 	setDefault(&cfg.CloseTimeout, defaultCloseTimeout)
+	setDefault(&cfg.SlowCallback, defaultSlow)
 	if cfg.BackOff == nil {
 		cfg.BackOff = defaultBackOff
 	}

@@ -59,6 +59,7 @@ func (c *Client) onStateChange(ev StateChange) {
 			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
 		}, func() {
 			if f := c.cfg.OnStateChange; f != nil {
+				c.callbacks.enter(nameOnStateChange)
 				f(ev)
 			}
 		})
@@ -71,6 +72,7 @@ func (c *Client) onOpen(ev OpenEvent) {
 			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
 			if f := c.cfg.OnOpen; f != nil {
+				c.callbacks.enter(nameOnOpen)
 				f(ev)
 			}
 		})
@@ -90,6 +92,7 @@ func (c *Client) onClose(ev CloseEvent) {
 			c.log(slog.LevelInfo, "connection closed", args...)
 		}, func() {
 			if f := c.cfg.OnClose; f != nil {
+				c.callbacks.enter(nameOnClose)
 				f(ev)
 			}
 		})
@@ -102,6 +105,7 @@ func (c *Client) onReconnecting(ev ReconnectEvent) {
 			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
 		}, func() {
 			if f := c.cfg.OnReconnecting; f != nil {
+				c.callbacks.enter(nameOnReconnecting)
 				f(ev)
 			}
 		})
@@ -114,6 +118,7 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
 		}, func() {
 			if f := c.cfg.OnGiveUp; f != nil {
+				c.callbacks.enter(nameOnGiveUp)
 				f(err)
 			}
 		})
@@ -127,6 +132,7 @@ func (c *Client) onUndelivered(msg Message, size int, reason error) {
 		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
 	}, func() {
 		if f := c.cfg.OnUndelivered; f != nil {
+			c.callbacks.enter(nameOnUndelivered)
 			f(msg, reason)
 		}
 	})
@@ -146,6 +152,7 @@ func (c *Client) onError(err error) {
 		c.log(slog.LevelWarn, "error", "error", shownError{err})
 	}, func() {
 		if f := c.cfg.OnError; f != nil {
+			c.callbacks.enter(nameOnError)
 			f(err)
 		}
 	})

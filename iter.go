@@ -37,6 +37,7 @@ func (c *Client) Messages(ctx context.Context) iter.Seq[Message] {
 // subscribers are the sequences that want what is dispatched.
 type subscribers[T any] struct {
 	busy func(int64) // counts the loops that have been given a value
+	wait func()      // says that the dispatcher waits for a loop
 	mu   sync.Mutex
 	list atomic.Pointer[[]*subscription[T]] // copied when changed
 }
@@ -67,6 +68,7 @@ func (s *subscribers[T]) send(list []*subscription[T], v T, needed bool, clone f
 			own = clone(v)
 		}
 		s.busy(1)
+		s.wait()
 		select {
 		case sub.next <- own:
 			continue // the loop says when it is done with it

@@ -85,6 +85,12 @@ type Status struct {
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 
 	UndeliveredBy UndeliveredCounts // those, by reason
+
+	// The way of received messages to the callbacks.
+	InboxQueued   int       // messages whose callbacks have not all returned, as Inbox.Messages counts them
+	InboxBytes    int       // their bytes, as Inbox.Bytes counts them
+	CallbackSince time.Time // when the callback began that runs now, within half a second; zero if none runs
+	Unhandled     uint64    // notifications since New that no callback, handler or iterator took; content of a wrong type is a DecodeError, and not counted
 }
 
 // tracker holds what Status shows. The owner goroutine of the current run is
@@ -98,7 +104,7 @@ type tracker struct {
 	entered [4]watchers // of each state
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
-	resent                                     atomic.Uint64
+	resent, unhandled                          atomic.Uint64
 	undelivered                                reasonCounter
 	failures, retried                          causeCounter
 	lastReceived                               atomic.Int64 // UnixNano
@@ -206,7 +212,7 @@ func (t *tracker) snapshot() Status {
 	s.RTT = time.Duration(t.rtt.Load())
 	s.MessagesIn, s.BytesIn = t.messagesIn.Load(), t.bytesIn.Load()
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
-	s.Resent = t.resent.Load()
+	s.Resent, s.Unhandled = t.resent.Load(), t.unhandled.Load()
 	s.UndeliveredBy = t.undelivered.load()
 	s.Undelivered = s.UndeliveredBy.Closed + s.UndeliveredBy.Expired + s.UndeliveredBy.OutboxFull + s.UndeliveredBy.Unconfirmed
 	s.Failures, s.FailuresRetried = t.failures.load(), t.retried.load()
@@ -237,6 +243,8 @@ func (c *Client) Status() Status {
 	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.box().Counts()
+	s.InboxQueued, s.InboxBytes = c.inbox.Held()
+	s.CallbackSince = c.callbacks.runningSince()
 	return s
 }
 

@@ -26,6 +26,7 @@ type Queue struct {
 	Limit    Limit
 	Dispatch func(*Item)               // runs the callbacks of a message
 	Count    func(messages, bytes int) // told of a message that was put past the bound
+	Idle     func()                    // told that nothing is left to dispatch, before anything else can be; may be nil. It must not block.
 
 	// The reader's own: what may certainly be added to its Bunch. It looks how
 	// much room there is only when that has been used up, so that it and the
@@ -210,6 +211,9 @@ func (b *Queue) fetch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.first == nil {
+		if b.Idle != nil {
+			b.Idle()
+		}
 		b.running = false
 		b.calmed()
 		return false
@@ -251,6 +255,10 @@ func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 	}
 	return b.calm, b.begun
 }
+
+// Held counts the messages whose callbacks have not all returned, and their
+// bytes, as Limit does.
+func (b *Queue) Held() (messages, bytes int) { return b.held.both() }
 
 // Unhandled counts what was received and not handled yet; busy says that a
 // callback runs.

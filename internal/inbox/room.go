@@ -21,8 +21,12 @@ const (
 )
 
 func (c *count) add(messages, bytes int) { c.word.Add(int64(messages)<<byteBits + int64(bytes)) }
-func (c *count) messages() int           { return int(c.word.Load() >> byteBits) }
-func (c *count) bytes() int              { return int(c.word.Load() & (1<<byteBits - 1)) }
+func (c *count) both() (messages, bytes int) {
+	word := c.word.Load()
+	return int(word >> byteBits), int(word & (1<<byteBits - 1))
+}
+func (c *count) messages() int { return int(c.word.Load() >> byteBits) }
+func (c *count) bytes() int    { return int(c.word.Load() & (1<<byteBits - 1)) }
 
 // Take takes room for a message of size, which is then added to more, and
 // reports false if there is none. A message that is larger than the bound fits
