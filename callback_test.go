@@ -220,3 +220,52 @@ func handleMail[T any](c *wsnotify.Client, handler func(T)) {
 		wsnotify.On(c, "mail", handler)
 	}
 }
+
+// While a callback blocks, what waits to be told of attempts is bounded. What is
+// told are legal steps, and the end is that of the client.
+func TestEventsOfAttemptsAreBounded(t *testing.T) {
+	const attempts = 5000
+	var states []wsnotify.ReadyState
+	opened, closed, errs, last := 0, 0, 0, 0
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		w := bubbleWorld(t, wsnotify.Config{
+			BackOff: every(10 * time.Second),
+			OnOpen: func(wsnotify.OpenEvent) {
+				if opened++; opened == 1 {
+					<-free
+				}
+			},
+			OnClose:        func(wsnotify.CloseEvent) { closed++ },
+			OnError:        func(error) { errs++ },
+			OnStateChange:  func(ev wsnotify.StateChange) { states = append(states, ev.To) },
+			OnReconnecting: func(ev wsnotify.ReconnectEvent) { last = ev.Attempt },
+		})
+		conn := w.connect()
+		w.srv.Stop()
+		conn.Drop()
+		w.pass(attempts / 2 * 10 * time.Second)
+		w.srv.Start()
+		for range 300 { // connections that bring nothing
+			w.pass(20 * time.Second)
+			w.conn().Drop()
+		}
+		w.srv.Stop()
+		w.pass(attempts / 2 * 10 * time.Second)
+		want := w.c.Status()
+		w.c.Disconnect()
+		close(free)
+		<-w.c.Done()
+		if last != want.ReconnectAttempts || want.Failures.Dial < attempts-10 {
+			t.Errorf("the last attempt told of is %d, and not %d; %+v", last, want.ReconnectAttempts, want.Failures)
+		}
+	})
+	if len(states)+opened+closed+errs > 300 || errs < 50 || opened != closed {
+		t.Errorf("told were %d states, %d errors, %d opened and %d closed", len(states), errs, opened, closed)
+	}
+	for i, s := range states[1:] {
+		if before := states[i]; before == s || before == wsnotify.Closed && s != wsnotify.Connecting {
+			t.Fatalf("%v after %v", s, before)
+		}
+	}
+}

@@ -24,7 +24,12 @@ import (
 // The functions named On…, except OnHandshake, run one after another, in the
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
-// wait in the inbox. Don't wait for Done in a callback: Done waits for the
+// wait in the inbox, and so do events. Events have no bound, so the client drops
+// some when more than 256 wait: all that there is to tell of an attempt, from
+// Connecting to OnReconnecting and the connection between them if it brought no
+// message, when the next attempt begins. So the first attempts and the latest are
+// told, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.
+// Status counts everything. Don't wait for Done in a callback: Done waits for the
 // callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
 // panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
 // testing.T.FailNow does) does not stop the callbacks behind it.

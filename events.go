@@ -48,13 +48,14 @@ type ReconnectEvent struct {
 
 // The functions below queue an event for the goroutine of the callbacks. They
 // never block, so that the owner never waits for user code, and the Logger
-// counts as such.
+// counts as such. What is told of an attempt, from CONNECTING to the wait for the
+// next one, may be dropped as a whole while a callback blocks: see inbox.Queue.Begin.
 
 func (c *Client) onStateChange(ev StateChange) {
 	if c.cfg.OnStateChange == nil && c.cfg.Logger == nil {
 		return
 	}
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
 		}, func() {
@@ -67,7 +68,7 @@ func (c *Client) onStateChange(ev StateChange) {
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
@@ -80,7 +81,7 @@ func (c *Client) onOpen(ev OpenEvent) {
 }
 
 func (c *Client) onClose(ev CloseEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			args := []any{
 				"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
@@ -100,7 +101,7 @@ func (c *Client) onClose(ev CloseEvent) {
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
 		}, func() {
@@ -139,11 +140,15 @@ func (c *Client) onUndelivered(msg Message, size int, reason error) {
 }
 
 // report queues an OnError.
-func (c *Client) report(err error) {
-	if c.cfg.OnError == nil && c.cfg.Logger == nil {
-		return
+func (c *Client) report(err error) { c.reportBy(c.inbox.Tell, err) }
+
+// reportAttempt is report for the failure of an attempt or a connection.
+func (c *Client) reportAttempt(err error) { c.reportBy(c.inbox.Pass, err) }
+
+func (c *Client) reportBy(tell func(func()), err error) {
+	if c.cfg.OnError != nil || c.cfg.Logger != nil {
+		tell(func() { c.onError(err) })
 	}
-	c.inbox.Tell(func() { c.onError(err) })
 }
 
 // onError is report for those who are on the goroutine of the callbacks.

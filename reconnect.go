@@ -95,6 +95,7 @@ func (r *run) dial() (*conn, *Failure) {
 	a := newAttempt(r)
 	r.dials++
 	r.leaving = false
+	r.c.inbox.Begin()
 	r.enter(Connecting, nil)
 	r.listen(nil, nil)
 	r.hooks.Go(func() { a.run(ctx) })
@@ -141,7 +142,7 @@ func (r *run) wait(l *loss) bool {
 	c := r.c
 	c.state.failures.add(&l.failure)
 	if l.report {
-		c.report(l.failure.Err)
+		c.reportAttempt(l.failure.Err)
 	}
 	var delay time.Duration
 	var again bool
