@@ -607,3 +607,29 @@ func TestRunThatACallbackEnds(t *testing.T) {
 		}
 	}
 }
+
+// A message that a loop did not take any more holds up no Drain.
+func TestDrainAfterALoopThatLeftAMessage(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		messages := w.c.Messages(w.Context())
+		free, over := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(over)
+			for range messages {
+				<-free
+				break
+			}
+		}()
+		w.must(conn.SendText("1"))
+		w.must(conn.SendText("2"))
+		synctest.Wait()
+		close(free)
+		<-over
+		ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+		defer cancel()
+		if err := w.c.Drain(ctx); err != nil {
+			t.Errorf("drain: %v", err)
+		}
+	})
+}
