@@ -28,7 +28,10 @@ type attempt struct {
 	result chan attemptResult // of capacity 1
 	ended  chan struct{}      // closed when run returns
 
+	secrets *handshake.Secrets // of what is asked, once BeforeDial has returned
+
 	mu        sync.Mutex
+	url       string // that is dialled, redacted
 	phase     Phase
 	abandoned bool
 	response  *http.Response
@@ -60,6 +63,7 @@ func newAttempt(r *run) *attempt {
 		req: &DialRequest{
 			URL: urlOf(r.url), Header: header, Subprotocols: slices.Clone(r.c.cfg.Subprotocols), Attempt: r.attempts, Last: last,
 		},
+		url:    handshake.Redacted(r.url),
 		last:   r.last,
 		spawn:  func(f func()) { r.hooks.Go(f) },
 		result: make(chan attemptResult, 1),
@@ -73,6 +77,9 @@ func (a *attempt) run(ctx context.Context) {
 	defer close(a.ended)
 	conn, err := a.open(ctx)
 	a.mu.Lock()
+	if err != nil {
+		err = &attemptError{a.url, err}
+	}
 	abandoned := a.abandoned
 	if !abandoned {
 		a.result <- attemptResult{conn, err}
@@ -115,14 +122,17 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err := a.in(ctx, PhaseDial); err != nil {
 		return nil, err
 	}
+	a.secrets = handshake.NewSecrets(a.req.URL, a.req.Header, a.req.Subprotocols)
 	tr, resp, err := transport.Open(ctx, &transport.Request{
 		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.offer(),
 		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
+		Sending: func(proxy *url.URL, header http.Header) { a.secrets.AddURL(proxy); a.secrets.AddHeader(header) },
 	})
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
 	cn := newConn(a.c, a.box, tr, a.spawn)
+	cn.secrets = a.secrets
 	a.mu.Lock()
 	a.tr = tr
 	a.mu.Unlock()
@@ -182,6 +192,9 @@ func (a *attempt) checkRequest() error {
 		return errors.New("DialRequest.Header can't be changed: in a browser a page sets no headers; " + insteadOfHeader)
 	}
 	req.URL = handshake.Escaped(req.URL)
+	a.mu.Lock()
+	a.url = handshake.Redacted(req.URL)
+	a.mu.Unlock()
 	for key := range req.Header { // all were canonical before, so the other spelling is the hook's
 		if canonical := http.CanonicalHeaderKey(key); canonical != key {
 			delete(req.Header, canonical)
@@ -247,7 +260,7 @@ func (a *attempt) failure(err error) Failure {
 	}
 	switch {
 	case a.phase == PhaseHook && a.peer != nil:
-		f.Initiator, f.Code, f.Reason = a.peer.Initiator, a.peer.Code, a.peer.Reason
+		f.Initiator, f.Code, f.Reason, f.shown = a.peer.Initiator, a.peer.Code, a.peer.Reason, a.peer.shown
 	case a.phase == PhaseHook:
 		f.Initiator = Local
 	case handshake.IsNetworkError(err):

@@ -259,3 +259,16 @@ func TestPageSetsNoHeadersInBeforeDial(t *testing.T) {
 		}
 	})
 }
+
+// With a Timeout longer than the Interval, each reply is for its own beat.
+func TestPageRTTOfEachReply(t *testing.T) {
+	inPage(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: time.Second, Timeout: time.Minute}}, func(w *world, _ func()) {
+		w.srv.AnswerText("pong")
+		conn := w.connect()
+		conn.Latency(40 * time.Millisecond)
+		w.pass(10500 * time.Millisecond)
+		if rtt := w.c.Status().RTT; rtt != 80*time.Millisecond {
+			t.Errorf("a round trip of %v", rtt)
+		}
+	})
+}

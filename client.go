@@ -27,6 +27,7 @@ type Client struct {
 	state            tracker
 	contexts         atomic.Pointer[runContext] // of the runs whose messages may be at hand
 	inbox            inbox.Queue
+	callbacks        callbacks
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
 	asking           atomic.Bool // Heartbeat.TextFunc runs
@@ -37,8 +38,8 @@ type Client struct {
 	post             outbox.Post // of the outboxes
 
 	mu    sync.Mutex
-	run   *run          // the latest; nil before the first
-	begun chan struct{} // closed and replaced when that changes
+	run   *run     // the latest; nil before the first
+	begun watchers // of a change of that
 
 	outbox atomic.Pointer[outbox.Box] // of run, or for the first one; set with mu
 }
@@ -47,7 +48,7 @@ type Client struct {
 // reported by Connect.
 func New(cfg Config) *Client {
 	c := &Client{
-		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil,
 		pings: transport.Pings, onWake: transport.OnWake,
 	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
@@ -55,6 +56,9 @@ func New(cfg Config) *Client {
 	}
 	c.state.init()
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.Loop, c.inbox.Loop
+	c.callbacks.init(c.cfg.SlowCallback, c.slowCallback)
+	c.notificationSubs.wait = func() { c.callbacks.enter(nameLoop) }
+	c.messageSubs.wait, c.inbox.Idle = c.notificationSubs.wait, c.callbacks.idle
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
@@ -149,11 +153,13 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		before.Bequeath(box)
 		r.prev.supersede()
 		r.prev.endedHere()
+		if r.prev.wasDone.Load() {
+			r.prev = nil // there is nothing to wait for
+		}
 	}
 	r.outbox = c.box()
 	c.run = r
-	close(c.begun)
-	c.begun = make(chan struct{})
+	c.begun.notify()
 	c.mu.Unlock()
 	if err := r.outbox.Load(); err != nil {
 		c.report(err)
@@ -287,8 +293,8 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	return rtt, err
 }
 
-// over is what Done returns before the first Connect.
-var over = func() <-chan struct{} {
+// closedForEver is what Done returns while nothing goes on.
+var closedForEver = func() <-chan struct{} {
 	ch := make(chan struct{})
 	close(ch)
 	return ch
@@ -298,10 +304,10 @@ var over = func() <-chan struct{} {
 // and the last callback has returned. It is closed before the first one, too.
 // Waiting for it inside a callback blocks forever.
 func (c *Client) Done() <-chan struct{} {
-	if r := c.current(); r != nil {
+	if r := c.current(); r != nil && !r.wasDone.Load() {
 		return r.done
 	}
-	return over
+	return closedForEver
 }
 
 // Err returns why the latest Connect or Run is over: nil while it is not, and
@@ -324,7 +330,7 @@ func (c *Client) awaited() uint64 {
 	switch {
 	case r == nil:
 		return 1
-	case isClosed(r.done):
+	case r.wasDone.Load():
 		return r.number + 1
 	}
 	return r.number
@@ -333,6 +339,8 @@ func (c *Client) awaited() uint64 {
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
 	c.forgetContexts(r)
+	c.callbacks.stop()
+	r.wasDone.Store(true)
 	close(r.done)
 	r.mu.Lock()
 	superseded := r.superseded

@@ -25,7 +25,12 @@ import (
 // The functions named On…, except OnHandshake, run one after another, in the
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
-// wait in the inbox. Don't wait for Done in a callback: Done waits for the
+// wait in the inbox, and so do events. Events have no bound, so the client drops
+// some when more than 256 wait: all that there is to tell of an attempt, from
+// Connecting to OnReconnecting and the connection between them if it brought no
+// message, when the next attempt begins. So the first attempts and the latest are
+// told, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.
+// Status counts everything. Don't wait for Done in a callback: Done waits for the
 // callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
 // panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
 // testing.T.FailNow does) does not stop the callbacks behind it.
@@ -183,6 +188,13 @@ type Config struct {
 	// ErrNotAcknowledged.
 	OnUndelivered func(Message, error)
 
+	// SlowCallback is how long a callback, a handler or the body of a loop may take
+	// before Logger is told, once for each call, at the level Warn and from another
+	// goroutine: with the name of the callback or the msgType of the handler, and
+	// without content. Zero means 10 s, negative never. Status.CallbackSince shows a callback that
+	// runs whatever this is.
+	SlowCallback time.Duration
+
 	// Logger logs state changes, connections, failures and undelivered messages,
 	// on the goroutine of the callbacks. Passwords and query values in URLs are
 	// redacted. Nil means that nothing is logged.
@@ -263,6 +275,7 @@ const (
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
 	defaultConfirm      = 30 * time.Second
+	defaultSlow         = 10 * time.Second
 
 	defaultType    = "msgType"
 	defaultContent = "content"
@@ -286,6 +299,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.WriteTimeout, defaultWriteTimeout)
 	setDefault(&cfg.CloseTimeout, defaultCloseTimeout)
 	setDefault(&cfg.CompressionWindow, extension.MaxWindow)
+	setDefault(&cfg.SlowCallback, defaultSlow)
 	if cfg.BackOff == nil {
 		cfg.BackOff = defaultBackOff
 	}

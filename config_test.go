@@ -18,6 +18,7 @@ func TestZeroConfig(t *testing.T) {
 		"DialTimeout":  10 * time.Second,
 		"WriteTimeout": 10 * time.Second,
 		"CloseTimeout": 5 * time.Second,
+		"SlowCallback": 10 * time.Second,
 		"StableAfter":  time.Duration(0), "DrainTimeout": time.Duration(0),
 		"Compression":           CompressionMode(0),
 		"Heartbeat.Interval":    6 * time.Second,

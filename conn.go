@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
@@ -22,6 +23,8 @@ type conn struct {
 	beats *heartbeat
 
 	requests requests
+
+	secrets *handshake.Secrets // of its request
 
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
@@ -40,7 +43,8 @@ type conn struct {
 	resume    func()                        // readOn; a go statement with a method would allocate
 	few       [2]transport.Event            // what is read into while little comes
 	many      *[]transport.Event            // and while much does, from a pool
-	have      []transport.Event             // read and not looked at: a part of either
+	came      []transport.Event             // what the last read gave: a part of either
+	have      []transport.Event             // what of it was not looked at
 	asked     bool                          // Heartbeat.Answer has seen the first of have
 	replies   []string                      // to the heartbeat's text
 	batch     *inbox.Bunch                  // for the inbox; nil if empty
@@ -154,15 +158,25 @@ func (cn *conn) readOn() {
 	for _, ev := range cn.have { // behind a close frame
 		ev.Release()
 	}
-	clear(cn.few[:])
-	cn.have = nil
+	clear(cn.came)
+	cn.came, cn.have = nil, nil
 	cn.putMany()
 	mine = false
 	close(cn.ended)
 }
 
-// receive waits for what comes next.
+// receive waits for what comes next. It forgets what came before, which would
+// else stay referenced for as long as nothing comes: 32 messages of an idle
+// client. Room for many events is held on to while much comes, at no cost that
+// could be measured, and given back when little came.
 func (cn *conn) receive() error {
+	clear(cn.came)
+	switch {
+	case cn.many == nil && len(cn.came) == len(cn.few): // there is more, most likely
+		cn.many = manyEvents.Get().(*[]transport.Event)
+	case cn.many != nil && len(cn.came) < len(*cn.many)/4:
+		cn.putMany()
+	}
 	events := cn.few[:]
 	if cn.many != nil {
 		events = *cn.many
@@ -170,15 +184,8 @@ func (cn *conn) receive() error {
 	clear(events) // or what was handed on would be kept for as long as nothing comes
 	n, brisk, err := cn.tr.Read(events)
 	cn.brisk = brisk
-	cn.have = events[:n]
-	switch {
-	case n == len(cn.few) && cn.many == nil: // there is more, for the next time
-		cn.many = manyEvents.Get().(*[]transport.Event)
-	case n < len(cn.few) && cn.many != nil:
-		n = copy(cn.few[:], cn.have)
-		cn.have = cn.few[:n]
-		cn.putMany()
-	}
+	cn.came = events[:n]
+	cn.have = cn.came
 	return err
 }
 
@@ -186,7 +193,6 @@ var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, inbox.
 
 func (cn *conn) putMany() {
 	if cn.many != nil {
-		clear(*cn.many)
 		manyEvents.Put(cn.many)
 		cn.many = nil
 	}

@@ -5,10 +5,13 @@ package wsnotify
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
+	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/inbox"
 )
 
@@ -95,13 +98,20 @@ func (c *Client) deliver(msg Message) {
 	subs := c.messageSubs.load()
 	f := c.cfg.OnMessage
 	switch {
+	case f == nil && len(subs) == 0 && parsable: // whether anybody is there or not: see Status.Unhandled
+		c.notify(msg, false)
+	case f == nil && len(subs) == 0:
+		c.callbacks.idle()
 	case f == nil:
 		c.deliverOn(msg, subs, parse)
 	case parse || len(subs) > 0:
+		c.callbacks.enter(nameOnMessage)
 		inTurn(func() { f(msg.clone()) }, func() { c.deliverOn(msg, subs, parse || parsable && c.parses()) })
 	case parsable:
+		c.callbacks.enter(nameOnMessage)
 		c.deliverAlone(f, msg)
 	default:
+		c.callbacks.enter(nameOnMessage)
 		f(msg)
 	}
 }
@@ -114,7 +124,7 @@ func (c *Client) deliverAlone(f func(Message), msg Message) {
 	inTurn(func() { f(msg) }, func() {
 		if c.parses() {
 			msg.Data = bytes.Clone(*copied)
-			c.notify(msg)
+			c.notify(msg, true)
 		}
 		if cap(*copied) <= keepCopies {
 			copies.Put(copied)
@@ -130,17 +140,19 @@ var copies = sync.Pool{New: func() any { return new([]byte) }}
 func (c *Client) deliverOn(msg Message, subs []*subscription[Message], parse bool) {
 	c.messageSubs.send(subs, msg, parse || c.cfg.Inbox.Reuse, Message.clone)
 	if parse {
-		c.notify(msg)
+		c.notify(msg, true)
 	}
 }
 
-// notify is the part of deliver that is about what a message says.
-func (c *Client) notify(msg Message) {
+// notify is the part of deliver that is about what a message says. taken says that
+// somebody got the message itself.
+func (c *Client) notify(msg Message, taken bool) {
 	n, content, err := c.reading.notification(msg)
 	if err != nil {
 		if c.cfg.Inbox.Reuse {
 			msg = msg.clone() // an error is kept
 		}
+		c.callbacks.idle()
 		c.onError(&ParseError{Data: msg.Data, Err: err})
 		return
 	}
@@ -150,9 +162,14 @@ func (c *Client) notify(msg Message) {
 	subs, handlers := c.notificationSubs.load(), c.handlers.of(n.MsgType)
 	f := c.cfg.OnNotification
 	if f == nil {
+		if !taken && len(subs) == 0 && len(handlers) == 0 {
+			c.unhandled(n.MsgType)
+			return
+		}
 		c.notifyOn(n, content, subs, handlers)
 		return
 	}
+	c.callbacks.enter(nameOnNotification)
 	alone, later := len(subs) == 0 && len(handlers) == 0, n.form
 	if content != nil {
 		later = formOf(content) // which f may change
@@ -197,7 +214,17 @@ func (c *Client) callHandler(h *typedHandler, n Notification, content json.RawMe
 	if h.raw && needed {
 		n = n.clone() // content stays that of the message
 	}
+	c.callbacks.enter(h.name)
 	h.call(c, n, content)
+}
+
+// unhandled counts a notification that nobody took.
+func (c *Client) unhandled(msgType string) {
+	c.callbacks.idle()
+	c.state.unhandled.Add(1)
+	if l := c.cfg.Logger; l != nil && l.Enabled(context.Background(), slog.LevelDebug) {
+		c.log(slog.LevelDebug, "nobody handles a notification of this type", "msgType", handshake.Printable(msgType))
+	}
 }
 
 func (m Message) clone() Message {

@@ -367,6 +367,35 @@ type hangingBody struct{ until chan struct{} }
 func (b hangingBody) Read([]byte) (int, error) { <-b.until; return 0, io.EOF }
 func (b hangingBody) Close() error             { <-b.until; return nil }
 
+// A response without a body, as RoundTrippers of tests make them, has none.
+func TestRefusalWithoutABody(t *testing.T) {
+	f, took := inTripperBubbleWith(t, roundTripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 404}, nil
+	}), func() {})
+	if f.HTTPStatus != 404 || took != 0 || !strings.Contains(f.Err.Error(), "check the path of the url") {
+		t.Errorf("after %v: %+v", took, f)
+	}
+}
+
+// A Transport that was made for requests in HTTP/2 alone is copied for a
+// handshake in HTTP/1.1.
+func TestTransportForHTTP2Alone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &rawNet{script: accepts(func(p *rawPeer) { p.frames(closeFrame(1000, "")); p.closed() })}
+		tr := &http.Transport{DialContext: n.dial, Protocols: new(http.Protocols), ForceAttemptHTTP2: true}
+		tr.Protocols.SetUnencryptedHTTP2(true)
+		c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+		if err := c.Connect(t.Context(), "ws://server.test/", ""); err != nil {
+			t.Error(err)
+		}
+		<-c.Done()
+		if tr.Protocols.HTTP1() || !tr.Protocols.UnencryptedHTTP2() {
+			t.Errorf("the user's Protocols were changed: %v", tr.Protocols)
+		}
+		n.ending.Wait()
+	})
+}
+
 // A RoundTripper that gives nothing is named, and the program goes on.
 func TestRoundTripperThatReturnsNothing(t *testing.T) {
 	f, _ := inTripperBubbleWith(t, roundTripper(func(*http.Request) (*http.Response, error) { return nil, nil }), func() {})
@@ -480,6 +509,11 @@ func TestALPNAndTheUsersTLS(t *testing.T) {
 		"h2":              {func(tr *http.Transport) { tr.TLSClientConfig.NextProtos = []string{"h2", "http/1.1"} }, "http/1.1"},
 		"h2 alone":        {func(tr *http.Transport) { tr.TLSClientConfig.NextProtos = []string{"h2"} }, "http/1.1"},
 		"net/http's h2":   {func(tr *http.Transport) { tr.ForceAttemptHTTP2 = true }, "http/1.1"},
+		"Protocols without HTTP/1": {func(tr *http.Transport) {
+			tr.Protocols = new(http.Protocols)
+			tr.Protocols.SetHTTP2(true)
+			tr.Protocols.SetUnencryptedHTTP2(true)
+		}, "http/1.1"},
 		"a version that is old": {func(tr *http.Transport) {
 			tr.TLSClientConfig.MinVersion, tr.TLSClientConfig.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 		}, "http/1.1"},
@@ -503,7 +537,7 @@ func TestALPNAndTheUsersTLS(t *testing.T) {
 				if offered != test.want || name != "server.test" {
 					t.Errorf("offered were %q to %q", offered, name)
 				}
-				if after := tr.TLSClientConfig; after.MinVersion != before.MinVersion || len(after.NextProtos) != len(before.NextProtos) && !tr.ForceAttemptHTTP2 {
+				if after := tr.TLSClientConfig; after.MinVersion != before.MinVersion || len(after.NextProtos) != len(before.NextProtos) && !tr.ForceAttemptHTTP2 && tr.Protocols == nil {
 					t.Errorf("the user's tls.Config was changed: %v, %v", after.MinVersion, after.NextProtos)
 				}
 				n.ending.Wait()

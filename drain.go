@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // partingGrace is for the closing handshake when the ctx of Drain has ended:
@@ -266,20 +268,25 @@ func (e *noConnectionError) Unwrap() []error {
 // with mu.
 func (r *run) ctxError() error {
 	err := r.ctx.Err()
-	var why []string
-	e := &noConnectionError{ctx: err}
-	switch {
-	case isClosed(r.opened):
+	if isClosed(r.opened) {
 		return err
-	case r.last != nil:
+	}
+	e := &noConnectionError{ctx: err}
+	var why []string
+	var last *attemptError
+	if r.last != nil {
 		e.cause = r.last.Err
+		errors.As(e.cause, &last)
 		why = append(why, "the last attempt failed: "+unprefixed(e.cause).Error())
 	}
-	if r.underway != nil {
-		why = append(why, fmt.Sprintf("an attempt was under way, in its phase %q", r.underway.String()))
-	}
-	if why == nil {
-		return err
+	switch under := r.underway; {
+	case under == nil && last == nil:
+		why = append(why, handshake.Redacted(r.url)+" was not dialled")
+	case under == nil:
+	case last != nil && last.url == under.url:
+		why = append(why, fmt.Sprintf("another attempt was under way: %v", *under))
+	default:
+		why = append(why, fmt.Sprintf("an attempt was under way, dialling %s: %v", under.url, *under))
 	}
 	e.text = fmt.Sprintf("wsnotify: no connection until ctx ended: %v; %s", err, strings.Join(why, "; "))
 	return e

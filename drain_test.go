@@ -629,3 +629,4 @@ func TestRunThatACallbackEnds(t *testing.T) {
 		}
 	}
 }
+

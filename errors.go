@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
-	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -263,7 +261,8 @@ type Failure struct {
 	Uptime     time.Duration // how long the connection was open
 	Err        error         // never nil
 
-	prior int // HTTPStatus of the failure right before this one; -1 if that had none, 0 if it is not known
+	shown string // Reason without the secrets of the request
+	prior int    // HTTPStatus of the failure right before this one; -1 if that had none, 0 if it is not known
 }
 
 // prefix begins each error of this package, once.
@@ -284,58 +283,6 @@ type wrapped struct {
 func (e *wrapped) Error() string { return prefixed(e.text, e.err) }
 func (e *wrapped) Unwrap() error { return e.err }
 
-// explain makes one error of what the transport returned.
-func (a *attempt) explain(resp *http.Response, err error) error {
-	err = handshake.Presentable(err)
-	if resp != nil {
-		return a.refused(resp, err)
-	}
-	if resp := refusal(err); resp != nil {
-		err = &proxyRefusal{err, &HandshakeError{
-			StatusCode: resp.StatusCode, Header: resp.Header, Err: errors.New("it is the proxy's answer to CONNECT"),
-		}}
-	}
-	return &wrapped{"dialling " + handshake.Redacted(a.req.URL), a.asked().Dialling(err)}
-}
-
-// refused describes a response that made no connection.
-func (a *attempt) refused(resp *http.Response, err error) error {
-	e := &HandshakeError{StatusCode: resp.StatusCode, Header: resp.Header, Err: err}
-	if resp.Body != nil { // the transport has left its first KiB
-		e.Body, _ = io.ReadAll(io.LimitReader(resp.Body, 1024))
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		asked := a.asked()
-		if resp.Request != nil {
-			asked.Header = resp.Request.Header // with the cookies of a jar
-		}
-		e.Err = asked.Refusal(resp, e.Body)
-	}
-	return e
-}
-
-func (a *attempt) asked() *handshake.Request {
-	return &handshake.Request{URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols}
-}
-
-// refusal returns the response of a proxy that made no tunnel.
-func refusal(err error) *http.Response {
-	var proxy *transport.ProxyError
-	if errors.As(err, &proxy) {
-		return proxy.Response
-	}
-	return nil
-}
-
-// proxyRefusal is the refusal of a proxy, in which errors.As finds a
-// HandshakeError.
-type proxyRefusal struct {
-	error
-	as *HandshakeError
-}
-
-func (e *proxyRefusal) Unwrap() []error { return []error{e.error, e.as} }
-
 // own is the Failure of a connection that this side ends.
 func (cn *conn) own(cause error) Failure {
 	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
@@ -353,8 +300,11 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 	var wrong *wire.Violation
 	switch err := cn.readErr; {
 	case errors.As(err, &ce):
-		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
+		f.Initiator, f.Code = Remote, ce.Code
+		f.Reason, f.shown = ce.Reason, cn.secrets.Hide(ce.Reason)
 		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
+		ce.Reason = f.shown
+		f.Err = ce
 	case errors.As(err, &wrong):
 		violation = true
 		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
@@ -364,7 +314,7 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 		if errors.Is(err, net.ErrClosed) && writeErr != nil {
 			err = writeErr
 		}
-		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", err)
+		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", cn.secrets.Error(err))
 	}
 	ev.Failure = f
 	return f, ev, violation

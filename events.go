@@ -49,17 +49,19 @@ type ReconnectEvent struct {
 
 // The functions below queue an event for the goroutine of the callbacks. They
 // never block, so that the owner never waits for user code, and the Logger
-// counts as such.
+// counts as such. What is told of an attempt, from CONNECTING to the wait for the
+// next one, may be dropped as a whole while a callback blocks: see inbox.Queue.Begin.
 
 func (c *Client) onStateChange(ev StateChange) {
 	if c.cfg.OnStateChange == nil && c.cfg.Logger == nil {
 		return
 	}
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
 		}, func() {
 			if f := c.cfg.OnStateChange; f != nil {
+				c.callbacks.enter(nameOnStateChange)
 				f(ev)
 			}
 		})
@@ -67,11 +69,12 @@ func (c *Client) onStateChange(ev StateChange) {
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
-			c.log(slog.LevelInfo, "connected", "url", handshake.RedactedText(ev.URL), "epoch", ev.Epoch, "attempt", ev.Attempt)
+			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
 			if f := c.cfg.OnOpen; f != nil {
+				c.callbacks.enter(nameOnOpen)
 				f(ev)
 			}
 		})
@@ -79,18 +82,19 @@ func (c *Client) onOpen(ev OpenEvent) {
 }
 
 func (c *Client) onClose(ev CloseEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			args := []any{
-				"epoch", ev.Epoch, "code", int(ev.Code), "reason", ev.Reason, "clean", ev.WasClean,
+				"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
 				"initiator", ev.Failure.Initiator.String(),
 			}
 			if ev.Failure.Err != ErrClosed { // which is no error, but the wish of this side
-				args = append(args, "error", ev.Failure.Err)
+				args = append(args, "error", shownError{ev.Failure.Err})
 			}
 			c.log(slog.LevelInfo, "connection closed", args...)
 		}, func() {
 			if f := c.cfg.OnClose; f != nil {
+				c.callbacks.enter(nameOnClose)
 				f(ev)
 			}
 		})
@@ -98,11 +102,12 @@ func (c *Client) onClose(ev CloseEvent) {
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
-	c.inbox.Tell(func() {
+	c.inbox.Pass(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
 		}, func() {
 			if f := c.cfg.OnReconnecting; f != nil {
+				c.callbacks.enter(nameOnReconnecting)
 				f(ev)
 			}
 		})
@@ -112,9 +117,10 @@ func (c *Client) onReconnecting(ev ReconnectEvent) {
 func (c *Client) onGiveUp(err *GiveUpError) {
 	c.inbox.Tell(func() {
 		inTurn(func() {
-			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", err.Failure.Err)
+			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
 		}, func() {
 			if f := c.cfg.OnGiveUp; f != nil {
+				c.callbacks.enter(nameOnGiveUp)
 				f(err)
 			}
 		})
@@ -125,28 +131,34 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 // callbacks.
 func (c *Client) onUndelivered(msg Message, size int, reason error) {
 	inTurn(func() {
-		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", reason)
+		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
 	}, func() {
 		if f := c.cfg.OnUndelivered; f != nil {
+			c.callbacks.enter(nameOnUndelivered)
 			f(msg, reason)
 		}
 	})
 }
 
 // report queues an OnError.
-func (c *Client) report(err error) {
-	if c.cfg.OnError == nil && c.cfg.Logger == nil {
-		return
+func (c *Client) report(err error) { c.reportBy(c.inbox.Tell, err) }
+
+// reportAttempt is report for the failure of an attempt or a connection.
+func (c *Client) reportAttempt(err error) { c.reportBy(c.inbox.Pass, err) }
+
+func (c *Client) reportBy(tell func(func()), err error) {
+	if c.cfg.OnError != nil || c.cfg.Logger != nil {
+		tell(func() { c.onError(err) })
 	}
-	c.inbox.Tell(func() { c.onError(err) })
 }
 
 // onError is report for those who are on the goroutine of the callbacks.
 func (c *Client) onError(err error) {
 	inTurn(func() {
-		c.log(slog.LevelWarn, "error", "error", err)
+		c.log(slog.LevelWarn, "error", "error", shownError{err})
 	}, func() {
 		if f := c.cfg.OnError; f != nil {
+			c.callbacks.enter(nameOnError)
 			f(err)
 		}
 	})
@@ -197,7 +209,7 @@ func (e OpenEvent) String() string {
 // String returns one line, such as "connection 1 closed after 12s with code
 // 1006: no answer to the heartbeat; reconnecting".
 func (e CloseEvent) String() string {
-	text := fmt.Sprintf("connection %d closed%s with %s%s", e.Epoch, after(e.Failure.Uptime), closeCode(e.Code, e.Reason), because(e.Failure.Err))
+	text := fmt.Sprintf("connection %d closed%s with %s%s", e.Epoch, after(e.Failure.Uptime), closeCode(e.Code, e.shown().Reason), because(e.Failure.Err))
 	if e.WillReconnect {
 		return text + "; reconnecting"
 	}
@@ -218,6 +230,9 @@ func (e ReconnectEvent) String() string {
 // come and why it ended, such as "handshake failed: expected 101 Switching
 // Protocols, got 401 Unauthorized: …".
 func (f Failure) String() string {
+	if f.shown != "" {
+		f.Reason = f.shown
+	}
 	text := f.Phase.String() + " failed" + because(f.Err)
 	var ce CloseError
 	switch closed := errors.As(f.Err, &ce); {

@@ -37,20 +37,20 @@ func TestEventsPrintAsOneLine(t *testing.T) {
 	}{
 		"refused": {25 * time.Second, "ws://ada:hunter2@server.test/ws/?token=hunter2", answers(response(401, "token expired", "Retry-After: 20")), []string{
 			"CLOSED → CONNECTING",
-			`CONNECTING → CLOSED: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
-			`handshake failed: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401 +
+			`CONNECTING → CLOSED: dialling ws://ada:xxxxx@server.test/ws/?token=xxxxx: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
+			`handshake failed: dialling ws://ada:xxxxx@server.test/ws/?token=xxxxx: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401 +
 				"; the server asks to wait 20s; reconnect 1 in 20s",
 			"CLOSED → CONNECTING",
-			`CONNECTING → CLOSED: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
-			`wsnotify: giving up after 2 attempts: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
+			`CONNECTING → CLOSED: dialling ws://ada:xxxxx@server.test/ws/?token=xxxxx: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
+			`wsnotify: giving up after 2 attempts: dialling ws://ada:xxxxx@server.test/ws/?token=xxxxx: expected 101 Switching Protocols, got 401 Unauthorized: its body says "token expired"; ` + advice401,
 		}},
 		"no answer": {15 * time.Second, "ws://server.test/?token=hunter2", func(p *rawPeer) { p.request() }, []string{
 			"CLOSED → CONNECTING",
-			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF",
-			"dial failed: dialling ws://server.test/?token=xxxxx: EOF; reconnect 1 in 10s",
+			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
+			"dial failed: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url; reconnect 1 in 10s",
 			"CLOSED → CONNECTING",
-			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF",
-			"wsnotify: giving up after 2 attempts: dialling ws://server.test/?token=xxxxx: EOF",
+			"CONNECTING → CLOSED: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
+			"wsnotify: giving up after 2 attempts: dialling ws://server.test/?token=xxxxx: EOF; the server hung up without an answer: if that port speaks TLS, try wss://; else check port and path of the url",
 		}},
 		"closed": {5 * time.Second, "ws://hunter2@server.test/?token=hunter2", accepts(func(p *rawPeer) {
 			p.rest(3 * time.Second)

@@ -73,3 +73,12 @@ func inBubble(t *testing.T, cfg wsnotify.Config, f func(*world)) {
 	t.Helper()
 	harness.InBubble(t, cfg, func(w *harness.World) { worldOf(w).run(f) })
 }
+
+// bubbleWorld is a world in the bubble of t, whose client has cfg and no journal.
+func bubbleWorld(t *testing.T, cfg wsnotify.Config) *world {
+	w := &world{T: t, net: wsnotifytest.NewNetwork(t), start: time.Now()}
+	w.srv = w.net.NewServer()
+	cfg.HTTPClient = w.net.HTTPClient()
+	w.c = wsnotify.New(cfg)
+	return w
+}

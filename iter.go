@@ -17,6 +17,9 @@ import (
 // next one. But a loop that begins while the client is ending ends at once, since
 // there may be no other Connect.
 //
+// Each loop over a sequence gets every notification from when it begins, the first
+// one from the call on; two loops may run at once.
+//
 // Nothing is lost between the call and the loop, and nothing is dropped if the loop
 // is slow: the client waits for it as for a callback. So cancel the ctx of a
 // sequence that you don't use. Don't loop inside a callback: the loop would wait
@@ -34,6 +37,7 @@ func (c *Client) Messages(ctx context.Context) iter.Seq[Message] {
 // subscribers are the sequences that want what is dispatched.
 type subscribers[T any] struct {
 	busy func(int64) // counts the loops that have been given a value
+	wait func()      // says that the dispatcher waits for a loop
 	mu   sync.Mutex
 	list atomic.Pointer[[]*subscription[T]] // copied when changed
 }
@@ -64,6 +68,7 @@ func (s *subscribers[T]) send(list []*subscription[T], v T, needed bool, clone f
 			own = clone(v)
 		}
 		s.busy(1)
+		s.wait()
 		select {
 		case sub.next <- own:
 			continue // the loop says when it is done with it

@@ -261,6 +261,7 @@ type typedHandler struct {
 	call    func(c *Client, n Notification, content json.RawMessage) // nil: as n says
 	raw     bool                                                     // it is given n.Raw
 	removed atomic.Bool
+	name    *callbackName
 }
 
 // handlers holds the handlers of On and Handle: copied when changed, so that they can be
@@ -283,6 +284,7 @@ func (hs *handlers) any() bool {
 }
 
 func (hs *handlers) add(msgType string, h *typedHandler) (off func()) {
+	h.name = &callbackName{msgType: msgType}
 	hs.change(msgType, func(list []*typedHandler) []*typedHandler { return append(list, h) })
 	return func() { hs.remove(msgType, h) }
 }

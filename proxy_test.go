@@ -396,6 +396,44 @@ func TestALPNThroughProxies(t *testing.T) {
 	}
 }
 
+// CONNECT is spoken in HTTP/1.1, whatever is offered to the server behind the
+// proxy.
+func TestALPNOfAnHTTPSProxy(t *testing.T) {
+	cert, pool := certificate(t, "proxy.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	var offered, name string
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		offered, name = strings.Join(h.SupportedProtos, " "), h.ServerName
+		return nil, nil
+	}}
+	cfg := throughProxy("https://proxy.test", func(tr *http.Transport) {
+		tr.TLSClientConfig = &tls.Config{RootCAs: pool, NextProtos: []string{"mqtt"}}
+	})
+	cfg.BackOff = never
+	inRawBubble(t, cfg, func(p *rawPeer) {
+		through := tls.Server(&afterwards{p}, config)
+		r := bufio.NewReader(through)
+		for range 2 { // CONNECT, and the handshake
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if request.Method == http.MethodConnect {
+				io.WriteString(through, "HTTP/1.1 200 OK\r\n\r\n")
+			} else {
+				io.WriteString(through, switching("Sec-WebSocket-Key: "+request.Header.Get("Sec-WebSocket-Key")+"\r\n")+string(closeFrame(1000, "")))
+			}
+		}
+		p.silence()
+	}, func(w *world, _ *rawNet) {
+		w.must(w.c.Connect(context.Background(), "ws://server.test/", ""))
+		<-w.c.Done()
+		if offered != "http/1.1" || name != "proxy.test" {
+			t.Errorf("offered were %q to %q", offered, name)
+		}
+	})
+}
+
 // afterwards is what a peer has of its connection behind what it has taken.
 type afterwards struct{ *rawPeer }
 

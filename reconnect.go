@@ -2,8 +2,6 @@ package wsnotify
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -97,6 +95,7 @@ func (r *run) dial() (*conn, *Failure) {
 	a := newAttempt(r)
 	r.dials++
 	r.leaving = false
+	r.c.inbox.Begin()
 	r.enter(Connecting, nil)
 	r.listen(nil, nil)
 	r.hooks.Go(func() { a.run(ctx) })
@@ -113,16 +112,16 @@ func (r *run) dial() (*conn, *Failure) {
 	case <-r.ctxDone:
 	case <-r.drain:
 	}
-	if ctx.Err() != nil && !errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("wsnotify: no connection within %v: %w", timeout, context.DeadlineExceeded)
+	if ctx.Err() != nil {
+		err = a.timedOut(timeout, err)
 	}
 	if err != nil {
 		failure := a.failure(err)
 		a.abandon(cancel, r.rush)
 		return nil, &failure
 	}
-	phase := a.failure(context.Canceled).Phase
-	r.underway = &phase
+	underway := a.where()
+	r.underway = &underway
 	r.enter(Closing, nil)
 	a.abandon(cancel, r.rush)
 	r.enter(Closed, nil)
@@ -143,7 +142,7 @@ func (r *run) wait(l *loss) bool {
 	c := r.c
 	c.state.failures.add(&l.failure)
 	if l.report {
-		c.report(l.failure.Err)
+		c.reportAttempt(l.failure.Err)
 	}
 	var delay time.Duration
 	var again bool
@@ -251,6 +250,7 @@ func (r *run) finish() {
 		r.hooks.Go(func() { <-removed })
 	}
 	r.listen(nil, r.notConnected())
+	r.wasOver.Store(true)
 	close(r.over)
 	if r.cancel != nil {
 		r.cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wsnotify/wsnotify/internal/outbox"
 )
@@ -24,7 +25,11 @@ type run struct {
 	opened chan struct{}   // closed by the first Open
 	over   chan struct{}   // closed when the owner has returned
 	done   chan struct{}   // closed when the last callback has, too
-	woke   chan struct{}   // of capacity 1: the page is shown again, or has a network; nil where no page is
+
+	// As over and done, for those who don't wait: a client that is done may be used
+	// in another bubble of synctest, where its channels can't be looked at.
+	wasOver, wasDone atomic.Bool
+	woke             chan struct{} // of capacity 1: the page is shown again, or has a network; nil where no page is
 
 	mu         sync.Mutex
 	told       bool // stop is closed
@@ -53,7 +58,7 @@ type run struct {
 	dials    int    // dials since then
 	epoch    uint64 // of the attempt or connection
 	last     *Failure
-	underway *Phase // of the attempt that was under way when the run was to end
+	underway *whereabouts // of the attempt that was under way when the run was to end
 	gaveUp   bool
 	leaving  bool              // left is noted
 	reported UndeliveredCounts // before that
@@ -234,7 +239,7 @@ func (r *run) reconnect() error {
 	}
 }
 
-func (r *run) isOver() bool { return isClosed(r.over) }
+func (r *run) isOver() bool { return r.wasOver.Load() }
 
 func isClosed(ch <-chan struct{}) bool {
 	select {

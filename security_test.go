@@ -183,6 +183,32 @@ func TestReadLimitOfCompressedMessages(t *testing.T) {
 	}
 }
 
+// Without a ReadLimit there is none for what a compressed message becomes, either.
+func TestNoReadLimitForCompressedMessages(t *testing.T) {
+	const size = 3 << 20
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, 9)
+	w.Write(make([]byte, size))
+	w.Flush()
+	deflated := strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
+	var got []int
+	cfg := wsnotify.Config{
+		BackOff: never, ReadLimit: -1, Compression: wsnotify.CompressionContextTakeover,
+		OnMessage: func(m wsnotify.Message) { got = append(got, len(m.Data)) },
+	}
+	inRawBubble(t, cfg, func(p *rawPeer) {
+		p.accept("Sec-WebSocket-Extensions: permessage-deflate")
+		p.frames(reserved(4, binaryOf(deflated)))
+		p.rest(time.Second)
+	}, func(w *world, _ *rawNet) {
+		w.must(w.c.Connect(w.Context(), "ws://server/", ""))
+		<-w.c.Done()
+		if len(got) != 1 || got[0] != size {
+			t.Errorf("%v were delivered, %+v", got, w.c.Status().LastFailure)
+		}
+	})
+}
+
 // Pings that can't be answered, since the peer reads nothing, are not kept:
 // the latest is all that there is to answer.
 func TestUnansweredPingsAreNotKept(t *testing.T) {

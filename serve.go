@@ -255,10 +255,10 @@ func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
 	}
 	var reply CloseError
 	if !errors.As(cn.readErr, &reply) {
-		return ev, fmt.Errorf("wsnotify: the connection ended before the close frame was answered: %w", cn.readErr)
+		return ev, fmt.Errorf("wsnotify: the connection ended before the close frame was answered: %w", cn.secrets.Error(cn.readErr))
 	}
 	ev.Code, ev.Reason, ev.WasClean = reply.Code, reply.Reason, true
-	ev.Failure.Code, ev.Failure.Reason = reply.Code, reply.Reason
+	ev.Failure.Code, ev.Failure.Reason, ev.Failure.shown = reply.Code, reply.Reason, cn.secrets.Hide(reply.Reason)
 	return ev, nil
 }
 

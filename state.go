@@ -85,6 +85,12 @@ type Status struct {
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 
 	UndeliveredBy UndeliveredCounts // those, by reason
+
+	// The way of received messages to the callbacks.
+	InboxQueued   int       // messages whose callbacks have not all returned, as Inbox.Messages counts them
+	InboxBytes    int       // their bytes, as Inbox.Bytes counts them
+	CallbackSince time.Time // when the callback began that runs now, within half a second; zero if none runs
+	Unhandled     uint64    // notifications since New that no callback, handler or iterator took; content of a wrong type is a DecodeError, and not counted
 }
 
 // tracker holds what Status shows. The owner goroutine of the current run is
@@ -94,11 +100,11 @@ type tracker struct {
 	ready atomic.Int32 // as status.ReadyState, for readers in a hurry
 
 	mu      sync.Mutex
-	status  Status           // without the counters below
-	entered [4]chan struct{} // closed and forgotten when its state is entered
+	status  Status      // without the counters below
+	entered [4]watchers // of each state
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
-	resent                                     atomic.Uint64
+	resent, unhandled                          atomic.Uint64
 	undelivered                                reasonCounter
 	failures, retried                          causeCounter
 	lastReceived                               atomic.Int64 // UnixNano
@@ -126,25 +132,58 @@ func (t *tracker) enter(to ReadyState, update func(*Status)) (from ReadyState) {
 		update(&t.status)
 	}
 	t.ready.Store(int32(to))
-	if ch := t.entered[to]; ch != nil {
-		close(ch)
-		t.entered[to] = nil
-	}
+	t.entered[to].notify()
 	return from
 }
 
+// watchers wait for something that happens now and then, under a lock of whom
+// it happens to. Nothing is held while nobody waits: a client that is done may be
+// used in another bubble of synctest, where a channel of the last one can't be
+// closed.
+type watchers struct {
+	ch chan struct{} // closed when it happens; nil if nobody waits
+	n  int
+}
+
+func (w *watchers) join() <-chan struct{} {
+	if w.n++; w.ch == nil {
+		w.ch = make(chan struct{})
+	}
+	return w.ch
+}
+
+// leave is for one who does not wait for ch any more.
+func (w *watchers) leave(ch <-chan struct{}) {
+	if w.ch != ch { // it has happened
+		return
+	}
+	if w.n--; w.n == 0 {
+		w.ch = nil
+	}
+}
+
+func (w *watchers) notify() {
+	if w.ch != nil {
+		close(w.ch)
+		*w = watchers{}
+	}
+}
+
 // reach returns nil when the client is in s now, and otherwise a channel that
-// is closed when s is entered next.
+// is closed when s is entered next, to be given to leave.
 func (t *tracker) reach(s ReadyState) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.status.ReadyState == s {
 		return nil
 	}
-	if t.entered[s] == nil {
-		t.entered[s] = make(chan struct{})
-	}
-	return t.entered[s]
+	return t.entered[s].join()
+}
+
+func (t *tracker) leave(s ReadyState, reached <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entered[s].leave(reached)
 }
 
 // received counts a message.
@@ -173,7 +212,7 @@ func (t *tracker) snapshot() Status {
 	s.RTT = time.Duration(t.rtt.Load())
 	s.MessagesIn, s.BytesIn = t.messagesIn.Load(), t.bytesIn.Load()
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
-	s.Resent = t.resent.Load()
+	s.Resent, s.Unhandled = t.resent.Load(), t.unhandled.Load()
 	s.UndeliveredBy = t.undelivered.load()
 	s.Undelivered = s.UndeliveredBy.Closed + s.UndeliveredBy.Expired + s.UndeliveredBy.OutboxFull + s.UndeliveredBy.Unconfirmed
 	s.Failures, s.FailuresRetried = t.failures.load(), t.retried.load()
@@ -204,6 +243,8 @@ func (c *Client) Status() Status {
 	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.box().Counts()
+	s.InboxQueued, s.InboxBytes = c.inbox.Held()
+	s.CallbackSince = c.callbacks.runningSince()
 	return s
 }
 
@@ -222,33 +263,50 @@ func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 	if reached == nil {
 		return nil
 	}
+	defer c.state.leave(s, reached)
 	for {
 		c.mu.Lock()
-		r, begun := c.run, c.begun
+		r, begun := c.run, c.begun.join()
 		c.mu.Unlock()
-		var over <-chan struct{}
-		if r != nil {
-			over = r.over
-		}
-		select {
-		case <-reached:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-begun:
-			continue // a later Connect goes on
-		case <-over:
-		}
-		select {
-		case <-reached:
-			return nil
-		case <-begun:
-			continue
-		default:
-		}
-		if err := r.outcome(); err != nil {
+		again, err := r.waitFor(ctx, reached, begun)
+		c.mu.Lock()
+		c.begun.leave(begun)
+		c.mu.Unlock()
+		if !again {
 			return err
 		}
-		return ErrClosed
 	}
+}
+
+// waitFor waits for a state while the run is the latest; again says that a
+// later Connect goes on.
+func (r *run) waitFor(ctx context.Context, reached, begun <-chan struct{}) (again bool, err error) {
+	var over <-chan struct{}
+	switch {
+	case r == nil:
+	case r.isOver():
+		over = closedForEver
+	default:
+		over = r.over
+	}
+	select {
+	case <-reached:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-begun:
+		return true, nil
+	case <-over:
+	}
+	select {
+	case <-reached:
+		return false, nil
+	case <-begun:
+		return true, nil
+	default:
+	}
+	if err := r.outcome(); err != nil {
+		return false, err
+	}
+	return false, ErrClosed
 }

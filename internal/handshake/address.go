@@ -115,7 +115,7 @@ func CheckURL(u *url.URL) error {
 	case "":
 		return errors.New("wsnotify: the url has no scheme; it must begin with ws://, wss://, http:// or https://")
 	default:
-		return fmt.Errorf("wsnotify: the url has the scheme %q; it must be ws, wss, http or https", u.Scheme)
+		return fmt.Errorf("wsnotify: the url has the scheme %q; it must be ws, wss, http or https: before a host and port put ws:// or wss://", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return errors.New("wsnotify: the url has no host, as in wss://example.com/ws/")

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,25 +16,15 @@ import (
 
 // Request is what was asked, as far as errors speak of it.
 type Request struct {
-	URL          *url.URL
-	Header       http.Header // with the cookies of a jar, if it is known
-	Subprotocols []string
+	URL     *url.URL
+	Secrets *Secrets
 }
 
-// Presentable is err without the addresses that the transport and net/http put
-// into theirs, which may hold secrets, and with what they quote of the server,
-// which may be long or meant for a terminal, made fit to be shown.
-func Presentable(err error) error {
-	err = withoutURL(err)
-	if text := err.Error(); Printable(text) != text {
-		err = Quoting(err)
-	}
-	return err
-}
-
-// Dialling is the error of a dial that no response came of, with what to do
-// about it if that is known.
+// Dialling is the error of a dial that no response came of, as it can be shown:
+// with what to do about it if that is known, and without the addresses that the
+// transport and net/http put into theirs.
 func (r *Request) Dialling(err error) error {
+	err = r.Secrets.Error(withoutURL(err))
 	if advice := r.advice(err); advice != "" {
 		return &advisedError{err, advice}
 	}
@@ -43,13 +34,12 @@ func (r *Request) Dialling(err error) error {
 // Refusal says why a response that is no 101 was given, as far as it tells, and
 // what to do. body is the beginning of its body.
 func (r *Request) Refusal(resp *http.Response, body []byte) error {
-	hide := r.secrets()
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return errors.New("redirects are not followed" + r.target(resp.Header.Get("Location"), hide))
+		return errors.New("redirects are not followed" + r.target(resp.Header.Get("Location")))
 	}
 	var parts []string
 	if line := firstLine(resp, body); line != "" {
-		parts = append(parts, fmt.Sprintf("its body says \"%s\"", shown(hide(line), maxQuoted)))
+		parts = append(parts, fmt.Sprintf("its body says \"%s\"", shown(r.Secrets.Hide(line), maxQuoted)))
 	}
 	if advice := r.statusAdvice(resp.StatusCode, body); advice != "" {
 		parts = append(parts, advice)
@@ -72,14 +62,33 @@ func (e *advisedError) Unwrap() error { return e.err }
 // advice says what to do about a dial that failed; "" if that is not known.
 func (r *Request) advice(err error) string {
 	var record tls.RecordHeaderError
+	var op *net.OpError
+	text := err.Error()
 	switch {
-	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert: net/http keeps the bytes to itself
-		return r.otherScheme("TLS")
+	case strings.HasPrefix(text, "TLS with the proxy"):
+		if errors.As(err, &record) {
+			return "if the proxy speaks plain HTTP, write its url with http://"
+		}
+		return ""
+	case strings.Contains(text, `malformed HTTP response "\x15\x03`): // an alert: net/http keeps the bytes to itself
+		return r.otherScheme("speaks TLS")
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
-		return r.otherScheme("plain HTTP")
+		return r.otherScheme("speaks plain HTTP")
 	case errors.As(err, &record):
-		return "that port does not speak TLS"
+		return r.otherScheme("does not speak TLS")
+	case strings.Contains(text, "malformed HTTP"):
+		return "what listens there does not speak HTTP: check the port of the url"
+	case isRefused(err):
+		return "nothing listens there: check host and port of the url"
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return ""
+	case hungUp(err):
+		return r.hungUpAdvice()
 	}
+	return certificateAdvice(err)
+}
+
+func certificateAdvice(err error) string {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -96,11 +105,21 @@ func (r *Request) advice(err error) string {
 	return ""
 }
 
-// otherScheme is for a port that speaks what its scheme does not say.
-func (r *Request) otherScheme(speaks string) string {
+// hungUpAdvice is for a server that hung up without an answer. Servers on
+// OpenSSL, such as those of Node and Python, do so when they are asked in plain
+// HTTP, and some do it for a path that they don't know.
+func (r *Request) hungUpAdvice() string {
+	if scheme := strings.ToLower(r.URL.Scheme); scheme == "ws" || scheme == "http" {
+		return fmt.Sprintf("the server hung up without an answer: if that port speaks TLS, try %ss://; else check port and path of the url", scheme)
+	}
+	return "the server hung up without an answer: check port and path of the url"
+}
+
+// otherScheme is for a port that does not do what its scheme says.
+func (r *Request) otherScheme(does string) string {
 	scheme := strings.ToLower(r.URL.Scheme)
 	other := map[string]string{"ws": "wss", "wss": "ws", "http": "https", "https": "http"}[scheme]
-	return fmt.Sprintf("%s:// to a port that speaks %s: try %s://", scheme, speaks, other)
+	return fmt.Sprintf("%s:// to a port that %s: try %s://", scheme, does, other)
 }
 
 // maxQuoted is how much of a body or an address of the server is shown, in
@@ -108,36 +127,41 @@ func (r *Request) otherScheme(speaks string) string {
 const maxQuoted = 200
 
 // target says where a redirect leads, without its secrets and ours.
-func (r *Request) target(location string, hide func(string) string) string {
+func (r *Request) target(location string) string {
 	if location == "" {
 		return ", and this one has no Location"
 	}
-	to, err := url.Parse(location)
+	to, err := url.Parse(r.Secrets.Hide(location)) // before a part of a secret is taken for a fragment
 	if err != nil {
 		return ", and the Location of this one is not a URL"
 	}
 	to = r.URL.ResolveReference(to)
 	to.Fragment, to.RawFragment = "", ""
-	return fmt.Sprintf("; if %s is the WebSocket's address, use that", shown(hide(Redacted(to)), maxQuoted))
+	return fmt.Sprintf("; if %s is the WebSocket's address, use that", shown(r.Secrets.Hide(Redacted(to)), maxQuoted))
 }
 
 // statusAdvice says what to do about a status; "" if that is not known.
 func (r *Request) statusAdvice(status int, body []byte) string {
 	switch {
 	case status == http.StatusBadRequest && saysPlainToTLS(string(body)):
-		return r.otherScheme("TLS")
+		return r.otherScheme("speaks TLS")
+	case status == http.StatusBadRequest:
+		return "check the path of the url, and whether a proxy removed the Upgrade header"
 	case status >= 200 && status < 300:
-		return "the url is a web page and not a WebSocket, or a proxy removed the Upgrade header"
+		return "the url is a web page and not a WebSocket: check its path, and whether a proxy removed the Upgrade header"
 	case status == http.StatusUnauthorized:
 		return "credentials are missing or have expired; BeforeDial can set new ones for each attempt"
 	case status == http.StatusForbidden:
 		return "check the credentials, and whether the server wants an Origin"
-	case status == http.StatusNotFound, status == http.StatusGone:
-		return "check the path of the url"
 	case status == http.StatusProxyAuthRequired:
 		return "set user and password in the proxy's url"
 	case status == http.StatusUpgradeRequired:
-		return "the server speaks another protocol or version there"
+		return "the server speaks another protocol or version there: check the path of the url"
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusNotAcceptable,
+		status == http.StatusGone, status == http.StatusNotImplemented:
+		return "check the path of the url"
+	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
+		return "a proxy does not reach the server"
 	}
 	return ""
 }

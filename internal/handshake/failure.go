@@ -37,6 +37,23 @@ func IsNetworkError(err error) bool {
 		strings.HasSuffix(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
 }
 
+// hungUp reports whether the other side ended the connection instead of an
+// answer.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		isErrno(err, syscall.ECONNRESET, 10054) || strings.HasSuffix(err.Error(), "http: server closed idle connection")
+}
+
+// isRefused reports whether nothing listens on the port.
+func isRefused(err error) bool { return isErrno(err, syscall.ECONNREFUSED, 10061) }
+
+// isErrno looks for an error of the operating system. The numbers of Windows
+// differ from syscall's names there.
+func isErrno(err error, unix, windows syscall.Errno) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (errno == unix || errno == windows)
+}
+
 // IsCertificateError reports whether the peer's certificate was refused.
 func IsCertificateError(err error) bool {
 	var verification *tls.CertificateVerificationError

@@ -1,13 +1,9 @@
 package handshake
 
 import (
-	"cmp"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -66,67 +62,15 @@ func withoutURL(err error) error {
 	switch {
 	case errors.As(outer.Err, &escape), errors.As(outer.Err, &host):
 		return outer.Err
-	case strings.Contains(outer.Err.Error(), "missing protocol scheme"):
-		return errors.New("it has no scheme, such as wss://")
+	case strings.Contains(outer.Err.Error(), "missing protocol scheme"),
+		strings.Contains(outer.Err.Error(), "first path segment"): // an IP address and a port
+		return errors.New("it has no scheme: put ws:// or wss:// before it")
 	case strings.Contains(outer.Err.Error(), "invalid port"):
 		return errors.New("its port must be a number from 1 to 65535")
 	case strings.Contains(outer.Err.Error(), "invalid userinfo"):
 		return errors.New("its user or password holds a character that must be percent-encoded")
 	}
 	return errors.New("it is not a URL of RFC 3986")
-}
-
-// secrets returns a function that takes what may be a secret of a request out
-// of a text: a server may repeat it, and the text may be logged.
-func (r *Request) secrets() func(string) string {
-	var found []string
-	add := func(texts ...string) {
-		for _, s := range texts {
-			if len(s) >= 4 { // less is no secret, and would be found everywhere
-				found = append(found, s)
-			}
-		}
-	}
-	if user := r.URL.User; user != nil {
-		password, has := user.Password()
-		if !has {
-			password = user.Username()
-		}
-		add(password, url.QueryEscape(password), url.PathEscape(password),
-			base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
-	}
-	for _, pair := range strings.Split(r.URL.RawQuery, "&") {
-		_, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			value = pair
-		}
-		add(value)
-		if plain, err := url.QueryUnescape(value); err == nil {
-			add(plain)
-		}
-	}
-	add(r.Subprotocols...)
-	for name, values := range r.Header {
-		switch http.CanonicalHeaderKey(name) {
-		case "Connection", "Upgrade", "Host", "Origin", "User-Agent", "Sec-Websocket-Version", "Sec-Websocket-Extensions":
-			continue
-		}
-		for _, value := range values {
-			words := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t,;=\"", r) })
-			if strings.HasSuffix(http.CanonicalHeaderKey(name), "Authorization") && len(words) > 1 {
-				words = words[1:] // without the scheme
-			}
-			add(value)
-			add(words...)
-		}
-	}
-	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	return func(text string) string {
-		for _, s := range found {
-			text = strings.ReplaceAll(text, s, "xxxxx")
-		}
-		return text
-	}
 }
 
 // Quoting is err with a text that a peer had a hand in, which is made Printable.

@@ -26,6 +26,7 @@ type Queue struct {
 	Limit    Limit
 	Dispatch func(*Item)               // runs the callbacks of a message
 	Count    func(messages, bytes int) // told of a message that was put past the bound
+	Idle     func()                    // told that nothing is left to dispatch, before anything else can be; may be nil. It must not block.
 
 	// The reader's own: what may certainly be added to its Bunch. It looks how
 	// much room there is only when that has been used up, so that it and the
@@ -43,6 +44,8 @@ type Queue struct {
 	calm    chan struct{} // closed when all may be handled; nil if nobody waits
 	begun   uint64        // how often something came to an inbox that was at rest
 	running bool
+	series  series // the latest one, while nothing else was queued behind its beginning
+	passing int    // events of series that are queued
 
 	// Of the goroutine that dispatches.
 	current *Bunch
@@ -90,9 +93,61 @@ func (bu *Bunch) Add(m Item) (full bool) {
 	return bu.n == HandOver
 }
 
-// Tell queues an event. It never blocks.
-func (b *Queue) Tell(event func()) {
+// series is where the events of one attempt and what came of it begin: behind the
+// first n deliveries of a Bunch that is still queued.
+type series struct {
+	bunch *Bunch // nil if there is none
+	n     int
+}
+
+// maxPassing is how many events of series are queued before one is dropped for
+// the next.
+const maxPassing = 256
+
+// Begin begins a series of events that Pass queues. There is no bound to how many
+// follow each other while a callback blocks. So when enough of them are queued, the
+// series before is dropped, unless its first event has been told, or a message or an
+// event of another kind came since it began: the first ones and the latest are told.
+func (b *Queue) Begin() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.series.bunch != nil && b.passing >= maxPassing {
+		b.dropSeries()
+	}
+	if b.last == nil || b.last.n == len(b.last.list) {
+		b.link(bunches.Get().(*Bunch))
+	}
+	b.series = series{b.last, b.last.n}
+}
+
+// dropSeries is called with mu.
+func (b *Queue) dropSeries() {
+	kept := b.series.bunch
+	for dropped := kept.next; dropped != nil; {
+		next := dropped.next
+		b.passing -= dropped.n
+		clear(dropped.list[:dropped.n])
+		dropped.release()
+		dropped = next
+	}
+	b.passing -= kept.n - b.series.n
+	clear(kept.list[b.series.n:kept.n])
+	kept.n, kept.next, b.last = b.series.n, nil, kept
+}
+
+// Pass queues an event of the series that was begun. It never blocks.
+func (b *Queue) Pass(event func()) { b.tell(event, true) }
+
+// Tell queues an event that is told whatever comes behind it. It never blocks.
+func (b *Queue) Tell(event func()) { b.tell(event, false) }
+
+func (b *Queue) tell(event func(), passes bool) {
+	b.mu.Lock()
+	if passes {
+		b.passing++
+	} else {
+		b.series = series{}
+	}
 	if b.last == nil || b.last.n == len(b.last.list) {
 		b.link(bunches.Get().(*Bunch))
 	}
@@ -110,6 +165,7 @@ func (b *Queue) Tell(event func()) {
 func (b *Queue) Put(more *Bunch) (mine bool) {
 	b.held.add(more.n, more.cost)
 	b.mu.Lock()
+	b.series = series{}
 	if last := b.last; last != nil && last.n+more.n <= len(last.list) {
 		last.n += copy(last.list[last.n:], more.list[:more.n])
 		clear(more.list[:more.n])
@@ -210,11 +266,15 @@ func (b *Queue) fetch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.first == nil {
+		if b.Idle != nil {
+			b.Idle()
+		}
 		b.running = false
 		b.calmed()
 		return false
 	}
 	b.current, b.first, b.last = b.first, nil, nil
+	b.series, b.passing = series{}, 0
 	return true
 }
 
@@ -251,6 +311,10 @@ func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
 	}
 	return b.calm, b.begun
 }
+
+// Held counts the messages whose callbacks have not all returned, and their
+// bytes, as Limit does.
+func (b *Queue) Held() (messages, bytes int) { return b.held.both() }
 
 // Unhandled counts what was received and not handled yet; busy says that a
 // callback runs.

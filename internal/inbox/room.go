@@ -21,8 +21,12 @@ const (
 )
 
 func (c *count) add(messages, bytes int) { c.word.Add(int64(messages)<<byteBits + int64(bytes)) }
-func (c *count) messages() int           { return int(c.word.Load() >> byteBits) }
-func (c *count) bytes() int              { return int(c.word.Load() & (1<<byteBits - 1)) }
+func (c *count) both() (messages, bytes int) {
+	word := c.word.Load()
+	return int(word >> byteBits), int(word & (1<<byteBits - 1))
+}
+func (c *count) messages() int { return int(c.word.Load() >> byteBits) }
+func (c *count) bytes() int    { return int(c.word.Load() & (1<<byteBits - 1)) }
 
 // Take takes room for a message of size, which is then added to more, and
 // reports false if there is none. A message that is larger than the bound fits
@@ -76,8 +80,20 @@ func (b *Queue) Wait(size int, quit <-chan struct{}) bool {
 		select {
 		case <-freed:
 		case <-quit:
+			b.forget(freed)
 			return false
 		}
+	}
+}
+
+// forget is for a reader that waits no more. A channel of it must not be left
+// for a later run, which may be in another bubble of synctest.
+func (b *Queue) forget(freed chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.freed == freed {
+		b.freed = nil
+		b.waiting.Store(false)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type dialing struct {
 	base   http.RoundTripper
 	sock   *Socket
 	req    *Request
+	do     func(request func()) // on the goroutine for requests
 
 	upgraded *Upgraded // once there is a 101
 	location []string  // of a redirect
@@ -78,17 +80,24 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 	header := req.Header.Clone()
 	host := header.Get("Host")
 	header.Del("Host")
-	ws, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{
-			Transport:     d,
-			Jar:           jar,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		HTTPHeader:      header,
-		Host:            host,
-		Subprotocols:    req.Subprotocols,
-		CompressionMode: websocket.CompressionDisabled, // see RoundTrip
-	})
+	var ws *websocket.Conn
+	var resp *http.Response
+	if forbidden := withSHA1(func(do func(request func())) {
+		d.do = do
+		ws, resp, err = websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+			HTTPClient: &http.Client{
+				Transport:     d,
+				Jar:           jar,
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			},
+			HTTPHeader:      header,
+			Host:            host,
+			Subprotocols:    req.Subprotocols,
+			CompressionMode: websocket.CompressionDisabled, // see RoundTrip
+		})
+	}); forbidden != nil {
+		return nil, nil, forbidden
+	}
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location
 	}
@@ -147,8 +156,11 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	if d.req.Compression != nil {
 		r.Header.Set("Sec-WebSocket-Extensions", d.req.Compression.String())
 	}
+	d.sending(nil, r.Header)
 	d.respell(r.Header)
-	resp, err := d.base.RoundTrip(r)
+	var resp *http.Response
+	var err error
+	d.do(func() { resp, err = d.base.RoundTrip(r) })
 	if err != nil {
 		if resp != nil && resp.Body != nil {
 			d.leave(resp.Body)
@@ -188,6 +200,12 @@ func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	d.upgraded = newUpgraded(body, d.sock)
 	resp.Body = noBody{} // which ends at once, should the handshake be refused
 	return resp, nil
+}
+
+func (d *dialing) sending(proxy *url.URL, header http.Header) {
+	if f := d.req.Sending; f != nil {
+		f(proxy, header)
+	}
 }
 
 // respell writes the names of the handshake's headers as RFC 6455 does, and

@@ -20,6 +20,11 @@ type Request struct {
 	// Answered is called when a response has come, before it is looked at. It
 	// must not block.
 	Answered func(*http.Response)
+
+	// Sending is called with the headers that are about to be sent, to the proxy of
+	// an address or, if that is nil, to the server. It must not block, and keep
+	// nothing.
+	Sending func(proxy *url.URL, header http.Header)
 }
 
 // ProxyError is the refusal of a proxy.

@@ -36,6 +36,8 @@ type route struct {
 	own   dialFunc    // of the user, for TLS; may be nil
 	tls   *tls.Config // for the server
 	proxy *url.URL    // nil without one
+
+	sending func(proxy *url.URL, header http.Header)
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -47,12 +49,18 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 	// An idle connection would be left behind by a refused handshake.
 	t.DisableKeepAlives = true
 	t.DisableCompression = true
-	// Without this, a client would prepare for HTTP/2, which can't be upgraded.
+	// Without these, a client would prepare for HTTP/2, which can't be upgraded, or
+	// speak nothing else: Protocols may have been set for other requests.
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
-	r := &route{ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext}
+	r := &route{
+		ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sending: d.sending,
+	}
 	if r.tls == nil {
 		r.tls = &tls.Config{}
 	}
@@ -226,6 +234,7 @@ func (r *route) connect(conn net.Conn, addr string) error {
 		password, _ := user.Password()
 		header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
+	r.sending(r.proxy, header)
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: addr}, Host: addr, Header: header}
 	if err := req.Write(conn); err != nil {
 		return err
@@ -238,6 +247,8 @@ func (r *route) connect(conn net.Conn, addr string) error {
 		switch {
 		case err != nil && limited.N <= 0:
 			return fmt.Errorf("the proxy's answer to CONNECT has more than %d bytes of headers", r.t.MaxResponseHeaderBytes)
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return &net.OpError{Op: "proxyconnect", Net: conn.LocalAddr().Network(), Err: err}
 		case err != nil:
 			return err
 		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:

@@ -25,6 +25,7 @@ func (r *route) socks(conn net.Conn, addr string) error {
 		return err
 	}
 
+	r.sending(r.proxy, nil)
 	const none, login = 0, 2
 	hello := []byte{5, 1, none}
 	if r.proxy.User != nil {

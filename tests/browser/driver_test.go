@@ -254,13 +254,22 @@ func (c *client) status() (s wsnotify.Status) {
 	c.Helper()
 	a := c.must(order{Do: "status"})
 	var v struct {
-		wsnotify.Status
-		LastFailure any // with an error, that JSON can't make again
+		Epoch, MessagesIn, MessagesOut, Reconnects uint64
+		Queued                                     int
+		LastReceived                               time.Time
+		ReadyState, RTT                            string
 	}
 	if err := json.Unmarshal(a.Value, &v); err != nil {
 		c.Fatal(err)
 	}
-	return v.Status
+	s = wsnotify.Status{
+		Epoch: v.Epoch, MessagesIn: v.MessagesIn, MessagesOut: v.MessagesOut, Reconnects: v.Reconnects, Queued: v.Queued, LastReceived: v.LastReceived,
+	}
+	for s.ReadyState.String() != v.ReadyState && s.ReadyState < wsnotify.Closed {
+		s.ReadyState++
+	}
+	s.RTT, _ = time.ParseDuration(v.RTT)
+	return s
 }
 
 // expect waits until the journal since the last call is what it should be.

@@ -1,0 +1,162 @@
+package wsnotify
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// callbackName is what the log calls a callback: a handler by its msgType, any
+// other by its name.
+type callbackName struct{ callback, msgType string }
+
+var (
+	nameOnMessage      = &callbackName{callback: "OnMessage"}
+	nameOnNotification = &callbackName{callback: "OnNotification"}
+	nameOnStateChange  = &callbackName{callback: "OnStateChange"}
+	nameOnOpen         = &callbackName{callback: "OnOpen"}
+	nameOnClose        = &callbackName{callback: "OnClose"}
+	nameOnReconnecting = &callbackName{callback: "OnReconnecting"}
+	nameOnGiveUp       = &callbackName{callback: "OnGiveUp"}
+	nameOnError        = &callbackName{callback: "OnError"}
+	nameOnUndelivered  = &callbackName{callback: "OnUndelivered"}
+	nameLoop           = &callbackName{callback: "the loop over Notifications or Messages"}
+)
+
+// callbacks knows which callback runs and since when, and has one that runs for
+// long told of from another goroutine.
+//
+// To read the clock for each message would cost a tenth of its way. So the
+// dispatcher reads it for the first callback after it was idle, and for the first
+// one after each tick; a tick comes while callbacks run, and only then. What is known of
+// a callback between those is when one shortly before it began, less than a tick
+// earlier.
+type callbacks struct {
+	slow time.Duration                                // that is told of; negative: never
+	tell func(name *callbackName, took time.Duration) // on a goroutine of a timer
+
+	name  atomic.Pointer[callbackName] // of the one that runs; nil if none does
+	since atomic.Int64                 // when it began, as sinceStart
+	clock atomic.Bool                  // the next one reads the clock
+
+	mu    sync.Mutex
+	timer *time.Timer // nil while there are no ticks
+	told  int64       // since of the last one that was told of: one that is late has read the clock
+}
+
+// start is when this package's clock began, which has no leaps.
+var start = time.Now()
+
+func sinceStart() int64 { return int64(time.Since(start)) }
+
+const longestTick = 500 * time.Millisecond
+
+// tick is how often a callback is looked at: a sixteenth of slow, so that what is
+// not known of its beginning does not matter.
+func (c *callbacks) tick() time.Duration {
+	if c.slow < 0 {
+		return longestTick
+	}
+	return min(max(c.slow/16, time.Millisecond), longestTick)
+}
+
+func (c *callbacks) init(slow time.Duration, tell func(*callbackName, time.Duration)) {
+	c.slow, c.tell = slow, tell
+	c.clock.Store(true)
+}
+
+// enter says that a callback begins. The dispatcher calls it, for each. since comes
+// before name, so that whoever sees the name sees no older since.
+func (c *callbacks) enter(name *callbackName) {
+	if c.clock.Load() {
+		c.clock.Store(false)
+		c.since.Store(sinceStart())
+		c.watch()
+	}
+	if c.name.Load() != name { // a store costs more
+		c.name.Store(name)
+	}
+}
+
+// idle says that none runs, and that the next one may be long after.
+func (c *callbacks) idle() {
+	c.name.Store(nil)
+	c.clock.Store(true)
+}
+
+// watch sets the timer of the ticks, unless there is one.
+func (c *callbacks) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
+		c.timer = time.AfterFunc(c.tick(), c.look)
+	}
+}
+
+// look is a tick.
+func (c *callbacks) look() {
+	if name, took := c.due(); name != nil {
+		c.tell(name, took)
+	}
+}
+
+// due returns the callback that is to be told of, and goes on ticking while one
+// runs.
+func (c *callbacks) due() (slow *callbackName, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer == nil {
+		return nil, 0
+	}
+	c.timer = nil
+	name, since := c.name.Load(), c.since.Load()
+	if name == nil {
+		// One that begins now finds no timer, and it reads the clock, so it sets one.
+		return nil, 0
+	}
+	c.clock.Store(true)
+	took, next := time.Duration(sinceStart()-since), c.tick()
+	switch {
+	case c.slow < 0:
+	case took < c.slow:
+		next = min(next, c.slow-took)
+	case c.told != since:
+		c.told, slow = since, name
+	}
+	c.timer = time.AfterFunc(next, c.look)
+	return slow, took
+}
+
+// runningSince is when the callback began that runs; zero if none does.
+func (c *callbacks) runningSince() time.Time {
+	if c.name.Load() == nil {
+		return time.Time{}
+	}
+	since := c.since.Load()
+	return time.Now().Add(time.Duration(since - sinceStart()))
+}
+
+// stop ends the ticks. A callback that begins later begins them again.
+func (c *callbacks) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	c.clock.Store(true)
+}
+
+// slowCallback logs a callback that takes long. It runs on a goroutine of a timer,
+// since that of the callbacks is the one that is held up.
+func (c *Client) slowCallback(name *callbackName, took time.Duration) {
+	args := []any{"took", time.Duration(took.Milliseconds()) * time.Millisecond}
+	if name.callback != "" {
+		args = append(args, "callback", name.callback)
+	} else {
+		args = append(args, "msgType", line(name.msgType))
+	}
+	queued, bytes := c.inbox.Held()
+	c.log(slog.LevelWarn, "a callback runs for long, and holds up all others", append(args, "inboxQueued", queued, "inboxBytes", bytes)...)
+}

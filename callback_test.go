@@ -1,0 +1,271 @@
+package wsnotify_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// logged is a logger, and what it has written without the time and the name of
+// this package. It must be read in a moment when nothing runs.
+func logged(level slog.Level) (*slog.Logger, func() []string) {
+	var b bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	return logger, func() (lines []string) {
+		for line := range strings.Lines(b.String()) {
+			lines = append(lines, strings.TrimSpace(strings.ReplaceAll(line, "wsnotify: ", "")))
+		}
+		b.Reset()
+		return lines
+	}
+}
+
+// A callback that runs for long is told of once, by its name or type and without
+// content, while it runs.
+func TestSlowCallbackIsLoggedOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(c *wsnotify.Client, cfg *wsnotify.Config, slow func())
+		want string
+	}{
+		"a handler": {func(c *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			if c != nil {
+				wsnotify.On(c, "mail\u202e", func(string) { slow() })
+			}
+		}, `msgType=mail\u202e`},
+		"OnMessage": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnMessage = func(wsnotify.Message) { slow() }
+		}, "callback=OnMessage"},
+		"OnNotification": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnNotification = func(wsnotify.Notification) { slow() }
+		}, "callback=OnNotification"},
+		"OnClose": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnClose = func(wsnotify.CloseEvent) { slow() }
+		}, "callback=OnClose"},
+		"a loop": {func(c *wsnotify.Client, _ *wsnotify.Config, slow func()) {
+			if c != nil {
+				seq := c.Notifications(context.Background())
+				go func() {
+					for range seq {
+						slow()
+					}
+				}()
+			}
+		}, `callback="the loop over Notifications or Messages"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			logger, lines := logged(slog.LevelWarn)
+			n := 0
+			slow := func() {
+				if n++; n == 2 {
+					time.Sleep(25 * time.Second)
+				}
+			}
+			cfg := wsnotify.Config{Logger: logger}
+			test.set(nil, &cfg, slow)
+			synctest.Test(t, func(t *testing.T) {
+				w := bubbleWorld(t, cfg)
+				test.set(w.c, &cfg, slow)
+				conn := w.connect()
+				if name == "OnClose" {
+					n = 1
+					conn.Close(4001, "hunter2")
+				}
+				for range 3 {
+					conn.SendText(`{"msgType":"mail\u202e","content":"hunter2"}`)
+				}
+				w.pass(10*time.Second - 1)
+				if got := lines(); len(got) != 0 {
+					t.Errorf("it was logged early: %q", got)
+				}
+				w.pass(time.Second)
+				got := lines()
+				if len(got) != 1 || !strings.HasPrefix(got[0], `level=WARN msg="a callback runs for long, and holds up all others" took=1`) || !strings.Contains(got[0], " "+test.want+" ") {
+					t.Errorf("the log says %q, and not %s", got, test.want)
+				}
+				w.pass(10 * time.Second)
+				if got := lines(); len(got) != 0 {
+					t.Errorf("it was logged again: %q", got)
+				}
+				w.pass(time.Minute)
+				w.c.Disconnect()
+				<-w.c.Done()
+			})
+		})
+	}
+}
+
+// SlowCallback is what the user says; negative is never.
+func TestSlowCallbackOfTheConfig(t *testing.T) {
+	for limit, want := range map[time.Duration]int{-1: 0, 0: 1, time.Second: 1, time.Minute: 0} {
+		logger, lines := logged(slog.LevelWarn)
+		inBubble(t, wsnotify.Config{Logger: logger, SlowCallback: limit, OnMessage: func(wsnotify.Message) { time.Sleep(30 * time.Second) }}, func(w *world) {
+			w.must(w.connect().SendText("x"))
+			w.pass(31 * time.Second)
+			got := lines()
+			for i := len(got) - 1; i >= 0; i-- {
+				if !strings.Contains(got[i], "runs for long") {
+					got = append(got[:i], got[i+1:]...)
+				}
+			}
+			if len(got) != want {
+				t.Errorf("with %v: %q", limit, got)
+			}
+		})
+	}
+}
+
+// Status shows what waits for the callbacks, and since when the one runs that
+// holds it up.
+func TestStatusShowsWhatWaitsForCallbacks(t *testing.T) {
+	release := make(chan chan struct{}, 1)
+	inBubble(t, wsnotify.Config{OnMessage: func(wsnotify.Message) { <-<-release }}, func(w *world) {
+		conn := w.connect()
+		check := func(queued, bytes int, since time.Time) {
+			t.Helper()
+			synctest.Wait()
+			if s := w.c.Status(); s.InboxQueued != queued || s.InboxBytes < bytes || (s.InboxBytes == 0) != (queued == 0) || !s.CallbackSince.Equal(since) {
+				t.Errorf("%d messages of %d bytes, since %v; and not %d of %d since %v", s.InboxQueued, s.InboxBytes, s.CallbackSince, queued, bytes, since)
+			}
+		}
+		w.pass(time.Second)
+		check(0, 0, time.Time{})
+		first := make(chan struct{})
+		release <- first
+		begin := time.Now()
+		w.must(conn.SendText("12345"))
+		w.must(conn.SendText("67890"))
+		w.pass(3 * time.Second)
+		check(2, 10, begin)
+		second := make(chan struct{})
+		close(first)
+		release <- second
+		begin = time.Now()
+		w.pass(3 * time.Second)
+		check(1, 5, begin)
+		close(second)
+		w.pass(time.Second)
+		check(0, 0, time.Time{})
+	})
+}
+
+// A notification that nobody takes is counted, and logged at the level Debug.
+func TestUnhandledNotifications(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(*wsnotify.Config, *wsnotify.Client)
+		want uint64 // of mail, and of two others
+	}{
+		"nobody":         {func(*wsnotify.Config, *wsnotify.Client) {}, 3},
+		"a handler":      {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(string) {}) }, 2},
+		"a wrong type":   {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(int) {}) }, 2},
+		"OnMessage":      {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnMessage = func(wsnotify.Message) {} }, 0},
+		"OnNotification": {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnNotification = func(wsnotify.Notification) {} }, 0},
+		"a loop": {func(_ *wsnotify.Config, c *wsnotify.Client) {
+			if c != nil {
+				seq := c.Notifications(context.Background())
+				go func() {
+					for range seq {
+					}
+				}()
+			}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			logger, lines := logged(slog.LevelDebug)
+			cfg := wsnotify.Config{Logger: logger}
+			test.set(&cfg, nil)
+			synctest.Test(t, func(t *testing.T) {
+				w := bubbleWorld(t, cfg)
+				test.set(&cfg, w.c)
+				conn := w.connect()
+				for _, message := range []string{`{"msgType":"mail","content":"x"}`, `{"msgType":"Mail","content":"x"}`, `{"content":"hunter2"}`, "no JSON"} {
+					conn.SendText(message)
+				}
+				conn.SendBinary([]byte(`{"msgType":"mail","content":"x"}`))
+				w.pass(time.Second)
+				if got := w.c.Status().Unhandled; got != test.want {
+					t.Errorf("%d notifications are unhandled, and not %d", got, test.want)
+				}
+				w.c.Disconnect()
+				<-w.c.Done()
+				told := uint64(0)
+				for _, line := range lines() {
+					if strings.Contains(line, "hunter2") {
+						t.Errorf("the log says %s", line)
+					}
+					if strings.HasPrefix(line, `level=DEBUG msg="nobody handles a notification of this type" msgType=`) {
+						told++
+					}
+				}
+				if told != test.want {
+					t.Errorf("%d are logged", told)
+				}
+			})
+		})
+	}
+}
+
+func handleMail[T any](c *wsnotify.Client, handler func(T)) {
+	if c != nil {
+		wsnotify.On(c, "mail", handler)
+	}
+}
+
+// While a callback blocks, what waits to be told of attempts is bounded. What is
+// told are legal steps, and the end is that of the client.
+func TestEventsOfAttemptsAreBounded(t *testing.T) {
+	const attempts = 5000
+	var states []wsnotify.ReadyState
+	opened, closed, errs, last := 0, 0, 0, 0
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		w := bubbleWorld(t, wsnotify.Config{
+			BackOff: every(10 * time.Second),
+			OnOpen: func(wsnotify.OpenEvent) {
+				if opened++; opened == 1 {
+					<-free
+				}
+			},
+			OnClose:        func(wsnotify.CloseEvent) { closed++ },
+			OnError:        func(error) { errs++ },
+			OnStateChange:  func(ev wsnotify.StateChange) { states = append(states, ev.To) },
+			OnReconnecting: func(ev wsnotify.ReconnectEvent) { last = ev.Attempt },
+		})
+		conn := w.connect()
+		w.srv.Stop()
+		conn.Drop()
+		w.pass(attempts / 2 * 10 * time.Second)
+		w.srv.Start()
+		for range 300 { // connections that bring nothing
+			w.pass(20 * time.Second)
+			w.conn().Drop()
+		}
+		w.srv.Stop()
+		w.pass(attempts / 2 * 10 * time.Second)
+		want := w.c.Status()
+		w.c.Disconnect()
+		close(free)
+		<-w.c.Done()
+		if last != want.ReconnectAttempts || want.Failures.Dial < attempts-10 {
+			t.Errorf("the last attempt told of is %d, and not %d; %+v", last, want.ReconnectAttempts, want.Failures)
+		}
+	})
+	if len(states)+opened+closed+errs > 300 || errs < 50 || opened != closed {
+		t.Errorf("told were %d states, %d errors, %d opened and %d closed", len(states), errs, opened, closed)
+	}
+	for i, s := range states[1:] {
+		if before := states[i]; before == s || before == wsnotify.Closed && s != wsnotify.Connecting {
+			t.Fatalf("%v after %v", s, before)
+		}
+	}
+}
