@@ -53,8 +53,7 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Send(ctx, wire.Op(typ), data))
+	return c.whyNot(c.outbox.Send(ctx, wire.Op(typ), data))
 }
 
 // EnqueueJSON is Enqueue of the JSON of v as a text message.
@@ -81,18 +80,13 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Enqueue(wire.Op(typ), data))
+	return c.whyNot(c.outbox.Enqueue(wire.Op(typ), data))
 }
 
-// whyNot says more of why a box does not send: nobody has connected, or
-// another Connect has a box of its own.
-func (c *Client) whyNot(box *outbox.Box, err error) error {
-	switch {
-	case err == ErrNotConnected && c.current() == nil:
+// whyNot says more of why the outbox does not send: nobody has connected.
+func (c *Client) whyNot(err error) error {
+	if err == ErrNotConnected && c.current() == nil {
 		return errNeverConnected
-	case err == ErrClosed && c.box() != box:
-		return errSuperseded
 	}
 	return err
 }
@@ -101,13 +95,22 @@ func (c *Client) whyNot(box *outbox.Box, err error) error {
 // (or confirmed, with Outbox.ConfirmID) or was reported as undelivered,
 // whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
 // client was closed, or gave up, with some of these messages left.
+//
+// With Outbox.ConfirmID, Flush returns an error at once in a callback while the
+// outbox holds a message that is to be confirmed: a later callback has to do
+// that. Call it on a goroutine of its own there.
 func (c *Client) Flush(ctx context.Context) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Flush(ctx))
+	if c.outbox.AwaitsAcks() && inCallback() {
+		return errFlushInCallback
+	}
+	return c.outbox.Flush(ctx)
 }
+
+var errFlushInCallback = errors.New("wsnotify: Flush in a callback would wait for confirmations that only a later callback can bring; " +
+	"call Flush on a goroutine of its own")
 
 // Confirm says that the server has the messages with these ids, so that they
 // leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.
@@ -117,10 +120,8 @@ func (c *Client) Confirm(ids ...string) int {
 	if !c.made {
 		panic(prefix + "Confirm: " + useNew)
 	}
-	return c.box().Confirm(ids)
+	return c.outbox.Ack(ids)
 }
-
-func (c *Client) box() *outbox.Box { return c.outbox.Load() }
 
 func checkMessage(typ MessageType, data []byte) error {
 	switch typ {
@@ -246,27 +247,28 @@ func (s storeOf) Append(seq uint64, op wire.Op, data []byte) error {
 	return s.Store.Append(seq, Message{Type: MessageType(op), Data: data})
 }
 
-// initPost says what the outboxes of this client have in common.
-func (c *Client) initPost() {
-	cfg, p := &c.cfg.Outbox, &c.post
-	p.Config = outbox.Config{
-		Messages: cfg.Messages, Bytes: cfg.Bytes, MaxAge: cfg.MaxAge,
-		DropOldest: cfg.Overflow == DropOldest, Resend: cfg.Resend, ConfirmTimeout: cfg.ConfirmTimeout,
+// outboxConfig says what internal/outbox is to know of the client.
+func (c *Client) outboxConfig() outbox.Config {
+	from := &c.cfg.Outbox
+	cfg := outbox.Config{
+		Messages: from.Messages, Bytes: from.Bytes, MaxAge: from.MaxAge,
+		DropOldest: from.Overflow == DropOldest, Resend: from.Resend, ConfirmTimeout: from.ConfirmTimeout,
+		Errors: &sendErrors,
+		Notify: c.inbox.Tell, Report: c.report, Lost: c.lost, Written: c.written,
 	}
-	if id := cfg.ConfirmID; id != nil {
-		p.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
+	if id := from.ConfirmID; id != nil {
+		cfg.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
 	}
-	p.Errors = &sendErrors
-	if cfg.Store != nil {
-		p.Keeper = outbox.NewKeeper(storeOf{cfg.Store}, c.report)
+	if from.Store != nil {
+		cfg.Store = storeOf{from.Store}
 	}
-	p.Began, p.Tell, p.Lost, p.Written = time.Now(), c.inbox.Tell, c.lost, c.written
 	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
-		p.KeepData = c.cfg.OnUndelivered != nil
-		p.Undelivered = func(op wire.Op, data []byte, size int, reason error) {
+		cfg.KeepData = c.cfg.OnUndelivered != nil
+		cfg.Undelivered = func(op wire.Op, data []byte, size int, reason error) {
 			c.onUndelivered(Message{Type: MessageType(op), Data: data}, size, reason)
 		}
 	}
+	return cfg
 }
 
 var sendErrors = outbox.Errors{
@@ -275,7 +277,28 @@ var sendErrors = outbox.Errors{
 	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
 }
 
-func (c *Client) lost(reason error) { c.state.undelivered.add(reason) }
+// loadGrace is how long New waits for a Store, and Connect before it dials.
+const loadGrace = time.Second
+
+// load has the Store loaded for New. Connect reports a Load that fails, when it
+// has tried again, and waits for one that takes long.
+func (c *Client) load() {
+	l := c.outbox.Load()
+	if l == nil {
+		return
+	}
+	timer := time.NewTimer(loadGrace)
+	defer timer.Stop()
+	select {
+	case <-l.Over():
+		if _, panicked := l.Result(); panicked != nil {
+			panic(panicked)
+		}
+	case <-timer.C:
+	}
+}
+
+func (c *Client) lost(messages int, reason error) { c.state.undelivered.add(reason, messages) }
 
 func (c *Client) written(messages, bytes, again int) {
 	c.state.messagesOut.Add(uint64(messages))

@@ -203,7 +203,7 @@ func (c *Client) Status() Status {
 		return Status{ReadyState: Closed}
 	}
 	s := c.state.snapshot()
-	s.Queued, s.Unconfirmed = c.box().Counts()
+	s.Queued, s.Unconfirmed = c.outbox.Counts()
 	return s
 }
 
