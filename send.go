@@ -272,7 +272,7 @@ func (c *Client) outboxConfig() outbox.Config {
 }
 
 var sendErrors = outbox.Errors{
-	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
+	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrSuperseded: errSuperseded, ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
 	ErrInterrupted: ErrInterrupted, ErrNotAcknowledged: ErrNotAcknowledged,
 	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
 }

@@ -30,11 +30,11 @@ type Config struct {
 }
 
 // Errors are what senders are answered. They are those of the package that
-// users import. ErrInterrupted is for a message in the middle of whose write the
+// users import. ErrSuperseded is ErrClosed because of a later Session. ErrInterrupted is for a message in the middle of whose write the
 // connection or ctx ended, ErrNotAcknowledged for one that was written and not
 // acknowledged; of both the peer may have all, or nothing.
 type Errors struct {
-	ErrNotConnected, ErrClosed, ErrInterrupted, ErrNotAcknowledged, ErrOutboxFull, ErrExpired error
+	ErrNotConnected, ErrClosed, ErrSuperseded, ErrInterrupted, ErrNotAcknowledged, ErrOutboxFull, ErrExpired error
 
 	TooLarge func(size, limit int) error
 }

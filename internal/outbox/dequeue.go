@@ -182,7 +182,7 @@ func (o *Outbox) detach(w *Writer, torn bool) {
 	}
 	reason := o.ErrNotConnected
 	if w.session.closed {
-		reason = o.ErrClosed
+		reason = w.session.closedError()
 	}
 	for b := r.first; b != nil && o.sending > 0; {
 		next := b.next

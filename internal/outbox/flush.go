@@ -92,9 +92,9 @@ func (o *Outbox) flushed(head uint64) {
 }
 
 // failFlushes ends those up to a mark: what they wait for is given up.
-func (o *Outbox) failFlushes(mark uint64) {
+func (o *Outbox) failFlushes(mark uint64, err error) {
 	o.advance()
 	for f := o.flushes.first; f != nil && f.mark <= mark; f = o.flushes.first {
-		o.flushes.end(f, o.ErrClosed)
+		o.flushes.end(f, err)
 	}
 }

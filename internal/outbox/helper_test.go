@@ -7,7 +7,7 @@ import (
 )
 
 var testErrors = Errors{
-	ErrNotConnected: errors.New("not connected"), ErrClosed: errors.New("closed"),
+	ErrNotConnected: errors.New("not connected"), ErrClosed: errors.New("closed"), ErrSuperseded: errors.New("superseded"),
 	ErrInterrupted: errors.New("interrupted"), ErrNotAcknowledged: errors.New("not acknowledged"),
 	ErrOutboxFull: errors.New("full"), ErrExpired: errors.New("expired"),
 	TooLarge: func(int, int) error { return errors.New("too large") },

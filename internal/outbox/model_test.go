@@ -622,7 +622,9 @@ func (m *model) lose() {
 	}
 	reason := testErrors.ErrNotConnected
 	if m.sessionOf(m.wSession).closed {
-		reason = testErrors.ErrClosed
+		if reason = testErrors.ErrClosed; m.wSession != m.latest() {
+			reason = testErrors.ErrSuperseded
+		}
 	}
 	m.unread = nil
 	for _, l := range m.letters {
@@ -652,7 +654,11 @@ func (m *model) finish() {
 		s.Close()
 	}
 	m.over(0)
-	s.Finish()
+	closed := testErrors.ErrClosed
+	if len(m.sessions) > 1 {
+		closed = testErrors.ErrSuperseded
+	}
+	late := s.Finish()
 	failed := 0
 	var left []*letter
 	if m.store == nil {
@@ -672,18 +678,23 @@ func (m *model) finish() {
 		failed = m.base + len(m.letters)
 	}
 	for f, mark := range m.flushes {
-		if mark <= failed && (!isOver(f) || f.err != testErrors.ErrClosed) {
+		if mark <= failed && (!isOver(f) || f.err != closed) {
 			m.t.Errorf("Flush until %d of what was given up: %v", mark, f.err)
 		}
 	}
 	if len(left) > 0 {
 		for _, l := range left {
 			l.givenUp = true
-			if !l.begun {
+			if l.begun {
+				late--
+			} else {
 				m.wantLost++
 			}
 		}
 		m.expects = append(m.expects, left)
+	}
+	if late != 0 {
+		m.t.Errorf("%d more than expected are reported late", late)
 	}
 	m.over(failed)
 	if len(m.sessions) == 1 {

@@ -60,26 +60,37 @@ func (s *Session) close() {
 	}
 }
 
+// closedError is that of whoever waited for something of this Session.
+func (s *Session) closedError() error {
+	if s != s.o.latest {
+		return s.o.ErrSuperseded
+	}
+	return s.o.ErrClosed
+}
+
 // Finish reports what is left, or leaves it to the Store. There is no writer
-// any more.
-func (s *Session) Finish() {
+// any more. It returns how many messages are reported later, of which nobody
+// knows whether the peer has them: a callback of what has been received may
+// still acknowledge them.
+func (s *Session) Finish() (late int) {
 	o := s.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if s.finished {
-		return
+		return 0
 	}
 	s.close()
 	s.finished = true
 	if o.Store == nil {
-		o.giveUp(s)
+		late = o.giveUp(s)
 	} else {
 		close(s.reported)
 		if s == o.latest {
-			o.failFlushes(math.MaxUint64)
+			o.failFlushes(math.MaxUint64, o.ErrClosed)
 		}
 	}
 	o.rearm()
+	return late
 }
 
 // Reported is closed when all that the Session has given up was reported.

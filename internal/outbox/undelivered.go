@@ -158,14 +158,14 @@ func (o *Outbox) expireOld() (left time.Duration, some bool) {
 // giveUp leaves the messages of a Session that has ended to be reported, behind
 // the callbacks of what has been received: one of them may acknowledge a
 // message. Only those that were not sent are sure to be lost.
-func (o *Outbox) giveUp(s *Session) {
+func (o *Outbox) giveUp(s *Session) (late int) {
 	end := min(s.end, o.ring.tail)
 	left := o.totalsBefore(end)
 	if left.count == 0 {
 		close(s.reported)
-		return
+		return 0
 	}
-	o.failFlushes(end)
+	o.failFlushes(end, s.closedError())
 	o.ring.raiseFloor(end)
 	o.givenUp = append(o.givenUp, givenUp{end, o.begun, o.sent})
 	o.count -= left.count
@@ -176,11 +176,13 @@ func (o *Outbox) giveUp(s *Session) {
 	o.torn -= left.torn
 	o.unreported.count += left.count
 	o.unreported.bytes += left.bytes
-	if n := left.count - left.unacked - left.torn; n > 0 {
+	late = left.unacked + left.torn
+	if n := left.count - late; n > 0 {
 		o.Lost(n, o.ErrClosed)
 	}
 	o.advance()
 	o.Notify(func() { o.reportAll(s, end) })
+	return late
 }
 
 // reportAll reports what was given up. If a callback ends its goroutine, the
@@ -241,7 +243,7 @@ func (o *Outbox) report(end uint64) (some bool) {
 	reason := o.reason(s, position, o.ErrClosed)
 	begun, _ := o.reached(position)
 	late := position < begun // and so not counted before
-	o.unreported.count++ // until it is reported; it is not any more among those that wait
+	o.unreported.count++     // until it is reported; it is not any more among those that wait
 	o.unreported.bytes += size
 	o.complete(b, i)
 	o.advance()
