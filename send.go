@@ -136,18 +136,20 @@ func checkMessage(typ MessageType, data []byte) error {
 	return nil
 }
 
-// Outbox bounds the messages of Enqueue that are not yet written, or not yet
+// Outbox limits the messages of Enqueue that are not yet written, or not yet
 // confirmed.
 //
-// Messages that wait for OnUndelivered are kept in addition: at most as many and
+// Messages that wait for OnUndelivered take memory in addition: at most as many and
 // as large again, or 1024 messages and 1 MiB if the outbox is smaller. If
 // OnUndelivered is so slow that this is full, Enqueue returns ErrOutboxFull until
-// there is room, with DropOldest too. Otherwise memory would grow without a bound,
-// or messages would vanish without a report. Without OnUndelivered, nothing is
-// kept for it.
+// there is capacity, with DropOldest too. Otherwise memory would grow without a
+// limit, or messages would vanish without a report.
 type Outbox struct {
 	Messages int // zero means 1024, negative no limit
-	Bytes    int // zero means 4 MiB, negative no limit
+	// Bytes limits the data of all messages. Zero means 4 MiB, negative no limit.
+	// It is a limit of memory: of more than 1024 messages, each counts as 128
+	// bytes more than its data, and so do ids that are longer than that together.
+	Bytes int
 	// MaxAge is how long a message may wait to be written; after that it is
 	// reported as ErrExpired. It counts from Enqueue, over all connections, and
 	// from New for what a Store held. A message that was written before and waits
@@ -169,8 +171,8 @@ type Outbox struct {
 	// server may get it twice, and has to recognize its id. What is not confirmed
 	// when the client ends is reported as ErrUnconfirmed.
 	//
-	// It runs on the goroutine of Enqueue, and of New, Connect or Run for what
-	// a Store held; it must not keep Data. An id should not be used again
+	// It runs on the goroutine of Enqueue, and on one of the client for what a
+	// Store held; it must not keep Data. An id should not be used again
 	// while a message with it is in the outbox. Nil means that a message is
 	// done when it is written.
 	ConfirmID func(Message) string
@@ -186,8 +188,10 @@ type Outbox struct {
 	// confirmed, or reported. What the Store holds when the client is made is sent
 	// before anything newer. What is left when the client ends stays there and is
 	// not reported; the next Connect or Run of this client, or of another process,
-	// sends it. Its errors are returned by Enqueue or reported to OnError. Nil
-	// means that the outbox is in memory only.
+	// sends it. Its errors are returned by Enqueue or reported to OnError. Removals
+	// that fail are tried again after 100 ms, and then after up to 10 s; of failures
+	// in a row the first is reported. With DropOldest a message is dropped only once
+	// the Store has the newer one. Nil means that the outbox is in memory only.
 	Store Store
 }
 
@@ -212,10 +216,17 @@ func (o Overflow) String() string {
 // belongs to one Client at a time. The module wsnotify/spool has one that keeps
 // them in a file.
 //
+// No method has to return soon. New and Connect wait for Load for a second, and
+// Enqueue for 10 s; then messages that the Store holds are sent once it is loaded.
+// An Append that hangs holds up its own Enqueue alone. Nothing waits for Remove but
+// an end: for what is left of CloseTimeout, and Done until it has returned. A Load
+// that panics does so in the call that began it, and a Remove that panics has
+// failed.
+//
 // Append is called on the goroutine of Enqueue, by several at once, so that
 // they can share what it costs to make them durable; Remove on a goroutine of
-// the client, one call at a time; Load before either. No lock is held
-// meanwhile.
+// the client, one call at a time; Load on another, before either. No lock is
+// held meanwhile.
 type Store interface {
 	// Load calls yield for each message that was appended and not removed, in
 	// the order of their seq, and returns the error of yield or its own. New

@@ -219,6 +219,7 @@ func (m *model) random() {
 		}
 	case n < 98:
 		if m.cfg.MaxAge > 0 {
+			m.synchronize()
 			time.Sleep(time.Duration(m.rnd.IntN(1500)) * time.Millisecond)
 			m.settle()
 			m.expire()
@@ -242,7 +243,14 @@ func (m *model) random() {
 func (m *model) settle() {
 	if m.store != nil || m.cfg.MaxAge > 0 {
 		synctest.Wait()
+		m.synchronize()
 	}
+}
+
+// synchronize orders what the model and a timer do for the race detector.
+func (m *model) synchronize() {
+	m.o.mu.Lock()
+	m.o.mu.Unlock() //lint:ignore SA2001 that is all
 }
 
 func (m *model) text() []byte {
@@ -740,6 +748,8 @@ func (m *model) check() {
 	if m.t.Failed() {
 		return
 	}
+	m.o.mu.Lock() // of timers
+	defer m.o.mu.Unlock()
 	m.over(0)
 	ls, size := m.queued()
 	unacked := 0

@@ -491,11 +491,11 @@ func TestExpiryBehindAFailedAppend(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		close(gate)
 		time.Sleep(49 * time.Second)
-		if o.count != 1 {
+		if queued, _ := o.Counts(); queued != 1 {
 			t.Error("the message has expired too early")
 		}
 		time.Sleep(2 * time.Second)
-		if o.count != 0 {
+		if queued, _ := o.Counts(); queued != 0 {
 			t.Error("the message has not expired")
 		}
 	})
