@@ -20,7 +20,7 @@ import (
 // cleans up behind itself.
 type attempt struct {
 	c      *Client
-	box    *outbox.Box
+	outbox *outbox.Outbox
 	req    *DialRequest
 	epoch  uint64
 	last   *Failure           // as in req, which a hook may change
@@ -59,7 +59,7 @@ func newAttempt(r *run) *attempt {
 		last = &f
 	}
 	return &attempt{
-		c: r.c, box: r.outbox, epoch: r.c.opened + 1,
+		c: r.c, outbox: r.c.outbox, epoch: r.c.opened + 1,
 		req: &DialRequest{
 			URL: urlOf(r.url), Header: header, Subprotocols: slices.Clone(r.c.cfg.Subprotocols), Attempt: r.attempts, Last: last,
 		},
@@ -131,7 +131,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
-	cn := newConn(a.c, a.box, tr, a.spawn)
+	cn := newConn(a.c, a.outbox, tr, a.spawn)
 	cn.secrets = a.secrets
 	a.mu.Lock()
 	a.tr = tr

@@ -34,14 +34,13 @@ type Client struct {
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	opened           uint64      // connections so far; handed from owner to owner
-	post             outbox.Post // of the outboxes
+	opened           uint64 // connections so far; handed from owner to owner
 
 	mu    sync.Mutex
 	run   *run     // the latest; nil before the first
 	begun watchers // of a change of that
 
-	outbox atomic.Pointer[outbox.Box] // of run, or for the first one; set with mu
+	outbox *outbox.Outbox // for every run
 }
 
 // New returns a client that is Closed. It dials nothing; a wrong Config is
@@ -62,9 +61,8 @@ func New(cfg Config) *Client {
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
-	c.initPost()
-	c.outbox.Store(outbox.New(&c.post))
-	_ = c.box().Load() // Connect tries again, and tells
+	c.outbox = outbox.New(c.outboxConfig())
+	c.load()
 	return c
 }
 
@@ -97,6 +95,7 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 		return nil
 	default:
 	}
+	r.rethrow()
 	if err := r.outcome(); err != nil {
 		return err
 	}
@@ -119,6 +118,7 @@ func (c *Client) Run(ctx context.Context, url, userID string) error {
 		return err
 	}
 	<-r.over
+	r.rethrow()
 	return r.outcome()
 }
 
@@ -148,22 +148,18 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {
 		r.number = r.prev.number + 1
-		before, box := c.box(), outbox.New(&c.post)
-		c.outbox.Store(box)
-		before.Bequeath(box)
+		r.outbox = c.outbox.Begin()
 		r.prev.supersede()
 		r.prev.endedHere()
 		if r.prev.wasDone.Load() {
 			r.prev = nil // there is nothing to wait for
 		}
+	} else {
+		r.outbox = c.outbox.Latest()
 	}
-	r.outbox = c.box()
 	c.run = r
 	c.begun.notify()
 	c.mu.Unlock()
-	if err := r.outbox.Load(); err != nil {
-		c.report(err)
-	}
 	go r.supervise()
 	return r, nil
 }

@@ -68,7 +68,7 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) *conn {
+func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
 		c: c, tr: tr,
 		ended:   make(chan struct{}),
@@ -83,7 +83,7 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, spawn func(func())) 
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
-	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{
+	cn.w = outbox.NewWriter(tr, out, outbox.Hooks{
 		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
 	})
 	cn.beats.w = cn.w

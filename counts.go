@@ -80,16 +80,16 @@ func (c *causeCounter) load() FailureCounts {
 // reasonCounter is an UndeliveredCounts that goes on.
 type reasonCounter struct{ closed, expired, outboxFull, unconfirmed atomic.Uint64 }
 
-func (c *reasonCounter) add(reason error) {
+func (c *reasonCounter) add(reason error, messages int) {
 	switch {
 	case errors.Is(reason, ErrUnconfirmed):
-		c.unconfirmed.Add(1)
+		c.unconfirmed.Add(uint64(messages))
 	case errors.Is(reason, ErrExpired):
-		c.expired.Add(1)
+		c.expired.Add(uint64(messages))
 	case errors.Is(reason, ErrOutboxFull):
-		c.outboxFull.Add(1)
+		c.outboxFull.Add(uint64(messages))
 	default:
-		c.closed.Add(1)
+		c.closed.Add(uint64(messages))
 	}
 }
 

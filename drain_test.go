@@ -629,4 +629,3 @@ func TestRunThatACallbackEnds(t *testing.T) {
 		}
 	}
 }
-

@@ -20,7 +20,7 @@ type loss struct {
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
 	defer r.finish()
-	if !r.succeed() || !r.choosePolicy() {
+	if !r.succeed() || !r.load() || !r.choosePolicy() {
 		return
 	}
 	if r.woke != nil {
@@ -59,6 +59,41 @@ func (r *run) succeed() bool {
 		r.mu.Unlock()
 	}
 	r.c.state.update(func(s *Status) { s.ReconnectAttempts, s.GaveUp, s.LastFailure = 0, false, nil })
+	return !r.stopping()
+}
+
+// load waits until the Store is loaded, so that what it holds is in the outbox
+// before the connection is, and so that OnError is called first. If that takes
+// long, it goes on meanwhile. A panic of the Store goes on in Connect or Run.
+func (r *run) load() bool {
+	l := r.c.outbox.Load()
+	if l == nil {
+		return true
+	}
+	timer := time.NewTimer(loadGrace)
+	defer timer.Stop()
+	select {
+	case <-l.Over():
+		err, panicked := l.Result()
+		if panicked != nil {
+			r.panicked = panicked
+			return false
+		}
+		if err != nil {
+			r.c.report(err)
+		}
+		return true
+	case <-timer.C:
+	case <-r.stop:
+	case <-r.ctxDone:
+	case <-r.drain:
+	}
+	r.hooks.Go(func() {
+		<-l.Over()
+		if err, _ := l.Result(); err != nil {
+			r.c.report(err)
+		}
+	})
 	return !r.stopping()
 }
 
@@ -216,7 +251,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 
 func (r *run) giveUp(f Failure) {
 	err := &GiveUpError{Attempts: r.dials, Failure: f}
-	r.outbox.Refuse()
+	r.outbox.Close()
 	r.mu.Lock()
 	r.err = err
 	r.mu.Unlock()
@@ -230,7 +265,7 @@ func (r *run) finish() {
 	r.leave(false)
 	r.hinder(ErrNotConnected)
 	r.conclude()
-	r.outbox.Refuse()
+	r.outbox.Close()
 	if r.cancelled {
 		r.mu.Lock()
 		r.err = r.ctxError()
@@ -240,15 +275,13 @@ func (r *run) finish() {
 		r.resetCounter()
 	}
 	counted := make(chan struct{})
-	if r.c.cfg.Outbox.ConfirmID != nil { // what is reported late must not be counted twice
+	if o := &r.c.cfg.Outbox; o.ConfirmID != nil || o.Resend { // what is reported late must not be counted twice
 		r.c.inbox.Tell(func() { <-counted })
 	}
 	r.countLeft(r.outbox.Finish())
 	close(counted)
-	if k := r.c.post.Keeper; k != nil {
-		removed := k.Settle(r.c.cfg.CloseTimeout)
-		r.hooks.Go(func() { <-removed })
-	}
+	r.hooks.Go(func() { <-r.outbox.Reported() })
+	r.awaitRemovals()
 	r.listen(nil, r.notConnected())
 	r.wasOver.Store(true)
 	close(r.over)
@@ -260,6 +293,26 @@ func (r *run) finish() {
 		<-r.prevDone // and those of the run before
 	}
 	r.c.inbox.Tell(func() { r.c.ended(r) })
+}
+
+// awaitRemovals gives the Store what is left of CloseTimeout to remove what is
+// done. Done waits for the rest.
+func (r *run) awaitRemovals() {
+	removed := r.c.outbox.Removed()
+	if removed == nil {
+		return
+	}
+	r.hooks.Go(func() { <-removed })
+	r.mu.Lock()
+	began := r.toldAt
+	r.mu.Unlock()
+	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
+	defer timer.Stop()
+	select {
+	case <-removed:
+	case <-timer.C:
+	case <-r.rush:
+	}
 }
 
 // enter changes the state and tells so.

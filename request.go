@@ -57,7 +57,7 @@ func (c *Client) Request(ctx context.Context, id string, typ MessageType, data [
 		cn.requests.forget(id, w)
 		return Message{}, errFullInbox
 	}
-	err = r.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
+	err = r.c.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
 	switch {
 	case err == nil:
 		answer, cause := cn.await(ctx, w)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/wsnotify/wsnotify/internal/outbox"
 )
@@ -16,7 +17,7 @@ type run struct {
 	c      *Client
 	number uint64 // of the client's runs: 1 the first
 	url    *url.URL
-	outbox *outbox.Box
+	outbox *outbox.Session
 	ctx    context.Context // of the caller who waits
 	stays  bool            // Run: ctx matters to the end
 	stop   chan struct{}   // closed: end
@@ -33,6 +34,7 @@ type run struct {
 
 	mu         sync.Mutex
 	told       bool // stop is closed
+	toldAt     time.Time
 	rushed     bool // rush is closed
 	draining   bool // drain is closed
 	cancelled  bool // it was ctx that ended it
@@ -62,6 +64,7 @@ type run struct {
 	gaveUp   bool
 	leaving  bool              // left is noted
 	reported UndeliveredCounts // before that
+	panicked any               // by the Store; valid after over
 	question <-chan struct{}   // closed when the last question is answered
 	hooks    sync.WaitGroup    // goroutines that may be in user code
 	cancel   func()            // ends the context of the handlers; nil before the first Open
@@ -101,7 +104,7 @@ func (r *run) end(code StatusCode, reason string) {
 // tell is end for those who hold mu.
 func (r *run) tell(code StatusCode, reason string) {
 	if !r.told {
-		r.told, r.code, r.reason = true, code, reason
+		r.told, r.toldAt, r.code, r.reason = true, time.Now(), code, reason
 		close(r.stop)
 	}
 }
@@ -255,6 +258,13 @@ func (r *run) supersede() {
 	r.mu.Lock()
 	r.superseded = !r.told
 	r.mu.Unlock()
+}
+
+// rethrow lets a panic of the Store go on in the user's call.
+func (r *run) rethrow() {
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
 }
 
 // outcome is what Run returns.

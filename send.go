@@ -53,8 +53,7 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Send(ctx, wire.Op(typ), data))
+	return c.whyNot(c.outbox.Send(ctx, wire.Op(typ), data))
 }
 
 // EnqueueJSON is Enqueue of the JSON of v as a text message.
@@ -81,18 +80,13 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Enqueue(wire.Op(typ), data))
+	return c.whyNot(c.outbox.Enqueue(wire.Op(typ), data))
 }
 
-// whyNot says more of why a box does not send: nobody has connected, or
-// another Connect has a box of its own.
-func (c *Client) whyNot(box *outbox.Box, err error) error {
-	switch {
-	case err == ErrNotConnected && c.current() == nil:
+// whyNot says more of why the outbox does not send: nobody has connected.
+func (c *Client) whyNot(err error) error {
+	if err == ErrNotConnected && c.current() == nil {
 		return errNeverConnected
-	case err == ErrClosed && c.box() != box:
-		return errSuperseded
 	}
 	return err
 }
@@ -101,13 +95,22 @@ func (c *Client) whyNot(box *outbox.Box, err error) error {
 // (or confirmed, with Outbox.ConfirmID) or was reported as undelivered,
 // whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
 // client was closed, or gave up, with some of these messages left.
+//
+// With Outbox.ConfirmID, Flush returns an error at once in a callback while the
+// outbox holds a message that is to be confirmed: a later callback has to do
+// that. Call it on a goroutine of its own there.
 func (c *Client) Flush(ctx context.Context) error {
 	if !c.made {
 		return errNotMade
 	}
-	box := c.box()
-	return c.whyNot(box, box.Flush(ctx))
+	if c.outbox.AwaitsAcks() && inCallback() {
+		return errFlushInCallback
+	}
+	return c.outbox.Flush(ctx)
 }
+
+var errFlushInCallback = errors.New("wsnotify: Flush in a callback would wait for confirmations that only a later callback can bring; " +
+	"call Flush on a goroutine of its own")
 
 // Confirm says that the server has the messages with these ids, so that they
 // leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.
@@ -117,7 +120,7 @@ func (c *Client) Confirm(ids ...string) int {
 	if !c.made {
 		panic(prefix + "Confirm: " + useNew)
 	}
-	return c.box().Confirm(ids)
+	return c.outbox.Ack(ids)
 }
 
 // marshal is json.Marshal with an error that says what could not be sent.
@@ -128,8 +131,6 @@ func marshal(v any) ([]byte, error) {
 	}
 	return data, nil
 }
-
-func (c *Client) box() *outbox.Box { return c.outbox.Load() }
 
 func checkMessage(typ MessageType, data []byte) error {
 	switch typ {
@@ -144,18 +145,20 @@ func checkMessage(typ MessageType, data []byte) error {
 	return nil
 }
 
-// Outbox bounds the messages of Enqueue that are not yet written, or not yet
+// Outbox limits the messages of Enqueue that are not yet written, or not yet
 // confirmed.
 //
-// Messages that wait for OnUndelivered are kept in addition: at most as many and
+// Messages that wait for OnUndelivered take memory in addition: at most as many and
 // as large again, or 1024 messages and 1 MiB if the outbox is smaller. If
 // OnUndelivered is so slow that this is full, Enqueue returns ErrOutboxFull until
-// there is room, with DropOldest too. Otherwise memory would grow without a bound,
-// or messages would vanish without a report. Without OnUndelivered, nothing is
-// kept for it.
+// there is capacity, with DropOldest too. Otherwise memory would grow without a
+// limit, or messages would vanish without a report.
 type Outbox struct {
 	Messages int // zero means 1024, negative no limit
-	Bytes    int // zero means 4 MiB, negative no limit
+	// Bytes limits the data of all messages. Zero means 4 MiB, negative no limit.
+	// It is a limit of memory: of more than 1024 messages, each counts as 128
+	// bytes more than its data, and so do ids that are longer than that together.
+	Bytes int
 	// MaxAge is how long a message may wait to be written; after that it is
 	// reported as ErrExpired. It counts from Enqueue, over all connections, and
 	// from New for what a Store held. A message that was written before and waits
@@ -177,8 +180,8 @@ type Outbox struct {
 	// server may get it twice, and has to recognize its id. What is not confirmed
 	// when the client ends is reported as ErrUnconfirmed.
 	//
-	// It runs on the goroutine of Enqueue, and of New, Connect or Run for what
-	// a Store held; it must not keep Data. An id should not be used again
+	// It runs on the goroutine of Enqueue, and on one of the client for what a
+	// Store held; it must not keep Data. An id should not be used again
 	// while a message with it is in the outbox. Nil means that a message is
 	// done when it is written.
 	ConfirmID func(Message) string
@@ -194,8 +197,10 @@ type Outbox struct {
 	// confirmed, or reported. What the Store holds when the client is made is sent
 	// before anything newer. What is left when the client ends stays there and is
 	// not reported; the next Connect or Run of this client, or of another process,
-	// sends it. Its errors are returned by Enqueue or reported to OnError. Nil
-	// means that the outbox is in memory only.
+	// sends it. Its errors are returned by Enqueue or reported to OnError. Removals
+	// that fail are tried again after 100 ms, and then after up to 10 s; of failures
+	// in a row the first is reported. With DropOldest a message is dropped only once
+	// the Store has the newer one. Nil means that the outbox is in memory only.
 	Store Store
 }
 
@@ -220,10 +225,17 @@ func (o Overflow) String() string {
 // belongs to one Client at a time. The module wsnotify/spool has one that keeps
 // them in a file.
 //
+// No method has to return soon. New and Connect wait for Load for a second, and
+// Enqueue for 10 s; then messages that the Store holds are sent once it is loaded.
+// An Append that hangs holds up its own Enqueue alone. Nothing waits for Remove but
+// an end: for what is left of CloseTimeout, and Done until it has returned. A Load
+// that panics does so in the call that began it, and a Remove that panics has
+// failed.
+//
 // Append is called on the goroutine of Enqueue, by several at once, so that
 // they can share what it costs to make them durable; Remove on a goroutine of
-// the client, one call at a time; Load before either. No lock is held
-// meanwhile.
+// the client, one call at a time; Load on another, before either. No lock is
+// held meanwhile.
 type Store interface {
 	// Load calls yield for each message that was appended and not removed, in
 	// the order of their seq, and returns the error of yield or its own. New
@@ -255,36 +267,58 @@ func (s storeOf) Append(seq uint64, op wire.Op, data []byte) error {
 	return s.Store.Append(seq, Message{Type: MessageType(op), Data: data})
 }
 
-// initPost says what the outboxes of this client have in common.
-func (c *Client) initPost() {
-	cfg, p := &c.cfg.Outbox, &c.post
-	p.Config = outbox.Config{
-		Messages: cfg.Messages, Bytes: cfg.Bytes, MaxAge: cfg.MaxAge,
-		DropOldest: cfg.Overflow == DropOldest, Resend: cfg.Resend, ConfirmTimeout: cfg.ConfirmTimeout,
+// outboxConfig says what internal/outbox is to know of the client.
+func (c *Client) outboxConfig() outbox.Config {
+	from := &c.cfg.Outbox
+	cfg := outbox.Config{
+		Messages: from.Messages, Bytes: from.Bytes, MaxAge: from.MaxAge,
+		DropOldest: from.Overflow == DropOldest, Resend: from.Resend, ConfirmTimeout: from.ConfirmTimeout,
+		Errors: &sendErrors,
+		Notify: c.inbox.Tell, Report: c.report, Lost: c.lost, Written: c.written,
 	}
-	if id := cfg.ConfirmID; id != nil {
-		p.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
+	if id := from.ConfirmID; id != nil {
+		cfg.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
 	}
-	p.Errors = &sendErrors
-	if cfg.Store != nil {
-		p.Keeper = outbox.NewKeeper(storeOf{cfg.Store}, c.report)
+	if from.Store != nil {
+		cfg.Store = storeOf{from.Store}
 	}
-	p.Began, p.Tell, p.Lost, p.Written = time.Now(), c.inbox.Tell, c.lost, c.written
 	if c.cfg.OnUndelivered != nil || c.cfg.Logger != nil {
-		p.KeepData = c.cfg.OnUndelivered != nil
-		p.Undelivered = func(op wire.Op, data []byte, size int, reason error) {
+		cfg.KeepData = c.cfg.OnUndelivered != nil
+		cfg.Undelivered = func(op wire.Op, data []byte, size int, reason error) {
 			c.onUndelivered(Message{Type: MessageType(op), Data: data}, size, reason)
 		}
 	}
+	return cfg
 }
 
 var sendErrors = outbox.Errors{
-	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
+	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrSuperseded: errSuperseded, ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
 	ErrInterrupted: ErrInterrupted, ErrNotAcknowledged: ErrNotAcknowledged,
 	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
 }
 
-func (c *Client) lost(reason error) { c.state.undelivered.add(reason) }
+// loadGrace is how long New waits for a Store, and Connect before it dials.
+const loadGrace = time.Second
+
+// load has the Store loaded for New. Connect reports a Load that fails, when it
+// has tried again, and waits for one that takes long.
+func (c *Client) load() {
+	l := c.outbox.Load()
+	if l == nil {
+		return
+	}
+	timer := time.NewTimer(loadGrace)
+	defer timer.Stop()
+	select {
+	case <-l.Over():
+		if _, panicked := l.Result(); panicked != nil {
+			panic(panicked)
+		}
+	case <-timer.C:
+	}
+}
+
+func (c *Client) lost(messages int, reason error) { c.state.undelivered.add(reason, messages) }
 
 func (c *Client) written(messages, bytes, again int) {
 	c.state.messagesOut.Add(uint64(messages))

@@ -195,7 +195,7 @@ func (r *run) close(cn *conn) {
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
 	r.listen(nil, r.notConnected())
-	r.outbox.Refuse()
+	r.outbox.Close()
 	cn.deafen()
 	r.enter(Closing, nil)
 	began := time.Now()

@@ -242,7 +242,7 @@ func (c *Client) Status() Status {
 		return Status{ReadyState: Closed}
 	}
 	s := c.state.snapshot()
-	s.Queued, s.Unconfirmed = c.box().Counts()
+	s.Queued, s.Unconfirmed = c.outbox.Counts()
 	s.InboxQueued, s.InboxBytes = c.inbox.Held()
 	s.CallbackSince = c.callbacks.runningSince()
 	return s

@@ -95,7 +95,7 @@ func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
 	case err := <-f.result:
 		return err
 	default:
-		return w.box.post.interrupted(ctx.Err())
+		return w.out.interrupted(ctx.Err())
 	}
 }
 
@@ -106,7 +106,7 @@ func (w *Writer) refuseFirst() {
 	w.front.first = nil
 	w.mu.Unlock()
 	for _, f := range late {
-		f.result <- w.box.post.ErrNotConnected
+		f.result <- w.out.ErrNotConnected
 	}
 }
 

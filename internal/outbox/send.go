@@ -2,100 +2,118 @@ package outbox
 
 import (
 	"context"
+	"math/bits"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// waiter is one Send that waits for its entry.
-type waiter struct {
+// send is one Send that waits for its message.
+type send struct {
 	result chan error // of capacity 1
-	entry  *entry     // valid until there is a result
+	b      *block     // where the message is, until there is a result
+	i      int
 }
 
-const maxFreeWaiters = 64
+const maxFreeSends = 64
 
 // Send waits until data is written, ctx ends or the connection does.
-func (b *Box) Send(ctx context.Context, op wire.Op, data []byte) error {
-	return b.SendOver(ctx, nil, op, data)
+func (o *Outbox) Send(ctx context.Context, op wire.Op, data []byte) error {
+	return o.SendOver(ctx, nil, op, data)
 }
 
 // SendOver is Send over the connection of only; nil means any.
-func (b *Box) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byte) error {
-	b.lock()
-	w := b.w
-	switch {
-	case b.refused:
-		b.unlock()
-		return b.post.ErrClosed
-	case w == nil || b.parted || only != nil && only != w:
-		b.unlock()
-		return b.post.ErrNotConnected
+func (o *Outbox) SendOver(ctx context.Context, only *Writer, op wire.Op, data []byte) error {
+	sd, w, err := o.beginSend(only, op, data)
+	if err != nil {
+		return err
 	}
-	var wt *waiter
-	if last := len(b.freeWaiters) - 1; last >= 0 {
-		wt, b.freeWaiters = b.freeWaiters[last], b.freeWaiters[:last]
-	} else {
-		wt = &waiter{result: make(chan error, 1)}
-	}
-	e := b.entries.get()
-	e.op, e.data, e.wait = op, data, wt
-	wt.entry = e
-	b.push(e)
-	b.unlock()
-
-	var err error
 	if ctx.Done() == nil {
 		// Nothing can cut this call short, so it may as well do the write, and
-		// take along what others have queued.
+		// whatever others have queued.
 		if w.claim() {
-			w.lead(wt)
+			w.lead(sd)
 		}
-		err = <-wt.result
+		err = <-sd.result
 	} else {
 		w.kick()
 		select {
-		case err = <-wt.result:
+		case err = <-sd.result:
 		case <-ctx.Done():
-			err = b.cancel(w, wt, ctx.Err())
+			err = o.cancel(w, sd, ctx.Err())
 		}
 	}
-	b.mu.Lock()
-	if len(b.freeWaiters) < maxFreeWaiters {
-		b.freeWaiters = append(b.freeWaiters, wt)
+	o.mu.Lock()
+	if len(o.freeSends) < maxFreeSends {
+		o.freeSends = append(o.freeSends, sd)
 	}
-	b.mu.Unlock()
+	o.mu.Unlock()
 	return err
 }
 
-// cancel ends the wait of a Send. Under the lock of the writer's batch nobody
-// reads data, and that of the entry is not in use any more when cancel returns.
-func (b *Box) cancel(w *Writer, wt *waiter, cause error) error {
+// beginSend enqueues a message for the connection of w.
+func (o *Outbox) beginSend(only *Writer, op wire.Op, data []byte) (sd *send, w *Writer, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w = o.w
+	switch {
+	case o.latest.closed:
+		return nil, nil, o.ErrClosed
+	case w == nil || o.parted || w.session != o.latest || only != nil && only != w:
+		return nil, nil, o.ErrNotConnected
+	}
+	if last := len(o.freeSends) - 1; last >= 0 {
+		sd, o.freeSends = o.freeSends[last], o.freeSends[:last]
+	} else {
+		sd = &send{result: make(chan error, 1)}
+	}
+	sd.b, sd.i = o.ring.push(&slot{op: op, data: data, send: sd})
+	o.sending++
+	return sd, w, nil
+}
+
+// answer ends the wait of a Send. The caller calls tidy.
+func (o *Outbox) answer(b *block, i int, err error) {
+	b.at(i).send.result <- err
+	o.sending--
+	o.ring.done(b, i)
+}
+
+// cancel ends the wait of a Send whose ctx has ended. Under the lock of the
+// writer's batch nobody reads data, and it is not in use any more when cancel
+// returns.
+func (o *Outbox) cancel(w *Writer, sd *send, cause error) error {
 	w.batch.Lock()
 	defer w.batch.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	select {
-	case err := <-wt.result:
+	case err := <-sd.result:
 		return err
 	default:
 	}
-	e := wt.entry
-	if e.place != taken {
-		b.remove(e)
+	b, i := sd.b, sd.i
+	o.sending--
+	if b.taken>>i&1 == 0 {
+		o.complete(b, i)
+		o.advance()
 		return cause
 	}
-	begun := w.withdraw(b.position(e))
-	e.wait, e.data, e.gone = nil, nil, true
+	begun := w.withdraw(o.ring.rank(b, i))
+	s := b.at(i)
+	s.op, s.data = 0, nil
+	o.ring.done(b, i)
+	o.advance()
 	if begun {
-		return b.post.interrupted(cause)
+		return o.interrupted(cause)
 	}
 	return cause
 }
 
-// position is where e stands among the messages that the writer has taken.
-func (b *Box) position(e *entry) (i int) {
-	for other := b.queue.first; other != e; other = other.next {
-		i++
+// rank is how many messages are before slot i in the writer's batch.
+func (r *ring) rank(b *block, i int) int {
+	n := bits.OnesCount64(b.taken & (1<<i - 1))
+	for before := r.batch; before != b; before = before.next {
+		n += bits.OnesCount64(before.taken)
 	}
-	return i
+	return n
 }

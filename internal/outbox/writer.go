@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
@@ -14,8 +15,10 @@ import (
 // nothing to write, and what came meanwhile leaves in one write.
 type Writer struct {
 	tr  transport.Conn
-	box *Box
+	out *Outbox
 	Hooks
+
+	session *Session // since Attach; guarded by the lock of out
 
 	start   func()        // run; a go statement with a method would allocate
 	running atomic.Int32  // idle, rounds or again
@@ -53,14 +56,21 @@ type Hooks struct {
 	Broke  func(error)                     // the write that failed
 	Drop   func(error)                     // ends the connection for another reason
 
+	// PeerTime is a clock that stands still while the peer can't be expected to
+	// answer. ConfirmTimeout is measured with it. It is called without a lock.
+	PeerTime func() time.Duration
+
 	TextPings bool // there are no pings: the text of a beat stands for one
 }
 
 // NewWriter returns the writer of a connection. It writes nothing of the box
 // before Attach.
-func NewWriter(tr transport.Conn, box *Box, hooks Hooks) *Writer {
-	w := &Writer{tr: tr, box: box, Hooks: hooks, joined: make(chan struct{})}
+func NewWriter(tr transport.Conn, out *Outbox, hooks Hooks) *Writer {
+	w := &Writer{tr: tr, out: out, Hooks: hooks, joined: make(chan struct{})}
 	w.start = w.run
+	if w.PeerTime == nil {
+		w.PeerTime = out.clock
+	}
 	return w
 }
 
@@ -94,10 +104,10 @@ func (w *Writer) run() {
 
 // lead is run for a Send: it ends when that has its result, and lets another
 // goroutine go on.
-func (w *Writer) lead(wt *waiter) {
+func (w *Writer) lead(sd *send) {
 	for w.begin() {
 		more := w.round()
-		answered := len(wt.result) > 0
+		answered := len(sd.result) > 0
 		if answered && more {
 			go w.start()
 			return
@@ -144,7 +154,7 @@ func (w *Writer) Finish() {
 		}
 	}
 	w.refuseFirst()
-	w.box.detach(w, false)
+	w.out.detach(w, false)
 }
 
 // round writes one batch and reports whether there may be more.
@@ -173,7 +183,7 @@ func (w *Writer) round() (more bool) {
 // and reports whether that is why it ended. The batch is locked.
 func (w *Writer) addMessages() (more bool) {
 	for size := 0; size < batchBytes && w.batch.Len() < batchFrames; {
-		n, taken := w.box.take(w, batchItems, batchBytes-size)
+		n, taken := w.out.dequeue(w, batchItems, batchBytes-size)
 		if n == 0 {
 			return false
 		}
@@ -230,7 +240,7 @@ func (w *Writer) settle(n int) {
 		w.opening = w.opening[1:]
 	}
 	if done := to - max(from, w.base); done > 0 {
-		w.box.settle(done)
+		w.out.written(w, done)
 	}
 }
 
@@ -238,14 +248,14 @@ func (w *Writer) settle(n int) {
 // ended is in the middle of it if torn. The batch is locked.
 func (w *Writer) fail(torn bool) {
 	for i, f := range w.opening {
-		err := w.box.post.ErrNotConnected
+		err := w.out.ErrNotConnected
 		if torn && w.base-len(w.opening)+i == w.ended {
-			err = w.box.post.ErrInterrupted
+			err = w.out.ErrInterrupted
 		}
 		f.result <- err
 	}
 	w.opening = nil
-	w.box.detach(w, torn && w.ended >= w.base)
+	w.out.detach(w, torn && w.ended >= w.base)
 }
 
 // sayBye writes the close frame, which is the last.

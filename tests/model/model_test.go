@@ -27,19 +27,20 @@ type model struct {
 	seen       []*peer     // connections, in order
 
 	// The client.
-	phase     phase
-	begun     bool  // at all
-	call      *call // under way
-	opened    int   // connections
-	attempts  int   // since the counter was reset
-	dials     int   // likewise
-	scheduled time.Duration
-	gaveUp    bool
-	err       string
-	closeErr  string
-	why       string // a Run that lost something ended
-	conn      *peer
-	received  int
+	phase      phase
+	superseded bool  // the end under way is that of a Connect or Run which another has taken over
+	begun      bool  // at all
+	call       *call // under way
+	opened     int   // connections
+	attempts   int   // since the counter was reset
+	dials      int   // likewise
+	scheduled  time.Duration
+	gaveUp     bool
+	err        string
+	closeErr   string
+	why        string // a Run that lost something ended
+	conn       *peer
+	received   int
 }
 
 // phase is what the client is doing.
@@ -144,7 +145,9 @@ func (m *model) beat() {
 // begin is Connect or Run.
 func (m *model) begin(c *call) {
 	m.end(1000, "")
+	m.superseded = true
 	m.finish("ErrClosed")
+	m.superseded = false
 	m.begun, m.call = true, c
 	m.gaveUp, m.err, m.closeErr = false, "", ""
 	m.box.begin(m)

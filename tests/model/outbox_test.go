@@ -122,9 +122,13 @@ func (b *modelBox) parted(m *model) {
 	b.expire(m)
 }
 
-// finish is the end of a Connect or Run.
+// finish is the end of a Connect or Run. Nothing in a store is given up, so a
+// Flush goes on with the next one if there is one.
 func (b *modelBox) finish(m *model) {
 	b.refuses = true
+	if b.stores && m.superseded {
+		return
+	}
 	for _, f := range b.flushes {
 		m.results = append(m.results, f.name+": ErrClosed")
 	}

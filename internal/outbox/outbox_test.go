@@ -1,0 +1,472 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/wire"
+)
+
+// What is enqueued after a connection was given up is for the next one.
+func TestPartedOutboxGivesNothingMore(t *testing.T) {
+	o := newTestOutbox(nil)
+	w := attached(o)
+	o.part()
+	if err := o.Enqueue(wire.Text, []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	if n := dequeued(w, 8, 1000); n != 0 {
+		t.Errorf("%d were dequeued", n)
+	}
+	if err := o.Send(context.Background(), wire.Text, nil); err != testErrors.ErrNotConnected {
+		t.Errorf("send: %v", err)
+	}
+	o.detach(w, false)
+	next := attached(o)
+	if n := dequeued(w, 8, 1000); n != 0 {
+		t.Errorf("the old writer dequeued %d", n)
+	}
+	if n := dequeued(next, 8, 1000); n != 1 {
+		t.Errorf("%d were dequeued", n)
+	}
+}
+
+// A burst leaves one small block and no more, whether the server acknowledges
+// or not.
+func TestNoMemoryIsKeptFromABurst(t *testing.T) {
+	for name, id := range map[string]func(wire.Op, []byte) string{"plain": nil, "acks": itself} {
+		t.Run(name, func(t *testing.T) {
+			o := newTestOutbox(id)
+			w := attached(o)
+			const messages = 10_000
+			for i := range messages {
+				o.Enqueue(wire.Binary, fmt.Appendf(nil, "%0100d", i))
+			}
+			for n := 0; n < messages; {
+				some := dequeued(w, 64, 1<<20)
+				n += some
+				o.written(w, some)
+			}
+			if id != nil {
+				for _, i := range rand.Perm(messages) {
+					if o.Ack([]string{fmt.Sprintf("%0100d", i)}) != 1 {
+						t.Fatal("an ack was not known")
+					}
+				}
+			}
+			r := &o.ring
+			if r.first != nil || len(r.spare) > 0 || r.blocks != 0 || o.count != 0 || o.bytes != 0 || o.overhead != 0 || o.acks != nil {
+				t.Errorf("%d blocks are left, %d are spare, %+v; an index: %v", r.blocks, len(r.spare), o.totals, o.acks != nil)
+			}
+		})
+	}
+}
+
+// A ring that is never empty makes no more blocks than it needs.
+func TestBlocksAreUsedAgain(t *testing.T) {
+	for name, id := range map[string]func(wire.Op, []byte) string{"plain": nil, "acks": itself} {
+		t.Run(name, func(t *testing.T) {
+			o := newTestOutbox(id)
+			w := attached(o)
+			next, acked, most := 0, 0, 0
+			round := func() {
+				for range 100 {
+					o.Enqueue(wire.Binary, fmt.Append(nil, next))
+					next++
+				}
+				o.written(w, dequeued(w, 100, 1<<20))
+				for ; id != nil && acked < next-150; acked++ {
+					o.Ack([]string{fmt.Sprint(acked)})
+				}
+				most = max(most, o.ring.blocks+len(o.ring.spare))
+			}
+			o.Enqueue(wire.Binary, nil)
+			for range 10 {
+				round()
+			}
+			if n := testing.AllocsPerRun(100, round); n > 500 { // what fmt takes
+				t.Errorf("%v allocations for 100 messages", n)
+			}
+			if most > 12 {
+				t.Errorf("%d blocks for 250 messages", most)
+			}
+			if o.ring.packs > 0 {
+				t.Errorf("%d blocks were packed, and all left in order", o.ring.packs)
+			}
+		})
+	}
+}
+
+// A head that nobody acknowledges keeps no memory but its own: of what is behind
+// it, and of what is spread over the ring.
+func TestUnackedMessagesKeepNoMemoryOfOthers(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const messages = 100_000
+	for _, one := range []int{messages, 1000, 100} {
+		t.Run(fmt.Sprint("one of ", one), func(t *testing.T) {
+
+			o := newTestOutbox(func(_ wire.Op, data []byte) string { return string(data[:8]) })
+			w := attached(o)
+			before := heap()
+			text := func(i int) []byte { return fmt.Appendf(nil, "%08d %60d", i, i) }
+			for i := range messages {
+				o.Enqueue(wire.Text, text(i))
+				if i%2000 == 1999 {
+					o.written(w, dequeued(w, 2000, 1<<30))
+				}
+			}
+			for i := range messages {
+				if i = messages - 1 - i; i%one > 0 {
+					o.Ack([]string{string(text(i)[:8])})
+				}
+			}
+			left := messages / one
+			if o.count != left {
+				t.Fatalf("%d are left, expected %d", o.count, left)
+			}
+			if n := heap() - before; n > 200<<10+int64(left)*600 {
+				t.Errorf("%d KiB for %d messages", n>>10, left)
+			}
+			runtime.KeepAlive(o)
+		})
+	}
+}
+
+// What an ack, an expiry or a lost connection costs does not depend on how many
+// messages there are, but for the blocks that are looked at.
+func TestNothingIsDoneForAMillionMessagesAtOnce(t *testing.T) {
+	o := newTestOutbox(func(_ wire.Op, data []byte) string { return string(data) })
+	w := attached(o)
+	const messages = 200_000
+	for i := range messages {
+		o.Enqueue(wire.Text, fmt.Append(nil, i))
+	}
+	if n := o.ring.tail - o.ring.indexed; n > maxUnindexed {
+		t.Errorf("the next ack would put %d messages into the index", n)
+	}
+	for n := 0; n < messages; {
+		some := dequeued(w, 2000, 1<<30)
+		o.written(w, some)
+		n += some
+	}
+	last := o.ring.last
+	for i := range messages { // in reverse
+		if o.Ack([]string{fmt.Sprint(messages - 1 - i)}) != 1 {
+			t.Fatal(i)
+		}
+		if i == 0 && last.prev == nil {
+			t.Error("the ring is one block")
+		}
+	}
+}
+
+func TestIdleOutboxHasNothingToWriteOrConfirm(t *testing.T) {
+	o := newTestOutbox(itself)
+	w, s := attached(o), o.Latest()
+	want := func(idle bool) {
+		t.Helper()
+		if s.Unsent() == nil != idle {
+			t.Errorf("idle: %v", !idle)
+		}
+	}
+	want(true)
+	o.Enqueue(wire.Text, []byte("a"))
+	want(false)
+	o.written(w, dequeued(w, 8, 1000))
+	want(false)
+	changed := s.Unsent()
+	o.Ack([]string{"a"})
+	want(true)
+	<-changed
+	go o.Send(t.Context(), wire.Text, nil)
+	for s.Unsent() == nil {
+		runtime.Gosched()
+	}
+	o.written(w, dequeued(w, 8, 1000))
+	want(true)
+}
+
+// The limits are those of messages and bytes, and of memory: an empty message
+// costs some, and so does the id of one.
+func TestOutboxIsALimitOfMemory(t *testing.T) {
+	limited := func(messages, bytes int, id func(wire.Op, []byte) string) *Outbox {
+		cfg := testConfig()
+		cfg.Messages, cfg.Bytes, cfg.ConfirmID = messages, bytes, id
+		return New(cfg)
+	}
+	o := limited(3, 100, nil)
+	enqueue := func(size int, want error) {
+		t.Helper()
+		if err := o.Enqueue(wire.Binary, make([]byte, size)); err != want {
+			t.Errorf("Enqueue of %d bytes: %v, expected %v", size, err, want)
+		}
+	}
+	enqueue(10, nil)
+	enqueue(80, nil)
+	enqueue(11, testErrors.ErrOutboxFull)
+	enqueue(10, nil)
+	enqueue(0, testErrors.ErrOutboxFull)
+	if queued, _ := o.Counts(); queued != 3 || o.bytes != 100 || o.Latest().Unsent() == nil {
+		t.Errorf("%d messages of %d bytes", queued, o.bytes)
+	}
+	w := attached(o)
+	o.written(w, dequeued(w, 2, 1000))
+	enqueue(91, testErrors.ErrOutboxFull)
+	enqueue(90, nil)
+	o.Latest().Close()
+	enqueue(0, testErrors.ErrClosed)
+
+	for name, id := range map[string]func(wire.Op, []byte) string{
+		"empty": nil, "long ids": func(wire.Op, []byte) string { return strings.Repeat("x", 10_000) },
+	} {
+		o := limited(-1, 1<<20, id)
+		n := 0
+		for o.Enqueue(wire.Text, nil) == nil {
+			n++
+		}
+		if most := (1<<20 + freeOverhead) / slotBytes; n > most || n < 50 || id != nil && n > 120 {
+			t.Errorf("%s: %d messages were accepted", name, n)
+		}
+	}
+}
+
+// Flushes that were given up leave nothing behind, in constant time each.
+func TestFlushesThatAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		const n = 2000
+		for range n {
+			o.Enqueue(wire.Text, nil)
+			all.Go(func() {
+				if err := o.Flush(ctx); err != context.Canceled {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		rest := make(chan error, 1)
+		go func() { rest <- o.Flush(t.Context()) }()
+		synctest.Wait()
+		cancel()
+		all.Wait()
+		if f := o.flushes; f.first == nil || f.first != f.last {
+			t.Error("more than one Flush is left, or none")
+		}
+		w := attached(o)
+		o.written(w, dequeued(w, n, 1<<20))
+		if err := <-rest; err != nil || o.flushes.first != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Whatever goes on at the same time, each producer's messages leave once and in
+// their order, and there are never more than the limit.
+func TestProducersWhileOthersAreAtTheOutbox(t *testing.T) {
+	for name, id := range map[string]func(wire.Op, []byte) string{"plain": nil, "acks": itself} {
+		t.Run(name, func(t *testing.T) {
+			const producers, each, most = 4, 2000, 50
+			cfg := testConfig()
+			cfg.Messages, cfg.ConfirmID = most, id
+			o := New(cfg)
+			written := make(chan string, most)
+			left := make([]int, producers) // the next message of each that is to be written
+			write := func(s *slot) {
+				var producer, n int
+				if fmt.Sscan(string(s.data), &producer, &n); n == left[producer] {
+					left[producer]++
+				} else if n > left[producer] || id == nil {
+					t.Errorf("message %s came when %d was next", s.data, left[producer])
+				}
+				if id != nil {
+					select {
+					case written <- string(s.data):
+					default: // it is sent again
+					}
+				}
+			}
+			var all, others sync.WaitGroup
+			over := make(chan struct{})
+			for producer := range producers {
+				all.Go(func() {
+					for n := 0; n < each; {
+						switch o.Enqueue(wire.Text, fmt.Append(nil, producer, n)) {
+						case nil:
+							n++
+						case testErrors.ErrOutboxFull:
+							runtime.Gosched()
+						}
+						if n%500 == 0 {
+							ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
+							o.Flush(ctx)
+							cancel()
+						}
+					}
+				})
+			}
+			others.Go(func() { // the writers of one connection after another
+				var w *Writer
+				for n := 0; ; n++ {
+					if n%100 == 0 {
+						if w != nil {
+							o.detach(w, false)
+						}
+						w = attached(o)
+					}
+					some := dequeued(w, 1+n%20, 1000)
+					o.mu.Lock()
+					if b := o.ring.batch; b != nil {
+						for ; b != nil; b = b.next {
+							for i := range b.used {
+								if b.taken>>i&1 != 0 {
+									write(b.at(i))
+								}
+							}
+						}
+					}
+					o.mu.Unlock()
+					o.written(w, some)
+					if queued, _ := o.Counts(); queued > most {
+						t.Errorf("%d messages in an outbox of %d", queued, most)
+					}
+					select {
+					case <-over:
+						return
+					default:
+						runtime.Gosched()
+					}
+				}
+			})
+			others.Go(func() {
+				for {
+					select {
+					case m := <-written:
+						if n := o.Ack([]string{m, "unknown"}); n > 1 {
+							t.Errorf("%d messages were acknowledged at once by %s", n, m)
+						}
+					case <-over:
+						return
+					}
+				}
+			})
+			all.Wait()
+			if err := o.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			close(over)
+			others.Wait()
+			if got := strings.Trim(fmt.Sprint(left), "[]"); got != strings.TrimSpace(strings.Repeat(fmt.Sprint(each)+" ", producers)) {
+				t.Errorf("of each producer were written %s, expected %d", got, each)
+			}
+		})
+	}
+}
+
+// A Send that was torn is over: nothing of it is for the next connection.
+func TestTornSendIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(nil)
+		w := attached(o)
+		result := make(chan error, 1)
+		go func() { result <- o.Send(t.Context(), wire.Text, []byte("a")) }()
+		synctest.Wait()
+		if n := dequeued(w, 8, 1000); n != 1 {
+			t.Fatal(n)
+		}
+		o.detach(w, true)
+		if err := <-result; err != testErrors.ErrInterrupted {
+			t.Errorf("send: %v", err)
+		}
+		if n := dequeued(attached(o), 8, 1000); n != 0 {
+			t.Errorf("%d were dequeued again", n)
+		}
+	})
+}
+
+// After a write has failed, a Send fails at once, whether or not the owner has
+// seen it.
+func TestSendAfterAFailedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(nil)
+		o.detach(attached(o), false)
+		result := make(chan error, 1)
+		go func() { result <- o.Send(context.Background(), wire.Text, []byte("a")) }()
+		synctest.Wait()
+		select {
+		case err := <-result:
+			if err != testErrors.ErrNotConnected {
+				t.Errorf("send: %v", err)
+			}
+		default:
+			t.Fatal("Send waits")
+		}
+	})
+}
+
+// The write of a Handshake's message fails at the moment at which its ctx ends.
+func TestHandshakeWriteFailsAsItsCtxEnds(t *testing.T) {
+	w := attached(newTestOutbox(nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- w.SendFirst(ctx, wire.Text, []byte("a")) }()
+	for queued := 0; queued == 0; runtime.Gosched() {
+		w.mu.Lock()
+		queued = len(w.front.first)
+		w.mu.Unlock()
+	}
+	w.batch.Lock()
+	w.addControls()
+	cancel()
+	for range 1000 { // it waits for the batch's lock soon
+		runtime.Gosched()
+	}
+	w.fail(false)
+	w.batch.Reset()
+	w.batch.Unlock()
+	if err := <-result; err != testErrors.ErrNotConnected {
+		t.Errorf("send: %v", err)
+	}
+}
+
+// A callback that ends its goroutine does not keep the others from being
+// reported.
+func TestReportsGoOnBehindGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		var reported []string
+		cfg.KeepData = true
+		cfg.Undelivered = func(_ wire.Op, data []byte, _ int, _ error) {
+			if reported = append(reported, string(data)); len(reported) == 2 {
+				runtime.Goexit()
+			}
+		}
+		o := New(cfg)
+		for _, s := range []string{"a", "b", "c"} {
+			o.Enqueue(wire.Text, []byte(s))
+		}
+		s := o.Latest()
+		s.Finish()
+		<-s.Reported()
+		if fmt.Sprint(reported) != "[a b c]" || o.unreported.count != 0 {
+			t.Errorf("%q were reported, %d are left", reported, o.unreported.count)
+		}
+	})
+}
+
+var errDisk = errors.New("the disk is full")

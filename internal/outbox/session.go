@@ -1,0 +1,141 @@
+package outbox
+
+import "math"
+
+// Session is the part of one Connect or Run in the outbox: the messages that
+// are enqueued while it is the latest. With a Store, what is left at its end
+// stays for the next one.
+type Session struct {
+	o        *Outbox
+	end      uint64        // position behind its messages, once another has begun
+	closed   bool          // nothing more is accepted
+	finished bool          // nothing more is written
+	closing  chan struct{} // closed with closed
+	reported chan struct{} // closed when all that was given up is reported
+}
+
+func newSession(o *Outbox) *Session {
+	return &Session{o: o, end: math.MaxUint64, closing: make(chan struct{}), reported: make(chan struct{})}
+}
+
+// Latest returns the Session of the latest Connect or Run, or of the next one if
+// there was none.
+func (o *Outbox) Latest() *Session {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.latest
+}
+
+// Begin begins another Session: that before it ends here, and may still be
+// writing its messages.
+func (o *Outbox) Begin() *Session {
+	s := newSession(o)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.latest.end = o.ring.tail
+	o.latest = s
+	o.rearm()
+	o.advance()
+	o.startRemoving()
+	return s
+}
+
+// Attach gives the messages to the writer of a connection that is now open.
+func (s *Session) Attach(w *Writer) { s.o.attach(s, w) }
+
+// Part leaves what is not in a batch to the next connection.
+func (s *Session) Part() { s.o.part() }
+
+// Close accepts no further message. What was accepted can still be written.
+func (s *Session) Close() {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	s.close()
+}
+
+func (s *Session) close() {
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
+}
+
+// closedError is that of whoever waited for something of this Session.
+func (s *Session) closedError() error {
+	if s != s.o.latest {
+		return s.o.ErrSuperseded
+	}
+	return s.o.ErrClosed
+}
+
+// Finish reports what is left, or leaves it to the Store. There is no writer
+// any more. It returns how many messages are reported later, of which nobody
+// knows whether the peer has them: a callback of what has been received may
+// still acknowledge them.
+func (s *Session) Finish() (late int) {
+	o := s.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s.finished {
+		return 0
+	}
+	s.close()
+	s.finished = true
+	if o.Store == nil {
+		late = o.giveUp(s)
+	} else {
+		close(s.reported)
+		if s == o.latest {
+			o.failFlushes(math.MaxUint64, o.ErrClosed)
+		}
+	}
+	o.rearm()
+	return late
+}
+
+// Reported is closed when all that the Session has given up was reported.
+func (s *Session) Reported() <-chan struct{} { return s.reported }
+
+// Unsent returns nil when nothing is left that is to be written, stored or
+// acknowledged, and otherwise a channel that is closed when that may have
+// changed.
+func (s *Session) Unsent() <-chan struct{} {
+	o := s.o
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.isIdle() {
+		return nil
+	}
+	if o.idle == nil {
+		o.idle = make(chan struct{})
+	}
+	return o.idle
+}
+
+// Counts returns how many messages of Enqueue are left of this Session and those
+// before it, and how many of them may have reached the peer and wait to be
+// acknowledged.
+func (s *Session) Counts() (queued, unacked int) {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	t := s.o.totalsBefore(s.end)
+	return t.count, t.unacked
+}
+
+// Counts returns how many messages of Enqueue there are, and how many of them
+// may have reached the peer and wait to be acknowledged.
+func (o *Outbox) Counts() (queued, unacked int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.count, o.unacked
+}
+
+// AwaitsAcks reports whether a Flush may have to wait for an ack.
+func (o *Outbox) AwaitsAcks() bool {
+	if o.ConfirmID == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ids > 0
+}
