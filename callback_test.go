@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,10 +13,10 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// logged is a logger, and what it has written without the time and the name of
-// this package. It must be read in a moment when nothing runs.
+// logged is a logger, and what it has written since the last call, without the
+// time and the name of this package.
 func logged(level slog.Level) (*slog.Logger, func() []string) {
-	var b bytes.Buffer
+	var b lockedBuffer
 	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -23,12 +24,25 @@ func logged(level slog.Level) (*slog.Logger, func() []string) {
 		return a
 	}}))
 	return logger, func() (lines []string) {
-		for line := range strings.Lines(b.String()) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for line := range strings.Lines(b.b.String()) {
 			lines = append(lines, strings.TrimSpace(strings.ReplaceAll(line, "wsnotify: ", "")))
 		}
-		b.Reset()
+		b.b.Reset()
 		return lines
 	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
 }
 
 // A callback that runs for long is told of once, by its name or type and without

@@ -9,6 +9,7 @@
 //     network broke, whether a certificate was refused, Retry-After.
 //   - explain.go: what an error says to its reader: what was expected, what came,
 //     and what to do.
+//   - secrets.go: what a peer must not be seen to repeat, in whatever spelling.
 //   - shown.go: what of an address, and of a peer's words, may be shown.
 //
 // What must hold: no secret of an address or a request reaches an error, and no
