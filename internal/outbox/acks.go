@@ -39,7 +39,7 @@ const (
 	// maxUnindexed is how many positions may be behind the index: what the ack
 	// of one message may have to put into it, in some 3 ms. While more are in
 	// flight, each Enqueue does its part.
-	maxUnindexed = 12 << 10
+	maxUnindexed = 9 << 10
 	acksAtOnce   = 256 // before others get the lock
 )
 

@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -55,4 +56,67 @@ func BenchmarkAcks(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/message")
+}
+
+// What 16 Sends that leave together cost the outbox.
+func BenchmarkSends(b *testing.B) {
+	o := newTestOutbox(nil)
+	w := attached(o)
+	data := make([]byte, 64)
+	sends := make([]*send, 16)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range sends {
+			sends[i], _, _ = o.beginSend(nil, wire.Binary, data)
+		}
+		o.written(w, dequeued(w, 64, 1<<20))
+		for _, sd := range sends {
+			<-sd.result
+			o.endSend(sd)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/16, "ns/message")
+}
+
+// What a message costs where a million are queued, written and acknowledged in
+// reverse, and the longest of all calls.
+func BenchmarkAMillionAcksInReverse(b *testing.B) {
+	for b.Loop() {
+		const messages = 1_000_000
+		o := newTestOutbox(func(_ wire.Op, data []byte) string { return string(data[:8]) })
+		w := attached(o)
+		data := make([]byte, 64)
+		var longest time.Duration
+		began := time.Now()
+		timed := func(f func()) {
+			began := time.Now()
+			f()
+			longest = max(longest, time.Since(began))
+		}
+		for i := range messages {
+			binary.BigEndian.PutUint64(data, uint64(i))
+			timed(func() { o.Enqueue(wire.Binary, data) })
+		}
+		for n := 0; n < messages; {
+			timed(func() {
+				some := dequeued(w, batchItems, 1<<20)
+				o.written(w, some)
+				n += some
+			})
+		}
+		timed(func() { o.detach(w, false) })
+		w = attached(o)
+		for n := 0; n < messages; {
+			some := dequeued(w, batchItems, 1<<20)
+			o.written(w, some)
+			n += some
+		}
+		for i := range messages {
+			binary.BigEndian.PutUint64(data, uint64(messages-1-i))
+			id := string(data[:8])
+			timed(func() { o.Ack([]string{id}) })
+		}
+		b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
+		b.ReportMetric(float64(time.Since(began).Nanoseconds())/messages, "ns/message")
+	}
 }

@@ -95,13 +95,7 @@ func (o *Outbox) Enqueue(op wire.Op, data []byte) error {
 	if o.Store != nil || len(data) > ownMemory {
 		return o.enqueueReserved(slot{op: op, data: data, id: id})
 	}
-	if !o.mu.TryLock() {
-		// Many may be here at once, and for a few dozen ns each. Lock would have
-		// them spin, and once one has waited for a millisecond it would hand over
-		// from goroutine to goroutine with each message.
-		runtime.Gosched()
-		o.mu.Lock()
-	}
+	o.mu.Lock()
 	err := o.admit(len(data), len(id))
 	var w *Writer
 	if err == nil {

@@ -42,12 +42,17 @@ func (o *Outbox) SendOver(ctx context.Context, only *Writer, op wire.Op, data []
 			err = o.cancel(w, sd, ctx.Err())
 		}
 	}
+	o.endSend(sd)
+	return err
+}
+
+// endSend keeps what a Send needed for the next one.
+func (o *Outbox) endSend(sd *send) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if len(o.freeSends) < maxFreeSends {
 		o.freeSends = append(o.freeSends, sd)
 	}
-	o.mu.Unlock()
-	return err
 }
 
 // beginSend enqueues a message for the connection of w.
