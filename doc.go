@@ -21,10 +21,10 @@
 // owns the client. [Client.Disconnect] and [Client.CloseWith] end either one, from
 // anywhere, whatever the client is doing, and no reconnect follows them.
 // [Client.Drain], and Config.DrainTimeout for the ctx of Run, first let callbacks
-// finish and what they send leave, as a service wants on SIGTERM. When the
-// channel of [Client.Done] is closed, the last callback has returned, and no
-// goroutine, timer or file of the client is left. Connect starts again, then or at
-// any time before.
+// finish and what they send leave, as a service wants on SIGTERM. If messages were
+// lost at the end, Run and Drain return a [DrainError]. When the channel of
+// [Client.Done] is closed, the last callback has returned, and no goroutine, timer
+// or file of the client is left. Connect starts again, then or at any time before.
 //
 // # States
 //
@@ -38,8 +38,9 @@
 //
 // # Callbacks
 //
-// The On… functions of a Config and the handlers of [On] run one after another,
-// in the order of the events, on one goroutine of the client, without a lock.
+// The On… functions of a Config and the handlers of [On] and [Handle] run one
+// after another, in the order of the events, on one goroutine of the client,
+// without a lock.
 // They may block, and they may call every method. Don't wait for Done in one: that
 // blocks forever. Drain in one waits until its ctx ends. A slow callback is not
 // mistaken for a dead peer: messages wait in the bounded [Inbox], and then in the
@@ -71,7 +72,7 @@
 //
 // A notification is {"msgType": …, "content": …} unless Config.Envelope says
 // otherwise: other fields, the whole message as content, or a function for
-// messages that are not JSON objects. [On], [Notification.Decode] and the iterators
+// messages that are not JSON objects. [On], [Handle], [Notification.Decode] and the iterators
 // follow it. [Client.Request] and [RequestJSON] send a request and wait for the
 // message with its id. Each has exactly one outcome: the reply, an error that says
 // that nothing was sent, or one that matches ErrUnconfirmed if the connection or

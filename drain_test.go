@@ -152,28 +152,6 @@ func TestDrainDoesNotWaitForALoopThatWasLeft(t *testing.T) {
 	})
 }
 
-// A message that a loop does not take any more holds up no drain.
-func TestDrainAfterALoopThatLeftAMessage(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		conn := w.connect()
-		messages := w.c.Messages(w.Context())
-		free, over := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(over)
-			for range messages {
-				<-free
-				break
-			}
-		}()
-		w.must(conn.SendText("1"))
-		w.must(conn.SendText("2"))
-		synctest.Wait()
-		close(free)
-		<-over
-		w.must(w.drainWithin(time.Minute))
-	})
-}
-
 func TestDrainWaitsForTheOutbox(t *testing.T) {
 	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
 		w.net.Buffer(1 << 10)

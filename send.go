@@ -33,6 +33,15 @@ func (c *Client) SendJSON(ctx context.Context, v any) error {
 	return c.Send(ctx, MessageText, data)
 }
 
+// marshal is json.Marshal with an error that says what could not be sent.
+func marshal(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("wsnotify: a message can't be made of a %T: %w", v, err)
+	}
+	return data, nil
+}
+
 // Send writes a message and waits for that. The answer is exact:
 //
 //   - nil: the socket took the whole message.
