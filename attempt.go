@@ -115,14 +115,15 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err := a.in(ctx, PhaseDial); err != nil {
 		return nil, err
 	}
+	clock := a.c.clock()
 	tr, resp, err := transport.Open(ctx, &transport.Request{
 		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: transport.Compression(cfg.Compression),
-		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
+		HTTPClient: cfg.HTTPClient, Options: a.c.options(clock), Answered: a.answered,
 	})
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
-	cn := newConn(a.c, a.box, tr, a.spawn)
+	cn := newConn(a.c, a.box, tr, clock, a.spawn)
 	a.mu.Lock()
 	a.tr = tr
 	a.mu.Unlock()
@@ -140,9 +141,9 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 			cn.discard()
 			return nil, err
 		}
-		h := &Handshake{Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
+		h := &Handshake{over: make(chan struct{}), Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
 		err := call(func() error { return hook(ctx, h) })
-		h.over.Store(true)
+		h.end()
 		if err != nil {
 			peer := cn.refuse()
 			a.mu.Lock()

@@ -353,6 +353,8 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
 	case cause != nil:
 		f.Err = cause
+	case errors.Is(err, transport.ErrWriteTimeout): // the writer is about to say so
+		f.Err = errWriteTimeout
 	default:
 		if errors.Is(err, net.ErrClosed) && writeErr != nil {
 			err = writeErr

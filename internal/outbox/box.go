@@ -45,6 +45,7 @@ type Box struct {
 
 	expiry *time.Timer // of the oldest message that may expire
 	watch  *time.Timer // of the oldest unconfirmed one
+	judged int64       // peer time when it last fired
 
 	receipts map[string]*entry // the oldest with each id
 	loose    *entry            // the first whose receipt is not in the map

@@ -187,6 +187,15 @@ func (b *Box) await(e *entry, now int64) {
 	}
 }
 
+// peerTime is what ConfirmTimeout is measured in: see internal/peertime. Other
+// times don't count for the peer.
+func (b *Box) peerTime() int64 {
+	if w := b.w; w != nil && w.PeerTime != nil && b.post.ConfirmID != nil && b.post.ConfirmTimeout > 0 {
+		return int64(w.PeerTime())
+	}
+	return b.clock()
+}
+
 // look has the time of the oldest unconfirmed message judged behind the
 // callbacks of what has been received: a confirmation may be among it.
 func (b *Box) look(w *Writer) { b.post.Tell(func() { b.judge(w) }) }
@@ -200,7 +209,12 @@ func (b *Box) judge(w *Writer) {
 	b.watch = nil
 	overdue := false
 	if e := b.unconfirmed.first; e != nil && !b.refused && !b.parted {
-		if left := b.post.ConfirmTimeout - time.Duration(b.clock()-e.written); left > 0 {
+		now := b.peerTime()
+		if left := b.post.ConfirmTimeout - time.Duration(now-e.written); left > 0 {
+			if now == b.judged { // it stands still
+				left = max(left, b.post.ConfirmTimeout/8)
+			}
+			b.judged = now
 			b.watch = time.AfterFunc(left, func() { b.look(w) })
 		} else {
 			overdue = true

@@ -98,7 +98,7 @@ func (b *Box) settlePlain(done int) {
 
 func (b *Box) settleEach(done int) {
 	messages, bytes, again := 0, 0, 0
-	now := b.clock()
+	now := b.peerTime()
 	for range done {
 		e := b.queue.first
 		b.queue.first = e.next

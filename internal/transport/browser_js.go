@@ -9,6 +9,7 @@ import (
 	"syscall/js"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -27,6 +28,8 @@ type browser struct {
 	detached sync.Once
 	sealed   bool // Close was called; the writer's
 	received atomic.Int64
+	guard    peertime.Watch // of the message that the browser has not handed on
+	late     atomic.Bool    // it has expired
 
 	mu     sync.Mutex
 	queue  []Event // came, and was not read
@@ -55,6 +58,7 @@ func newBrowser(ws js.Value, opts Options) *browser {
 		ws: ws, opts: opts,
 		opened: make(chan struct{}), gone: make(chan struct{}), come: make(chan struct{}, 1),
 	}
+	b.guard = opts.PeerTime.Watch(opts.WriteTimeout, func() { b.late.Store(true) })
 	b.handle = js.FuncOf(b.event)
 	ws.Set("binaryType", "arraybuffer")
 	for _, on := range listeners {
@@ -236,9 +240,10 @@ func (b *browser) Subprotocol() string { return b.ws.Get("protocol").String() }
 func (b *browser) Progress() Progress { return Progress{Received: b.received.Load()} }
 
 // End implements Conn.
-func (b *browser) End() {
+func (b *browser) End() <-chan struct{} {
 	b.Kill()
 	b.turns.stop()
+	return b.gone
 }
 
 // Kill implements Conn. What has come before may still be read. The browser

@@ -36,6 +36,7 @@ type route struct {
 	own   dialFunc    // of the user, for TLS; may be nil
 	tls   *tls.Config // for the server
 	proxy *url.URL    // nil without one
+	sock  *Socket
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -52,7 +53,7 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
-	r := &route{ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext}
+	r := &route{ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock}
 	if r.tls == nil {
 		r.tls = &tls.Config{}
 	}
@@ -119,6 +120,9 @@ func (d *dialing) adopting(dial dialFunc) dialFunc {
 		if !d.sock.Adopt(beneath(conn)) {
 			conn.Close()
 			return nil, net.ErrClosed
+		}
+		if beneath(conn) != conn {
+			d.sock.over(conn)
 		}
 		return conn, nil
 	}
@@ -206,6 +210,7 @@ func (r *route) secure(conn net.Conn, addr string, config *tls.Config) (net.Conn
 		}
 		return nil, err
 	}
+	r.sock.over(secure)
 	return secure, nil
 }
 

@@ -3,9 +3,9 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -30,10 +30,14 @@ type Upgraded struct {
 	reader *wire.Reader
 	came   time.Time // when Read last returned, on a socket of the system
 	sealed bool      // a close frame was sent; the writer's
+
+	discarding sync.Once
+	discarded  chan struct{} // closed when the peer has ended the connection, if anything is discarded
 }
 
 // newUpgraded takes over the body of a response.
 func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
+	sock.hold(body)
 	return &Upgraded{body: body, sock: sock, above: !sock.counts}
 }
 
@@ -53,11 +57,10 @@ func (u *Upgraded) start(ws *websocket.Conn, compressed bool, opts Options) {
 type source struct{ *Upgraded }
 
 func (s source) Read(p []byte) (int, error) {
-	n, err := s.body.Read(p)
 	if s.above {
-		s.sock.heard(n)
+		return s.sock.read(s.body, p)
 	}
-	return n, err
+	return s.body.Read(p)
 }
 
 // Read implements Conn.
@@ -65,18 +68,57 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 	n, err = u.reader.Read(events)
 	if err != nil {
 		u.reader.Close()
+		u.refuses(err)
+		if u.sock.late.Load() && !isViolation(err) {
+			err = ErrWriteTimeout // for which the socket was closed
+		}
 		return n, false, err
 	}
-	if u.sock.system {
+	if u.sock.kind == System {
 		now := time.Now()
-		since := now.Sub(u.came)
-		brisk = n == 1 && since > 0 && since < soon // it is 0 where time is virtual
+		brisk = n == 1 && now.Sub(u.came) < soon
 		u.came = now
 	}
 	if u.flate {
 		n, err = u.inflateAll(events[:n])
+		u.refuses(err)
 	}
 	return n, brisk, err
+}
+
+// refuses goes on to read if the peer broke the protocol: one that can't write
+// does not read our close frame.
+func (u *Upgraded) refuses(err error) {
+	if isViolation(err) && u.sock.canHalfClose() {
+		u.discard()
+	}
+}
+
+func isViolation(err error) bool {
+	var wrong *wire.Violation
+	return errors.As(err, &wrong)
+}
+
+// discard reads what comes until the connection ends, below any TLS.
+func (u *Upgraded) discard() {
+	u.discarding.Do(func() {
+		u.discarded = make(chan struct{})
+		go func() {
+			defer close(u.discarded)
+			if !u.sock.begin() {
+				return
+			}
+			defer u.sock.calls.Done()
+			buf := pieces.Get().(*[]byte)
+			defer pieces.Put(buf)
+			from := u.sock.raw(u.body)
+			for {
+				if _, err := u.sock.read(from, (*buf)[:cap(*buf)]); err != nil {
+					return
+				}
+			}
+		}()
+	})
 }
 
 // soon is how close together the things are that come briskly.
@@ -133,6 +175,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if b.list != nil {
 		ends = b.list.ends
 	}
+	between := b.between
 	b.Unlock()
 	if cap(out) <= keepBytes {
 		*buf = out
@@ -151,7 +194,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if ended > 0 {
 		start = int(ends[ended-1])
 	}
-	return ended, n > start || ended == 0 && inside, err
+	return ended, n-between.within(start, n) > start || ended == 0 && inside, err
 }
 
 // encode appends frames of b until a piece is full. b is locked.
@@ -162,16 +205,31 @@ func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
 	if len(frames) > 0 {
 		b.list.ends = b.list.ends[:0]
 	}
-	for b.next < len(frames) && len(out) < pieceBytes {
+	b.between = span{}
+	for {
+		if b.left == 0 {
+			out = b.appendUrgent(out, keys)
+			if b.cut {
+				return out, nil
+			}
+		}
+		if b.next == len(frames) || len(out) >= pieceBytes {
+			return out, nil
+		}
 		f := &frames[b.next]
-		switch size := len(f.data); {
-		case f.void:
-		case u.flate && f.op < wire.Close:
-			if out, err = u.appendCompressed(out, f, keys); err != nil {
+		if u.flate && f.op < wire.Close && !f.void && !f.packed {
+			data, compressed, err := u.deflate(f.op, f.data)
+			if err != nil {
 				return out, err
 			}
+			if f.data, f.packed = data, true; compressed {
+				f.bits = wire.RSV1
+			}
+		}
+		switch size := len(f.data); {
+		case f.void:
 		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && (size <= u.opts.MaxFrame || u.opts.MaxFrame == 0):
-			out = wire.AppendFrame(out, wire.Fin|byte(f.op), f.data, keys)
+			out = wire.AppendFrame(out, wire.Fin|f.bits|byte(f.op), f.data, keys)
 		default:
 			if out = u.appendPart(out, b, f, keys); b.left > 0 || len(f.data) > 0 {
 				continue
@@ -182,7 +240,6 @@ func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
 		b.next++
 		b.list.ends = append(b.list.ends, int32(len(out)))
 	}
-	return out, nil
 }
 
 // appendPart appends what there is room for of a message that is long, or
@@ -191,7 +248,7 @@ func (u *Upgraded) appendPart(out []byte, b *Batch, f *frame, keys *wire.Keys) [
 	if b.left == 0 {
 		size := b.remains()
 		b.key, b.left = keys.Next(), u.fragment(size)
-		first := byte(f.op)
+		first := f.bits | byte(f.op)
 		if b.begun {
 			first = byte(wire.Continuation)
 		}
@@ -216,72 +273,12 @@ func (u *Upgraded) fragment(size int) int {
 	return size
 }
 
-// appendCompressed appends a message as the codec has it.
-func (u *Upgraded) appendCompressed(out []byte, f *frame, keys *wire.Keys) ([]byte, error) {
-	payload, compressed, err := u.deflate(f.op, f.data)
-	if err != nil {
-		return out, err
-	}
-	first := byte(f.op)
-	if compressed {
-		first |= wire.RSV1
-	}
-	for {
-		n := u.fragment(len(payload))
-		if n == len(payload) {
-			return wire.AppendFrame(out, wire.Fin|first, payload, keys), nil
-		}
-		out = wire.AppendFrame(out, first, payload[:n], keys)
-		first, payload = byte(wire.Continuation), payload[n:]
-	}
-}
-
-// send writes out. Where the socket does not see to the timeout by itself, out
-// leaves in pieces that a slow line takes in less.
+// send writes out.
 func (u *Upgraded) send(out []byte) (n int, err error) {
-	if !u.above {
-		return u.body.Write(out)
+	if u.above {
+		return u.sock.write(u.body, out)
 	}
-	for n < len(out) && err == nil {
-		var m int
-		stop := u.guarded()
-		m, err = u.body.Write(out[n:min(len(out), n+smallPiece)])
-		if late := stop(); late {
-			err = ErrWriteTimeout
-		}
-		n += m
-		u.sock.sent.Add(int64(m))
-	}
-	return n, err
-}
-
-// smallPiece is what one write is for under a timeout of ours.
-const smallPiece = 16 << 10
-
-// guarded kills the connection when WriteTimeout has passed without a sign
-// that anything of what was written arrives.
-func (u *Upgraded) guarded() (stop func() (late bool)) {
-	if u.opts.WriteTimeout <= 0 {
-		return func() bool { return false }
-	}
-	var late atomic.Bool
-	confirmed, _, _ := u.sock.acknowledged()
-	var guard *time.Timer
-	var mu sync.Mutex // guard is set before it fires
-	mu.Lock()
-	defer mu.Unlock()
-	guard = time.AfterFunc(u.opts.WriteTimeout, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if acked, _, known := u.sock.acknowledged(); known && acked > confirmed {
-			confirmed = acked
-			guard.Reset(u.opts.WriteTimeout)
-			return
-		}
-		late.Store(true)
-		u.Kill()
-	})
-	return func() bool { guard.Stop(); return late.Load() }
+	return u.body.Write(out)
 }
 
 // Close implements Conn.
@@ -298,29 +295,33 @@ func (u *Upgraded) Close(code int, reason string) error {
 
 // Progress implements Conn.
 func (u *Upgraded) Progress() Progress {
-	p := Progress{Received: u.sock.received.Load()}
-	if n, waiting, known := u.sock.acknowledged(); known {
-		p.Acknowledged, p.Waiting = n, waiting
-	}
-	return p
+	acknowledged, written := u.sock.line()
+	return Progress{Received: u.sock.received.Load(), Acknowledged: acknowledged, Waiting: written - acknowledged}
 }
 
 // End implements Conn.
-func (u *Upgraded) End() {
-	guard := time.AfterFunc(goodbye, u.Kill) // for a peer that does not read
-	u.body.Close()
-	guard.Stop()
+func (u *Upgraded) End() <-chan struct{} {
+	if u.sealed {
+		u.part()
+	}
 	u.Kill()
 	if u.flate {
 		u.codec.ws.CloseNow()
 	}
+	return u.sock.left()
 }
 
-const goodbye = time.Second
-
-// Kill implements Conn.
-func (u *Upgraded) Kill() {
-	if !u.sock.Close() {
-		u.body.Close()
+// part lets our close frame arrive: RFC 6455, section 7.1.1. A socket that is
+// closed while something of the peer's is unread, or still to come, sends a reset,
+// for which the peer's system forgets what it has not read.
+func (u *Upgraded) part() {
+	guard := time.AfterFunc(moment, u.Kill) // for a peer that does not read, or does not end
+	defer guard.Stop()
+	if u.sock.halfClose() {
+		u.discard()
+		<-u.discarded
 	}
 }
+
+// Kill implements Conn.
+func (u *Upgraded) Kill() { u.sock.Close() }

@@ -10,12 +10,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -96,7 +98,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 		if rnd.IntN(3) > 0 {
 			s.room = rnd.IntN(400_000)
 		}
-		u := newUpgraded(s, &Socket{counts: true})
+		u := newUpgraded(s, countedSocket())
 		u.opts.MaxFrame = []int{0, 0, 10, 1000, 70_000}[rnd.IntN(5)]
 		var b Batch
 		var want []string
@@ -157,7 +159,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	s := &sink{room: 1 << 20}
-	u := newUpgraded(s, &Socket{counts: true})
+	u := newUpgraded(s, countedSocket())
 	if err := u.Close(4000, "bye"); err != nil {
 		t.Fatal(err)
 	}
@@ -175,89 +177,166 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	}
 }
 
-// slowConn takes some bytes now and then.
-type slowConn struct {
-	net.Conn
-	every    time.Duration
-	bytes    int
-	deadline time.Time
+// countedSocket is one whose bytes a net.Conn of ours counts.
+func countedSocket() *Socket {
+	s := NewSocket(Options{})
+	s.counts = true
+	return s
 }
 
-func (c *slowConn) SetWriteDeadline(t time.Time) error { c.deadline = t; return nil }
+// slowConn takes some bytes now and then. It knows no deadlines.
+type slowConn struct {
+	net.Conn
+	every  time.Duration
+	bytes  int
+	tells  bool // what the peer's host has acknowledged
+	acked  atomic.Int64
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newSlowConn(every time.Duration, bytes int) *slowConn {
+	return &slowConn{every: every, bytes: bytes, closed: make(chan struct{})}
+}
 
 func (c *slowConn) Write(p []byte) (n int, err error) {
 	for n < len(p) {
-		if !c.deadline.IsZero() && time.Now().Add(c.every).After(c.deadline) {
-			time.Sleep(time.Until(c.deadline))
-			return n, os.ErrDeadlineExceeded
+		select {
+		case <-time.After(c.every):
+		case <-c.closed:
+			return n, net.ErrClosed
 		}
-		time.Sleep(c.every)
-		n += min(c.bytes, len(p)-n)
+		took := min(c.bytes, len(p)-n)
+		n += took
+		c.acked.Add(int64(took))
 	}
 	return n, nil
 }
 
+func (c *slowConn) Read([]byte) (int, error) { <-c.closed; return 0, net.ErrClosed }
+func (c *slowConn) Close() error             { c.once.Do(func() { close(c.closed) }); return nil }
+
+// tellingConn is one of which the system tells what the peer's host has
+// acknowledged.
+type tellingConn struct{ *slowConn }
+
+func (c tellingConn) Acknowledged() int64 { return c.acked.Load() }
+
 // WriteTimeout is how long the socket takes nothing, however long it takes all
-// of it.
+// of it. No deadline is needed for that.
 func TestWriteTimeoutIsOfSilence(t *testing.T) {
+	const timeout = 10 * time.Second
 	for _, test := range []struct {
+		name  string
 		every time.Duration
+		bytes int
+		tells bool
 		want  error
-	}{{900 * time.Millisecond, nil}, {time.Hour, ErrWriteTimeout}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &Socket{timeout: 10 * time.Second}
-			c := s.Counted(&slowConn{every: test.every, bytes: 100})
-			start := time.Now()
-			n, err := c.Write(make([]byte, 10_000))
-			if !errors.Is(err, test.want) {
-				t.Errorf("%d bytes in %v: %v", n, time.Since(start), err)
-			}
-			if err != nil && time.Since(start) != 10*time.Second {
-				t.Errorf("after %v", time.Since(start))
-			}
-		})
+	}{
+		{"a slow conn that tells", 900 * time.Millisecond, 100, true, nil},
+		{"a conn that takes 16 KiB in time", 9 * time.Second, smallPiece, false, nil},
+		{"a conn that takes nothing", time.Hour, 100, false, ErrWriteTimeout},
+		{"a conn that tells and takes nothing", time.Hour, 100, true, ErrWriteTimeout},
+	} {
+		for _, above := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				conn := newSlowConn(test.every, test.bytes)
+				var under net.Conn = conn
+				if test.tells {
+					under = tellingConn{conn}
+				}
+				s := NewSocket(Options{WriteTimeout: timeout})
+				s.Adopt(under)
+				body := io.ReadWriteCloser(under)
+				if !above {
+					body = s.Counted(under)
+				}
+				u := newUpgraded(body, s)
+				start := time.Now()
+				n, err := u.send(make([]byte, 50_000))
+				if !errors.Is(err, test.want) || err == nil && n != 50_000 {
+					t.Errorf("%s: %d bytes in %v: %v", test.name, n, time.Since(start), err)
+				}
+				if err != nil && time.Since(start) != timeout {
+					t.Errorf("%s: after %v", test.name, time.Since(start))
+				}
+				if err == nil { // the guard is not on any more
+					time.Sleep(time.Hour)
+					if s.isClosed() {
+						t.Errorf("%s: an idle connection was closed", test.name)
+					}
+				}
+				u.Kill()
+				<-s.left()
+			})
+		}
 	}
 }
 
-// A body of somebody else's knows no deadlines. A write that hangs is ended all
-// the same, and one that goes on slowly is not.
-func TestWriteTimeoutWithoutDeadlines(t *testing.T) {
+// WriteTimeout is measured in peer time.
+func TestWriteTimeoutStandsStillWhileTheReaderWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, pause := range []time.Duration{9 * time.Second, time.Hour} {
-			body := &slowBody{pause: pause, closed: make(chan struct{})}
-			u := newUpgraded(body, NewSocket(Options{WriteTimeout: 10 * time.Second}))
-			u.opts.WriteTimeout = 10 * time.Second
-			var b Batch
-			b.Add(wire.Binary, make([]byte, 100_000))
-			start := time.Now()
-			var err error
-			for !b.Done() && err == nil {
-				_, _, err = u.Write(&b)
-			}
-			switch {
-			case pause < 10*time.Second && err != nil:
-				t.Errorf("a body that takes 16 KiB in %v: %v", pause, err)
-			case pause > 10*time.Second && (!errors.Is(err, ErrWriteTimeout) || time.Since(start) != 10*time.Second):
-				t.Errorf("a body that takes nothing, after %v: %v", time.Since(start), err)
-			}
+		clock := peertime.New(-1)
+		conn := newSlowConn(time.Hour, 1)
+		s := NewSocket(Options{WriteTimeout: 10 * time.Second, PeerTime: clock})
+		s.Adopt(conn)
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { clock.Pause(true) })
+		time.AfterFunc(time.Minute, func() { clock.Pause(false) })
+		_, err := s.Counted(conn).Write([]byte("x"))
+		if d := time.Since(start); !errors.Is(err, ErrWriteTimeout) || d < 69*time.Second || d > 70*time.Second {
+			t.Errorf("after %v: %v", d, err)
 		}
+		<-s.left()
 	})
 }
 
-// slowBody takes each write after a pause.
-type slowBody struct {
-	io.Reader
-	pause  time.Duration
-	closed chan struct{}
+// stubbornConn is a net.Conn whose calls don't return when it is closed, and whose
+// Close waits, until release is closed.
+type stubbornConn struct {
+	net.Conn
+	release chan struct{}
 }
 
-func (b *slowBody) Write(p []byte) (int, error) {
-	select {
-	case <-time.After(b.pause):
-		return len(p), nil
-	case <-b.closed:
-		return 0, net.ErrClosed
-	}
-}
+func (c *stubbornConn) Read(p []byte) (int, error)  { <-c.release; return copy(p, "late"), nil }
+func (c *stubbornConn) Write(p []byte) (int, error) { <-c.release; return len(p), nil }
+func (c *stubbornConn) Close() error                { <-c.release; return nil }
 
-func (b *slowBody) Close() error { close(b.closed); return nil }
+// Whatever a net.Conn of the user's does, Kill ends a Write, and what its Read
+// returns later is nobody's.
+func TestKillDoesNotWaitForTheConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &stubbornConn{release: make(chan struct{})}
+		s := NewSocket(Options{WriteTimeout: -1})
+		s.Adopt(conn)
+		counted := s.Counted(conn)
+		wrote, read := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := counted.Write([]byte("x")); wrote <- err }()
+		go func() { _, err := counted.Read(make([]byte, 10)); read <- err }()
+		synctest.Wait()
+		s.Close()
+		time.Sleep(returning)
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		default:
+			t.Error("Write does not return")
+		}
+		if _, err := counted.Write([]byte("y")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a later Write: %v", err)
+		}
+		select {
+		case <-s.left():
+			t.Error("the conn is said to be gone")
+		default:
+		}
+		close(conn.release)
+		if err := <-read; !errors.Is(err, net.ErrClosed) || s.received.Load() != 0 {
+			t.Errorf("%v, %d bytes", err, s.received.Load())
+		}
+		<-s.left()
+	})
+}
