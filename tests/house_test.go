@@ -29,7 +29,7 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/observe":   {[]string{""}, nil}, // what users of the client share
-	"internal/harness":   {[]string{"", "wsnotifytest"}, []string{"github.com/coder/websocket"}},
+	"internal/harness":   {[]string{"", "wsnotifytest", "internal/transport"}, []string{"github.com/coder/websocket"}},
 }
 
 // Arrows go down only.

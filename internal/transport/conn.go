@@ -79,7 +79,7 @@ var AssumedKind Kind
 type Options struct {
 	ReadLimit    int64         // of a message; negative: none
 	Reuse        bool          // Event.Memory is used again
-	MaxFrame     int           // of what is sent; 0: no limit
+	MaxFrame     int           // of what is sent; 0 or negative: no limit
 	WriteTimeout time.Duration // how long the socket may take nothing, in peer time; negative: forever
 	PeerTime     *peertime.Clock
 	Kind         Kind          // of the net.Conn

@@ -228,7 +228,7 @@ func (u *Upgraded) encode(out []byte, b *Batch) (_ []byte, err error) {
 		}
 		switch size := len(f.data); {
 		case f.void:
-		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && (size <= u.opts.MaxFrame || u.opts.MaxFrame == 0):
+		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && u.fragment(size) == size:
 			out = wire.AppendFrame(out, wire.Fin|f.bits|byte(f.op), f.data, keys)
 		default:
 			if out = u.appendPart(out, b, f, keys); b.left > 0 || len(f.data) > 0 {
