@@ -125,7 +125,7 @@ func (c *Clock) arm() {
 			}
 		}
 		if m := c.meter; m != nil && (wait < 0 || m.span/parts < wait) {
-			wait = m.span / parts
+			wait = max(m.span/parts, time.Millisecond)
 		}
 	}
 	switch {
@@ -274,6 +274,9 @@ func (c *Clock) Meter(span time.Duration) *Meter {
 
 // Now returns a reading, which never goes back.
 func (m *Meter) Now() time.Duration {
+	if m.span <= 0 {
+		return 0
+	}
 	c := m.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
