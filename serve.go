@@ -201,7 +201,13 @@ func (r *run) close(cn *conn) {
 	began := time.Now()
 	cn.w.Bye(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
-	r.await(cn, timeout)
+	last := min(timeout/4, closeGrace)
+	r.await(cn, timeout-last)
+	if last > 0 && !isClosed(cn.ended) && !isClosed(r.rush) {
+		// What has not left by now does not, or the close frame would not, either.
+		cn.w.Bye(int(code), reason, false)
+		r.await(cn, timeout-time.Since(began))
+	}
 	ev, missing := r.localClose(cn, ErrClosed)
 	var grace time.Duration
 	switch {
