@@ -10,9 +10,11 @@ import (
 	"testing"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
 func TestSendingAllocatesNothing(t *testing.T) {
+	harness.NeedsSystem(t)
 	url := rawServer(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 	c := wsnotify.New(wsnotify.Config{CloseTimeout: -1})
 	ctx := deadline(t)

@@ -30,6 +30,7 @@ type conn struct {
 
 	opened   time.Time
 	ended    chan struct{} // the reader has returned
+	stuck    chan struct{} // it should have, after a kill: it waits for a net.Conn that a user supplies
 	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
 	broken   chan struct{} // a write failed
 	unbound  chan struct{} // closed when the reader must not wait for room
@@ -56,6 +57,8 @@ type conn struct {
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
 	writeErr error
+	overdue  *time.Timer // of stuck; nil before end
+	over     bool        // nothing of it is to be started any more
 }
 
 // received is what one read gave.
@@ -70,6 +73,7 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, clock *peertime.Cloc
 	cn := &conn{
 		c: c, tr: tr, spawn: spawn,
 		ended:   make(chan struct{}),
+		stuck:   make(chan struct{}),
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -289,7 +293,17 @@ func (cn *conn) kill(cause error) {
 		cn.cause = cause
 	}
 	cn.mu.Unlock()
+	cn.end()
+}
+
+// end kills the socket, after which the reader is expected to return.
+func (cn *conn) end() {
 	cn.tr.Kill()
+	cn.mu.Lock()
+	defer cn.mu.Unlock()
+	if cn.overdue == nil && !cn.over {
+		cn.overdue = time.AfterFunc(joinConn, func() { close(cn.stuck) })
+	}
 }
 
 // writeFailed is told of the write that failed. A peer that takes nothing does
@@ -337,6 +351,12 @@ func (cn *conn) shut(grace time.Duration) {
 	gone := cn.tr.End()
 	cn.deafen()
 	cn.join(gone)
+	cn.mu.Lock()
+	cn.over = true
+	if cn.overdue != nil {
+		cn.overdue.Stop()
+	}
+	cn.mu.Unlock()
 	cn.turn.Stop()
 	close(cn.gone)
 }

@@ -334,8 +334,8 @@ func (cn *conn) own(cause error) Failure {
 	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
 }
 
-// verdict says why the connection ended. The reader has returned.
-func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
+// verdict says why the connection ended. readErr is why the reader has returned.
+func (cn *conn) verdict(readErr error) (f Failure, ev CloseEvent, violation bool) {
 	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
 	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
 	cn.mu.Lock()
@@ -344,7 +344,7 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 
 	var ce CloseError
 	var wrong *wire.Violation
-	switch err := cn.readErr; {
+	switch err := readErr; {
 	case errors.As(err, &ce):
 		f.Initiator, f.Code, f.Reason, f.Err = Remote, ce.Code, ce.Reason, ce
 		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
@@ -367,6 +367,14 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 
 // loss is the error of verdict.
 func (cn *conn) loss() error {
-	f, _, _ := cn.verdict()
+	f, _, _ := cn.verdict(cn.lastErr())
 	return f.Err
+}
+
+// lastErr is why the reader has returned, or should have.
+func (cn *conn) lastErr() error {
+	if isClosed(cn.ended) {
+		return cn.readErr
+	}
+	return net.ErrClosed
 }

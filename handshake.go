@@ -123,8 +123,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 // seen says what the peer did that ended reading with err, as it is told of an
 // open connection.
 func (cn *conn) seen(err error) *Failure {
-	cn.readErr = err
-	f, _, _ := cn.verdict()
+	f, _, _ := cn.verdict(err)
 	return &f
 }
 
@@ -203,13 +202,23 @@ func (cn *conn) lastWord() *Failure {
 		broken = true
 	default:
 	}
+	var limit <-chan time.Time
+	if broken { // refuse kills the socket before
+		limit = time.After(closeGrace + joinConn)
+	}
 	for {
+		if broken && cn.pending == nil {
+			cn.pending = make(chan received, 1)
+			go cn.receiveFor(cn.pending)
+		}
 		var r received
 		switch {
-		case broken && cn.pending == nil:
-			r = cn.receiveOne()
 		case broken:
-			r = <-cn.pending
+			select {
+			case r = <-cn.pending:
+			case <-limit:
+				return nil
+			}
 		default:
 			select {
 			case r = <-cn.pending:

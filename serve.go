@@ -38,11 +38,9 @@ func (r *run) serve(cn *conn) *loss {
 	for {
 		select {
 		case <-cn.ended:
-			if draining {
-				r.hinder(cn.loss())
-				r.conclude()
-			}
-			return r.lost(cn)
+			return r.ended(cn, draining)
+		case <-cn.stuck:
+			return r.ended(cn, draining)
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
 			// more. If it does not, or waits for a callback, the connection is
@@ -50,7 +48,7 @@ func (r *run) serve(cn *conn) *loss {
 			broken = nil
 			lingered = time.After(closeGrace)
 		case <-lingered:
-			cn.tr.Kill()
+			cn.end()
 			cn.unbind()
 		case <-stable:
 			r.resetCounter()
@@ -96,6 +94,15 @@ func (r *run) serve(cn *conn) *loss {
 	}
 }
 
+// ended is lost for a run that may be draining.
+func (r *run) ended(cn *conn, draining bool) *loss {
+	if draining {
+		r.hinder(cn.loss())
+		r.conclude()
+	}
+	return r.lost(cn)
+}
+
 // open makes a connection the current one. It can send before it is seen to
 // be Open, so that nobody who sees it finds that it can't.
 func (r *run) open(cn *conn, req *request) {
@@ -131,7 +138,7 @@ func (r *run) open(cn *conn, req *request) {
 
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
-	failure, ev, violation := cn.verdict()
+	failure, ev, violation := cn.verdict(cn.lastErr())
 	r.leave(true)
 	r.listen(newRequest(), nil)
 	r.outbox.Part()

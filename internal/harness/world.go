@@ -43,6 +43,14 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// NeedsSystem skips a test of what only sockets of the system do.
+func NeedsSystem(t testing.TB) {
+	t.Helper()
+	if transport.AssumedKind == transport.Foreign {
+		t.Skip("WSNOTIFY_CONNS=foreign")
+	}
+}
+
 // leftGoroutines returns the stacks of goroutines of this module or of the
 // HTTP transport that do not end by themselves.
 func leftGoroutines() string {

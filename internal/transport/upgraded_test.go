@@ -41,12 +41,14 @@ func (s *sink) Write(p []byte) (int, error) {
 
 func (s *sink) Close() error { return nil }
 
-// messages takes the client's frames apart, up to the first that is not whole.
-func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
+// messages takes the client's frames apart, up to the first that is not whole, of
+// which rest counts the bytes unless it is a pong. Pongs may be anywhere.
+func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int, pongs []string) {
 	var open []byte
+	begun := false
 	for {
 		if len(b) < 2 {
-			return got, len(b) + len(open)
+			break
 		}
 		size, header := int(b[1]&127), 2
 		switch size {
@@ -56,7 +58,7 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 			header = 10
 		}
 		if len(b) < header+4 {
-			return got, len(b) + len(open)
+			break
 		}
 		switch size {
 		case 126:
@@ -69,37 +71,53 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 		}
 		key := b[header : header+4]
 		if len(b) < header+4+size {
-			return got, len(b) + len(open)
+			break
 		}
 		payload := b[header+4 : header+4+size]
 		for i := range payload {
 			payload[i] ^= key[i%4]
 		}
-		if op := b[0] & 15; op != 0 {
+		op, fin := wire.Op(b[0]&15), b[0]&128 != 0
+		b = b[header+4+size:]
+		switch {
+		case op == wire.Pong:
+			pongs = append(pongs, string(payload))
+			continue
+		case op == wire.Continuation != begun:
+			t.Fatalf("opcode %d, and a message is under way: %v", op, begun)
+		case op != wire.Continuation:
 			open = fmt.Appendf(open[:0], "%d ", op)
 		}
 		open = append(open, payload...)
-		if b[0]&128 != 0 {
+		if begun = !fin; fin {
 			got = append(got, string(open))
 			open = open[:0]
 		}
-		b = b[header+4+size:]
 	}
+	if len(b) > 0 && wire.Op(b[0]&15) == wire.Pong {
+		b = nil
+	}
+	rest = len(b)
+	if begun {
+		rest += len(open)
+	}
+	return got, rest, pongs
 }
 
 // Whatever the socket takes of a batch, Write says exactly which frames that
 // were, and whether the next is torn; also with messages of any size, in
-// fragments, and taken back on their way.
+// fragments, taken back on their way, with control frames between them, and cut
+// short.
 func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 	sizes := []int{0, 1, 64, 125, 126, 5000, 65535, 65536, 90_000, 170_000}
-	for seed := range uint64(80) {
+	for seed := range uint64(400) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		s := &sink{room: 1 << 30}
 		if rnd.IntN(3) > 0 {
 			s.room = rnd.IntN(400_000)
 		}
 		u := newUpgraded(s, countedSocket())
-		u.opts.MaxFrame = []int{0, 0, 10, 1000, 70_000}[rnd.IntN(5)]
+		u.opts.MaxFrame = []int{0, -1, 10, 1000, 70_000}[rnd.IntN(5)]
 		var b Batch
 		var want []string
 		for i := range 1 + rnd.IntN(8) {
@@ -121,7 +139,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 			b.Add(op, data)
 			want = append(want, fmt.Sprintf("%d %s", op, data))
 		}
-		ended, torn := 0, false
+		ended, torn, pongs, cut := 0, false, 0, false
 		for !b.Done() {
 			n, tear, err := u.Write(&b)
 			ended += n
@@ -129,6 +147,13 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				if !errors.Is(err, errSink) {
 					t.Fatal(err)
 				}
+				break
+			}
+			if is, tear := b.IsCut(); is {
+				torn = tear
+				break
+			}
+			if b.Done() {
 				break
 			}
 			if i := rnd.IntN(b.Len()); rnd.IntN(4) == 0 && i >= ended && !b.frames()[i].void {
@@ -140,6 +165,14 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				clear(data) // the owner has it back
 				b.Unlock()
 			}
+			if rnd.IntN(2) == 0 {
+				pongs++
+				b.Interject(wire.Pong, fmt.Append(nil, pongs))
+			}
+			if rnd.IntN(20) == 0 {
+				cut = true
+				b.Cut()
+			}
 		}
 		var sent []string
 		for _, w := range want[:ended] {
@@ -147,12 +180,20 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				sent = append(sent, w)
 			}
 		}
-		got, rest := messages(t, s.took, u.opts.MaxFrame)
+		got, rest, ponged := messages(t, s.took, u.opts.MaxFrame)
 		if !slices.Equal(got, sent) {
 			t.Fatalf("seed %d: %d messages were taken whole, and Write said %d", seed, len(got), len(sent))
 		}
 		if torn != (rest > 0) {
-			t.Fatalf("seed %d: torn %v, and %d bytes more were taken", seed, torn, rest)
+			t.Fatalf("seed %d: torn %v, and %d bytes of a message more were taken", seed, torn, rest)
+		}
+		for i, p := range ponged {
+			if p != fmt.Sprint(i+1) {
+				t.Fatalf("seed %d: pong %d is %q", seed, i, p)
+			}
+		}
+		if s.room > 0 && !cut && (len(ponged) != pongs || !b.Interjected()) {
+			t.Fatalf("seed %d: %d of %d pongs were sent", seed, len(ponged), pongs)
 		}
 	}
 }
@@ -172,7 +213,7 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	if err := u.Close(1000, ""); err == nil || len(s.took) != size {
 		t.Errorf("a second close frame: %v", err)
 	}
-	if got, _ := messages(t, s.took, 0); len(got) != 1 || got[0] != "8 \x0f\xa0bye" {
+	if got, _, _ := messages(t, s.took, 0); len(got) != 1 || got[0] != "8 \x0f\xa0bye" {
 		t.Errorf("%q", got)
 	}
 }
