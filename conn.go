@@ -30,13 +30,13 @@ type conn struct {
 
 	opened   time.Time
 	ended    chan struct{} // the reader has returned
-	stuck    chan struct{} // it should have, after a kill: it waits for a net.Conn that a user supplies
 	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
-	broken   chan struct{} // a write failed
+	broken   chan struct{} // a write failed, or the socket was killed
 	unbound  chan struct{} // closed when the reader must not wait for room
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	killed   atomic.Bool
 	mistake  sync.Once // one is told of
 
 	// The reader's own.
@@ -57,8 +57,6 @@ type conn struct {
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
 	writeErr error
-	overdue  *time.Timer // of stuck; nil before end
-	over     bool        // nothing of it is to be started any more
 }
 
 // received is what one read gave.
@@ -73,7 +71,6 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, clock *peertime.Cloc
 	cn := &conn{
 		c: c, tr: tr, spawn: spawn,
 		ended:   make(chan struct{}),
-		stuck:   make(chan struct{}),
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
@@ -85,10 +82,11 @@ func newConn(c *Client, box *outbox.Box, tr transport.Conn, clock *peertime.Cloc
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
-	cn.w = outbox.NewWriter(tr, box, outbox.Hooks{
-		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
-		PeerTime: clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now,
-	})
+	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings}
+	if c.cfg.Outbox.ConfirmID != nil {
+		hooks.PeerTime = clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now
+	}
+	cn.w = outbox.NewWriter(tr, box, hooks)
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	cn.turn.ReadOn = cn.resume
@@ -296,14 +294,19 @@ func (cn *conn) kill(cause error) {
 	cn.end()
 }
 
-// end kills the socket, after which the reader is expected to return.
+// end kills the socket. The reader is expected to return then.
 func (cn *conn) end() {
+	cn.killed.Store(true)
 	cn.tr.Kill()
-	cn.mu.Lock()
-	defer cn.mu.Unlock()
-	if cn.overdue == nil && !cn.over {
-		cn.overdue = time.AfterFunc(joinConn, func() { close(cn.stuck) })
+	cn.isBroken.Do(func() { close(cn.broken) })
+}
+
+// linger is how long the reader of a broken connection may take to say more.
+func (cn *conn) linger() time.Duration {
+	if cn.killed.Load() {
+		return joinConn
 	}
+	return closeGrace
 }
 
 // writeFailed is told of the write that failed. A peer that takes nothing does
@@ -351,12 +354,6 @@ func (cn *conn) shut(grace time.Duration) {
 	gone := cn.tr.End()
 	cn.deafen()
 	cn.join(gone)
-	cn.mu.Lock()
-	cn.over = true
-	if cn.overdue != nil {
-		cn.overdue.Stop()
-	}
-	cn.mu.Unlock()
 	cn.turn.Stop()
 	close(cn.gone)
 }

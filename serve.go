@@ -39,17 +39,19 @@ func (r *run) serve(cn *conn) *loss {
 		select {
 		case <-cn.ended:
 			return r.ended(cn, draining)
-		case <-cn.stuck:
-			return r.ended(cn, draining)
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
 			// more. If it does not, or waits for a callback, the connection is
 			// over all the same.
 			broken = nil
-			lingered = time.After(closeGrace)
+			lingered = time.After(cn.linger())
 		case <-lingered:
+			if cn.killed.Load() { // a net.Conn that a user supplies does not end
+				return r.ended(cn, draining)
+			}
 			cn.end()
 			cn.unbind()
+			lingered = time.After(cn.linger())
 		case <-stable:
 			r.resetCounter()
 			r.proven = true

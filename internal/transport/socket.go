@@ -345,14 +345,9 @@ func (s *Socket) call(w io.Writer, p []byte) (n int, err error) {
 // returning is how long a call of a net.Conn that is closed may take to return.
 const returning = 50 * time.Millisecond
 
-// read reads from r, which is the net.Conn or a layer above it. What a foreign one
+// readForeign reads from r, which is a foreign net.Conn or a layer above it. What it
 // returns after it was closed is lost, and nobody may be waiting for it.
-func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
-	if s.kind != Foreign {
-		n, err = r.Read(p)
-		s.heard(n)
-		return n, err
-	}
+func (s *Socket) readForeign(r io.Reader, p []byte) (n int, err error) {
 	if !s.begin() {
 		return 0, net.ErrClosed
 	}
@@ -360,6 +355,16 @@ func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
 	n, err = r.Read(p)
 	if s.isClosed() {
 		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// read reads from r, which is the net.Conn or a layer above it, and counts.
+func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
+	if s.kind == Foreign {
+		n, err = s.readForeign(r, p)
+	} else {
+		n, err = r.Read(p)
 	}
 	s.heard(n)
 	return n, err
@@ -372,7 +377,7 @@ type countedConn struct {
 	direct *direct
 }
 
-func (c *countedConn) Read(p []byte) (int, error) { return c.s.read(c.Conn, p) }
+func (c *countedConn) Read(p []byte) (n int, err error) { return c.s.read(c.Conn, p) }
 
 func (c *countedConn) Write(p []byte) (int, error) {
 	n, err, ok := c.direct.Write(p)

@@ -57,10 +57,10 @@ func (u *Upgraded) start(ws *websocket.Conn, compressed bool, opts Options) {
 type source struct{ *Upgraded }
 
 func (s source) Read(p []byte) (int, error) {
-	if s.above {
-		return s.sock.read(s.body, p)
+	if !s.above {
+		return s.body.Read(p)
 	}
-	return s.body.Read(p)
+	return s.sock.read(s.body, p)
 }
 
 // Read implements Conn.
@@ -113,7 +113,9 @@ func (u *Upgraded) discard() {
 			defer pieces.Put(buf)
 			from := u.sock.raw(u.body)
 			for {
-				if _, err := u.sock.read(from, (*buf)[:cap(*buf)]); err != nil {
+				n, err := from.Read((*buf)[:cap(*buf)])
+				u.sock.heard(n)
+				if err != nil {
 					return
 				}
 			}
