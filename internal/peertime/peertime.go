@@ -39,8 +39,9 @@ type Clock struct {
 	excused int           // of those, at most; negative: all
 	timer   *time.Timer
 	due     time.Duration // of timer, since began; 0 if it does not run
-	watches []*Watch      // that are on
-	meter   *Meter        // that is on
+	closed  bool
+	watches []*Watch // that are on
+	meter   *Meter   // that is on
 }
 
 // New returns a clock that excuses so many stops in a row; negative means any
@@ -114,10 +115,18 @@ func (c *Clock) account() {
 	c.spent += past - free
 }
 
+// Close ends all that is measured. Nothing expires any more.
+func (c *Clock) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed, c.watches, c.meter = true, nil, nil
+	c.arm()
+}
+
 // arm sets the timer to when something has to be checked. mu is held.
 func (c *Clock) arm() {
 	wait := time.Duration(-1)
-	if !c.paused {
+	if !c.paused && !c.closed {
 		for _, w := range c.watches {
 			pulse := min(w.timeout-(c.spent-w.since)+c.grace, max(w.timeout/parts, time.Millisecond))
 			if wait < 0 || pulse < wait {
@@ -174,6 +183,7 @@ type Watch struct {
 	c       *Clock
 	timeout time.Duration
 	expired func()
+	brief   bool
 
 	on    bool
 	over  bool          // it has expired
@@ -181,6 +191,12 @@ type Watch struct {
 	seen  time.Duration // when it was last looked for one
 	mark  int64         // acknowledgements are signs of life until all of it is acknowledged
 	acked int64
+}
+
+// BriefWatch is Watch for one that is on again and again, and mostly briefly: the
+// timer, which costs as much as a small write, goes on when it is off.
+func (c *Clock) BriefWatch(timeout time.Duration, expired func()) Watch {
+	return Watch{c: c, timeout: timeout, expired: expired, brief: true}
 }
 
 // Watch returns one that is off. It calls expired when it is over, on a
@@ -191,7 +207,8 @@ func (c *Clock) Watch(timeout time.Duration, expired func()) Watch {
 }
 
 // Start begins anew. Until mark bytes are acknowledged, of which acknowledged
-// already are, it is a sign of life that some more are.
+// already are, it is a sign of life that some more are. A negative acknowledged is
+// found out when that is first looked at.
 func (w *Watch) Start(acknowledged, mark int64) {
 	if w.timeout <= 0 {
 		return
@@ -220,9 +237,10 @@ func (w *Watch) Stop() (inTime bool) {
 		return !w.over
 	}
 	w.on = false
-	i := slices.Index(c.watches, w)
-	c.watches = slices.Delete(c.watches, i, i+1)
-	if len(c.watches) == 0 {
+	if i := slices.Index(c.watches, w); i >= 0 { // else the clock is closed
+		c.watches = slices.Delete(c.watches, i, i+1)
+	}
+	if len(c.watches) == 0 && !w.brief {
 		c.arm()
 	}
 	return true
@@ -242,8 +260,9 @@ func (w *Watch) On() bool {
 // more than a host that lives. The clock's mu is held.
 func (w *Watch) see(acknowledged int64) {
 	if acknowledged > w.acked {
+		known := w.acked >= 0
 		w.acked = acknowledged
-		if acknowledged < w.mark {
+		if known && acknowledged < w.mark {
 			w.since = w.seen // at the latest: it may have been silent since
 		}
 	}
@@ -280,11 +299,11 @@ func (m *Meter) Now() time.Duration {
 	c := m.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.meter == nil {
+	if c.meter == nil && !c.closed {
 		c.mu.Unlock() // not held over the question to the system
 		acknowledged, written := c.measure()
 		c.mu.Lock()
-		if c.meter == nil {
+		if c.meter == nil && !c.closed {
 			c.meter, m.from, m.acked, m.mark = m, -1, acknowledged, written
 		}
 	}

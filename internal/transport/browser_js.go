@@ -58,7 +58,7 @@ func newBrowser(ws js.Value, opts Options) *browser {
 		ws: ws, opts: opts,
 		opened: make(chan struct{}), gone: make(chan struct{}), come: make(chan struct{}, 1),
 	}
-	b.guard = opts.PeerTime.Watch(opts.WriteTimeout, func() { b.late.Store(true) })
+	b.guard = opts.PeerTime.BriefWatch(opts.WriteTimeout, func() { b.late.Store(true) })
 	b.handle = js.FuncOf(b.event)
 	ws.Set("binaryType", "arraybuffer")
 	for _, on := range listeners {
@@ -256,4 +256,5 @@ func (b *browser) Kill() {
 	b.mu.Unlock()
 	b.close(wire.NoStatus, "")
 	b.detach()
+	b.opts.PeerTime.Close()
 }

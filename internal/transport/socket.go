@@ -28,6 +28,7 @@ type Socket struct {
 	last     *atomic.Int64  // when something came
 	kind     Kind
 	counts   bool // by a net.Conn of ours
+	tells    bool // what the peer's host has acknowledged, also while a call waits
 	received atomic.Int64
 	sent     atomic.Int64
 
@@ -54,7 +55,7 @@ func NewSocket(opts Options) *Socket {
 		s.clock = peertime.New(-1)
 	}
 	s.clock.SetLine(s.line)
-	s.guard = s.clock.Watch(opts.WriteTimeout, func() {
+	s.guard = s.clock.BriefWatch(opts.WriteTimeout, func() {
 		s.late.Store(true)
 		s.Close()
 	})
@@ -70,6 +71,9 @@ func (s *Socket) Adopt(conn net.Conn) bool {
 		return false
 	}
 	s.conn = conn
+	if _, s.tells = conn.(teller); !s.tells {
+		_, s.tells = acknowledged(conn)
+	}
 	_, system := conn.(syscall.Conn)
 	s.decide(system)
 	return true
@@ -166,6 +170,7 @@ func (s *Socket) Close() bool {
 	s.closed = true
 	conn, body := s.conn, s.body
 	if conn == nil && body == nil {
+		s.clock.Close()
 		return false
 	}
 	if s.gone != nil {
@@ -176,6 +181,7 @@ func (s *Socket) Close() bool {
 	if s.killed != nil {
 		close(s.killed)
 	}
+	s.clock.Close()
 	go func() { // it may wait for the link
 		if conn != nil {
 			conn.Close() // first: layers above would say goodbye to a peer that may not read
@@ -231,7 +237,7 @@ func (s *Socket) heard(n int) {
 
 // line is how much of what was sent the peer's host has acknowledged, as far as
 // the system tells, and how much was sent.
-func (s *Socket) line() (acknowledged, written int64) {
+func (s *Socket) line() (acked, written int64) {
 	s.mu.Lock()
 	conn := s.conn
 	s.mu.Unlock()
@@ -241,6 +247,9 @@ func (s *Socket) line() (acknowledged, written int64) {
 	held, known := unacknowledged(conn)
 	if !known {
 		return 0, 0
+	}
+	if n, known := acknowledged(conn); known {
+		return n, n + int64(held)
 	}
 	written = s.sent.Load()
 	return written - int64(held), written
@@ -256,10 +265,7 @@ func (s *Socket) waits() {
 
 // moves begins anew. Nothing is queued behind the write, so all that is
 // acknowledged is a sign of life.
-func (s *Socket) moves() {
-	acknowledged, _ := s.line()
-	s.guard.Start(acknowledged, math.MaxInt64)
-}
+func (s *Socket) moves() { s.guard.Start(-1, math.MaxInt64) }
 
 // wrote ends the watch, and reports false if it was too late.
 func (s *Socket) wrote() (inTime bool) {
@@ -284,7 +290,7 @@ type teller interface{ Acknowledged() int64 }
 // write writes p to w, which is the net.Conn or a layer above it, under a guard.
 func (s *Socket) write(w io.Writer, p []byte) (n int, err error) {
 	most := smallPiece
-	if _, tells := w.(teller); tells {
+	if s.tells {
 		most = len(p)
 	}
 	for n < len(p) && err == nil {
