@@ -176,7 +176,8 @@ type Outbox struct {
 	// ConfirmTimeout is how long after its write the oldest message may wait for
 	// its confirmation. After that the connection is dropped like a dead one, and
 	// it is reported to OnError. Messages received before that are handled first,
-	// so a slow callback does not count against the server. Zero means 30 s,
+	// so a slow callback does not count against the server. Neither does time in
+	// which this process was stopped or a slow upload moves. Zero means 30 s,
 	// negative no limit.
 	ConfirmTimeout time.Duration
 
