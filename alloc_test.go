@@ -3,51 +3,18 @@
 package wsnotify_test
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha1"
-	"encoding/base64"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"testing"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
-// rawServer upgrades every connection and hands it to f, without allocating
-// anything meanwhile.
-func rawServer(t testing.TB, f func(net.Conn)) (url string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				r, err := http.ReadRequest(bufio.NewReader(conn))
-				if err != nil {
-					return
-				}
-				sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-					"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
-				f(conn)
-			}()
-		}
-	}()
-	return "ws://" + l.Addr().String() + "/"
-}
-
 func TestSendingAllocatesNothing(t *testing.T) {
+	harness.NeedsSystem(t)
 	url := rawServer(t, func(conn net.Conn) { io.Copy(io.Discard, conn) })
 	c := wsnotify.New(wsnotify.Config{CloseTimeout: -1})
 	ctx := deadline(t)

@@ -123,15 +123,16 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	a.secrets = handshake.NewSecrets(a.req.URL, a.req.Header, a.req.Subprotocols)
+	clock := a.c.clock()
 	tr, resp, err := transport.Open(ctx, &transport.Request{
 		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.offer(),
-		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
+		HTTPClient: cfg.HTTPClient, Options: a.c.options(clock), Answered: a.answered,
 		Sending: func(proxy *url.URL, header http.Header) { a.secrets.AddURL(proxy); a.secrets.AddHeader(header) },
 	})
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
-	cn := newConn(a.c, a.outbox, tr, a.spawn)
+	cn := newConn(a.c, a.outbox, tr, clock, a.spawn)
 	cn.secrets = a.secrets
 	a.mu.Lock()
 	a.tr = tr
@@ -150,9 +151,9 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 			cn.discard()
 			return nil, err
 		}
-		h := &Handshake{Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
+		h := &Handshake{over: make(chan struct{}), Epoch: cn.epoch, Subprotocol: cn.event.Subprotocol, Header: cn.event.Header.Clone(), conn: cn}
 		err := call(func() error { return hook(ctx, h) })
-		h.over.Store(true)
+		h.end()
 		if err != nil {
 			peer := cn.refuse()
 			a.mu.Lock()

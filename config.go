@@ -91,14 +91,17 @@ type Config struct {
 	DialTimeout time.Duration
 
 	// WriteTimeout is how long a write may make no progress before the
-	// connection is dropped. A slow line that moves is not cut. Zero means 10 s,
-	// negative no limit.
+	// connection is dropped. A slow line that moves is not cut. It works on every
+	// net.Conn, also on one without deadlines. Time in which this process was
+	// stopped, or in which nothing is read since callbacks are slow, does not count,
+	// as with the heartbeat. Zero means 10 s, negative no limit.
 	WriteTimeout time.Duration
 
 	// MaxFrame is the payload of the longest frame sent, in bytes. A larger
-	// message is sent in fragments, RFC 6455, section 5.4. Some gateways close with
-	// 1009 on longer frames. Zero or negative means no limit: one frame per
-	// message.
+	// message is sent in fragments, between which pings, pongs and the close frame
+	// go (RFC 6455, section 5.4): they wait for one frame at most. Some gateways
+	// close with 1009 on longer frames. Zero means 1 MiB, negative no limit: one
+	// frame per message.
 	MaxFrame int
 
 	// CloseTimeout bounds the end of a connection by Disconnect, CloseWith and the
@@ -267,6 +270,7 @@ const (
 	defaultReadLimit    = 1 << 20
 	defaultDialTimeout  = 10 * time.Second
 	defaultWriteTimeout = 10 * time.Second
+	defaultMaxFrame     = 1 << 20
 	defaultCloseTimeout = 5 * time.Second
 	defaultInterval     = 6 * time.Second
 	defaultPongTimeout  = 6 * time.Second
@@ -318,7 +322,7 @@ func (cfg Config) withDefaults() Config {
 	default:
 		hb.Replies = []string{"pong", hb.Text}
 	}
-	cfg.MaxFrame = max(cfg.MaxFrame, 0)
+	setDefault(&cfg.MaxFrame, defaultMaxFrame)
 
 	setDefault(&cfg.Inbox.Messages, defaultMessages)
 	setDefault(&cfg.Inbox.Bytes, defaultBytes)

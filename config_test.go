@@ -45,7 +45,7 @@ func TestZeroConfig(t *testing.T) {
 		"Fallback.Raw":          nil,
 		"Fallback.Fallback":     false,
 		"Fallback.Epoch":        uint64(0),
-		"MaxFrame":              0,
+		"MaxFrame":              1 << 20,
 		"Heartbeat.TextFunc":    nil,
 		"Heartbeat.Answer":      nil,
 		"Inbox.Reuse":           false,

@@ -9,6 +9,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/handshake"
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -21,6 +22,7 @@ type conn struct {
 	tr    transport.Conn
 	w     *outbox.Writer
 	beats *heartbeat
+	spawn func(func()) // starts a goroutine that Done waits for
 
 	requests requests
 
@@ -32,11 +34,12 @@ type conn struct {
 	opened   time.Time
 	ended    chan struct{} // the reader has returned
 	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
-	broken   chan struct{} // a write failed
+	broken   chan struct{} // a write failed, or the socket was killed
 	unbound  chan struct{} // closed when the reader must not wait for room
 	deaf     atomic.Bool   // what comes is not delivered any more
 	gone     chan struct{} // closed when it is over
 	isBroken sync.Once
+	killed   atomic.Bool
 	mistake  sync.Once // one is told of
 
 	// The reader's own.
@@ -68,9 +71,9 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func())) *conn {
+func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.Clock, spawn func(func())) *conn {
 	cn := &conn{
-		c: c, tr: tr,
+		c: c, tr: tr, spawn: spawn,
 		ended:   make(chan struct{}),
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
@@ -80,12 +83,14 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func()
 		cn.turn.Relieve() // what has come may be a sign of life
 		return tr.Progress()
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
-	cn.w = outbox.NewWriter(tr, out, outbox.Hooks{
-		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
-	})
+	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings}
+	if c.cfg.Outbox.ConfirmID != nil {
+		hooks.PeerTime = clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now
+	}
+	cn.w = outbox.NewWriter(tr, out, hooks)
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	cn.turn.ReadOn = cn.resume
@@ -293,7 +298,22 @@ func (cn *conn) kill(cause error) {
 		cn.cause = cause
 	}
 	cn.mu.Unlock()
+	cn.end()
+}
+
+// end kills the socket. The reader is expected to return then.
+func (cn *conn) end() {
+	cn.killed.Store(true)
 	cn.tr.Kill()
+	cn.isBroken.Do(func() { close(cn.broken) })
+}
+
+// linger is how long the reader of a broken connection may take to say more.
+func (cn *conn) linger() time.Duration {
+	if cn.killed.Load() {
+		return joinConn
+	}
+	return closeGrace
 }
 
 // writeFailed is told of the write that failed. A peer that takes nothing does
@@ -326,31 +346,55 @@ func (cn *conn) deafen() {
 }
 
 // shut ends everything of the connection. What is encoded may still leave
-// within grace; after that, or if that is 0, the socket is killed. Only the
-// owner calls it.
+// within grace, and the peer end the connection; after that, or if that is 0, the
+// socket is killed. Only the owner calls it.
 func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {
 		guard := time.AfterFunc(grace, cn.tr.Kill)
-		cn.w.Stop()
-		cn.w.Finish()
-		guard.Stop()
+		defer guard.Stop()
 	} else {
 		cn.tr.Kill()
-		cn.w.Stop()
-		cn.w.Finish()
 	}
-	cn.tr.End()
+	cn.w.Stop()
+	cn.w.Finish()
+	gone := cn.tr.End()
 	cn.deafen()
-	<-cn.ended
+	cn.join(gone)
 	cn.turn.Stop()
 	close(cn.gone)
 }
 
-// options are how the connections of a client behave.
-func (c *Client) options() transport.Options {
+// join waits for the reader of a connection that has ended. It can't wait for a
+// net.Conn that a user supplies and that does not end: Done does.
+func (cn *conn) join(gone <-chan struct{}) {
+	timer := time.NewTimer(joinConn)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		<-cn.ended
+	case <-timer.C:
+		cn.spawn(func() { <-gone; <-cn.ended })
+	}
+}
+
+// joinConn is how long a net.Conn that is closed may take to end. A socket needs no
+// time.
+const joinConn = 100 * time.Millisecond
+
+// clock returns one for a connection. Without pings it is a page that measures,
+// whose timers may always be late.
+func (c *Client) clock() *peertime.Clock {
+	if !c.pings {
+		return peertime.New(maxStops)
+	}
+	return peertime.New(-1)
+}
+
+// options are how a connection behaves.
+func (c *Client) options(clock *peertime.Clock) transport.Options {
 	return transport.Options{
 		ReadLimit: c.cfg.ReadLimit, Reuse: c.cfg.Inbox.Reuse, MaxFrame: c.cfg.MaxFrame,
-		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived,
+		WriteTimeout: c.cfg.WriteTimeout, LastReceived: &c.state.lastReceived, PeerTime: clock,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
+	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -288,8 +289,8 @@ func (cn *conn) own(cause error) Failure {
 	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
 }
 
-// verdict says why the connection ended. The reader has returned.
-func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
+// verdict says why the connection ended. readErr is why the reader has returned.
+func (cn *conn) verdict(readErr error) (f Failure, ev CloseEvent, violation bool) {
 	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
 	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
 	cn.mu.Lock()
@@ -298,7 +299,7 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 
 	var ce CloseError
 	var wrong *wire.Violation
-	switch err := cn.readErr; {
+	switch err := readErr; {
 	case errors.As(err, &ce):
 		f.Initiator, f.Code = Remote, ce.Code
 		f.Reason, f.shown = ce.Reason, cn.secrets.Hide(ce.Reason)
@@ -310,6 +311,8 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
 	case cause != nil:
 		f.Err = cause
+	case errors.Is(err, transport.ErrWriteTimeout): // the writer is about to say so
+		f.Err = errWriteTimeout
 	default:
 		if errors.Is(err, net.ErrClosed) && writeErr != nil {
 			err = writeErr
@@ -322,6 +325,14 @@ func (cn *conn) verdict() (f Failure, ev CloseEvent, violation bool) {
 
 // loss is the error of verdict.
 func (cn *conn) loss() error {
-	f, _, _ := cn.verdict()
+	f, _, _ := cn.verdict(cn.lastErr())
 	return f.Err
+}
+
+// lastErr is why the reader has returned, or should have.
+func (cn *conn) lastErr() error {
+	if isClosed(cn.ended) {
+		return cn.readErr
+	}
+	return net.ErrClosed
 }

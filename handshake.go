@@ -6,7 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -22,21 +22,45 @@ type DialRequest struct {
 }
 
 // Handshake is a connection that is not yet Open, as OnHandshake sees it. Its
-// methods may be called until OnHandshake returns, by one goroutine at a time.
+// methods may be called until OnHandshake returns, by one goroutine at a time;
+// a Receive that waits then returns an error, and has taken nothing.
 type Handshake struct {
 	Epoch       uint64      // that the connection will have
 	Subprotocol string      // that the server chose
 	Header      http.Header // of the server's response
 
 	conn *conn
-	over atomic.Bool
+	over chan struct{}  // closed when OnHandshake has returned
+	at   sync.WaitGroup // calls of Receive
+
+	mu     sync.Mutex
+	isOver bool
 }
 
 var errHandshakeOver = errors.New("wsnotify: OnHandshake has returned; a Handshake can't be used any more, use the methods of the Client")
 
+// begin reports whether a Receive may begin.
+func (h *Handshake) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.isOver {
+		h.at.Add(1)
+	}
+	return !h.isOver
+}
+
+// end makes every call an error, also one that waits.
+func (h *Handshake) end() {
+	h.mu.Lock()
+	h.isOver = true
+	h.mu.Unlock()
+	close(h.over)
+	h.at.Wait()
+}
+
 // Send writes a message, with the answers of Client.Send.
 func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) error {
-	if h.over.Load() {
+	if isClosed(h.over) {
 		return errHandshakeOver
 	}
 	if err := checkMessage(typ, data); err != nil {
@@ -64,9 +88,10 @@ func (h *Handshake) SendMessage(ctx context.Context, text string) error {
 // Heartbeat.Answer answers. When the server has closed the connection the error is a CloseError; after that, as after any
 // other end of the connection, each call returns the same.
 func (h *Handshake) Receive(ctx context.Context) (Message, error) {
-	if h.over.Load() {
+	if !h.begin() {
 		return Message{}, errHandshakeOver
 	}
+	defer h.at.Done()
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
@@ -78,12 +103,18 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	}
 	select {
 	case r := <-cn.pending:
+		if isClosed(h.over) { // it is for the reader of the open connection
+			cn.pending <- r
+			return Message{}, errHandshakeOver
+		}
 		if r.err != nil {
 			cn.pending <- r // for the next Receive, or the reader of the open connection
 			return Message{}, cn.seen(r.err).Err
 		}
 		cn.pending = nil
 		return r.msg, nil
+	case <-h.over:
+		return Message{}, errHandshakeOver
 	case <-ctx.Done():
 		return Message{}, ctx.Err()
 	}
@@ -92,8 +123,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 // seen says what the peer did that ended reading with err, as it is told of an
 // open connection.
 func (cn *conn) seen(err error) *Failure {
-	cn.readErr = err
-	f, _, _ := cn.verdict()
+	f, _, _ := cn.verdict(err)
 	return &f
 }
 
@@ -172,13 +202,23 @@ func (cn *conn) lastWord() *Failure {
 		broken = true
 	default:
 	}
+	var limit <-chan time.Time
+	if broken { // refuse kills the socket before
+		limit = time.After(closeGrace + joinConn)
+	}
 	for {
+		if broken && cn.pending == nil {
+			cn.pending = make(chan received, 1)
+			go cn.receiveFor(cn.pending)
+		}
 		var r received
 		switch {
-		case broken && cn.pending == nil:
-			r = cn.receiveOne()
 		case broken:
-			r = <-cn.pending
+			select {
+			case r = <-cn.pending:
+			case <-limit:
+				return nil
+			}
 		default:
 			select {
 			case r = <-cn.pending:
@@ -196,17 +236,24 @@ func (cn *conn) lastWord() *Failure {
 func (cn *conn) release() {
 	cn.beats.stop()
 	cn.w.Stop()
-	cn.tr.End()
-	if cn.pending != nil {
-		<-cn.pending
+	gone := cn.tr.End()
+	pending := cn.pending
+	if pending == nil {
+		close(cn.ended)
+	} else {
+		go func() {
+			<-pending
+			close(cn.ended)
+		}()
 	}
+	cn.join(gone)
 }
 
 // SetHeartbeat sets the interval of this connection's heartbeat, for servers
 // that say it in their first message. Zero means the interval of Config.Heartbeat,
 // negative no heartbeat.
 func (h *Handshake) SetHeartbeat(interval time.Duration) {
-	if h.over.Load() {
+	if isClosed(h.over) {
 		return
 	}
 	if interval == 0 {

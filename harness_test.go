@@ -1,6 +1,12 @@
 package wsnotify_test
 
 import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
 	"testing"
 	"time"
 
@@ -81,4 +87,42 @@ func bubbleWorld(t *testing.T, cfg wsnotify.Config) *world {
 	cfg.HTTPClient = w.net.HTTPClient()
 	w.c = wsnotify.New(cfg)
 	return w
+}
+
+// rawServer is a server on loopback that upgrades every connection and runs script
+// with it, and allocates nothing else.
+func rawServer(t testing.TB, script func(net.Conn)) (url string) {
+	t.Helper()
+	return rawServerBehind(t, func(conn net.Conn) net.Conn { return conn }, script)
+}
+
+// rawServerBehind is rawServer behind what wrap makes of its end, such as TLS.
+func rawServerBehind(t testing.TB, wrap func(net.Conn) net.Conn, script func(net.Conn)) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				conn := wrap(conn)
+				defer conn.Close()
+				r, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+					"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+				script(conn)
+			}()
+		}
+	}()
+	return "ws://" + l.Addr().String() + "/"
 }

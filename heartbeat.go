@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
@@ -19,18 +20,19 @@ import (
 //
 // A beat at every Interval sends a ping. When the socket has taken that, a
 // watch begins, unless one is under way that has heard nothing yet; a watch
-// that has seen no sign of life for Timeout ends the connection. So an idle
-// link is found dead at most Interval + Timeout after its last sign of life. A
-// ping that waits behind data of ours is not watched: WriteTimeout is, and what
-// the peer's host acknowledges is a sign of life like what it sends.
+// that has seen no sign of life for Timeout of peer time ends the connection. So an
+// idle link is found dead at most Interval + Timeout after its last sign of life.
+// A ping that waits behind data of ours is not watched: WriteTimeout is. Until the
+// peer's host has acknowledged the ping, what it acknowledges is a sign of life like
+// what the peer sends.
 //
 // A browser sends no pings. There the text takes their place, see replies.go.
 type heartbeat struct {
 	cfg      Heartbeat
-	pings    bool          // protocol pings can be sent
 	interval time.Duration // of this connection
 	w        beater
 	progress func() transport.Progress
+	clock    *peertime.Clock
 	dead     func() // the peer is
 	rtt      func(time.Duration)
 	asking   *atomic.Bool // TextFunc runs, for this connection or one before it
@@ -43,19 +45,16 @@ type heartbeat struct {
 	started time.Time
 	beats   int64
 
-	watch   *time.Timer
-	watched time.Time          // when the watch began; zero if none is under way
-	mark    transport.Progress // how far the connection was then, or at the latest sign of life
-	life    time.Time          // the latest sign of life that does not end the watch
-	due     time.Time          // when the timer of the watch fires
-	stalled bool               // the reader waits for callbacks
-	stall   time.Time          // when it last began or ended to
-	unheard chan struct{}      // closed when it begins to; nil if no Ping waits
+	watch    peertime.Watch
+	received int64         // from the peer, when the watch began
+	stalled  bool          // the reader waits for callbacks
+	stall    time.Time     // when it last began or ended to
+	unheard  chan struct{} // closed when it begins to; nil if no Ping waits
 
-	seq  uint64
-	sent []pingSent // few: at most one of a heartbeat, and those of Ping
+	seq  uint64     // of the latest ping
+	sent []pingSent // in order; few: at most one of a heartbeat, and those of Ping
 
-	replies // in the place of pings
+	replies *replies // in the place of pings; nil where there are pings
 }
 
 // beater writes what a heartbeat sends. Beat may wait for the socket.
@@ -71,12 +70,17 @@ type pingSent struct {
 	answer chan<- time.Duration // of capacity 1; nil for a heartbeat
 }
 
-func newHeartbeat(cfg Heartbeat, pings bool, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
-	return &heartbeat{cfg: cfg, pings: pings, interval: cfg.Interval, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
+func newHeartbeat(cfg Heartbeat, pings bool, clock *peertime.Clock, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
+	h := &heartbeat{cfg: cfg, interval: cfg.Interval, clock: clock, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
+	h.watch = clock.Watch(cfg.Timeout, h.overdue)
+	if !pings {
+		h.replies = newReplies(cfg)
+	}
+	return h
 }
 
 // watches reports whether life is watched, by protocol pings.
-func (h *heartbeat) watches() bool { return h.pings && h.cfg.Timeout > 0 }
+func (h *heartbeat) watches() bool { return h.replies == nil && h.cfg.Timeout > 0 }
 
 // start begins to beat: first one Interval from now, as the store's ticker.
 func (h *heartbeat) start() {
@@ -112,11 +116,10 @@ func (h *heartbeat) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopped = true
-	for _, t := range []*time.Timer{h.ticker, h.watch} {
-		if t != nil {
-			t.Stop()
-		}
+	if h.ticker != nil {
+		h.ticker.Stop()
 	}
+	h.watch.Stop()
 }
 
 // tick is on a goroutine of its own, which writes the beat.
@@ -163,7 +166,7 @@ func (h *heartbeat) beat(now time.Time) (text string, ping []byte) {
 	case h.cfg.NoText:
 	case h.cfg.TextFunc == nil:
 		text = h.cfg.Text
-		h.ask(now)
+		h.replies.await(now)
 	case h.asking.CompareAndSwap(false, true):
 		h.spawn(h.makeText)
 	}
@@ -181,74 +184,41 @@ func (h *heartbeat) makeText() {
 		h.wrong(fmt.Errorf("wsnotify: Heartbeat.TextFunc returned %q, which is not UTF-8, as a text message must be; this beat has no text", text))
 	default:
 		h.mu.Lock()
-		h.ask(time.Now())
+		h.replies.await(time.Now())
 		h.mu.Unlock()
 		go h.w.Beat(text, nil) // which may wait, and the next text must not
 	}
 }
 
 // written is called when the socket has taken the ping of a beat, or the text
-// in its place. mark is how far the connection was before that.
-func (h *heartbeat) written(mark transport.Progress) {
+// in its place. before is how far the connection was before that.
+func (h *heartbeat) written(before transport.Progress) {
+	now := h.progress()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || !h.pings && !h.trusted || !h.watched.IsZero() && h.progress().Received == h.mark.Received {
+	if h.stopped || !h.replies.trusts() || h.watch.On() && now.Received == h.received {
 		return
 	}
-	h.begin(time.Now(), mark)
+	h.received = before.Received
+	h.watch.Start(before.Acknowledged, now.Acknowledged+now.Waiting)
 }
 
-// begin starts a watch. mu is held.
-func (h *heartbeat) begin(now time.Time, mark transport.Progress) {
-	h.watched, h.life, h.mark = now, now, mark
-	h.look(now)
-}
-
-// look sets the timer of the watch: often enough to know when the latest sign
-// of life was. mu is held.
-func (h *heartbeat) look(now time.Time) {
-	left := h.cfg.Timeout - now.Sub(h.life)
-	wait := min(left, max(h.cfg.Timeout/4, time.Millisecond))
-	h.due = now.Add(wait)
-	if h.watch == nil {
-		h.watch = time.AfterFunc(wait, h.judge)
-	} else {
-		h.watch.Reset(wait)
-	}
-}
-
-// judge looks for signs of life.
-func (h *heartbeat) judge() {
-	if h.verdict(time.Now()) {
+// overdue is called when the watch has seen no sign of life but what it looks for
+// by itself.
+func (h *heartbeat) overdue() {
+	if now := h.progress(); h.isDead(now) {
 		h.dead()
 	}
 }
 
-func (h *heartbeat) verdict(now time.Time) (dead bool) {
+func (h *heartbeat) isDead(now transport.Progress) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || h.watched.IsZero() || now.Before(h.due) {
-		return false
-	}
-	late, p := now.Sub(h.due), h.progress()
 	switch {
-	case p.Received != h.mark.Received:
-		h.watched, h.excuses = time.Time{}, 0
+	case h.stopped || h.watch.On(): // it has begun anew
 		return false
-	case h.stalled || !h.stall.Before(h.watched) || late > h.cfg.Timeout/2+time.Second && h.excused():
-		// The reader, or the whole process, did not listen for all of the
-		// time. What came meanwhile may be about to be read.
-		h.begin(now, p)
-		return false
-	case p.Acknowledged > h.mark.Acknowledged:
-		// A host also acknowledges for a process that has stopped. So this is a
-		// sign of life only while there is more, behind which the ping may be.
-		if h.mark.Acknowledged = p.Acknowledged; p.Waiting > 0 {
-			h.life = now
-		}
-	}
-	if now.Sub(h.life) < h.cfg.Timeout {
-		h.look(now)
+	case now.Received != h.received:
+		h.clock.Alive()
 		return false
 	}
 	h.stopped = true
@@ -256,18 +226,9 @@ func (h *heartbeat) verdict(now time.Time) (dead bool) {
 	return true
 }
 
-// rest spares a watch its look: the peer lives.
-func (h *heartbeat) rest() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.watched.IsZero() {
-		h.watched, h.excuses = time.Time{}, 0
-		h.watch.Stop()
-	}
-}
-
 // stalling is called by the reader when it begins and ends to wait for room.
 func (h *heartbeat) stalling(stalled bool) {
+	h.clock.Pause(stalled)
 	h.mu.Lock()
 	h.stalled = stalled
 	h.stall = time.Now()
@@ -286,20 +247,35 @@ func (h *heartbeat) payload(now time.Time, answer chan<- time.Duration) []byte {
 }
 
 // pong is called by the reader. A pong that answers none of our pings is
-// life, and nothing else: RFC 6455, section 5.5.3, allows it.
+// life, and nothing else: RFC 6455, section 5.5.3, allows it. It also allows the
+// peer to answer only the latest ping, so a pong answers those before it, too.
 func (h *heartbeat) pong(payload []byte) {
 	if len(payload) != 8 {
 		return
 	}
-	p, ok := h.forget(binary.BigEndian.Uint64(payload))
-	if !ok {
+	n := binary.BigEndian.Uint64(payload)
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n > h.seq {
 		return
 	}
-	h.rest()
-	rtt := time.Since(p.at)
-	h.rtt(rtt)
-	if p.answer != nil {
-		p.answer <- rtt
+	answered := 0
+	for answered < len(h.sent) && h.sent[answered].seq <= n {
+		p := h.sent[answered]
+		answered++
+		rtt := now.Sub(p.at)
+		if p.seq == n {
+			h.rtt(rtt)
+		}
+		if p.answer != nil {
+			p.answer <- rtt
+		}
+	}
+	if answered > 0 {
+		h.sent = slices.Delete(h.sent, 0, answered)
+		h.watch.Stop()
+		h.clock.Alive()
 	}
 }
 

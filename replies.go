@@ -14,54 +14,62 @@ import (
 // has never answered one on this connection may be one that does not, and is
 // not watched. Of a TextFunc nobody knows the answer, so that any message is
 // taken for one.
+//
+// Where there are pings it is nil. The heartbeat's lock guards it.
 type replies struct {
-	asked   time.Time // when the text was sent that waits for its reply; zero if none does
-	trusted bool      // the peer has answered one
-	excuses int       // watches in a row that began again since the timer was late
+	patience time.Duration // for a reply
+	any      bool          // message may be one
+	watch    bool          // life is to be watched
+	asked    time.Time     // when the text was sent that waits for its reply; zero if none does
+	trusted  bool          // the peer has answered one
 }
 
-// maxExcuses is how often a timer may be late before that is how timers are
-// here: a page that is hidden gets them once a minute, but what comes at once.
-const maxExcuses = 2
-
-// ask notes that a text is about to be sent. Of several that wait for a reply
-// the first counts, for as long as it may still come. mu is held.
-func (h *heartbeat) ask(now time.Time) {
-	patience := h.cfg.Timeout
-	if patience < 0 {
-		patience = defaultPongTimeout
+func newReplies(cfg Heartbeat) *replies {
+	r := &replies{patience: cfg.Timeout, any: cfg.TextFunc != nil, watch: cfg.Timeout > 0}
+	if r.patience < 0 {
+		r.patience = defaultPongTimeout
 	}
-	if !h.pings && (h.asked.IsZero() || now.Sub(h.asked) > patience) {
-		h.asked = now
+	return r
+}
+
+// maxStops is how often a timer may be late before that is how timers are
+// where there are no pings: a page that is hidden gets them once a minute, but
+// what comes at once.
+const maxStops = 2
+
+// trusts reports whether the peer is known to answer.
+func (r *replies) trusts() bool { return r == nil || r.trusted }
+
+// await notes that a text is about to be sent. Of several that wait for a reply
+// the first counts, for as long as it may still come.
+func (r *replies) await(now time.Time) {
+	if r != nil && (r.asked.IsZero() || now.Sub(r.asked) > r.patience) {
+		r.asked = now
 	}
 }
 
 // reply is called by the reader for each text that is a reply, and for each
 // message that may be one.
 func (h *heartbeat) reply(exact bool) {
-	if h.pings || !exact && h.cfg.TextFunc == nil {
+	r := h.replies
+	if r == nil || !exact && !r.any {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.asked.IsZero() {
+	if r.asked.IsZero() {
 		return
 	}
-	h.trusted = h.cfg.Timeout > 0
+	r.trusted = r.watch
 	if !exact {
 		return
 	}
-	if h.stall.Before(h.asked) { // or the reader has not seen it at once
-		h.rtt(time.Since(h.asked))
+	if h.stall.Before(r.asked) { // or the reader has not seen it at once
+		h.rtt(time.Since(r.asked))
 	}
-	h.asked = time.Time{}
-}
-
-// excused reports whether a watch that was looked at late begins again: the
-// process did not run meanwhile. mu is held.
-func (h *heartbeat) excused() bool {
-	h.excuses++
-	return h.pings || h.excuses <= maxExcuses
+	r.asked = time.Time{}
+	h.watch.Stop()
+	h.clock.Alive()
 }
 
 // next takes the first of what was read, unless Heartbeat.Answer deals with it.

@@ -132,15 +132,6 @@ func (c *Client) Confirm(ids ...string) int {
 	return c.outbox.Ack(ids)
 }
 
-// marshal is json.Marshal with an error that says what could not be sent.
-func marshal(v any) ([]byte, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("wsnotify: a message can't be made of a %T: %w", v, err)
-	}
-	return data, nil
-}
-
 func checkMessage(typ MessageType, data []byte) error {
 	switch typ {
 	case MessageText:
@@ -197,7 +188,8 @@ type Outbox struct {
 	// ConfirmTimeout is how long after its write the oldest message may wait for
 	// its confirmation. After that the connection is dropped like a dead one, and
 	// it is reported to OnError. Messages received before that are handled first,
-	// so a slow callback does not count against the server. Zero means 30 s,
+	// so a slow callback does not count against the server. Neither does time in
+	// which this process was stopped or a slow upload moves. Zero means 30 s,
 	// negative no limit.
 	ConfirmTimeout time.Duration
 

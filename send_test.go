@@ -355,7 +355,7 @@ func TestBrokenConnectionIsReplacedDuringASlowCallback(t *testing.T) {
 			w.must(conn.SendText("{}"))
 		}
 		synctest.Wait()
-		conn.StopReading(true)
+		conn.Reset()
 		for range 20 {
 			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8192)))
 		}

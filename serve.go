@@ -38,20 +38,20 @@ func (r *run) serve(cn *conn) *loss {
 	for {
 		select {
 		case <-cn.ended:
-			if draining {
-				r.hinder(cn.loss())
-				r.conclude()
-			}
-			return r.lost(cn)
+			return r.ended(cn, draining)
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
 			// more. If it does not, or waits for a callback, the connection is
 			// over all the same.
 			broken = nil
-			lingered = time.After(closeGrace)
+			lingered = time.After(cn.linger())
 		case <-lingered:
-			cn.tr.Kill()
+			if cn.killed.Load() { // a net.Conn that a user supplies does not end
+				return r.ended(cn, draining)
+			}
+			cn.end()
 			cn.unbind()
+			lingered = time.After(cn.linger())
 		case <-stable:
 			r.resetCounter()
 			r.proven = true
@@ -96,6 +96,15 @@ func (r *run) serve(cn *conn) *loss {
 	}
 }
 
+// ended is lost for a run that may be draining.
+func (r *run) ended(cn *conn, draining bool) *loss {
+	if draining {
+		r.hinder(cn.loss())
+		r.conclude()
+	}
+	return r.lost(cn)
+}
+
 // open makes a connection the current one. It can send before it is seen to
 // be Open, so that nobody who sees it finds that it can't.
 func (r *run) open(cn *conn, req *request) {
@@ -131,7 +140,7 @@ func (r *run) open(cn *conn, req *request) {
 
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
-	failure, ev, violation := cn.verdict()
+	failure, ev, violation := cn.verdict(cn.lastErr())
 	r.leave(true)
 	r.listen(newRequest(), nil)
 	r.outbox.Part()
@@ -201,7 +210,13 @@ func (r *run) close(cn *conn) {
 	began := time.Now()
 	cn.w.Bye(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
-	r.await(cn, timeout)
+	last := min(timeout/4, closeGrace)
+	r.await(cn, timeout-last)
+	if last > 0 && !isClosed(cn.ended) && !isClosed(r.rush) {
+		// What has not left by now does not, or the close frame would not, either.
+		cn.w.Bye(int(code), reason, false)
+		r.await(cn, timeout-time.Since(began))
+	}
 	ev, missing := r.localClose(cn, ErrClosed)
 	var grace time.Duration
 	switch {

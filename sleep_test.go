@@ -6,13 +6,20 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // overslept returns a heartbeat of a process that did not run for a minute. It
-// moves the times back, since virtual time stops nobody.
-func overslept(t *testing.T, dead func()) *heartbeat {
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, func() transport.Progress { return transport.Progress{} }, dead, nil, nil)
+// moves the times back, since virtual time stops nobody. line is what its
+// connection says of itself.
+func overslept(t *testing.T, line func() transport.Progress, dead func()) *heartbeat {
+	clock := peertime.New(-1)
+	clock.SetLine(func() (acknowledged, written int64) {
+		p := line()
+		return p.Acknowledged, p.Acknowledged + p.Waiting
+	})
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, clock, line, dead, nil, nil)
 	h.w = &waitingBeat{}
 	h.start()
 	t.Cleanup(h.stop)
@@ -21,6 +28,8 @@ func overslept(t *testing.T, dead func()) *heartbeat {
 	h.started = time.Now().Add(-time.Minute)
 	return h
 }
+
+func noProgress() transport.Progress { return transport.Progress{} }
 
 // waitingBeat is what a writer has that never comes to it.
 type waitingBeat struct {
@@ -41,7 +50,7 @@ func (w *waitingBeat) SendPing([]byte) {}
 // an Interval later.
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := overslept(t, nil)
+		h := overslept(t, noProgress, nil)
 		pings := func() uint64 {
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -65,94 +74,64 @@ func TestWakingBeatsOnce(t *testing.T) {
 	})
 }
 
-// A watch that ends long after its time says nothing: the answer may be there,
-// unread. It begins anew, and its next verdict holds.
-func TestWakingIsNoSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dead := make(chan time.Time, 1)
-		h := overslept(t, func() { dead <- time.Now() })
-		woken := time.Now()
-		h.mu.Lock()
-		h.begin(woken.Add(-time.Minute), transport.Progress{})
-		h.watch.Stop()
-		h.mu.Unlock()
-		h.judge()
-		if len(dead) > 0 {
-			t.Fatal("dead on waking, before anything was read")
-		}
-		if d := (<-dead).Sub(woken); d != 6*time.Second {
-			t.Errorf("dead %v after waking", d)
-		}
-	})
-}
-
-// A timer that is only a little late is no sleep.
-func TestLateVerdictHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := overslept(t, nil)
-		h.mu.Lock()
-		h.begin(time.Now().Add(-7*time.Second), transport.Progress{})
-		h.watch.Stop()
-		h.due = time.Now().Add(-time.Second) // of the last look
-		h.mu.Unlock()
-		if !h.verdict(time.Now()) {
-			t.Error("a second late, and the peer is not dead")
-		}
-	})
-}
-
-// In a hidden page every timer is late. There a peer that says nothing is
-// given two more chances, and not one after another without end.
-func TestTimersThatAreAlwaysLateFindADeadPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		deaths := 0
-		h := overslept(t, func() { deaths++ })
-		h.pings, h.trusted = false, true
-		h.written(transport.Progress{})
-		for late := range 3 {
-			if deaths != 0 {
-				t.Errorf("dropped when the timer was late %d times", late)
-			}
-			h.mu.Lock()
-			h.due = h.due.Add(-time.Minute)
-			h.watched, h.life = h.watched.Add(-time.Minute), h.life.Add(-time.Minute)
-			h.mu.Unlock()
-			h.judge()
-		}
-		if deaths != 1 {
-			t.Errorf("dropped %d times", deaths)
-		}
-	})
-}
-
-// A host acknowledges for a process that has stopped. That is no sign of life,
-// however often we ping, unless there is more on its way, behind which the ping
-// may be.
-func TestAcknowledgementsAloneAreNoLife(t *testing.T) {
+// A host acknowledges for a process that has stopped. That is a sign of life only
+// until the ping is acknowledged, whatever is queued behind it.
+func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
+	const perSecond = 1000
 	for _, test := range []struct {
-		waiting int64         // that is not acknowledged
-		moves   time.Duration // for how long something of it is
-		want    time.Duration
-	}{{0, time.Hour, 6 * time.Second}, {1 << 20, 0, 6 * time.Second}, {1 << 20, time.Minute, 66 * time.Second}} {
+		name      string
+		queued    int64 // before the ping
+		roundTrip time.Duration
+		sends     bool // goes on to send
+		within    time.Duration
+	}{
+		{"only the ping", 0, 0, false, 6 * time.Second},
+		{"messages behind the ping", 0, 100 * time.Millisecond, true, 6 * time.Second},
+		{"messages behind the ping on a long way", 0, 4 * time.Second, true, 10 * time.Second},
+		{"an upload of a minute before the ping", 60 * perSecond, 0, false, 67 * time.Second},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
+			rate := func(d time.Duration) int64 { return int64(max(d, 0) * perSecond / time.Second) }
 			dead := make(chan time.Duration, 1)
-			h := overslept(t, func() { dead <- time.Since(start) })
-			h.progress = func() transport.Progress {
-				return transport.Progress{Acknowledged: int64(min(time.Since(start), test.moves)), Waiting: test.waiting}
-			}
-			for range 12 {
-				go func() { h.written(h.progress()) }()
+			h := overslept(t, func() transport.Progress {
+				written := test.queued
+				if test.sends {
+					written += rate(time.Since(start))
+				}
+				acknowledged := min(rate(time.Since(start)-test.roundTrip), written)
+				return transport.Progress{Acknowledged: acknowledged, Waiting: written - acknowledged}
+			}, func() { dead <- time.Since(start) })
+			for range 20 {
+				h.written(h.progress())
 				select {
 				case after := <-dead:
-					if after < test.want || after > test.want+1500*time.Millisecond {
-						t.Errorf("%+v: dead after %v", test, after)
+					if after < 6*time.Second || after > test.within {
+						t.Errorf("%s: dead after %v, expected %v", test.name, after, test.within)
 					}
 					return
 				case <-time.After(6 * time.Second):
 				}
 			}
-			t.Errorf("%+v: never found dead", test)
+			t.Errorf("%s: never found dead", test.name)
 		})
 	}
+}
+
+// A watch that has expired while something came is no death.
+func TestByteThatComesWithTheVerdictIsLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		h := overslept(t, func() transport.Progress {
+			return transport.Progress{Received: int64(time.Since(start) / (5 * time.Second))}
+		}, func() { t.Error("dead") })
+		h.written(transport.Progress{})
+		time.Sleep(6*time.Second + 1)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.stopped || h.watch.On() {
+			t.Errorf("stopped: %v, watch on: %v", h.stopped, h.watch.On())
+		}
+	})
 }

@@ -24,13 +24,14 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/wire":      {nil, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/deflate":   {nil, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/extension": {[]string{"internal/deflate"}, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
-	"internal/transport": {[]string{"internal/wire", "internal/deflate", "internal/extension"}, []string{"github.com/cenkalti/backoff/v4"}},
+	"internal/peertime":  {nil, []string{"net", "net/http", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
+	"internal/transport": {[]string{"internal/wire", "internal/deflate", "internal/extension", "internal/peertime"}, []string{"github.com/cenkalti/backoff/v4"}},
 	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/observe":   {[]string{""}, nil}, // what users of the client share
-	"internal/harness":   {[]string{"", "wsnotifytest"}, []string{"github.com/coder/websocket"}},
+	"internal/harness":   {[]string{"", "wsnotifytest", "internal/transport"}, []string{"github.com/coder/websocket"}},
 }
 
 // Arrows go down only.

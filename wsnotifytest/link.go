@@ -56,6 +56,7 @@ type stream struct {
 	arrived  bytes.Buffer // readable
 	flight   []segment    // sent and not yet arrived, in order
 	flying   int          // bytes in flight
+	acked    int64        // bytes that have arrived, in all
 	eof      bool         // a FIN has arrived
 	lineFree time.Time    // when the last byte sent has left the sender
 	timer    *time.Timer  // runs deliver when flight[0] is due
@@ -164,6 +165,7 @@ func (s *stream) arrive(seg segment) {
 	s.l.bytes += uint64(max(len(seg.data), 1))
 	switch seg.kind {
 	case segData:
+		s.acked += int64(len(seg.data))
 		if dst.closed {
 			dst.out.send(segment{kind: segGone})
 		} else if !dst.reset {

@@ -106,6 +106,14 @@ func (c *pipeConn) writeErr() error {
 	return nil
 }
 
+// Acknowledged is how many bytes have arrived of what was written: what a system would tell of a
+// socket. The client counts that as progress on a slow line.
+func (c *pipeConn) Acknowledged() int64 {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return c.out.acked
+}
+
 // CloseWrite sends a FIN; reading goes on.
 func (c *pipeConn) CloseWrite() error {
 	c.l.mu.Lock()

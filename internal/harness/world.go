@@ -13,12 +13,26 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 // Main runs the tests of a package, and fails when a goroutine is left by any.
 // It is the whole of a TestMain.
+//
+// The client does some things on sockets of the system alone, such as running
+// callbacks on the goroutine that reads, and others on any other net.Conn. With
+// WSNOTIFY_CONNS=system or foreign, all connections are taken for such.
 func Main(m *testing.M) {
+	switch kind := os.Getenv("WSNOTIFY_CONNS"); kind {
+	case "":
+	case "system":
+		transport.AssumedKind = transport.System
+	case "foreign":
+		transport.AssumedKind = transport.Foreign
+	default:
+		panic("WSNOTIFY_CONNS=" + kind + ": expected system or foreign")
+	}
 	code := m.Run()
 	if code == 0 {
 		if stacks := leftGoroutines(); stacks != "" {
@@ -27,6 +41,14 @@ func Main(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// NeedsSystem skips a test of what only sockets of the system do.
+func NeedsSystem(t testing.TB) {
+	t.Helper()
+	if transport.AssumedKind == transport.Foreign {
+		t.Skip("WSNOTIFY_CONNS=foreign")
+	}
 }
 
 // leftGoroutines returns the stacks of goroutines of this module or of the

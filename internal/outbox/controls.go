@@ -11,12 +11,24 @@ import (
 type controls struct {
 	first []*first // of a Handshake
 	text  string   // of a heartbeat that is due
-	ping  []byte   // payload of its protocol ping
-	pings [][]byte // payloads of those asked for by Ping
+	pings []ping   // in the order in which they were made: a pong answers those before its own, too
 	pongs [][]byte // payloads of the answers to pings
 	texts [][]byte // of Heartbeat.Answer
 	bye   *bye
 }
+
+// ping is a protocol ping: of a heartbeat, of which only the latest counts, or of
+// Ping.
+type ping struct {
+	payload []byte
+	beat    bool
+}
+
+// Values of Writer.ping that are no frame's.
+const (
+	none        = -1
+	interjected = -2 // among the frames that the batch has interjected
+)
 
 // bye is a close frame that is due.
 type bye struct {
@@ -47,25 +59,73 @@ func (w *Writer) addControls() *bye {
 	for _, p := range c.texts {
 		w.batch.Add(wire.Text, p)
 	}
-	w.ping = -1
+	w.ping = none
 	if c.text != "" {
 		if w.TextPings {
 			w.ping = w.batch.Len()
 		}
 		w.batch.Add(wire.Text, []byte(c.text))
 	}
-	if c.ping != nil {
-		w.ping = w.batch.Len()
-		w.batch.Add(wire.Ping, c.ping)
-	}
 	for _, p := range c.pings {
-		w.batch.Add(wire.Ping, p)
+		if p.beat {
+			w.ping = w.batch.Len()
+		}
+		w.batch.Add(wire.Ping, p.payload)
 	}
 	for _, f := range c.first {
 		w.batch.Add(f.op, f.data)
 	}
 	w.opening, w.base = c.first, w.batch.Len()
 	return c.bye
+}
+
+// interject has the control frames that are due leave before the next frame of the
+// batch, which may be a fragment in the middle of a message: RFC 6455, section
+// 5.4. If the close frame is, or the writer is to stop, the batch ends with the frame
+// under way; interject reports true when it has. The batch is locked.
+func (w *Writer) interject() (done bool) {
+	w.mu.Lock()
+	c := &w.front
+	var pings []ping
+	var pongs [][]byte
+	cut := w.stopped.Load() || c.bye != nil && !c.bye.drain
+	if !cut { // else the next round has them, before the close frame
+		pings, pongs = c.pings, c.pongs
+		c.pings, c.pongs = nil, nil
+	}
+	w.mu.Unlock()
+	for _, p := range pongs {
+		w.batch.Interject(wire.Pong, p)
+	}
+	for _, p := range pings {
+		if p.beat {
+			w.ping = interjected
+		}
+		w.batch.Interject(wire.Ping, p.payload)
+	}
+	if cut {
+		w.batch.Cut()
+	}
+	done, torn := w.batch.IsCut()
+	if done {
+		w.fail(torn)
+	}
+	return done
+}
+
+// tookPing reports whether the write that has just ended n frames took the ping
+// of a beat. The batch is locked.
+func (w *Writer) tookPing(n int, err error) (took bool) {
+	switch {
+	case w.ping == interjected:
+		took = err == nil && w.batch.Interjected()
+	case w.ping != none:
+		took = w.ping >= w.ended && w.ping < w.ended+n
+	}
+	if took {
+		w.ping = none
+	}
+	return took
 }
 
 // SendFirst sends a message of a Handshake, and is as exact as a Send.
@@ -112,13 +172,14 @@ func (w *Writer) refuseFirst() {
 
 // Beat sends a heartbeat, and whatever else waits, unless somebody is at it. One
 // that still waits for its write is replaced.
-func (w *Writer) Beat(text string, ping []byte) {
+func (w *Writer) Beat(text string, payload []byte) {
 	w.mu.Lock()
 	if text != "" {
 		w.front.text = text
 	}
-	if ping != nil {
-		w.front.ping = ping
+	if payload != nil {
+		w.front.pings = slices.DeleteFunc(w.front.pings, func(p ping) bool { return p.beat })
+		w.front.pings = append(w.front.pings, ping{payload, true})
 	}
 	w.mu.Unlock()
 	if w.claim() {
@@ -126,9 +187,10 @@ func (w *Writer) Beat(text string, ping []byte) {
 	}
 }
 
+// SendPing sends a ping of Ping.
 func (w *Writer) SendPing(payload []byte) {
 	w.mu.Lock()
-	w.front.pings = append(w.front.pings, payload)
+	w.front.pings = append(w.front.pings, ping{payload, false})
 	w.mu.Unlock()
 	w.kick()
 }

@@ -34,7 +34,7 @@ type Writer struct {
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
 	ended   int      // frames of the batch that the socket took
-	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; -1 if there is none
+	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; none or interjected
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
 }
@@ -198,19 +198,22 @@ func (w *Writer) write() error {
 	if w.batch.Len() == 0 {
 		return nil
 	}
-	var mark transport.Progress
-	if w.ping >= 0 {
-		mark = w.tr.Progress() // before the write: the answer may be faster than we
-	}
 	for {
+		var mark transport.Progress
+		if w.ping != none {
+			mark = w.tr.Progress() // before the write: the answer may be faster than we
+		}
 		n, torn, err := w.tr.Write(&w.batch)
 		w.batch.Lock()
-		pinged := w.ping >= w.ended && w.ping < w.ended+n
+		pinged := w.tookPing(n, err)
 		w.settle(n)
 		done := w.batch.Done()
 		if err != nil {
 			w.dead.Store(true)
 			w.fail(torn)
+		}
+		if !done && err == nil {
+			done = w.interject()
 		}
 		if done || err != nil {
 			w.batch.Reset()

@@ -25,7 +25,17 @@ type Batch struct {
 	left  int // of the frame of the wire under way
 	key   uint32
 	rest  [][]byte // behind its data, if it was withdrawn on its way
+
+	urgent  []frame // to leave before the next frame, which may be a fragment's
+	between span    // of the piece under way: where they are
+	cut     bool    // nothing more of the list is to leave
 }
+
+// span is a part of a piece.
+type span struct{ from, to int }
+
+// within is how much of from to to it takes.
+func (s span) within(from, to int) int { return max(0, min(s.to, to)-max(s.from, from)) }
 
 type list struct {
 	frames []frame
@@ -67,6 +77,35 @@ func (b *Batch) Add(op wire.Op, data []byte) {
 	b.list.frames = append(b.list.frames, frame{op: op, data: data})
 }
 
+// Interject adds a control frame to a batch that is under way: it leaves before
+// the next frame, in the middle of a message if that has fragments (RFC 6455,
+// section 5.4). The batch must be locked.
+func (b *Batch) Interject(op wire.Op, data []byte) {
+	b.urgent = append(b.urgent, frame{op: op, data: data})
+}
+
+// Interjected reports whether all of these have been encoded.
+func (b *Batch) Interjected() bool { return len(b.urgent) == 0 }
+
+func (b *Batch) appendUrgent(out []byte, keys *wire.Keys) []byte {
+	if len(b.urgent) == 0 {
+		return out
+	}
+	b.between.from = len(out)
+	for _, f := range b.urgent {
+		out = wire.AppendFrame(out, wire.Fin|byte(f.op), f.data, keys)
+	}
+	b.urgent, b.between.to = nil, len(out)
+	return out
+}
+
+// Cut ends the batch with the frame that is under way. The batch must be locked.
+func (b *Batch) Cut() { b.cut = true }
+
+// IsCut reports whether a batch that was cut has ended, and whether that was in
+// the middle of a message.
+func (b *Batch) IsCut() (is, torn bool) { return b.cut && b.left == 0, b.begun }
+
 func (b *Batch) frames() []frame {
 	if b.list == nil {
 		return nil
@@ -88,6 +127,7 @@ func (b *Batch) Reset() {
 		lists.Put(b.list)
 	}
 	b.list, b.next, b.begun, b.left, b.rest = nil, 0, false, 0, nil
+	b.urgent, b.cut = nil, false
 }
 
 // Withdraw gives the data of frame i back, which is not used any more. It

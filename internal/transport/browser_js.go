@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/extension"
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -28,6 +29,8 @@ type browser struct {
 	detached sync.Once
 	sealed   bool // Close was called; the writer's
 	received atomic.Int64
+	guard    peertime.Watch // of the message that the browser has not handed on
+	late     atomic.Bool    // it has expired
 
 	mu     sync.Mutex
 	queue  []Event // came, and was not read
@@ -56,6 +59,7 @@ func newBrowser(ws js.Value, opts Options) *browser {
 		ws: ws, opts: opts,
 		opened: make(chan struct{}), gone: make(chan struct{}), come: make(chan struct{}, 1),
 	}
+	b.guard = opts.PeerTime.BriefWatch(opts.WriteTimeout, func() { b.late.Store(true) })
 	b.handle = js.FuncOf(b.event)
 	ws.Set("binaryType", "arraybuffer")
 	for _, on := range listeners {
@@ -243,9 +247,10 @@ func (b *browser) Compression() *extension.Params {
 func (b *browser) Progress() Progress { return Progress{Received: b.received.Load()} }
 
 // End implements Conn.
-func (b *browser) End() {
+func (b *browser) End() <-chan struct{} {
 	b.Kill()
 	b.turns.stop()
+	return b.gone
 }
 
 // Kill implements Conn. What has come before may still be read. The browser
@@ -258,4 +263,5 @@ func (b *browser) Kill() {
 	b.mu.Unlock()
 	b.close(wire.NoStatus, "")
 	b.detach()
+	b.opts.PeerTime.Close()
 }

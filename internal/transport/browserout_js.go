@@ -3,7 +3,6 @@ package transport
 import (
 	"net"
 	"syscall/js"
-	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -70,20 +69,19 @@ const bom = "\ufeff"
 // how much of that it has not. WriteTimeout is how long that may not become
 // less.
 func (b *browser) handOn(size int) (left int, err error) {
-	timeout := b.opts.WriteTimeout
-	least, looked, silent := size, time.Now(), time.Duration(0)
+	least := size
+	b.guard.Start(0, 0)
+	defer b.guard.Stop()
 	for try := 0; ; try++ {
 		left = b.ws.Get("bufferedAmount").Int()
-		now := time.Now()
-		// A page that was frozen for long has seen nothing of that time.
-		silent += min(now.Sub(looked), max(time.Second, timeout/4))
-		looked = now
 		switch {
 		case left == 0:
 			return 0, nil
 		case left < least:
-			least, silent = left, 0
-		case timeout > 0 && silent >= timeout:
+			least = left
+			b.guard.Start(0, 0)
+			b.late.Store(false)
+		case b.late.Load():
 			return left, ErrWriteTimeout
 		}
 		if !b.turns.wait(try, b.gone) {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -31,10 +32,12 @@ type Conn interface {
 	// Progress says how far the connection has come.
 	Progress() Progress
 
-	// End ends a connection that is done: layers such as TLS say goodbye, for as
-	// long as a second. Read must have returned an error or the peer's close
-	// frame.
-	End()
+	// End ends a connection that is done, for as long as a second: if a close
+	// frame was sent, it says that nothing follows, and discards what still comes,
+	// so that no reset overtakes that frame. Nobody reads or writes any more, or Kill
+	// was called. The channel is closed when nothing is left of it, which takes longer
+	// if a net.Conn that a user supplies does not end.
+	End() (gone <-chan struct{})
 
 	// Kill ends every Read and Write at once, now and later.
 	Kill()
@@ -51,17 +54,40 @@ type Progress struct {
 	Acknowledged, Waiting int64
 }
 
+// Kind is what may be assumed of a net.Conn.
+type Kind int
+
+const (
+	// ByType is System for a socket of the operating system and Foreign for any
+	// other.
+	ByType Kind = iota
+
+	// System is a net.Conn whose calls return when it is closed, and whose reader
+	// may run callbacks itself: to wake up another goroutine costs more there.
+	System
+
+	// Foreign is one that a user supplies: its calls may not return when it is
+	// closed, and Close may wait.
+	Foreign
+)
+
+// AssumedKind is the kind where Options say ByType. Tests set it, so that what
+// production does on sockets runs in virtual time, and the other way round.
+var AssumedKind Kind
+
 // Options are how a connection behaves.
 type Options struct {
 	ReadLimit    int64         // of a message; negative: none
 	Reuse        bool          // Event.Memory is used again
-	MaxFrame     int           // of what is sent; 0: no limit
-	WriteTimeout time.Duration // how long the socket may take nothing; negative: forever
+	MaxFrame     int           // of what is sent; 0 or negative: no limit
+	WriteTimeout time.Duration // how long the socket may take nothing, in peer time; negative: forever
+	PeerTime     *peertime.Clock
+	Kind         Kind          // of the net.Conn
 	LastReceived *atomic.Int64 // where to note when something came, in ns since 1970
 }
 
 // ErrWriteTimeout is the error of a Write whose socket took nothing for
-// WriteTimeout.
+// WriteTimeout, and of the Read that this ends.
 var ErrWriteTimeout = errors.New("the peer took nothing for WriteTimeout")
 
 // ErrFailed is a connection that the browser ended with an error event: for a

@@ -9,8 +9,8 @@
 //     there is one; host.go: what stands in the Host field.
 //   - upgraded.go: the one over a connection that an HTTP handshake has upgraded.
 //   - socket.go: the net.Conn under it, which alone knows what has really come
-//     and gone, and ends it for sure; quick_….go writes what it has room for;
-//     outq_….go ask the kernel.
+//     and gone, and ends it for sure; direct_….go writes to a socket of the system;
+//     outq_….go and acked_….go ask the kernel.
 //   - compress.go: compression on the way out and in.
 //   - browser_js.go: the one over a browser's WebSocket, made by open_js.go;
 //     browserout_js.go is what it sends.
@@ -21,8 +21,8 @@
 //
 // What must hold:
 //
-//   - No method but Read, Write and Close waits, and Kill ends them, whatever the peer
-//     does.
+//   - No method but Read, Write, Close and End waits, and Kill ends them, whatever the
+//     peer does; a Read of a net.Conn that a user supplies may not end, see End.
 //   - Read is one goroutine's at a time, Write and Close are another's; the rest
 //     may be called by any.
 //   - What Write says that the socket took, and what it did not, is exact.

@@ -36,6 +36,7 @@ type route struct {
 	own   dialFunc    // of the user, for TLS; may be nil
 	tls   *tls.Config // for the server
 	proxy *url.URL    // nil without one
+	sock  *Socket
 
 	sending func(proxy *url.URL, header http.Header)
 }
@@ -59,7 +60,7 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
 	r := &route{
-		ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sending: d.sending,
+		ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock, sending: d.sending,
 	}
 	if r.tls == nil {
 		r.tls = &tls.Config{}
@@ -127,6 +128,9 @@ func (d *dialing) adopting(dial dialFunc) dialFunc {
 		if !d.sock.Adopt(beneath(conn)) {
 			conn.Close()
 			return nil, net.ErrClosed
+		}
+		if beneath(conn) != conn {
+			d.sock.over(conn)
 		}
 		return conn, nil
 	}
@@ -214,6 +218,7 @@ func (r *route) secure(conn net.Conn, addr string, config *tls.Config) (net.Conn
 		}
 		return nil, err
 	}
+	r.sock.over(secure)
 	return secure, nil
 }
 

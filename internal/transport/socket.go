@@ -3,70 +3,226 @@
 package transport
 
 import (
-	"errors"
+	"io"
+	"math"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/peertime"
 )
 
 // Socket is the net.Conn under everything, from its dial on: what comes and
 // goes is counted here, below TLS, where a record that takes long to come does
 // not hide that bytes do. It may be closed before there is one.
+//
+// No deadlines are set: some connections refuse or ignore them, and crypto/tls
+// writes nothing more after one that has passed. A guard closes the connection
+// instead.
 type Socket struct {
-	timeout  time.Duration // how long it may take nothing; negative: forever
-	last     *atomic.Int64 // when something came
-	counts   bool          // by a net.Conn of ours
-	system   bool          // a socket of the operating system
+	clock    *peertime.Clock
+	guard    peertime.Watch // of the write that waits
+	late     atomic.Bool    // it has expired
+	last     *atomic.Int64  // when something came
+	kind     Kind
+	counts   bool // by a net.Conn of ours
+	tells    bool // what the peer's host has acknowledged, also while a call waits
 	received atomic.Int64
 	sent     atomic.Int64
 
-	mu     sync.Mutex
-	conn   net.Conn
-	closed bool
+	mu      sync.Mutex
+	conn    net.Conn
+	layers  []halfCloser // above it, the topmost first
+	body    io.Closer    // of the response, above all of them
+	closed  bool
+	writers int            // that may wait: two if net/http is still at its last write
+	calls   sync.WaitGroup // of a net.Conn that may not return when it is closed
+	killed  chan struct{}  // closed with it; nil on a socket of the system
+	gone    chan struct{}  // closed when it has been closed, and no call is under way
 }
+
+type halfCloser interface{ CloseWrite() error }
 
 // NewSocket returns one for a connection that is about to be dialled.
 func NewSocket(opts Options) *Socket {
-	return &Socket{timeout: opts.WriteTimeout, last: opts.LastReceived}
+	s := &Socket{clock: opts.PeerTime, last: opts.LastReceived, kind: opts.Kind}
+	if s.kind == ByType {
+		s.kind = AssumedKind
+	}
+	if s.clock == nil {
+		s.clock = peertime.New(-1)
+	}
+	s.clock.SetLine(s.line)
+	s.guard = s.clock.BriefWatch(opts.WriteTimeout, func() {
+		s.late.Store(true)
+		s.Close()
+	})
+	return s
 }
-
-// slice is how often a write that waits is looked at. A link that dies is
-// noticed so much later than WriteTimeout, at most.
-func (s *Socket) slice() time.Duration { return min(time.Second, s.timeout/4) }
 
 // Adopt makes conn what Close closes, unless that was called before. It
 // returns false then, and conn is the caller's.
 func (s *Socket) Adopt(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
-		s.conn = conn
-		_, s.system = conn.(syscall.Conn)
+	if s.closed {
+		return false
 	}
-	return !s.closed
+	s.conn = conn
+	if _, s.tells = conn.(teller); !s.tells {
+		_, s.tells = acknowledged(conn)
+	}
+	_, system := conn.(syscall.Conn)
+	s.decide(system)
+	return true
+}
+
+// decide settles the kind, when the net.Conn is known. mu is held.
+func (s *Socket) decide(system bool) {
+	if s.kind == ByType {
+		s.kind = Foreign
+		if system {
+			s.kind = System
+		}
+	}
+	if s.kind == Foreign && s.killed == nil {
+		s.killed = make(chan struct{})
+	}
+}
+
+// hold takes the body of a response over, which is closed after the net.Conn.
+// Without a net.Conn that is known, nobody can tell what is under it.
+func (s *Socket) hold(body io.ReadWriteCloser) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body = body
+	s.decide(false)
+}
+
+// raw is what is under everything that is known; body if nothing is.
+func (s *Socket) raw(body io.Reader) io.Reader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return body
+	}
+	return s.conn
+}
+
+// halfClose says that nothing more will be written, in each layer that can, and
+// reports whether that reached the peer.
+func (s *Socket) halfClose() (ok bool) {
+	s.mu.Lock()
+	layers, under := s.layers, s.bottom()
+	s.mu.Unlock()
+	if under == nil {
+		return false
+	}
+	for _, layer := range layers {
+		layer.CloseWrite()
+	}
+	return under.CloseWrite() == nil
+}
+
+// bottom is what is half-closed last; nil if that can't be. mu is held.
+func (s *Socket) bottom() halfCloser {
+	if s.closed {
+		return nil
+	}
+	if s.conn == nil {
+		half, _ := s.body.(halfCloser)
+		return half
+	}
+	half, _ := s.conn.(halfCloser)
+	return half
+}
+
+// canHalfClose reports whether halfClose is of use.
+func (s *Socket) canHalfClose() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bottom() != nil
+}
+
+// left returns a channel that is closed when nothing of the socket is left.
+func (s *Socket) left() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
+}
+
+// over notes a layer above the net.Conn, which says goodbye before it.
+func (s *Socket) over(layer any) {
+	if half, ok := layer.(halfCloser); ok {
+		s.mu.Lock()
+		s.layers = append([]halfCloser{half}, s.layers...)
+		s.mu.Unlock()
+	}
 }
 
 // Close ends every read and write, and reports whether there was a net.Conn to
-// close.
+// close. It does not wait for that.
 func (s *Socket) Close() bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
-	conn := s.conn
-	s.mu.Unlock()
-	if conn == nil {
+	conn, body := s.conn, s.body
+	if conn == nil && body == nil {
+		s.clock.Close()
 		return false
 	}
-	conn.Close()
+	if s.gone != nil {
+		return true
+	}
+	gone := make(chan struct{})
+	s.gone = gone
+	if s.killed != nil {
+		close(s.killed)
+	}
+	s.clock.Close()
+	go func() { // it may wait for the link
+		if conn != nil {
+			conn.Close() // first: layers above would say goodbye to a peer that may not read
+		}
+		if body != nil {
+			body.Close()
+		}
+		s.calls.Wait()
+		close(gone)
+	}()
 	return true
+}
+
+// begin reports whether a call of a foreign net.Conn may begin, which end ends.
+func (s *Socket) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.calls.Add(1)
+	return true
+}
+
+// isClosed reports whether Close was called.
+func (s *Socket) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // Counted returns conn, which was adopted, with its reads and writes counted.
 func (s *Socket) Counted(conn net.Conn) net.Conn {
 	s.counts = true
-	return &countedConn{conn, s, newQuick(conn)}
+	c := &countedConn{Conn: conn, s: s}
+	s.mu.Lock()
+	if s.kind == System {
+		c.direct = newDirect(conn, s)
+	}
+	s.mu.Unlock()
+	return c
 }
 
 // heard notes that n bytes came.
@@ -79,74 +235,163 @@ func (s *Socket) heard(n int) {
 	}
 }
 
-// acknowledged is how much of what was sent the peer's host has confirmed, as
-// far as the system tells, and how much it has not.
-func (s *Socket) acknowledged() (n, waiting int64, known bool) {
+// line is how much of what was sent the peer's host has acknowledged, as far as
+// the system tells, and how much was sent.
+func (s *Socket) line() (acked, written int64) {
 	s.mu.Lock()
 	conn := s.conn
 	s.mu.Unlock()
+	if t, ok := conn.(teller); ok {
+		return t.Acknowledged(), s.sent.Load()
+	}
 	held, known := unacknowledged(conn)
 	if !known {
-		return 0, 0, false
+		return 0, 0
 	}
-	return s.sent.Load() - int64(held), int64(held), true
+	if n, known := acknowledged(conn); known {
+		return n, n + int64(held)
+	}
+	written = s.sent.Load()
+	return written - int64(held), written
+}
+
+// waits begins to watch a write that waits.
+func (s *Socket) waits() {
+	s.mu.Lock()
+	s.writers++
+	s.mu.Unlock()
+	s.moves()
+}
+
+// moves begins anew. Nothing is queued behind the write, so all that is
+// acknowledged is a sign of life.
+func (s *Socket) moves() { s.guard.Start(-1, math.MaxInt64) }
+
+// wrote ends the watch, and reports false if it was too late.
+func (s *Socket) wrote() (inTime bool) {
+	s.mu.Lock()
+	s.writers--
+	others := s.writers > 0
+	s.mu.Unlock()
+	if others {
+		return true
+	}
+	return s.guard.Stop()
+}
+
+// smallPiece is what one call writes where it shows no progress: WriteTimeout is
+// for each.
+const smallPiece = 16 << 10
+
+// teller is a net.Conn that knows what the peer's host has acknowledged, as those of
+// tests do.
+type teller interface{ Acknowledged() int64 }
+
+// write writes p to w, which is the net.Conn or a layer above it, under a guard.
+func (s *Socket) write(w io.Writer, p []byte) (n int, err error) {
+	most := smallPiece
+	if s.tells {
+		most = len(p)
+	}
+	for n < len(p) && err == nil {
+		s.waits()
+		var m int
+		m, err = s.call(w, p[n:min(len(p), n+most)])
+		n += m
+		s.sent.Add(int64(m))
+		if !s.wrote() {
+			return n, ErrWriteTimeout
+		}
+	}
+	return n, err
+}
+
+var smallPieces = sync.Pool{New: func() any { b := make([]byte, 0, smallPiece); return &b }}
+
+type written struct {
+	n   int
+	err error
+}
+
+// call writes p to w, and does not wait for a foreign w that does not return when
+// it is closed, and keeps what it was given.
+func (s *Socket) call(w io.Writer, p []byte) (n int, err error) {
+	if s.kind != Foreign {
+		return w.Write(p)
+	}
+	if !s.begin() {
+		return 0, net.ErrClosed
+	}
+	piece := smallPieces.Get().(*[]byte)
+	*piece = append((*piece)[:0], p...)
+	done := make(chan written, 1)
+	go func() {
+		defer s.calls.Done()
+		n, err := w.Write(*piece)
+		done <- written{n, err}
+	}()
+	var r written
+	select {
+	case r = <-done:
+	case <-s.killed:
+		timer := time.NewTimer(returning)
+		defer timer.Stop()
+		select { // how much was written matters
+		case r = <-done:
+		case <-timer.C:
+			return 0, net.ErrClosed
+		}
+	}
+	if cap(*piece) == smallPiece {
+		smallPieces.Put(piece)
+	}
+	return r.n, r.err
+}
+
+// returning is how long a call of a net.Conn that is closed may take to return.
+const returning = 50 * time.Millisecond
+
+// readForeign reads from r, which is a foreign net.Conn or a layer above it. What it
+// returns after it was closed is lost, and nobody may be waiting for it.
+func (s *Socket) readForeign(r io.Reader, p []byte) (n int, err error) {
+	if !s.begin() {
+		return 0, net.ErrClosed
+	}
+	defer s.calls.Done()
+	n, err = r.Read(p)
+	if s.isClosed() {
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// read reads from r, which is the net.Conn or a layer above it, and counts.
+func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
+	if s.kind == Foreign {
+		n, err = s.readForeign(r, p)
+	} else {
+		n, err = r.Read(p)
+	}
+	s.heard(n)
+	return n, err
 }
 
 // countedConn is the net.Conn that the layers above see.
 type countedConn struct {
 	net.Conn
-	s     *Socket
-	quick *quick
+	s      *Socket
+	direct *direct
 }
 
-func (c *countedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.s.heard(n)
+func (c *countedConn) Read(p []byte) (n int, err error) { return c.s.read(c.Conn, p) }
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err, ok := c.direct.Write(p)
+	if !ok {
+		return c.s.write(c.Conn, p)
+	}
+	if _, is := err.(*net.OpError); err != nil && err != ErrWriteTimeout && !is { // as a net.Conn has it
+		err = &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	}
 	return n, err
-}
-
-// Write obeys the timeout: it goes on for as long as the socket takes
-// something, or the peer's host confirms something of what it took before.
-func (c *countedConn) Write(p []byte) (n int, err error) {
-	s := c.s
-	n, err = c.quick.write(p)
-	s.sent.Add(int64(n))
-	switch {
-	case err != nil: // as a net.Conn has it
-		return n, &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
-	case n > 0 && n == len(p):
-		return n, nil
-	}
-	moved := time.Now()
-	if s.timeout <= 0 || c.Conn.SetWriteDeadline(moved.Add(s.slice())) != nil {
-		m, err := c.Conn.Write(p[n:])
-		s.sent.Add(int64(m))
-		return n + m, err
-	}
-	defer c.Conn.SetWriteDeadline(time.Time{})
-	confirmed := int64(-1)
-	for begun := moved; ; {
-		m, err := c.Conn.Write(p[n:])
-		n += m
-		s.sent.Add(int64(m))
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		now := time.Now()
-		if acked, _, known := s.acknowledged(); known {
-			if confirmed >= 0 && acked > confirmed {
-				moved = begun
-			}
-			confirmed = max(acked, 0)
-		}
-		if m > 0 {
-			moved = begun // at the latest: the rest of the slice may have been silence
-		}
-		left := s.timeout - now.Sub(moved)
-		if left <= 0 {
-			return n, ErrWriteTimeout
-		}
-		begun = now
-		c.Conn.SetWriteDeadline(now.Add(min(s.slice(), left)))
-	}
 }

@@ -3,9 +3,9 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/extension"
@@ -26,10 +26,14 @@ type Upgraded struct {
 	reader *wire.Reader
 	came   time.Time // when Read last returned, on a socket of the system
 	sealed bool      // a close frame was sent; the writer's
+
+	discarding sync.Once
+	discarded  chan struct{} // closed when the peer has ended the connection, if anything is discarded
 }
 
 // newUpgraded takes over the body of a response.
 func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
+	sock.hold(body)
 	return &Upgraded{body: body, sock: sock, above: !sock.counts}
 }
 
@@ -44,11 +48,10 @@ func (u *Upgraded) start(agreed *extension.Params, opts Options) {
 type source struct{ *Upgraded }
 
 func (s source) Read(p []byte) (int, error) {
-	n, err := s.body.Read(p)
-	if s.above {
-		s.sock.heard(n)
+	if !s.above {
+		return s.body.Read(p)
 	}
-	return n, err
+	return s.sock.read(s.body, p)
 }
 
 // Read implements Conn.
@@ -60,18 +63,59 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 	n, err = u.reader.Read(events)
 	if err != nil {
 		u.reader.Close()
+		u.refuses(err)
+		if u.sock.late.Load() && !isViolation(err) {
+			err = ErrWriteTimeout // for which the socket was closed
+		}
 		return n, false, err
 	}
-	if u.sock.system {
+	if u.sock.kind == System {
 		now := time.Now()
-		since := now.Sub(u.came)
-		brisk = n == 1 && since > 0 && since < soon // it is 0 where time is virtual
+		brisk = n == 1 && now.Sub(u.came) < soon
 		u.came = now
 	}
 	if u.in != nil {
 		n, err = u.inflateAll(events[:n])
+		u.refuses(err)
 	}
 	return n, brisk, err
+}
+
+// refuses goes on to read if the peer broke the protocol: one that can't write
+// does not read our close frame.
+func (u *Upgraded) refuses(err error) {
+	if isViolation(err) && u.sock.canHalfClose() {
+		u.discard()
+	}
+}
+
+func isViolation(err error) bool {
+	var wrong *wire.Violation
+	return errors.As(err, &wrong)
+}
+
+// discard reads what comes until the connection ends, below any TLS.
+func (u *Upgraded) discard() {
+	u.discarding.Do(func() {
+		u.discarded = make(chan struct{})
+		go func() {
+			defer close(u.discarded)
+			if !u.sock.begin() {
+				return
+			}
+			defer u.sock.calls.Done()
+			buf := pieces.Get().(*[]byte)
+			defer pieces.Put(buf)
+			from := u.sock.raw(u.body)
+			for {
+				n, err := from.Read((*buf)[:cap(*buf)])
+				u.sock.heard(n)
+				if err != nil {
+					return
+				}
+			}
+		}()
+	})
 }
 
 // soon is how close together the things are that come briskly.
@@ -99,6 +143,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if b.list != nil {
 		ends = b.list.ends
 	}
+	between := b.between
 	b.Unlock()
 	if cap(out) <= keepBytes {
 		*buf = out
@@ -117,7 +162,7 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if ended > 0 {
 		start = int(ends[ended-1])
 	}
-	return ended, n > start || ended == 0 && inside, err
+	return ended, n-between.within(start, n) > start || ended == 0 && inside, err
 }
 
 // encode appends frames of b until a piece is full. b is locked.
@@ -128,14 +173,24 @@ func (u *Upgraded) encode(out []byte, b *Batch) []byte {
 	if len(frames) > 0 {
 		b.list.ends = b.list.ends[:0]
 	}
-	for b.next < len(frames) && len(out) < pieceBytes {
+	b.between = span{}
+	for {
+		if b.left == 0 {
+			out = b.appendUrgent(out, keys)
+			if b.cut {
+				return out
+			}
+		}
+		if b.next == len(frames) || len(out) >= pieceBytes {
+			return out
+		}
 		f := &frames[b.next]
 		if !u.compress(f) {
 			return out // what there is leaves first
 		}
 		switch size := len(f.data); {
 		case f.void:
-		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && (size <= u.opts.MaxFrame || u.opts.MaxFrame == 0):
+		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && u.fragment(size) == size:
 			out = wire.AppendFrame(out, wire.Fin|f.bits|byte(f.op), f.data, keys)
 		default:
 			if out = u.appendPart(out, b, f, keys); b.left > 0 || len(f.data) > 0 {
@@ -148,7 +203,6 @@ func (u *Upgraded) encode(out []byte, b *Batch) []byte {
 		b.next++
 		b.list.ends = append(b.list.ends, int32(len(out)))
 	}
-	return out
 }
 
 // appendPart appends what there is room for of a message that is long, or
@@ -182,52 +236,12 @@ func (u *Upgraded) fragment(size int) int {
 	return size
 }
 
-// send writes out. Where the socket does not see to the timeout by itself, out
-// leaves in pieces that a slow line takes in less.
+// send writes out.
 func (u *Upgraded) send(out []byte) (n int, err error) {
-	if !u.above {
-		return u.body.Write(out)
+	if u.above {
+		return u.sock.write(u.body, out)
 	}
-	for n < len(out) && err == nil {
-		var m int
-		stop := u.guarded()
-		m, err = u.body.Write(out[n:min(len(out), n+smallPiece)])
-		if late := stop(); late {
-			err = ErrWriteTimeout
-		}
-		n += m
-		u.sock.sent.Add(int64(m))
-	}
-	return n, err
-}
-
-// smallPiece is what one write is for under a timeout of ours.
-const smallPiece = 16 << 10
-
-// guarded kills the connection when WriteTimeout has passed without a sign
-// that anything of what was written arrives.
-func (u *Upgraded) guarded() (stop func() (late bool)) {
-	if u.opts.WriteTimeout <= 0 {
-		return func() bool { return false }
-	}
-	var late atomic.Bool
-	confirmed, _, _ := u.sock.acknowledged()
-	var guard *time.Timer
-	var mu sync.Mutex // guard is set before it fires
-	mu.Lock()
-	defer mu.Unlock()
-	guard = time.AfterFunc(u.opts.WriteTimeout, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if acked, _, known := u.sock.acknowledged(); known && acked > confirmed {
-			confirmed = acked
-			guard.Reset(u.opts.WriteTimeout)
-			return
-		}
-		late.Store(true)
-		u.Kill()
-	})
-	return func() bool { guard.Stop(); return late.Load() }
+	return u.body.Write(out)
 }
 
 // Close implements Conn.
@@ -244,26 +258,30 @@ func (u *Upgraded) Close(code int, reason string) error {
 
 // Progress implements Conn.
 func (u *Upgraded) Progress() Progress {
-	p := Progress{Received: u.sock.received.Load()}
-	if n, waiting, known := u.sock.acknowledged(); known {
-		p.Acknowledged, p.Waiting = n, waiting
-	}
-	return p
+	acknowledged, written := u.sock.line()
+	return Progress{Received: u.sock.received.Load(), Acknowledged: acknowledged, Waiting: written - acknowledged}
 }
 
 // End implements Conn.
-func (u *Upgraded) End() {
-	guard := time.AfterFunc(goodbye, u.Kill) // for a peer that does not read
-	u.body.Close()
-	guard.Stop()
+func (u *Upgraded) End() <-chan struct{} {
+	if u.sealed {
+		u.part()
+	}
 	u.Kill()
+	return u.sock.left()
 }
 
-const goodbye = time.Second
-
-// Kill implements Conn.
-func (u *Upgraded) Kill() {
-	if !u.sock.Close() {
-		u.body.Close()
+// part lets our close frame arrive: RFC 6455, section 7.1.1. A socket that is
+// closed while something of the peer's is unread, or still to come, sends a reset,
+// for which the peer's system forgets what it has not read.
+func (u *Upgraded) part() {
+	guard := time.AfterFunc(moment, u.Kill) // for a peer that does not read, or does not end
+	defer guard.Stop()
+	if u.sock.halfClose() {
+		u.discard()
+		<-u.discarded
 	}
 }
+
+// Kill implements Conn.
+func (u *Upgraded) Kill() { u.sock.Close() }

@@ -10,12 +10,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/peertime"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -39,12 +41,14 @@ func (s *sink) Write(p []byte) (int, error) {
 
 func (s *sink) Close() error { return nil }
 
-// messages takes the client's frames apart, up to the first that is not whole.
-func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
+// messages takes the client's frames apart, up to the first that is not whole, of
+// which rest counts the bytes unless it is a pong. Pongs may be anywhere.
+func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int, pongs []string) {
 	var open []byte
+	begun := false
 	for {
 		if len(b) < 2 {
-			return got, len(b) + len(open)
+			break
 		}
 		size, header := int(b[1]&127), 2
 		switch size {
@@ -54,7 +58,7 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 			header = 10
 		}
 		if len(b) < header+4 {
-			return got, len(b) + len(open)
+			break
 		}
 		switch size {
 		case 126:
@@ -67,37 +71,53 @@ func messages(t *testing.T, b []byte, maxFrame int) (got []string, rest int) {
 		}
 		key := b[header : header+4]
 		if len(b) < header+4+size {
-			return got, len(b) + len(open)
+			break
 		}
 		payload := b[header+4 : header+4+size]
 		for i := range payload {
 			payload[i] ^= key[i%4]
 		}
-		if op := b[0] & 15; op != 0 {
+		op, fin := wire.Op(b[0]&15), b[0]&128 != 0
+		b = b[header+4+size:]
+		switch {
+		case op == wire.Pong:
+			pongs = append(pongs, string(payload))
+			continue
+		case op == wire.Continuation != begun:
+			t.Fatalf("opcode %d, and a message is under way: %v", op, begun)
+		case op != wire.Continuation:
 			open = fmt.Appendf(open[:0], "%d ", op)
 		}
 		open = append(open, payload...)
-		if b[0]&128 != 0 {
+		if begun = !fin; fin {
 			got = append(got, string(open))
 			open = open[:0]
 		}
-		b = b[header+4+size:]
 	}
+	if len(b) > 0 && wire.Op(b[0]&15) == wire.Pong {
+		b = nil
+	}
+	rest = len(b)
+	if begun {
+		rest += len(open)
+	}
+	return got, rest, pongs
 }
 
 // Whatever the socket takes of a batch, Write says exactly which frames that
 // were, and whether the next is torn; also with messages of any size, in
-// fragments, and taken back on their way.
+// fragments, taken back on their way, with control frames between them, and cut
+// short.
 func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 	sizes := []int{0, 1, 64, 125, 126, 5000, 65535, 65536, 90_000, 170_000}
-	for seed := range uint64(80) {
+	for seed := range uint64(400) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		s := &sink{room: 1 << 30}
 		if rnd.IntN(3) > 0 {
 			s.room = rnd.IntN(400_000)
 		}
-		u := newUpgraded(s, &Socket{counts: true})
-		u.opts.MaxFrame = []int{0, 0, 10, 1000, 70_000}[rnd.IntN(5)]
+		u := newUpgraded(s, countedSocket())
+		u.opts.MaxFrame = []int{0, -1, 10, 1000, 70_000}[rnd.IntN(5)]
 		var b Batch
 		var want []string
 		for i := range 1 + rnd.IntN(8) {
@@ -119,7 +139,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 			b.Add(op, data)
 			want = append(want, fmt.Sprintf("%d %s", op, data))
 		}
-		ended, torn := 0, false
+		ended, torn, pongs, cut := 0, false, 0, false
 		for !b.Done() {
 			n, tear, err := u.Write(&b)
 			ended += n
@@ -127,6 +147,13 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				if !errors.Is(err, errSink) {
 					t.Fatal(err)
 				}
+				break
+			}
+			if is, tear := b.IsCut(); is {
+				torn = tear
+				break
+			}
+			if b.Done() {
 				break
 			}
 			if i := rnd.IntN(b.Len()); rnd.IntN(4) == 0 && i >= ended && !b.frames()[i].void {
@@ -138,6 +165,14 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				clear(data) // the owner has it back
 				b.Unlock()
 			}
+			if rnd.IntN(2) == 0 {
+				pongs++
+				b.Interject(wire.Pong, fmt.Append(nil, pongs))
+			}
+			if rnd.IntN(20) == 0 {
+				cut = true
+				b.Cut()
+			}
 		}
 		var sent []string
 		for _, w := range want[:ended] {
@@ -145,19 +180,27 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 				sent = append(sent, w)
 			}
 		}
-		got, rest := messages(t, s.took, u.opts.MaxFrame)
+		got, rest, ponged := messages(t, s.took, u.opts.MaxFrame)
 		if !slices.Equal(got, sent) {
 			t.Fatalf("seed %d: %d messages were taken whole, and Write said %d", seed, len(got), len(sent))
 		}
 		if torn != (rest > 0) {
-			t.Fatalf("seed %d: torn %v, and %d bytes more were taken", seed, torn, rest)
+			t.Fatalf("seed %d: torn %v, and %d bytes of a message more were taken", seed, torn, rest)
+		}
+		for i, p := range ponged {
+			if p != fmt.Sprint(i+1) {
+				t.Fatalf("seed %d: pong %d is %q", seed, i, p)
+			}
+		}
+		if s.room > 0 && !cut && (len(ponged) != pongs || !b.Interjected()) {
+			t.Fatalf("seed %d: %d of %d pongs were sent", seed, len(ponged), pongs)
 		}
 	}
 }
 
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	s := &sink{room: 1 << 20}
-	u := newUpgraded(s, &Socket{counts: true})
+	u := newUpgraded(s, countedSocket())
 	if err := u.Close(4000, "bye"); err != nil {
 		t.Fatal(err)
 	}
@@ -170,94 +213,171 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	if err := u.Close(1000, ""); err == nil || len(s.took) != size {
 		t.Errorf("a second close frame: %v", err)
 	}
-	if got, _ := messages(t, s.took, 0); len(got) != 1 || got[0] != "8 \x0f\xa0bye" {
+	if got, _, _ := messages(t, s.took, 0); len(got) != 1 || got[0] != "8 \x0f\xa0bye" {
 		t.Errorf("%q", got)
 	}
 }
 
-// slowConn takes some bytes now and then.
-type slowConn struct {
-	net.Conn
-	every    time.Duration
-	bytes    int
-	deadline time.Time
+// countedSocket is one whose bytes a net.Conn of ours counts.
+func countedSocket() *Socket {
+	s := NewSocket(Options{})
+	s.counts = true
+	return s
 }
 
-func (c *slowConn) SetWriteDeadline(t time.Time) error { c.deadline = t; return nil }
+// slowConn takes some bytes now and then. It knows no deadlines.
+type slowConn struct {
+	net.Conn
+	every  time.Duration
+	bytes  int
+	tells  bool // what the peer's host has acknowledged
+	acked  atomic.Int64
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newSlowConn(every time.Duration, bytes int) *slowConn {
+	return &slowConn{every: every, bytes: bytes, closed: make(chan struct{})}
+}
 
 func (c *slowConn) Write(p []byte) (n int, err error) {
 	for n < len(p) {
-		if !c.deadline.IsZero() && time.Now().Add(c.every).After(c.deadline) {
-			time.Sleep(time.Until(c.deadline))
-			return n, os.ErrDeadlineExceeded
+		select {
+		case <-time.After(c.every):
+		case <-c.closed:
+			return n, net.ErrClosed
 		}
-		time.Sleep(c.every)
-		n += min(c.bytes, len(p)-n)
+		took := min(c.bytes, len(p)-n)
+		n += took
+		c.acked.Add(int64(took))
 	}
 	return n, nil
 }
 
+func (c *slowConn) Read([]byte) (int, error) { <-c.closed; return 0, net.ErrClosed }
+func (c *slowConn) Close() error             { c.once.Do(func() { close(c.closed) }); return nil }
+
+// tellingConn is one of which the system tells what the peer's host has
+// acknowledged.
+type tellingConn struct{ *slowConn }
+
+func (c tellingConn) Acknowledged() int64 { return c.acked.Load() }
+
 // WriteTimeout is how long the socket takes nothing, however long it takes all
-// of it.
+// of it. No deadline is needed for that.
 func TestWriteTimeoutIsOfSilence(t *testing.T) {
+	const timeout = 10 * time.Second
 	for _, test := range []struct {
+		name  string
 		every time.Duration
+		bytes int
+		tells bool
 		want  error
-	}{{900 * time.Millisecond, nil}, {time.Hour, ErrWriteTimeout}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &Socket{timeout: 10 * time.Second}
-			c := s.Counted(&slowConn{every: test.every, bytes: 100})
-			start := time.Now()
-			n, err := c.Write(make([]byte, 10_000))
-			if !errors.Is(err, test.want) {
-				t.Errorf("%d bytes in %v: %v", n, time.Since(start), err)
-			}
-			if err != nil && time.Since(start) != 10*time.Second {
-				t.Errorf("after %v", time.Since(start))
-			}
-		})
+	}{
+		{"a slow conn that tells", 900 * time.Millisecond, 100, true, nil},
+		{"a conn that takes 16 KiB in time", 9 * time.Second, smallPiece, false, nil},
+		{"a conn that takes nothing", time.Hour, 100, false, ErrWriteTimeout},
+		{"a conn that tells and takes nothing", time.Hour, 100, true, ErrWriteTimeout},
+	} {
+		for _, above := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				conn := newSlowConn(test.every, test.bytes)
+				var under net.Conn = conn
+				if test.tells {
+					under = tellingConn{conn}
+				}
+				s := NewSocket(Options{WriteTimeout: timeout})
+				s.Adopt(under)
+				body := io.ReadWriteCloser(under)
+				if !above {
+					body = s.Counted(under)
+				}
+				u := newUpgraded(body, s)
+				start := time.Now()
+				n, err := u.send(make([]byte, 50_000))
+				if !errors.Is(err, test.want) || err == nil && n != 50_000 {
+					t.Errorf("%s: %d bytes in %v: %v", test.name, n, time.Since(start), err)
+				}
+				if err != nil && time.Since(start) != timeout {
+					t.Errorf("%s: after %v", test.name, time.Since(start))
+				}
+				if err == nil { // the guard is not on any more
+					time.Sleep(time.Hour)
+					if s.isClosed() {
+						t.Errorf("%s: an idle connection was closed", test.name)
+					}
+				}
+				u.Kill()
+				<-s.left()
+			})
+		}
 	}
 }
 
-// A body of somebody else's knows no deadlines. A write that hangs is ended all
-// the same, and one that goes on slowly is not.
-func TestWriteTimeoutWithoutDeadlines(t *testing.T) {
+// WriteTimeout is measured in peer time.
+func TestWriteTimeoutStandsStillWhileTheReaderWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, pause := range []time.Duration{9 * time.Second, time.Hour} {
-			body := &slowBody{pause: pause, closed: make(chan struct{})}
-			u := newUpgraded(body, NewSocket(Options{WriteTimeout: 10 * time.Second}))
-			u.opts.WriteTimeout = 10 * time.Second
-			var b Batch
-			b.Add(wire.Binary, make([]byte, 100_000))
-			start := time.Now()
-			var err error
-			for !b.Done() && err == nil {
-				_, _, err = u.Write(&b)
-			}
-			switch {
-			case pause < 10*time.Second && err != nil:
-				t.Errorf("a body that takes 16 KiB in %v: %v", pause, err)
-			case pause > 10*time.Second && (!errors.Is(err, ErrWriteTimeout) || time.Since(start) != 10*time.Second):
-				t.Errorf("a body that takes nothing, after %v: %v", time.Since(start), err)
-			}
+		clock := peertime.New(-1)
+		conn := newSlowConn(time.Hour, 1)
+		s := NewSocket(Options{WriteTimeout: 10 * time.Second, PeerTime: clock})
+		s.Adopt(conn)
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { clock.Pause(true) })
+		time.AfterFunc(time.Minute, func() { clock.Pause(false) })
+		_, err := s.Counted(conn).Write([]byte("x"))
+		if d := time.Since(start); !errors.Is(err, ErrWriteTimeout) || d < 69*time.Second || d > 70*time.Second {
+			t.Errorf("after %v: %v", d, err)
 		}
+		<-s.left()
 	})
 }
 
-// slowBody takes each write after a pause.
-type slowBody struct {
-	io.Reader
-	pause  time.Duration
-	closed chan struct{}
+// stubbornConn is a net.Conn whose calls don't return when it is closed, and whose
+// Close waits, until release is closed.
+type stubbornConn struct {
+	net.Conn
+	release chan struct{}
 }
 
-func (b *slowBody) Write(p []byte) (int, error) {
-	select {
-	case <-time.After(b.pause):
-		return len(p), nil
-	case <-b.closed:
-		return 0, net.ErrClosed
-	}
-}
+func (c *stubbornConn) Read(p []byte) (int, error)  { <-c.release; return copy(p, "late"), nil }
+func (c *stubbornConn) Write(p []byte) (int, error) { <-c.release; return len(p), nil }
+func (c *stubbornConn) Close() error                { <-c.release; return nil }
 
-func (b *slowBody) Close() error { close(b.closed); return nil }
+// Whatever a net.Conn of the user's does, Kill ends a Write, and what its Read
+// returns later is nobody's.
+func TestKillDoesNotWaitForTheConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &stubbornConn{release: make(chan struct{})}
+		s := NewSocket(Options{WriteTimeout: -1})
+		s.Adopt(conn)
+		counted := s.Counted(conn)
+		wrote, read := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := counted.Write([]byte("x")); wrote <- err }()
+		go func() { _, err := counted.Read(make([]byte, 10)); read <- err }()
+		synctest.Wait()
+		s.Close()
+		time.Sleep(returning)
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		default:
+			t.Error("Write does not return")
+		}
+		if _, err := counted.Write([]byte("y")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a later Write: %v", err)
+		}
+		select {
+		case <-s.left():
+			t.Error("the conn is said to be gone")
+		default:
+		}
+		close(conn.release)
+		if err := <-read; !errors.Is(err, net.ErrClosed) || s.received.Load() != 0 {
+			t.Errorf("%v, %d bytes", err, s.received.Load())
+		}
+		<-s.left()
+	})
+}

@@ -43,6 +43,7 @@ type conformanceCase struct {
 }
 
 var conformanceConfig = wsnotify.Config{
+	MaxFrame:  -1, // an echo is the frame that came
 	Heartbeat: wsnotify.Heartbeat{Interval: -1},
 	ReadLimit: 16 << 20,
 	BackOff:   harness.Never,
