@@ -14,7 +14,6 @@ type Conn struct {
 	habits
 	s    *Server
 	sock *socket
-	id   int
 	user string
 	req  *http.Request
 
@@ -25,20 +24,35 @@ type Conn struct {
 	done     chan struct{}
 
 	// guarded by s.mu
-	manner     manner
-	ended      bool
-	broken     bool // by the test: what the client does now is no fault of it
-	muted      bool
-	closeSent  bool // the server answers no close frame any more
-	staying    bool // CloseFrame: nor does it end the connection after one
-	closeCode  int  // received
-	closeTimer *time.Timer
-	messages   []string
-	pongs      []string
+	id           int  // 0 until the client has its 101
+	early        bool // the client sent bytes before that
+	gone         bool // it has ended, and was open
+	manner       manner
+	ended        bool
+	broken       bool // by the test: what the client does now is no fault of it
+	muted        bool
+	closeSent    bool // the server answers no close frame any more
+	closeWritten bool // by Close
+	staying      bool // CloseFrame: nor does it end the connection after one
+	closeCode    int  // received
+	closeTimer   *time.Timer
+	messages     []message
+	pongs        []string
+	asked        []string  // pings that the test has sent and no pong has answered
+	strayAt      time.Time // when it came
+	handling     bool      // OnMessage runs
+	stray        *string   // a pong since then that answers none; nil if there was none
 }
 
 // ID numbers the server's connections from 1.
-func (c *Conn) ID() int { return c.id }
+func (c *Conn) ID() int {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.id
+}
+
+// name is called with or without s.mu held, once the id is set.
+func (c *Conn) name() string { return fmt.Sprintf("connection %d of user %q", c.id, c.user) }
 
 // User is the user of the address.
 func (c *Conn) User() string { return c.user }
@@ -61,10 +75,10 @@ func (c *Conn) CloseCode() int {
 // client's answer has come.
 func (c *Conn) WaitCloseCode(ctx context.Context) (int, error) {
 	code := 0
-	err := c.s.wait(ctx, fmt.Sprintf("a close frame on connection %d of user %q, or its end", c.id, c.user), func() (bool, string) {
+	err := c.s.wait(ctx, "a close frame on "+c.name()+", or its end", func() bool {
 		code = c.closeCode
-		return code != 0, "neither"
-	})
+		return code != 0
+	}, func() string { return "neither; " + c.heard() })
 	return code, err
 }
 
@@ -72,7 +86,11 @@ func (c *Conn) WaitCloseCode(ctx context.Context) (int, error) {
 func (c *Conn) Messages() []string {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return append([]string(nil), c.messages...)
+	texts := make([]string, len(c.messages))
+	for i, m := range c.messages {
+		texts[i] = m.text
+	}
+	return texts
 }
 
 // Pongs is what the pong frames carried that were received.
@@ -113,6 +131,9 @@ func (c *Conn) Ping(payload string) error { return c.WriteFrame(true, OpPing, []
 
 // WriteFrame sends any frame, a wrong one too, in one write and as it is.
 func (c *Conn) WriteFrame(fin bool, opcode byte, payload []byte) error {
+	if fin && opcode == OpPing && len(payload) <= 125 {
+		c.asks(string(payload))
+	}
 	return c.WriteRaw(AppendFrame(nil, fin, opcode, payload))
 }
 
@@ -176,14 +197,34 @@ func (c *Conn) Close(code int, reason string) error {
 	answered := c.closeCode != 0
 	if c.closeTimer == nil {
 		c.closeSent, c.staying = true, false
-		c.closeTimer = time.AfterFunc(closeWait, func() { c.finish(c.sock.drop) })
+		c.closeTimer = time.AfterFunc(closeWait, c.unanswered)
 	}
 	c.s.mu.Unlock()
 	err := c.WriteFrame(true, OpClose, payload)
+	c.s.mu.Lock()
+	c.closeWritten = err == nil
+	c.s.mu.Unlock()
 	if answered {
 		c.finish(c.sock.close)
 	}
 	return err
+}
+
+// unanswered ends a connection whose client has not answered Close in time, which is its fault if it
+// could.
+func (c *Conn) unanswered() {
+	c.s.mu.Lock()
+	pipe := c.sock.pipe
+	guilty := c.closeWritten && c.closeCode == 0 && !c.broken && !c.ended &&
+		pipe.hasAll() && !c.sock.peerClosed() && !c.sock.readingStopped()
+	if taken, sent := pipe.received(); taken != sent || c.handling {
+		guilty = false // the answer may be among what the server has not looked at
+	}
+	c.s.mu.Unlock()
+	if guilty {
+		c.s.violation(c.name(), violation(fmt.Sprintf("the close frame was not answered within %v (section 5.5.1)", closeWait)), true)
+	}
+	c.finish(c.sock.drop)
 }
 
 // CloseFrame sends a close frame, an empty one if code is 0, and does nothing else, not even when
@@ -266,7 +307,11 @@ func (c *Conn) finish(end func()) {
 	if c.closeCode == 0 {
 		c.closeCode = codeAbnormal
 	}
+	wrong := c.wrongPong()
 	c.s.unregister(c)
 	close(c.done)
 	c.s.mu.Unlock()
+	if wrong != "" {
+		c.s.violation(c.name(), wrong, true)
+	}
 }

@@ -21,8 +21,12 @@
 //
 // Nothing has to be closed: the server goes when the test ends, after the cleanups that were
 // registered later. A connection or a goroutine that the code under test has left by then fails
-// the test and is named, and so does a violation of RFC 6455 by the client. Programs and examples,
-// which have no *testing.T, call Run.
+// the test and is named, and so does a violation of RFC 6455 by the client, or a function that was given
+// to the server and has not returned. Programs and examples, which have no *testing.T, call Run.
+//
+// A connection is there for the test, and is counted, once the client has read the response to its
+// handshake. So nothing that is done to a connection hits its handshake; that is what the Server can be
+// told of handshakes for.
 //
 // # Which server
 //
@@ -109,6 +113,7 @@
 // has been processed after synctest.Wait. The in-memory connection is buffered like TCP's, 64 KiB
 // each way, and like it takes the first write after the peer has closed: the next one fails.
 //
-// What waits for a client, from Conn to the steps of a script, ends with its context, or after 24
-// hours if that has no deadline: in virtual time at once, and it says what it has waited for.
+// What waits for a client, from Conn to the steps of a script, ends with its context. If that has no
+// deadline, it ends after 24 hours of virtual time, which come at once, or after 10 s of real time, before
+// "go test -timeout" ends everything. It says what it has waited for, what came, and what came before.
 package wsnotifytest

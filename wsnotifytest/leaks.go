@@ -133,6 +133,7 @@ func (s *scope) goroutines() []string {
 // connections in a pool have, and those that the standard library starts once and for all.
 var excused = []string{
 	"testing.", "testing/synctest.", "internal/synctest.", "os/signal.", "net/http.(*persistConn).",
+	"net/http.(*http2ClientConn).", "net/http/internal/http2.(*ClientConn).", "golang.org/x/net/http2.(*ClientConn).",
 	"github.com/wsnotify/wsnotify/wsnotifytest.(*scope).",
 }
 

@@ -83,7 +83,7 @@ func (s *Server) cleanup() {
 	for r := range s.relays {
 		r.end.l.hurry()
 	}
-	for _, c := range s.open {
+	for c := range s.open.all() {
 		c.sock.stopReading(false)
 	}
 	s.mu.Unlock()
@@ -91,17 +91,15 @@ func (s *Server) cleanup() {
 	defer timeout.Stop()
 	for late := false; ; {
 		s.mu.Lock()
-		left := s.held()
+		left := s.left()
 		changed := s.changed.next()
 		done := s.allowOpen || s.closed || late || len(left) == 0
-		strict := !s.allowOpen
+		if s.allowOpen {
+			left = nil
+		}
 		s.mu.Unlock()
 		if done {
-			if strict {
-				for _, c := range left {
-					reportOpen(s.tb, c)
-				}
-			}
+			reportLeft(s.tb, []*Server{s}, left)
 			break
 		}
 		select {
@@ -111,4 +109,15 @@ func (s *Server) cleanup() {
 		}
 	}
 	s.Close()
+}
+
+// left are the client ends of what clients hold on loopback. Called with s.mu held.
+func (s *Server) left() map[*pipeConn]*Server {
+	left := make(map[*pipeConn]*Server)
+	for k := range s.sockets {
+		if !k.peerClosed() {
+			left[k.pipe.peer] = s
+		}
+	}
+	return left
 }
