@@ -122,6 +122,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
+	tr = a.c.recorder.opened(a, tr, resp)
 	cn := newConn(a.c, a.box, tr, a.spawn)
 	a.mu.Lock()
 	a.tr = tr

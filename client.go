@@ -33,6 +33,7 @@ type Client struct {
 	messageSubs      subscribers[Message]
 	opened           uint64      // connections so far; handed from owner to owner
 	post             outbox.Post // of the outboxes
+	recorder         *recorder   // nil without Config.Record
 
 	mu    sync.Mutex
 	run   *run          // the latest; nil before the first
@@ -57,6 +58,7 @@ func New(cfg Config) *Client {
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
 	c.initPost()
+	c.recorder = newRecorder(c)
 	c.outbox.Store(outbox.New(&c.post))
 	_ = c.box().Load() // Connect tries again, and tells
 	return c

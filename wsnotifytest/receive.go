@@ -194,14 +194,14 @@ func (c *Conn) wrongPong() violation {
 
 // closeReceived records a close frame and answers it, unless it is the answer itself.
 func (c *Conn) closeReceived(payload []byte) error {
-	code, _, err := parseClose(payload)
+	code, reason, err := parseClose(payload)
 	if err != nil {
 		return err
 	}
 	s := c.s
 	s.mu.Lock()
 	again := c.closeCode != 0
-	c.closeCode = code
+	c.closeCode, c.closeReason = code, reason
 	s.closeCodes = append(s.closeCodes, code)
 	weBegan, staying := c.closeSent, c.staying
 	answer := !c.muted && !staying && said(true, c.allLevels(), func(m *manner) *bool { return m.closes })

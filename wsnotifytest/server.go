@@ -42,12 +42,18 @@ type Server struct {
 	users    map[string]*userState
 	hole     bool        // BlackHole
 	restart  *time.Timer // Restart
+
+	subprotocol string        // that a replay chooses, if the client offers it
+	replayDone  chan struct{} // of the latest Replay; nil before the first
+	replayErr   error         // what was different in it
+	replayed    int           // events of it
+
 	behaviour
-	record
+	seen
 }
 
-// record is what the server saw. Guarded by Server.mu.
-type record struct {
+// seen is what the server saw. Guarded by Server.mu.
+type seen struct {
 	conns      []*Conn // all there ever were
 	open       openConns
 	byUser     map[string]*openConns // none that is empty
@@ -70,7 +76,7 @@ func newServer(t TB, sc *scope) *Server {
 		relays:  make(map[relay]struct{}),
 		calls:   make(map[*call]bool),
 		users:   make(map[string]*userState),
-		record: record{
+		seen: seen{
 			byUser:   make(map[string]*openConns),
 			messages: make(map[string][]string),
 			received: make(map[string]int),

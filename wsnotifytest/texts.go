@@ -20,6 +20,14 @@ func (m message) String() string {
 	return quote(m.text)
 }
 
+// kind is String that names text, too.
+func (m message) kind() string {
+	if m.typ == OpText {
+		return "text " + quote(m.text)
+	}
+	return m.String()
+}
+
 // quote shows at most 100 characters.
 func quote(text string) string {
 	short := fmt.Sprintf("%.100q", text)
