@@ -19,10 +19,11 @@ import (
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
-// script is a client of a recording: it answers, asks and reconnects.
+// recordedClient is the client of a recording: it answers, asks and reconnects.
 func recordedClient(s *wsnotifytest.Server, cfg wsnotify.Config) *wsnotify.Client {
 	var c *wsnotify.Client
 	cfg.HTTPClient = s.HTTPClient()
+	cfg.Heartbeat.Timeout = 5 * time.Second // no beat is due at the very time at which the connection is given up
 	cfg.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(3 * time.Second) }
 	cfg.OnMessage = func(m wsnotify.Message) {
 		if m.Type == wsnotify.MessageText && strings.HasPrefix(string(m.Data), "ask ") {
@@ -36,7 +37,7 @@ func recordedClient(s *wsnotifytest.Server, cfg wsnotify.Config) *wsnotify.Clien
 	return c
 }
 
-// record makes a recording of a session with refusals, both directions, a restart, a dead link and an end.
+// recordSession makes a recording of a session with refusals, both directions, a restart, a dead link and an end.
 func recordSession(t *testing.T, cfg wsnotify.Config) *wsnotifytest.Recording {
 	t.Helper()
 	var file bytes.Buffer
@@ -112,19 +113,19 @@ func TestRecordingOfASession(t *testing.T) {
 		`33.5s 2 in the end of the connection without a close frame`,
 		`36.5s 3 out a connection`,
 		`36.5s 3 out text "hello 3"`,
-		`1m0.5s 3 out the client's end of the connection without a close frame`,
-		`1m3.5s 4 out a connection`,
-		`1m3.5s 4 out text "hello 4"`,
-		`1m3.5s 4 in text "ask two"`,
-		`1m3.5s 4 out text "answer two"`,
-		`1m10.5s 4 out close 1000`,
-		`1m10.5s 4 in close 1000`,
+		`59.5s 3 out the client's end of the connection without a close frame`,
+		`1m2.5s 4 out a connection`,
+		`1m2.5s 4 out text "hello 4"`,
+		`1m2.5s 4 in text "ask two"`,
+		`1m2.5s 4 out text "answer two"`,
+		`1m9.5s 4 out close 1000`,
+		`1m9.5s 4 in close 1000`,
 	})
 	for _, e := range rec.Events {
 		if e.Type == "open" && (e.Subprotocol != "v2.notify" || !strings.HasPrefix(e.URL, "ws://server-1.test/ws/ada")) {
 			t.Errorf("%+v", e)
 		}
-		if e.Type == "close" && e.Code == 1006 && e.Dir == "out" && (e.Silent != 12*time.Second || !strings.Contains(e.Error, "heartbeat")) {
+		if e.Type == "close" && e.Code == 1006 && e.Dir == "out" && (e.Silent != 11*time.Second || !strings.Contains(e.Error, "heartbeat")) {
 			t.Errorf("silent %v: %s", e.Silent, e.Error)
 		}
 	}

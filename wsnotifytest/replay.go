@@ -26,6 +26,37 @@ type replay struct {
 	mute   time.Duration // when the server fell silent for good; negative: it did not
 }
 
+// How much later than in the recording a client may do what it did there.
+const (
+	realDelay    = 10 * time.Second
+	virtualDelay = time.Hour
+)
+
+func delay() time.Duration {
+	if inBubble() {
+		return virtualDelay
+	}
+	return realDelay
+}
+
+// await waits for what the client did at due in the recording. It returns errTestOver if the test has ended
+// before that, and otherwise what there is instead.
+func (p *replay) await(e *Event, due time.Time, ok func() bool, have func() string) error {
+	ctx, cancel := context.WithDeadline(context.Background(), due.Add(delay()))
+	defer cancel()
+	what := ""
+	err := p.s.wait(ctx, "", ok, func() string { what = have(); return "" })
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, ErrServerClosed):
+		return fmt.Errorf("expected %s, got nothing, %v after it was due; %s", e, delay(), what)
+	case time.Now().Before(due):
+		return errTestOver
+	}
+	return fmt.Errorf("expected %s, got nothing before the test was over; %s", e, what)
+}
+
 // errSkip ends a connection of a replay that the test has broken: the rest of it can't happen.
 var errSkip = errors.New("the test has broken the connection")
 
@@ -62,7 +93,10 @@ func (s *Server) Replay(r *Recording) {
 		problem = "Replay can't compare messages while RecordMessages is off"
 	}
 	if problem == "" {
-		s.replayDone, s.replayErr = done, nil
+		s.replayDone, s.replayErr, s.replayLength = done, nil, 0
+		if n := len(r.Events); n > 0 {
+			s.replayLength = r.Events[n-1].T - r.Events[0].T
+		}
 		p.conns = len(s.conns)
 	}
 	s.mu.Unlock()
@@ -86,8 +120,20 @@ func (s *Server) Replay(r *Recording) {
 	})
 }
 
-// WaitReplay waits until the latest Replay is over, and returns what was different, if anything was.
+// WaitReplay waits until the latest Replay is over, and returns what was different, if anything was. If ctx
+// has no deadline, it waits for the length of the recording, and a day of virtual time or a minute longer.
 func (s *Server) WaitReplay(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		s.mu.Lock()
+		limit := s.replayLength + 6*delay()
+		s.mu.Unlock()
+		if inBubble() {
+			limit += virtualTimeout
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	var err error
 	waited := s.wait(ctx, "the end of the replay", func() bool {
 		err = s.replayErr
@@ -169,18 +215,14 @@ func (p *replay) accept(i int, e *Event) error {
 	if i > 0 {
 		due = p.at.Add(e.T - p.t)
 	}
-	err := p.s.wait(context.Background(), "a connection", func() bool {
+	if err := p.await(e, due, func() bool {
 		if len(p.s.conns) < p.conns {
 			return false
 		}
 		p.conn = p.s.conns[p.conns-1]
 		return true
-	}, func() string { return fmt.Sprintf("none after %d handshakes", len(p.s.handshakes)) })
-	if err != nil {
-		if errors.Is(err, ErrServerClosed) && time.Now().Before(due) {
-			return errTestOver
-		}
-		return fmt.Errorf("expected the client to connect, got none: %w", err)
+	}, func() string { return fmt.Sprintf("%d handshakes came since the beginning", len(p.s.handshakes)) }); err != nil {
+		return err
 	}
 	p.number, p.heard, p.over, p.mute = e.Conn, 0, false, -1
 	p.at, p.t = time.Now(), e.T
@@ -397,7 +439,7 @@ func (p *replay) client(e *Event) error {
 	var skip error
 	heard := ""
 	due := p.at.Add(e.T - p.t)
-	err := p.s.wait(context.Background(), e.String(), func() bool {
+	err := p.await(e, due, func() bool {
 		heard = ""
 		switch {
 		case len(c.messages) > p.heard:
@@ -414,14 +456,12 @@ func (p *replay) client(e *Event) error {
 			heard = c.heard()
 		}
 		return got != nil || end || skip != nil
-	}, func() string { return "nothing; " + c.heard() })
-	switch {
-	case errors.Is(err, ErrServerClosed) && time.Now().Before(due):
-		return errTestOver
-	case err != nil:
-		return fmt.Errorf("expected %s, got nothing: %w", e, err)
-	case skip != nil:
-		return skip
+	}, c.heard)
+	if err == nil {
+		err = skip
+	}
+	if err != nil {
+		return err
 	}
 	p.s.mu.Lock()
 	ending, code, reason, first := c.ending(), c.closeCode, c.closeReason, !c.replayEnded

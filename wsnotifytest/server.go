@@ -43,10 +43,11 @@ type Server struct {
 	hole     bool        // BlackHole
 	restart  *time.Timer // Restart
 
-	subprotocol string        // that a replay chooses, if the client offers it
-	replayDone  chan struct{} // of the latest Replay; nil before the first
-	replayErr   error         // what was different in it
-	replayed    int           // events of it
+	subprotocol  string        // that a replay chooses, if the client offers it
+	replayDone   chan struct{} // of the latest Replay; nil before the first
+	replayErr    error         // what was different in it
+	replayed     int           // events of it
+	replayLength time.Duration
 
 	behaviour
 	seen
