@@ -80,7 +80,10 @@ var errTestOver = errors.New("the test is over")
 // A replay ends with the last event. After that the server does what it does without one.
 func (s *Server) Replay(r *Recording) {
 	s.tb.Helper()
-	p := &replay{s: s, events: r.Events}
+	p := &replay{s: s, events: r.Events, at: time.Now()}
+	if len(r.Events) > 0 {
+		p.t = r.Events[0].T
+	}
 	done := make(chan struct{})
 	s.mu.Lock()
 	problem := ""
@@ -211,10 +214,7 @@ func (p *replay) accept(i int, e *Event) error {
 	p.s.mu.Lock()
 	p.s.subprotocol = e.Subprotocol
 	p.s.mu.Unlock()
-	due := time.Now()
-	if i > 0 {
-		due = p.at.Add(e.T - p.t)
-	}
+	due := p.at.Add(e.T - p.t)
 	if err := p.await(e, due, func() bool {
 		if len(p.s.conns) < p.conns {
 			return false

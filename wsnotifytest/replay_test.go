@@ -235,9 +235,11 @@ func TestFaultsOverARecording(t *testing.T) {
 		fault func(s *wsnotifytest.Server, rec *wsnotifytest.Recording)
 		want  string // what a client sees that reconnects after a second
 	}{
-		"none":  {func(*wsnotifytest.Server, *wsnotifytest.Recording) {}, "one@1s two@2s three@3s"},
-		"drop":  {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) { r.Message(2).Do = (*wsnotifytest.Conn).Drop }, "one@1s two@2s end@2s four@4s close@4s"},
-		"reset": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) { r.Message(1).Do = (*wsnotifytest.Conn).Reset }, "end@1s four@3s close@3s"},
+		"none": {func(*wsnotifytest.Server, *wsnotifytest.Recording) {}, "one@1s two@2s three@3s"},
+		"drop": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) { r.Message(2).Do = (*wsnotifytest.Conn).Drop }, "one@1s two@2s end@2s four@4s close@4s"},
+		"reset": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) {
+			r.Message(1).Do = func(c *wsnotifytest.Conn) { time.Sleep(time.Second / 2); c.Reset() }
+		}, "one@1s end@1.5s four@3.5s close@3.5s"},
 		"half-open": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) {
 			r.Message(1).Do = func(c *wsnotifytest.Conn) { c.BlackHole(true) }
 		}, "one@1s timeout@11s four@13s close@13s"},
