@@ -308,7 +308,7 @@ func (p *replay) gone() error {
 		return nil
 	case c.faulted || c.broken || c.sock.pipe.l.holed():
 		return errSkip
-	case c.ended || c.closeCode != 0:
+	case c.closeCode != 0:
 		return fmt.Errorf("expected the connection to go on, got %s; %s", c.ending(), c.heard())
 	}
 	return nil // its end is on its way

@@ -71,7 +71,7 @@ func brief(names []string, sep string) string {
 func (c *Conn) heard() string {
 	state := "is open"
 	switch {
-	case c.ended && c.closeCode == codeAbnormal:
+	case c.ended && (c.closeCode == codeAbnormal || c.closeCode == 0):
 		state = "has ended without a close frame"
 	case c.ended:
 		state = fmt.Sprintf("has ended with close code %d", c.closeCode)
