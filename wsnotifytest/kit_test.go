@@ -195,7 +195,7 @@ func TestFailedStepsSayWhatCame(t *testing.T) {
 		{wsnotifytest.Expect("two"), func(_ context.Context, c *websocket.Conn) { _ = c.CloseNow() },
 			`step 3, Expect("two"): got the end of the connection, expected "two"; connection 1 of user "ada" has ended without a close frame, messages on it: ["one"]`},
 		{wsnotifytest.ExpectClose(4000), func(_ context.Context, c *websocket.Conn) { _ = c.Close(1000, "") },
-			`step 3, ExpectClose(4000): got 1000, expected 4000; connection 1 of user "ada" has ended with close code 1000, messages on it: ["one"]`},
+			`step 3, ExpectClose(4000): got 1000, expected 4000; connection 1 of user "ada" was closed by the client with 1000, messages on it: ["one"]`},
 		{wsnotifytest.ExpectClose(4000), func(context.Context, *websocket.Conn) {},
 			`step 3, ExpectClose(4000): waiting for a close frame with 4000, or the end of the connection, have neither; connection 1`},
 		{wsnotifytest.SayBinary(make([]byte, 1<<20)), func(context.Context, *websocket.Conn) {},

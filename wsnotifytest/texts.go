@@ -73,10 +73,8 @@ func (c *Conn) heard() string {
 	switch {
 	case c.ended && (c.closeCode == codeAbnormal || c.closeCode == 0):
 		state = "has ended without a close frame"
-	case c.ended:
-		state = fmt.Sprintf("has ended with close code %d", c.closeCode)
 	case c.closeCode != 0:
-		state = fmt.Sprintf("is being closed by the client with %d", c.closeCode)
+		state = fmt.Sprintf("was closed by the client with %d", c.closeCode)
 	}
 	return fmt.Sprintf("%s %s, messages on it: %s", c.name(), state, latest(c.messages, message.String))
 }
