@@ -107,6 +107,13 @@
 //		RefuseWith(503), Accept(), Expect("again"), CloseConn(1000))
 //	err := wait() // names the step that did not come true
 //
+// # A recording
+//
+//	rec, err := ReadRecording(file)      of wsnotify.Config.Record, or wsnotify connect --record
+//	s.Replay(rec)                        plays the server, and compares what the client sends
+//	err = s.WaitReplay(ctx)              until it is over
+//	rec.Message(3).Do = (*Conn).Drop     a fault behind the third message
+//
 // # Virtual time
 //
 // Make the network inside the bubble, as everything that has channels or timers. What was sent
