@@ -94,7 +94,13 @@ func TestConnectedClientsAreThere(t *testing.T) {
 // A function of the test that has not returned when the test ends is named, and not waited for.
 func TestUnreturnedFunctionsAreNamed(t *testing.T) {
 	release := make(chan struct{})
-	defer close(release)
+	var servers []*wsnotifytest.Server
+	defer func() {
+		close(release)
+		for _, s := range servers {
+			s.Close() // which waits for what has been released
+		}
+	}()
 	for what, set := range map[string]func(s *wsnotifytest.Server){
 		`OnMessage of connection 1 of user "ada", with "two", has not returned`: func(s *wsnotifytest.Server) {
 			s.OnMessage(func(_ *wsnotifytest.Conn, _ byte, data []byte) {
@@ -119,7 +125,7 @@ func TestUnreturnedFunctionsAreNamed(t *testing.T) {
 				s = wsnotifytest.NewNetwork(r).NewServer()
 			}
 			set(s)
-			s.AllowGoroutines()
+			servers = append(servers, s)
 			c := dial(t, s, "ada")
 			for _, text := range []string{"one", "two"} {
 				_ = c.Write(t.Context(), websocket.MessageText, []byte(text))
