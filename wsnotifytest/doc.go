@@ -69,7 +69,7 @@
 //	s.RefuseRaw(1, "SSH-2.0\r\n")        something else listens there
 //	s.WrongKey(1)                        101, but not an answer to this request
 //	s.HangHandshake(1)                   no answer at all
-//	s.Redirect(1, "ws://elsewhere/")     a redirect
+//	s.Refuse(1, 302, http.Header{"Location": {"ws://elsewhere/"}}, "")  a redirect
 //	s.Subprotocols("v2")                 and none is chosen if the client does not offer it
 //
 // # The server cannot be reached

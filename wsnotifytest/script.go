@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -138,24 +139,18 @@ func AcceptUser(name string) Step {
 	return st
 }
 
-// RefuseWith waits for the next handshake and answers it with status.
-func RefuseWith(status int) Step {
-	return refuse(fmt.Sprintf("RefuseWith(%d)", status), plan{kind: planRefuse, n: 1, status: status})
+// RefuseWith waits for the next handshake and answers it with status, and with header if one is given: a
+// Retry-After, or the Location of a redirect. See Server.Refuse.
+func RefuseWith(status int, header ...http.Header) Step {
+	all := http.Header{}
+	for _, h := range header {
+		maps.Copy(all, h.Clone())
+	}
+	return refuse(fmt.Sprintf("RefuseWith(%d)", status), plan{kind: planRefuse, n: 1, status: status, header: all})
 }
 
-// RefuseHandshake is RefuseWith that answers with headers and a body as well.
-func RefuseHandshake(status int, header http.Header, body string) Step {
-	return refuse(fmt.Sprintf("RefuseHandshake(%d)", status),
-		plan{kind: planRefuse, n: 1, status: status, header: header.Clone(), body: body})
-}
-
-// RedirectTo waits for the next handshake and answers it with 302 and location.
-func RedirectTo(location string) Step {
-	return refuse(fmt.Sprintf("RedirectTo(%q)", location), redirection(1, location))
-}
-
-// NeverAnswer waits for the next handshake and leaves it without an answer.
-func NeverAnswer() Step { return refuse("NeverAnswer", plan{kind: planHang, n: 1}) }
+// HangHandshake waits for the next handshake and leaves it without an answer. See Server.HangHandshake.
+func HangHandshake() Step { return refuse("HangHandshake", plan{kind: planHang, n: 1}) }
 
 func refuse(name string, pl plan) Step {
 	return Step{name: name, plan: &pl, run: func(ctx context.Context, p *play) error {
@@ -198,9 +193,9 @@ func SayBinary(b []byte) Step {
 	return saying(fmt.Sprintf("SayBinary(%s)", quote(string(b))), func(c *Conn) error { return c.SendBinary(b) })
 }
 
-// SayHalf is Conn.StopMidFrame.
-func SayHalf(text string) Step {
-	return saying(fmt.Sprintf("SayHalf(%s)", quote(text)), func(c *Conn) error { return c.StopMidFrame(text) })
+// StopMidFrame is Conn.StopMidFrame.
+func StopMidFrame(text string) Step {
+	return saying(fmt.Sprintf("StopMidFrame(%s)", quote(text)), func(c *Conn) error { return c.StopMidFrame(text) })
 }
 
 // SayNotification is Conn.Notify.
