@@ -66,6 +66,10 @@ func TestZeroConfig(t *testing.T) {
 		"OnNotification":        nil,
 		"OnUndelivered":         nil,
 		"Logger":                nil,
+		"Record":                nil,
+		"RecordMessage":         nil,
+		"RecordPings":           false,
+		"RecordSecrets":         false,
 	}
 	cfg := Config{}.withDefaults()
 	if err := cfg.validate(); err != nil {

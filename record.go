@@ -37,8 +37,8 @@ func (r *recorder) opened(a *attempt, tr transport.Conn, resp *http.Response) tr
 	if r == nil || handshake.CheckResponse(a.req.Subprotocols, resp, subprotocol(tr, resp)) != nil {
 		return tr // an attempt that has failed
 	}
-	c := &recorded{Conn: tr, r: r, number: int(r.conns.Add(1)), epoch: a.epoch, redact: a.asked().Redactor()}
-	e := record.Event{Conn: c.number, Dir: record.Out, Type: record.Open, Subprotocol: subprotocol(tr, resp)}
+	c := &recorded{Conn: tr, r: r, number: int(r.conns.Add(1)), epoch: a.epoch, redact: a.asked().Redactor(), opened: time.Now()}
+	e := record.Event{Conn: c.number, Dir: record.DirOut, Type: record.Open, Subprotocol: subprotocol(tr, resp)}
 	if r.cfg.RecordSecrets {
 		c.redact = func(text string) string { return text }
 		e.URL, e.Headers, e.ResponseHeaders = a.req.URL.String(), a.req.Header, responseHeader(resp)
@@ -48,7 +48,6 @@ func (r *recorder) opened(a *attempt, tr transport.Conn, resp *http.Response) tr
 		e.ResponseHeaders = handshake.RedactedHeader(responseHeader(resp), c.redact)
 	}
 	r.log.Add(e)
-	c.came.Store(time.Now().UnixNano())
 	return c
 }
 
@@ -57,7 +56,7 @@ func (r *recorder) failed(u *url.URL, f Failure) {
 	if r == nil || f.Phase != PhaseDial && f.Phase != PhaseHandshake {
 		return
 	}
-	e := record.Event{Conn: int(r.conns.Load()) + 1, Dir: record.In, Type: record.Failure, URL: handshake.Redacted(u), Status: f.HTTPStatus}
+	e := record.Event{Conn: int(r.conns.Load()) + 1, Dir: record.DirIn, Type: record.Failure, URL: handshake.Redacted(u), Status: f.HTTPStatus}
 	if f.Err != nil {
 		e.Error = handshake.Line(f.Err.Error())
 	}
@@ -84,7 +83,8 @@ type recorded struct {
 	epoch  uint64
 	redact func(string) string
 
-	came      atomic.Int64 // when something came, in ns since 1970
+	opened    time.Time
+	came      atomic.Int64 // when something came, in ns since opened
 	cause     atomic.Pointer[error]
 	killed    atomic.Bool
 	violation atomic.Pointer[wire.Violation]
@@ -133,15 +133,15 @@ func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, o
 func (c *recorded) Read(events []transport.Event) (n int, brisk bool, err error) {
 	n, brisk, err = c.Conn.Read(events)
 	if n > 0 {
-		c.came.Store(time.Now().UnixNano())
+		c.came.Store(int64(time.Since(c.opened)))
 	}
 	for i := range events[:n] {
 		ev := &events[i]
 		if ev.Op == wire.Close {
-			c.r.log.Add(record.Event{Conn: c.number, Dir: record.In, Type: record.Close, Code: int(ev.Code), Reason: c.redact(string(ev.Data))})
+			c.r.log.Add(record.Event{Conn: c.number, Dir: record.DirIn, Type: record.Close, Code: int(ev.Code), Reason: c.redact(string(ev.Data))})
 			continue
 		}
-		if e, ok := c.event(record.In, ev.Op, ev.Data); ok {
+		if e, ok := c.event(record.DirIn, ev.Op, ev.Data); ok {
 			c.r.log.Add(e)
 		}
 	}
@@ -157,10 +157,10 @@ func (c *recorded) end(err error) {
 		c.violation.Store(v) // a close frame follows
 		return
 	}
-	e := record.Event{Conn: c.number, Dir: record.In, Type: record.Close, Code: record.Abnormal}
+	e := record.Event{Conn: c.number, Dir: record.DirIn, Type: record.Close, Code: record.Abnormal}
 	if c.killed.Load() {
-		e.Dir = record.Out
-		e.Silent = max(time.Since(time.Unix(0, c.came.Load())), 1)
+		e.Dir = record.DirOut
+		e.Silent = max(time.Since(c.opened)-time.Duration(c.came.Load()), 1)
 		err = errKilled
 		if cause := c.cause.Load(); cause != nil {
 			err = *cause
@@ -180,7 +180,7 @@ func (c *recorded) Write(b *transport.Batch) (ended int, torn bool, err error) {
 	for i := len(c.lines); i < b.Len(); i++ {
 		var line *record.Line
 		if op, data, leaves := b.Frame(i); leaves {
-			if e, ok := c.event(record.Out, op, data); ok {
+			if e, ok := c.event(record.DirOut, op, data); ok {
 				line = c.r.log.Propose(e)
 			}
 		}
@@ -207,7 +207,7 @@ func (c *recorded) Write(b *transport.Batch) (ended int, torn bool, err error) {
 
 // Close records the client's close frame.
 func (c *recorded) Close(code int, reason string) error {
-	e := record.Event{Conn: c.number, Dir: record.Out, Type: record.Close, Code: code, Reason: c.redact(reason)}
+	e := record.Event{Conn: c.number, Dir: record.DirOut, Type: record.Close, Code: code, Reason: c.redact(reason)}
 	if v := c.violation.Load(); v != nil {
 		e.Error = c.redact(handshake.Presentable(v).Error())
 	}

@@ -201,7 +201,7 @@ func (p *replay) play(i int, e *Event) error {
 	if err := p.fallSilent(e); err != nil {
 		return err
 	}
-	if e.Dir == record.In {
+	if e.Dir == record.DirIn {
 		return p.server(e)
 	}
 	return p.client(e)
@@ -230,16 +230,16 @@ func (p *replay) accept(i int, e *Event) error {
 	closes, answered := 0, false
 	for j := i; j < len(p.events) && (j == i || p.events[j].Type != record.Open) && p.events[j].Conn == e.Conn; j++ {
 		switch n := &p.events[j]; {
-		case n.Type == record.Close && n.Dir == record.Out && n.Code == record.Abnormal:
+		case n.Type == record.Close && n.Dir == record.DirOut && n.Code == record.Abnormal:
 			if p.mute = n.T - n.Silent; n.Silent == 0 {
 				p.mute = last
 			}
 			closes++
 		case n.Type == record.Close:
 			// The client's first close frame is answered when the server answered it.
-			answered = answered || closes == 0 && n.Dir == record.Out
+			answered = answered || closes == 0 && n.Dir == record.DirOut
 			closes++
-		case n.Dir == record.In && n.Type != record.Failure:
+		case n.Dir == record.DirIn && n.Type != record.Failure:
 			last = n.T
 		}
 		p.planFailures(j + 1)
@@ -316,7 +316,7 @@ func (p *replay) gone() error {
 
 // ending is how the client has ended the connection. Called with Server.mu held.
 func (c *Conn) ending() string {
-	e := Event{Type: record.Close, Dir: record.Out, Code: c.closeCode, Reason: c.closeReason}
+	e := Event{Type: record.Close, Dir: record.DirOut, Code: c.closeCode, Reason: c.closeReason}
 	return e.String()
 }
 

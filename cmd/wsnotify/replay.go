@@ -118,11 +118,11 @@ func (p *replay) survey() error {
 			}
 		}
 		switch {
-		case e.Type == jsonl.Close && e.Dir == jsonl.Out && e.Code == jsonl.Abnormal:
+		case e.Type == jsonl.Close && e.Dir == jsonl.DirOut && e.Code == jsonl.Abnormal:
 			if current.mute = e.T - e.Silent; e.Silent == 0 {
 				current.mute = lastIn
 			}
-		case e.Dir == jsonl.In:
+		case e.Dir == jsonl.DirIn:
 			lastIn = e.T
 		}
 	}
@@ -330,7 +330,7 @@ func (s *stage) pause(t time.Duration) error {
 
 // ending is how the client has ended the connection.
 func (s *stage) ending() string {
-	e := jsonl.Event{Type: jsonl.Close, Dir: jsonl.Out, Code: jsonl.Abnormal}
+	e := jsonl.Event{Type: jsonl.Close, Dir: jsonl.DirOut, Code: jsonl.Abnormal}
 	var ce websocket.CloseError
 	if errors.As(s.err, &ce) {
 		e.Code, e.Reason = int(ce.Code), ce.Reason
@@ -350,7 +350,7 @@ func (s *stage) play(ctx context.Context, e *jsonl.Event) error {
 	if e.Type == jsonl.Open {
 		return nil
 	}
-	if e.Dir == jsonl.In {
+	if e.Dir == jsonl.DirIn {
 		return s.server(ctx, e)
 	}
 	return s.client(e)

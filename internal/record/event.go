@@ -28,13 +28,13 @@ const (
 
 // Where it went, as the client sees it.
 const (
-	In  = "in"
-	Out = "out"
+	DirIn  = "in"
+	DirOut = "out"
 )
 
 var (
 	types = []string{Open, Text, Binary, Ping, Pong, Close, Failure, Lost}
-	dirs  = []string{In, Out}
+	dirs  = []string{DirIn, DirOut}
 )
 
 // Abnormal is the code of the end of a connection without a close frame (RFC 6455, section 7.4.1).
@@ -162,7 +162,7 @@ func (e *Event) String() string {
 		return e.Type + " " + quote(string(e.Data))
 	case Close:
 		switch {
-		case e.Code == Abnormal && e.Dir == Out:
+		case e.Code == Abnormal && e.Dir == DirOut:
 			return "the client's end of the connection without a close frame"
 		case e.Code == Abnormal:
 			return "the end of the connection without a close frame"

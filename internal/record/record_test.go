@@ -20,16 +20,16 @@ func TestEventsAreJSONLines(t *testing.T) {
 		event Event
 		line  string
 	}{
-		{Event{Version: 1, Conn: 1, Dir: Out, Type: Open, URL: "wss://example.com/ws/ada?token=xxxxx", Subprotocol: "v2", Headers: http.Header{"Origin": {"https://example.com"}}},
+		{Event{Version: 1, Conn: 1, Dir: DirOut, Type: Open, URL: "wss://example.com/ws/ada?token=xxxxx", Subprotocol: "v2", Headers: http.Header{"Origin": {"https://example.com"}}},
 			`{"v":1,"t":0,"conn":1,"dir":"out","type":"open","url":"wss://example.com/ws/ada?token=xxxxx","subprotocol":"v2","headers":{"Origin":["https://example.com"]}}`},
-		{Event{T: 1500 * time.Millisecond, Conn: 1, Dir: In, Type: Text, Text: `<b>"3 & 4"</b>`},
+		{Event{T: 1500 * time.Millisecond, Conn: 1, Dir: DirIn, Type: Text, Text: `<b>"3 & 4"</b>`},
 			`{"t":1500000000,"conn":1,"dir":"in","type":"text","text":"<b>\"3 & 4\"</b>"}`},
-		{Event{T: 2, Conn: 1, Dir: Out, Type: Text}, `{"t":2,"conn":1,"dir":"out","type":"text","text":""}`},
-		{Event{T: 2, Conn: 1, Dir: Out, Type: Binary, Data: []byte{0, 1, 255}}, `{"t":2,"conn":1,"dir":"out","type":"binary","data":"AAH/"}`},
-		{Event{T: 2, Conn: 1, Dir: In, Type: Ping, Data: []byte{}}, `{"t":2,"conn":1,"dir":"in","type":"ping","data":""}`},
-		{Event{T: 3, Conn: 2, Dir: In, Type: Close, Code: 1012, Reason: "restart"}, `{"t":3,"conn":2,"dir":"in","type":"close","reason":"restart","code":1012}`},
-		{Event{T: 3, Conn: 2, Dir: Out, Type: Close, Code: 1006, Silent: time.Second, Error: "no answer"}, `{"t":3,"conn":2,"dir":"out","type":"close","silent":1000000000,"error":"no answer","code":1006}`},
-		{Event{T: 4, Conn: 3, Dir: In, Type: Failure, Status: 503, Error: "busy"}, `{"t":4,"conn":3,"dir":"in","type":"failure","status":503,"error":"busy"}`},
+		{Event{T: 2, Conn: 1, Dir: DirOut, Type: Text}, `{"t":2,"conn":1,"dir":"out","type":"text","text":""}`},
+		{Event{T: 2, Conn: 1, Dir: DirOut, Type: Binary, Data: []byte{0, 1, 255}}, `{"t":2,"conn":1,"dir":"out","type":"binary","data":"AAH/"}`},
+		{Event{T: 2, Conn: 1, Dir: DirIn, Type: Ping, Data: []byte{}}, `{"t":2,"conn":1,"dir":"in","type":"ping","data":""}`},
+		{Event{T: 3, Conn: 2, Dir: DirIn, Type: Close, Code: 1012, Reason: "restart"}, `{"t":3,"conn":2,"dir":"in","type":"close","reason":"restart","code":1012}`},
+		{Event{T: 3, Conn: 2, Dir: DirOut, Type: Close, Code: 1006, Silent: time.Second, Error: "no answer"}, `{"t":3,"conn":2,"dir":"out","type":"close","silent":1000000000,"error":"no answer","code":1006}`},
+		{Event{T: 4, Conn: 3, Dir: DirIn, Type: Failure, Status: 503, Error: "busy"}, `{"t":4,"conn":3,"dir":"in","type":"failure","status":503,"error":"busy"}`},
 	} {
 		line, err := test.event.AppendJSON(nil)
 		if err != nil || string(line) != test.line+"\n" {
@@ -87,8 +87,8 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("the disk is gon
 
 // Long lines are read as any other.
 func TestReaderTakesLongLines(t *testing.T) {
-	long := Event{Conn: 1, Dir: In, Type: Text, Text: strings.Repeat("äb", 300<<10)}
-	short := Event{Conn: 1, Dir: In, Type: Text, Text: "x"}
+	long := Event{Conn: 1, Dir: DirIn, Type: Text, Text: strings.Repeat("äb", 300<<10)}
+	short := Event{Conn: 1, Dir: DirIn, Type: Text, Text: "x"}
 	var file []byte
 	for _, e := range []*Event{&short, &long, &short} {
 		file, _ = e.AppendJSON(file)
@@ -126,7 +126,7 @@ func TestLogWritesEvents(t *testing.T) {
 		l := NewLog(&b, func(err error) { t.Error(err) })
 		time.Sleep(time.Hour)
 		for i := range 3 {
-			l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: fmt.Sprint(i)})
+			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: fmt.Sprint(i)})
 			time.Sleep(time.Second)
 		}
 		l.Finish(time.Second)
@@ -156,9 +156,9 @@ func TestSlowWriterCostsEvents(t *testing.T) {
 		const count = 10_000
 		start := time.Now()
 		for i := range count {
-			l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: fmt.Sprintf("%d %s", i, strings.Repeat("x", 1000))})
+			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: fmt.Sprintf("%d %s", i, strings.Repeat("x", 1000))})
 		}
-		l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: strings.Repeat("x", Pending+1)}) // which never fits
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: strings.Repeat("x", Pending+1)}) // which never fits
 		l.Finish(time.Second)
 		if d := time.Since(start); d != time.Second {
 			t.Errorf("it took %v", d)
@@ -168,7 +168,7 @@ func TestSlowWriterCostsEvents(t *testing.T) {
 		}
 		close(w.release)
 		synctest.Wait()
-		l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: "after"})
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "after"})
 		l.Finish(time.Second)
 		events := readAll(t, w)
 		lost := 0
@@ -191,7 +191,7 @@ func TestProposedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		l := NewLog(&b, nil)
-		text := func(s string) Event { return Event{Conn: 1, Dir: Out, Type: Text, Text: s} }
+		text := func(s string) Event { return Event{Conn: 1, Dir: DirOut, Type: Text, Text: s} }
 		question, never := l.Propose(text("question")), l.Propose(text("never"))
 		time.Sleep(time.Second)
 		l.Add(text("answer"))
@@ -218,8 +218,8 @@ func TestLostAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &slow{release: make(chan struct{})}
 		l := NewLog(w, nil)
-		l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: "first"})
-		l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: strings.Repeat("x", Pending)})
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "first"})
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: strings.Repeat("x", Pending)})
 		close(w.release)
 		l.Finish(time.Second)
 		events := readAll(t, w)
@@ -235,7 +235,7 @@ func TestFailedWriter(t *testing.T) {
 		var errs []error
 		l := NewLog(broken{}, func(err error) { errs = append(errs, err) })
 		for range 3 {
-			l.Add(Event{Conn: 1, Dir: In, Type: Text, Text: "x"})
+			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "x"})
 			l.Finish(time.Second)
 		}
 		if len(errs) != 1 {
@@ -246,7 +246,7 @@ func TestFailedWriter(t *testing.T) {
 
 // A stream of any length is read in the memory of one line.
 func TestReaderIsAStream(t *testing.T) {
-	line, _ := (&Event{Conn: 1, Dir: In, Type: Text, Text: strings.Repeat("x", 1000)}).AppendJSON(nil)
+	line, _ := (&Event{Conn: 1, Dir: DirIn, Type: Text, Text: strings.Repeat("x", 1000)}).AppendJSON(nil)
 	const total = 16 << 20
 	r := NewReader(io.LimitReader(&repeat{line: line}, int64(total/len(line)*len(line))))
 	count := 0
