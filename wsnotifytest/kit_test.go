@@ -27,7 +27,7 @@ import (
 
 // What a test does to a connection that it has got does not hit the handshake.
 func TestFaultsMissTheHandshake(t *testing.T) {
-	runs := 300
+	runs := 120
 	if testing.Short() {
 		runs = 50
 	}
