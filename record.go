@@ -57,6 +57,9 @@ func (r *recorder) failed(u *url.URL, f Failure) {
 		return
 	}
 	e := record.Event{Conn: int(r.conns.Load()) + 1, Dir: record.DirIn, Type: record.Failure, URL: handshake.Redacted(u), Status: f.HTTPStatus}
+	if r.cfg.RecordSecrets {
+		e.URL = u.String()
+	}
 	if f.Err != nil {
 		e.Error = handshake.Line(f.Err.Error())
 	}

@@ -129,7 +129,8 @@ func (c *Conn) send(opcode byte, payload []byte) error {
 	})
 }
 
-// Ping sends a ping frame and does not wait for the pong.
+// Ping sends a ping frame and does not wait for the pong. A client that answers it with another payload alone
+// violates section 5.5.3.
 func (c *Conn) Ping(payload string) error { return c.WriteFrame(true, OpPing, []byte(payload)) }
 
 // WriteFrame sends any frame, a wrong one too, in one write and as it is.
@@ -181,7 +182,8 @@ func (c *Conn) write(f func() ([]byte, error)) error {
 const closeWait = 5 * time.Second
 
 // Close sends a close frame, an empty one if code is 0, and returns. In the background the
-// connection ends with the client's answer, or without it after 5 s. A code or a reason that RFC 6455
+// connection ends with the client's answer, or without it after 5 s, which is a violation of section 5.5.1 if
+// the client had the frame, and the server reads. A code or a reason that RFC 6455
 // does not allow fails the test; CloseFrame sends anything. WaitCloseCode waits for the answer.
 func (c *Conn) Close(code int, reason string) error {
 	c.s.tb.Helper()
