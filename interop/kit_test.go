@@ -162,7 +162,7 @@ func (g *gwsConn) read() (string, error) {
 }
 func (g *gwsConn) raw() net.Conn { return g.tap.conn }
 
-// errorTB is a TB that keeps what it is told.
+// errorTB is a TB that keeps the errors.
 type errorTB struct {
 	mu       sync.Mutex
 	errs     []string

@@ -25,8 +25,8 @@
 // to the server and has not returned. Programs and examples, which have no *testing.T, call Run.
 //
 // A connection is there for the test, and is counted, once the client has read the response to its
-// handshake. So nothing that is done to a connection hits its handshake; that is what the Server can be
-// told of handshakes for.
+// handshake. So nothing that is done to a connection hits its handshake; for that there are Refuse and its
+// siblings.
 //
 // # Which server
 //

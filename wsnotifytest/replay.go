@@ -250,7 +250,7 @@ func (p *replay) accept(i int, e *Event) error {
 	return nil
 }
 
-// planFailures settles the fates of the handshakes that the events from the ith on refuse.
+// planFailures decides about the handshakes that the events from the ith on refuse.
 func (p *replay) planFailures(i int) {
 	for ; i < len(p.events) && p.events[i].Type == record.Failure; i++ {
 		f := plan{kind: planRaw, n: 1} // the connection ends without an answer

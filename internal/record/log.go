@@ -33,7 +33,7 @@ type Line struct {
 	waiting bool // it, and what is behind it, until it is known whether it belongs there
 }
 
-// NewLog returns a Log that writes to w. failed is told of the first write that fails.
+// NewLog returns a Log that writes to w. failed is called with the error of the first write that fails.
 func NewLog(w io.Writer, failed func(error)) *Log { return &Log{w: w, failed: failed} }
 
 // Add writes e as of this time. The Log keeps nothing of e.
