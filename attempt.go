@@ -116,7 +116,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	tr, resp, err := transport.Open(ctx, &transport.Request{
-		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.Compression,
+		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: transport.Compression(cfg.Compression),
 		HTTPClient: cfg.HTTPClient, Options: a.c.options(), Answered: a.answered,
 	})
 	if err != nil {

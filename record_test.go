@@ -24,7 +24,7 @@ func recordedClient(s *wsnotifytest.Server, cfg wsnotify.Config) *wsnotify.Clien
 	var c *wsnotify.Client
 	cfg.HTTPClient = s.HTTPClient()
 	cfg.Heartbeat.Timeout = 5 * time.Second // no beat is due at the very time at which the connection is given up
-	cfg.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(3 * time.Second) }
+	cfg.BackOff = func() wsnotify.BackOff { return backoff.NewConstantBackOff(3 * time.Second) }
 	cfg.OnMessage = func(m wsnotify.Message) {
 		if m.Type == wsnotify.MessageText && strings.HasPrefix(string(m.Data), "ask ") {
 			_ = c.Enqueue(wsnotify.MessageText, append([]byte("answer "), m.Data[4:]...))

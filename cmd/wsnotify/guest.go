@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify"
 )
 
 // guest is a connected client of serve.
@@ -145,7 +146,7 @@ func (g *guest) reason(err error) string {
 	}
 	var closed websocket.CloseError
 	if errors.As(err, &closed) {
-		return "closed with " + closeText(closed.Code, closed.Reason)
+		return "closed with " + closeText(wsnotify.StatusCode(closed.Code), closed.Reason)
 	}
 	return "the connection was lost"
 }

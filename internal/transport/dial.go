@@ -85,7 +85,7 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		HTTPHeader:      header,
 		Host:            host,
 		Subprotocols:    req.Subprotocols,
-		CompressionMode: req.Compression,
+		CompressionMode: websocket.CompressionMode(req.Compression),
 	})
 	if resp != nil && d.location != nil {
 		resp.Header["Location"] = d.location

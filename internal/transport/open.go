@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-
-	"github.com/coder/websocket"
 )
 
 // Request is what Open needs to know.
@@ -13,7 +11,7 @@ type Request struct {
 	URL          *url.URL // ws, wss, http or https
 	Header       http.Header
 	Subprotocols []string
-	Compression  websocket.CompressionMode
+	Compression  Compression
 	HTTPClient   *http.Client // nil: one of our own
 	Options      Options
 
@@ -21,6 +19,16 @@ type Request struct {
 	// must not block.
 	Answered func(*http.Response)
 }
+
+// Compression is a mode of permessage-deflate, RFC 7692.
+type Compression int
+
+// The modes, numbered as those of wsnotify and of coder/websocket.
+const (
+	NoCompression Compression = iota
+	ContextTakeover
+	NoContextTakeover
+)
 
 // ProxyError is the refusal of a proxy.
 type ProxyError struct{ Response *http.Response }
