@@ -132,6 +132,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, a.explain(resp, err)
 	}
+	tr = a.c.recorder.opened(a, tr, resp)
 	cn := newConn(a.c, a.outbox, tr, clock, a.spawn)
 	cn.secrets = a.secrets
 	a.mu.Lock()

@@ -34,7 +34,8 @@ type Client struct {
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	opened           uint64 // connections so far; handed from owner to owner
+	opened           uint64    // connections so far; handed from owner to owner
+	recorder         *recorder // nil without Config.Record
 
 	mu    sync.Mutex
 	run   *run     // the latest; nil before the first
@@ -61,6 +62,7 @@ func New(cfg Config) *Client {
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
+	c.recorder = newRecorder(c)
 	c.outbox = outbox.New(c.outboxConfig())
 	c.load()
 	return c

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -197,6 +198,25 @@ type Config struct {
 	// without content. Zero means 10 s, negative never. Status.CallbackSince shows a callback that
 	// runs whatever this is.
 	SlowCallback time.Duration
+	// Record gets a recording of every connection: what came and what was sent, when, and how it ended, as
+	// JSON Lines. docs/recordings.md describes the format; wsnotifytest plays recordings in tests, and
+	// "wsnotify serve --replay" for any client. It is written in the background, on one goroutine at a time,
+	// and complete when Done is closed, for which Done waits at most CloseTimeout longer. A writer that is too
+	// slow costs events, never the connection: at most 4 MiB wait for it, and the recording says how many events
+	// are missing. The first error of the writer is reported to OnError, and ends the recording. A writer must
+	// not be shared by clients. Nil means no recording.
+	//
+	// Passwords, query values, headers that may hold a token, and what the server repeats of them are
+	// replaced by xxxxx. Messages are recorded as they are, unless RecordMessage changes them.
+	Record io.Writer
+	// RecordMessage returns what is recorded of a message, in either direction, instead of the message itself: a
+	// login without its password. A Type of 0 leaves the message out. It may change Data, runs where messages
+	// are read and written, several calls at a time, and must not block. Nil means the message itself.
+	RecordMessage func(Message) Message
+	// RecordPings also records ping and pong frames.
+	RecordPings bool
+	// RecordSecrets also records URLs, headers and close reasons as they are.
+	RecordSecrets bool
 
 	// Logger logs state changes, connections, failures and undelivered messages,
 	// on the goroutine of the callbacks. Passwords and query values in URLs are

@@ -67,6 +67,10 @@ func TestZeroConfig(t *testing.T) {
 		"OnUndelivered":         nil,
 		"Logger":                nil,
 		"CompressionWindow":     15,
+		"Record":                nil,
+		"RecordMessage":         nil,
+		"RecordPings":           false,
+		"RecordSecrets":         false,
 	}
 	cfg := Config{}.withDefaults()
 	if err := cfg.validate(); err != nil {

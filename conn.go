@@ -298,6 +298,7 @@ func (cn *conn) kill(cause error) {
 		cn.cause = cause
 	}
 	cn.mu.Unlock()
+	cn.c.recorder.killing(cn.tr, cause)
 	cn.end()
 }
 

@@ -167,6 +167,7 @@ func (r *run) dial() (*conn, *Failure) {
 func (r *run) failed(f Failure) *loss {
 	r.listen(newRequest(), nil)
 	r.last = &f
+	r.c.recorder.failed(r.url, f)
 	r.enter(Closed, f.Err)
 	return &loss{failure: f, report: true}
 }
@@ -288,6 +289,7 @@ func (r *run) finish() {
 	if r.cancel != nil {
 		r.cancel()
 	}
+	r.c.recorder.finish()
 	r.hooks.Wait() // of hooks that were abandoned
 	if r.prevDone != nil {
 		<-r.prevDone // and those of the run before

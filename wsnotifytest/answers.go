@@ -86,7 +86,7 @@ func (u *User) change(f func(*manner)) {
 	} else {
 		f(&s.state(u.name).manner)
 	}
-	for _, c := range s.open {
+	for c := range s.open.all() {
 		s.shape(c.sock.pipe.l, c.levels()...)
 	}
 }

@@ -32,12 +32,14 @@ func (s *Server) OnHandshake(f func(r *http.Request) (status int, header http.He
 	s.behave(func(b *behaviour) { b.onHandshake = f })
 }
 
-// OnConn calls f for each new connection, right after the 101 response, on a goroutine of its own,
-// while the server's own reading goes on. f has to return when c.Done is closed.
+// OnConn calls f for each new connection, once the client has read the 101 response, on a goroutine of its
+// own, while the server's own reading goes on. f has to return when c.Done is closed: if it hasn't a second
+// after the end of the test, the test fails.
 func (s *Server) OnConn(f func(c *Conn)) { s.behave(func(b *behaviour) { b.onConn = f }) }
 
 // OnMessage calls f for each message, heartbeats too, in order, on the connection's goroutine: as
-// long as f runs, that connection is not read. typ is OpText or OpBinary.
+// long as f runs, that connection is not read. typ is OpText or OpBinary. If f has not returned a second
+// after the end of the test, the test fails; if it ends its goroutine, as t.Fatal does, the connection ends.
 func (s *Server) OnMessage(f func(c *Conn, typ byte, data []byte)) {
 	s.behave(func(b *behaviour) { b.onMessage = f })
 }

@@ -21,8 +21,12 @@
 //
 // Nothing has to be closed: the server goes when the test ends, after the cleanups that were
 // registered later. A connection or a goroutine that the code under test has left by then fails
-// the test and is named, and so does a violation of RFC 6455 by the client. Programs and examples,
-// which have no *testing.T, call Run.
+// the test and is named, and so does a violation of RFC 6455 by the client, or a function that was given
+// to the server and has not returned. Programs and examples, which have no *testing.T, call Run.
+//
+// A connection is there for the test, and is counted, once the client has read the response to its
+// handshake. So nothing that is done to a connection hits its handshake; for that there are Refuse and its
+// siblings.
 //
 // # Which server
 //
@@ -65,7 +69,7 @@
 //	s.RefuseRaw(1, "SSH-2.0\r\n")        something else listens there
 //	s.WrongKey(1)                        101, but not an answer to this request
 //	s.HangHandshake(1)                   no answer at all
-//	s.Redirect(1, "ws://elsewhere/")     a redirect
+//	s.Refuse(1, 302, http.Header{"Location": {"ws://elsewhere/"}}, "")  a redirect
 //	s.Subprotocols("v2")                 and none is chosen if the client does not offer it
 //
 // # The server cannot be reached
@@ -103,12 +107,20 @@
 //		RefuseWith(503), Accept(), Expect("again"), CloseConn(1000))
 //	err := wait() // names the step that did not come true
 //
+// # A recording
+//
+//	rec, err := ReadRecording(file)      of wsnotify.Config.Record, or wsnotify connect --record
+//	s.Replay(rec)                        plays the server, and compares what the client sends
+//	err = s.WaitReplay(ctx)              until it is over
+//	rec.Message(3).Do = (*Conn).Drop     a fault behind the third message
+//
 // # Virtual time
 //
 // Make the network inside the bubble, as everything that has channels or timers. What was sent
 // has been processed after synctest.Wait. The in-memory connection is buffered like TCP's, 64 KiB
 // each way, and like it takes the first write after the peer has closed: the next one fails.
 //
-// What waits for a client, from Conn to the steps of a script, ends with its context, or after 24
-// hours if that has no deadline: in virtual time at once, and it says what it has waited for.
+// What waits for a client, from Conn to the steps of a script, ends with its context. If that has no
+// deadline, it ends after 24 hours of virtual time, which come at once, or after 10 s of real time, before
+// "go test -timeout" ends everything. It says what it has waited for, what came, and what came before.
 package wsnotifytest

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,4 +180,43 @@ func Example_queue() {
 	// Output:
 	// while away: []
 	// once back: [message 0 message 1 message 2]
+}
+
+// A recording of Config.Record, or of "wsnotify connect --record", is played in virtual time, and the client
+// has to do what it did there.
+func Example_replay() {
+	recording := `{"v":1,"t":0,"conn":1,"dir":"out","type":"open","url":"wss://example.com/ws/ada"}
+{"t":1000000000,"conn":1,"dir":"in","type":"text","text":"{\"msgType\":\"question\",\"content\":\"6 x 7?\"}"}
+{"t":1200000000,"conn":1,"dir":"out","type":"text","text":"42"}
+{"t":9000000000,"conn":1,"dir":"in","type":"close","code":1001,"reason":"bye"}
+{"t":9000000000,"conn":1,"dir":"out","type":"close","code":1001,"reason":"bye"}
+`
+	inVirtualTime(func(t *testing.T) {
+		rec, err := wsnotifytest.ReadRecording(strings.NewReader(recording))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := wsnotifytest.NewNetwork(t).NewServer()
+		s.Replay(rec)
+
+		client := wsnotify.New(wsnotify.Config{
+			HTTPClient: s.HTTPClient(),
+			OnClose:    func(ev wsnotify.CloseEvent) { fmt.Println("closed with", int(ev.Code), ev.Reason) },
+		})
+		wsnotify.On(client, "question", func(text string) {
+			fmt.Println(text)
+			_ = client.Enqueue(wsnotify.MessageText, []byte("42"))
+		})
+		if err := client.Connect(t.Context(), s.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		err = s.WaitReplay(t.Context())
+		client.Disconnect()
+		<-client.Done()
+		fmt.Println("different:", err)
+	})
+	// Output:
+	// 6 x 7?
+	// closed with 1001 bye
+	// different: <nil>
 }

@@ -1,3 +1,5 @@
+//go:build !js
+
 package wsnotifytest_test
 
 import (
@@ -25,7 +27,7 @@ func (a *app) start() {
 
 func (a *app) poll() { <-a.quit }
 
-const leftPoll = "a goroutine is left in github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).poll (goroutines_test.go:26), " +
+const leftPoll = "a goroutine is left in github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).poll (goroutines_test.go:28), " +
 	"started by github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).start"
 
 // kinds makes a server of each kind.

@@ -39,7 +39,10 @@ func (s *Server) serve(k *socket) {
 	p := s.nextPlan(h.User)
 	onHandshake := s.onHandshake
 	s.mu.Unlock()
-	key, bad := checkUpgrade(r)
+	key, bad, wrong := checkUpgrade(r)
+	if wrong != "" {
+		s.violation(fmt.Sprintf("the handshake of user %q", h.User), wrong, true)
+	}
 	switch {
 	case p.kind == planHang:
 		s.saw(h)
@@ -55,11 +58,13 @@ func (s *Server) serve(k *socket) {
 		_, _ = k.top.Write(switching("this is not it", "", "", nil))
 		_, _ = io.Copy(io.Discard, br)
 		return
+	case p.kind == planAccept && wrong != "":
+		p = plan{kind: planRefuse, status: http.StatusBadRequest, body: string(wrong)}
 	case p.kind == planAccept && bad != "":
 		header := http.Header{"Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}}
 		p = plan{kind: planRefuse, status: http.StatusUpgradeRequired, header: header, body: bad}
 	case p.kind == planAccept && onHandshake != nil:
-		p.status, p.header = onHandshake(r)
+		s.calling(func() string { return fmt.Sprintf("OnHandshake of user %q", h.User) }, func() { p.status, p.header = onHandshake(r) })
 		if p.status != 0 && p.status != http.StatusSwitchingProtocols {
 			p.kind = planRefuse
 		}
@@ -72,38 +77,32 @@ func (s *Server) serve(k *socket) {
 	}
 
 	h.Status = http.StatusSwitchingProtocols
+	s.saw(h)
 	s.mu.Lock()
-	protocol := choose(s.subprotocols, r.Header)
-	c := s.register(k, r, h)
-	extension := ""
-	if c != nil && s.compress {
+	if s.closed || !s.up {
+		s.mu.Unlock()
+		return
+	}
+	c := newConn(s, k, r, h.User)
+	protocol, extension := choose(append([]string{s.subprotocol}, s.subprotocols...), r.Header), ""
+	if s.compress {
 		c.deflate, extension = negotiate(r.Header)
 	}
+	s.shape(k.pipe.l, c.levels()...)
 	s.mu.Unlock()
-	if c == nil {
-		return
-	}
-	// The connection counts before the client can know of it, and its write lock, which register
-	// took, keeps everybody's frames behind the response.
-	_, err = k.top.Write(switching(acceptKey(key), protocol, extension, p.header))
+	// The connection is there for the test once the client has read its 101, and before the client can
+	// know: nothing that the test does to it can hit the handshake, and a client that is connected is
+	// counted. Its write lock keeps everybody's frames behind the response.
+	asked, _ := k.pipe.received()
+	c.early = br.Buffered() > 0
+	defer c.finish(k.close)
+	err = k.writeMarked(switching(acceptKey(key), protocol, extension, p.header), func() {
+		_, sent := k.pipe.received()
+		s.reveal(c, sent > asked)
+	})
 	<-c.writing
 	if err == nil {
-		s.accompany(c)
 		c.readLoop(br)
-	}
-	c.finish(k.close)
-}
-
-// accompany runs what a new connection needs beside its reader.
-func (s *Server) accompany(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.wg.Go(c.replyLoop)
-	if f := s.onConn; f != nil {
-		s.wg.Go(func() { f(c) })
 	}
 }
 
@@ -127,21 +126,35 @@ func userOf(u *url.URL) string {
 	return last
 }
 
-// checkUpgrade returns the client's key, or what is missing for a WebSocket (RFC 6455, section 4.2.1).
-func checkUpgrade(r *http.Request) (key, bad string) {
-	key = r.Header.Get("Sec-WebSocket-Key")
-	raw, err := base64.StdEncoding.DecodeString(key)
+// checkUpgrade returns the client's key, or what is missing for a WebSocket. What is wrong is in a
+// request for one that RFC 6455, section 4.1, forbids.
+func checkUpgrade(r *http.Request) (key, bad string, wrong violation) {
+	if !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket") {
+		return "", "not a WebSocket handshake", ""
+	}
+	keys, versions := r.Header.Values("Sec-WebSocket-Key"), r.Header.Values("Sec-WebSocket-Version")
+	protocols := tokens(r.Header, "Sec-WebSocket-Protocol")
+	slices.Sort(protocols)
 	switch {
 	case r.Method != http.MethodGet:
-		return "", "not a GET request"
-	case !hasToken(r.Header, "Connection", "upgrade"), !hasToken(r.Header, "Upgrade", "websocket"):
-		return "", "not a WebSocket handshake"
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return "", "not version 13"
-	case err != nil || len(raw) != 16:
-		return "", "Sec-WebSocket-Key is not 16 bytes"
+		return "", "", violation(fmt.Sprintf("the handshake is a %s, expected a GET (section 4.1)", r.Method))
+	case !r.ProtoAtLeast(1, 1):
+		return "", "", violation(fmt.Sprintf("the handshake is %s, expected HTTP/1.1 (section 4.1)", r.Proto))
+	case r.Host == "":
+		return "", "", "the handshake has no Host (section 4.1)"
+	case len(versions) != 1:
+		return "", "", violation(fmt.Sprintf("the handshake has %d headers Sec-WebSocket-Version, expected one (section 4.1)", len(versions)))
+	case len(keys) != 1:
+		return "", "", violation(fmt.Sprintf("the handshake has %d headers Sec-WebSocket-Key, expected one (section 4.1)", len(keys)))
+	case len(slices.Compact(slices.Clone(protocols))) != len(protocols):
+		return "", "", violation(fmt.Sprintf("the handshake offers a subprotocol twice: %q (section 4.1)", protocols))
+	case versions[0] != "13":
+		return "", "not version 13", ""
 	}
-	return key, ""
+	if raw, err := base64.StdEncoding.DecodeString(keys[0]); err != nil || len(raw) != 16 {
+		return "", "", violation(fmt.Sprintf("Sec-WebSocket-Key is %q, expected 16 bytes in base64 (section 4.1)", keys[0]))
+	}
+	return keys[0], "", ""
 }
 
 func tokens(h http.Header, name string) []string {
@@ -161,7 +174,7 @@ func hasToken(h http.Header, name, token string) bool {
 func choose(names []string, h http.Header) string {
 	offered := tokens(h, "Sec-WebSocket-Protocol")
 	for _, name := range names {
-		if slices.Contains(offered, name) {
+		if name != "" && slices.Contains(offered, name) {
 			return name
 		}
 	}

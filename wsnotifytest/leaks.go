@@ -133,7 +133,9 @@ func (s *scope) goroutines() []string {
 // connections in a pool have, and those that the standard library starts once and for all.
 var excused = []string{
 	"testing.", "testing/synctest.", "internal/synctest.", "os/signal.", "net/http.(*persistConn).",
+	"net/http.(*http2ClientConn).", "net/http/internal/http2.(*ClientConn).", "golang.org/x/net/http2.(*ClientConn).",
 	"github.com/wsnotify/wsnotify/wsnotifytest.(*scope).",
+	"github.com/wsnotify/wsnotify/wsnotifytest.(*Server).calling", // Close names those
 }
 
 // What only starts other people's functions.

@@ -53,6 +53,11 @@ type stream struct {
 	cfg linkConfig
 	dst *pipeConn
 
+	sent   uint64 // bytes that were ever written
+	taken  uint64 // bytes that were ever read at the far end
+	mark   uint64 // what of sent must be read before onMark is called
+	onMark func() // nil unless there is a mark
+
 	arrived  bytes.Buffer // readable
 	flight   []segment    // sent and not yet arrived, in order
 	flying   int          // bytes in flight
@@ -86,6 +91,7 @@ func (s *stream) sendData(p []byte) int {
 		return 0
 	}
 	p = p[:n]
+	s.sent += uint64(n)
 	if s.direct() {
 		s.arrive(segment{kind: segData, data: p})
 		return n

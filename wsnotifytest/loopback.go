@@ -83,32 +83,50 @@ func (s *Server) cleanup() {
 	for r := range s.relays {
 		r.end.l.hurry()
 	}
-	for _, c := range s.open {
+	for c := range s.open.all() {
 		c.sock.stopReading(false)
 	}
 	s.mu.Unlock()
 	timeout := time.NewTimer(leaveTime)
 	defer timeout.Stop()
-	for late := false; ; {
+	last, _ := s.activity()
+	for late, rounds := false, 0; ; {
 		s.mu.Lock()
-		left := s.held()
+		left := s.left()
 		changed := s.changed.next()
 		done := s.allowOpen || s.closed || late || len(left) == 0
-		strict := !s.allowOpen
+		if s.allowOpen {
+			left = nil
+		}
 		s.mu.Unlock()
 		if done {
-			if strict {
-				for _, c := range left {
-					reportOpen(s.tb, c)
-				}
-			}
+			reportLeft(s.tb, []*Server{s}, left)
 			break
 		}
 		select {
 		case <-changed:
 		case <-timeout.C:
-			late = true
+			// On a busy machine what a client sent before it went may take longer than that to come.
+			before := last
+			last, _ = s.activity()
+			rounds++
+			late = last.bytes == before.bytes || rounds == busyRounds
+			timeout.Reset(leaveTime)
 		}
 	}
 	s.Close()
+}
+
+// busyRounds bounds how often cleanup waits since bytes came: a client that has a heartbeat sends some, too.
+const busyRounds = 5
+
+// left are the client ends of what clients hold on loopback. Called with s.mu held.
+func (s *Server) left() map[*pipeConn]*Server {
+	left := make(map[*pipeConn]*Server)
+	for k := range s.sockets {
+		if !k.peerClosed() {
+			left[k.pipe.peer] = s
+		}
+	}
+	return left
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,6 +28,7 @@ type Network struct {
 	mu        sync.Mutex
 	changed   broadcast
 	servers   []*Server
+	hosts     map[string]*Server    // by name in lower case, and by address
 	conns     map[*pipeConn]*Server // client ends that the client has not closed
 	closed    bool
 	dials     int
@@ -51,6 +53,7 @@ func NewNetwork(t TB) *Network {
 		bubble:  inBubble(),
 		changed: newBroadcast(),
 		conns:   make(map[*pipeConn]*Server),
+		hosts:   make(map[string]*Server),
 		cert:    sync.OnceValue(newCertificate),
 	}
 	t.Cleanup(n.cleanup)
@@ -78,8 +81,11 @@ func (n *Network) add(withTLS bool) *Server {
 	}
 	s := newServer(n.tb, n.scope)
 	s.network = n
-	s.host = fmt.Sprintf("server-%d.test", len(n.servers)+1)
-	s.ip = net.IPv4(192, 0, 2, byte(len(n.servers)+1)) // TEST-NET-1 of RFC 5737
+	number := len(n.servers) + 1
+	s.host = fmt.Sprintf("server-%d.test", number)
+	if s.ip = net.IPv4(192, 0, 2, byte(number)); number > 254 { // TEST-NET-1 of RFC 5737, and the network of RFC 2544
+		s.ip = net.IPv4(198, 18+byte(number>>16), byte(number>>8), byte(number))
+	}
 	s.port = 80
 	if withTLS {
 		s.port = 443
@@ -88,6 +94,7 @@ func (n *Network) add(withTLS bool) *Server {
 	s.addr = net.JoinHostPort(s.host, strconv.Itoa(s.port))
 	s.up = true
 	n.servers = append(n.servers, s)
+	n.hosts[s.host], n.hosts[s.ip.String()] = s, s
 	return s
 }
 
@@ -182,12 +189,8 @@ func (n *Network) tryDial(id int, network, addr string) (conn *pipeConn, wait <-
 }
 
 func (n *Network) lookup(host string) (*Server, bool) {
-	for _, s := range n.servers {
-		if host == s.host || host == s.ip.String() {
-			return s, true
-		}
-	}
-	return nil, false
+	s, found := n.hosts[strings.ToLower(strings.TrimSuffix(host, "."))]
+	return s, found
 }
 
 // forget is told that the client has closed its end.

@@ -16,11 +16,12 @@ type pipeConn struct {
 	in, out *stream
 	peer    *pipeConn
 
-	closed   bool // Close was called on this end
-	finSent  bool // CloseWrite was called
-	peerGone bool // the news has arrived that the peer, being closed, reads nothing
-	reset    bool // an RST has arrived
-	writing  bool // a Write is under way: others queue, so that their bytes do not mix
+	closed   bool          // Close was called on this end
+	finSent  bool          // CloseWrite was called
+	peerGone bool          // the news has arrived that the peer, being closed, reads nothing
+	reset    bool          // an RST has arrived
+	writing  bool          // a Write is under way: others queue, so that their bytes do not mix
+	tally    *atomic.Int64 // of ends that will send nothing more; may be nil
 
 	readBy, writeBy deadline
 
@@ -37,25 +38,37 @@ var _ interface {
 
 // Read reads what has arrived.
 func (c *pipeConn) Read(p []byte) (int, error) {
+	n, marked, err := c.read(p)
+	if marked != nil {
+		marked() // before the reader can act on what it has read
+	}
+	return n, err
+}
+
+func (c *pipeConn) read(p []byte) (n int, marked func(), err error) {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	for {
 		switch {
 		case c.closed:
-			return 0, c.opError("read", net.ErrClosed)
+			return 0, nil, c.opError("read", net.ErrClosed)
 		case c.reset:
-			return 0, c.opError("read", os.NewSyscallError("read", syscall.ECONNRESET))
+			return 0, nil, c.opError("read", os.NewSyscallError("read", syscall.ECONNRESET))
 		case c.readBy.expired:
-			return 0, c.opError("read", os.ErrDeadlineExceeded)
+			return 0, nil, c.opError("read", os.ErrDeadlineExceeded)
 		case len(p) == 0:
-			return 0, nil
+			return 0, nil, nil
 		case c.in.arrived.Len() > 0:
 			n, _ := c.in.arrived.Read(p)
 			c.l.bytes += uint64(n)
+			c.in.taken += uint64(n)
+			if c.in.onMark != nil && c.in.taken >= c.in.mark {
+				marked, c.in.onMark = c.in.onMark, nil
+			}
 			c.l.cond.Broadcast()
-			return n, nil
+			return n, marked, nil
 		case c.in.eof:
-			return 0, io.EOF
+			return 0, nil, io.EOF
 		}
 		c.l.cond.Wait()
 	}
@@ -114,6 +127,29 @@ func (c *pipeConn) Acknowledged() int64 {
 	return c.out.acked
 }
 
+// writeMarked is Write, and has read called when the peer has read all of p, on its goroutine, before
+// its Read returns. What the peer has not read by then, it will have to read later.
+func (c *pipeConn) writeMarked(p []byte, read func()) (int, error) {
+	c.l.mu.Lock()
+	c.out.mark, c.out.onMark = c.out.sent+uint64(len(p)), read
+	c.l.mu.Unlock()
+	return c.Write(p)
+}
+
+// received is how many bytes the peer has sent to this end that have been read, and how many in all.
+func (c *pipeConn) received() (taken, sent uint64) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return c.in.taken, c.in.sent
+}
+
+// hasAll reports whether everything that this end has sent is there to be read by the peer.
+func (c *pipeConn) hasAll() bool {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	return !c.l.hole && len(c.out.flight) == 0
+}
+
 // CloseWrite sends a FIN; reading goes on.
 func (c *pipeConn) CloseWrite() error {
 	c.l.mu.Lock()
@@ -122,11 +158,34 @@ func (c *pipeConn) CloseWrite() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	if !c.finSent {
+		c.tallyEnd()
 		c.finSent = true
 		c.out.send(segment{kind: segFIN})
 		c.l.cond.Broadcast()
 	}
 	return nil
+}
+
+// tallyEnd counts that this end will send nothing more. Called with l.mu held, before that is so.
+func (c *pipeConn) tallyEnd() {
+	if c.tally != nil && !c.closed && !c.finSent {
+		c.tally.Add(1)
+	}
+}
+
+// tallyIn has t count this end while it will send nothing more; nil ends it.
+func (c *pipeConn) tallyIn(t *atomic.Int64) {
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.closed || c.finSent {
+		if c.tally != nil {
+			c.tally.Add(-1)
+		}
+		if t != nil {
+			t.Add(1)
+		}
+	}
+	c.tally = t
 }
 
 // Close sends a FIN: the peer reads what was sent before and then io.EOF. As with TCP, the peer's
@@ -142,6 +201,7 @@ func (c *pipeConn) end(kind segmentKind) error {
 		c.l.mu.Unlock()
 		return c.opError("close", net.ErrClosed)
 	}
+	c.tallyEnd()
 	c.closed = true
 	c.readBy.stop()
 	c.writeBy.stop()

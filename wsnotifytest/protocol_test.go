@@ -1,3 +1,5 @@
+//go:build !js
+
 package wsnotifytest_test
 
 import (
@@ -153,6 +155,7 @@ func TestClosingHandshakes(t *testing.T) {
 	})
 	t.Run("server began and waits", func(t *testing.T) {
 		inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+			s.AllowViolations()
 			rawDial(t, n, s)
 			start := time.Now()
 			sc := newest(t, s, "raw")

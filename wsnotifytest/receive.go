@@ -3,7 +3,10 @@ package wsnotifytest
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
+	"time"
 	"unicode/utf8"
 )
 
@@ -15,21 +18,38 @@ func (c *Conn) readLoop(br *bufio.Reader) {
 	var (
 		opcode byte // of the message that is being put together, with its RSV1
 		parts  []byte
+		begun  bool
 	)
 	for c.sock.waitReading() {
 		f, err := readFrame(br, c.deflate != nil)
 		if v := violation(""); errors.As(err, &v) {
+			c.begin()
 			c.violate(br, v)
 			return
 		}
 		if err != nil {
 			return
 		}
+		if !begun {
+			begun = true
+			if c.begin() {
+				c.violate(br, "bytes of the client came before it had read the response to its handshake (section 4.1)")
+				return
+			}
+		}
 		if err := c.frame(f, &opcode, &parts); err != nil {
 			c.violate(br, violation(err.Error()))
 			return
 		}
 	}
+}
+
+// begin is called at the first frame, and reports whether that came too early.
+func (c *Conn) begin() (early bool) {
+	c.s.reveal(c, true) // unless the client has read the response, as it should
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.early
 }
 
 // frame handles one frame; the error is a violation.
@@ -39,10 +59,7 @@ func (c *Conn) frame(f frame, opcode *byte, parts *[]byte) error {
 		c.pinged(f.payload)
 		return nil
 	case OpPong:
-		c.s.mu.Lock()
-		c.pongs = append(c.pongs, string(f.payload))
-		c.s.changed.send()
-		c.s.mu.Unlock()
+		c.ponged(string(f.payload))
 		return nil
 	case OpClose:
 		return c.closeReceived(f.payload)
@@ -103,18 +120,27 @@ func (c *Conn) received(typ byte, data []byte) {
 		s.received[c.user]++
 		if !s.forget {
 			s.messages[c.user] = append(s.messages[c.user], text)
-			c.messages = append(c.messages, text)
+			c.messages = append(c.messages, message{typ, text})
 		}
 	}
 	onMessage := s.onMessage
+	c.handling = onMessage != nil
 	s.changed.send()
 	s.mu.Unlock()
 	if answer != "" {
 		c.reply(reply{frame: AppendFrame(nil, true, OpText, []byte(answer))})
 	}
 	if onMessage != nil {
-		onMessage(c, typ, data)
+		defer c.handled()
+		s.calling(func() string { return fmt.Sprintf("OnMessage of %s, with %s,", c.name(), message{typ, text}) },
+			func() { onMessage(c, typ, data) })
 	}
+}
+
+func (c *Conn) handled() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.handling = false
 }
 
 func (c *Conn) pinged(payload []byte) {
@@ -129,16 +155,53 @@ func (c *Conn) pinged(payload []byte) {
 	}
 }
 
+// outstandingPings bounds what is remembered of pings that nobody answers.
+const outstandingPings = 256
+
+// asks notes a ping that is about to be sent.
+func (c *Conn) asks(payload string) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if len(c.asked) == outstandingPings {
+		c.asked = slices.Delete(c.asked, 0, 1)
+	}
+	c.asked = append(c.asked, payload)
+}
+
+// ponged records a pong. One that answers no ping may be a client's own (RFC 6455, section 5.5.3), unless
+// nothing else answers: see wrongPong.
+func (c *Conn) ponged(payload string) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.pongs = append(c.pongs, payload)
+	if i := slices.Index(c.asked, payload); i >= 0 {
+		c.asked, c.stray = slices.Delete(c.asked, 0, i+1), nil
+	} else if len(c.asked) > 0 {
+		c.stray, c.strayAt = &payload, time.Now()
+	}
+	c.s.changed.send()
+}
+
+// wrongPong says what is wrong when a connection ends on which a ping was answered with another payload
+// alone. Where the test has broken the connection, the right answer may have been on its way. Called with
+// s.mu held.
+func (c *Conn) wrongPong() violation {
+	if c.stray == nil || c.broken && time.Since(c.strayAt) < closeWait {
+		return ""
+	}
+	return violation(fmt.Sprintf("ping %q was answered with pong %q, expected the same payload (section 5.5.3)", c.asked[0], *c.stray))
+}
+
 // closeReceived records a close frame and answers it, unless it is the answer itself.
 func (c *Conn) closeReceived(payload []byte) error {
-	code, _, err := parseClose(payload)
+	code, reason, err := parseClose(payload)
 	if err != nil {
 		return err
 	}
 	s := c.s
 	s.mu.Lock()
 	again := c.closeCode != 0
-	c.closeCode = code
+	c.closeCode, c.closeReason = code, reason
 	s.closeCodes = append(s.closeCodes, code)
 	weBegan, staying := c.closeSent, c.staying
 	answer := !c.muted && !staying && said(true, c.allLevels(), func(m *manner) *bool { return m.closes })
@@ -164,15 +227,24 @@ func (c *Conn) violate(br *bufio.Reader, v violation) {
 	s := c.s
 	s.mu.Lock()
 	c.closeSent = true
-	report := !c.broken && !s.allowBad
+	broken := c.broken
+	s.mu.Unlock()
+	s.violation(c.name(), v, !broken)
+	c.reply(reply{frame: AppendFrame(nil, true, OpClose, closePayload(1002, string(v))), last: true})
+	_, _ = io.Copy(io.Discard, br)
+}
+
+// violation records what a client did wrong, and fails the test unless that is allowed.
+func (s *Server) violation(who string, v violation, report bool) {
+	s.tb.Helper()
+	s.mu.Lock()
 	s.violations = append(s.violations, string(v))
+	report = report && !s.allowBad
 	s.changed.send()
 	s.mu.Unlock()
 	if report {
-		s.tb.Errorf("wsnotifytest: connection %d of user %q: %s", c.id, c.user, v)
+		s.tb.Errorf("wsnotifytest: %s: %s", who, v)
 	}
-	c.reply(reply{frame: AppendFrame(nil, true, OpClose, closePayload(1002, string(v))), last: true})
-	_, _ = io.Copy(io.Discard, br)
 }
 
 // A reply is something that the server sends by itself.

@@ -1,50 +1,129 @@
 package wsnotifytest
 
 import (
+	"iter"
 	"net/http"
 	"slices"
 )
 
-// register makes a Conn of an accepted handshake, with its write lock taken; nil if the server is
-// down. Called with s.mu held.
-func (s *Server) register(k *socket, r *http.Request, h Handshake) *Conn {
-	s.handshakes = append(s.handshakes, h)
-	s.changed.send()
-	if s.closed || !s.up {
-		return nil
+// openConns are the connections that have not ended, oldest first. Guarded by Server.mu.
+type openConns struct {
+	list []*Conn // and some that have ended
+	left int     // how many those are
+}
+
+func (o *openConns) len() int { return len(o.list) - o.left }
+
+func (o *openConns) add(c *Conn) { o.list = append(o.list, c) }
+
+// remove is for a connection that has ended just now. It costs the same however many there are.
+func (o *openConns) remove() {
+	if o.left++; 2*o.left > len(o.list) {
+		o.list = slices.DeleteFunc(o.list, func(c *Conn) bool { return c.gone })
+		o.left = 0
 	}
+}
+
+func (o *openConns) all() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for _, c := range o.list {
+			if !c.gone && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+func (o *openConns) backward() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for _, c := range slices.Backward(o.list) {
+			if !c.gone && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// openOf are the open connections of user, or of all if user is "". Called with s.mu held.
+func (s *Server) openOf(user string) *openConns {
+	if user == "" {
+		return &s.open
+	}
+	if of := s.byUser[user]; of != nil {
+		return of
+	}
+	return new(openConns)
+}
+
+func newConn(s *Server, k *socket, r *http.Request, user string) *Conn {
 	c := &Conn{
-		s: s, sock: k, id: len(s.conns) + 1, user: h.User, req: r,
+		s: s, sock: k, user: user, req: r,
 		writing: make(chan struct{}, 1),
 		replies: make(chan reply, 16),
 		done:    make(chan struct{}),
 	}
 	c.habits = habits{s, c.change}
 	c.writing <- struct{}{}
-	s.shape(k.pipe.l, c.levels()...)
-	s.conns = append(s.conns, c)
-	s.open = append(s.open, c)
-	s.maxLive = max(s.maxLive, len(s.held()))
 	return c
+}
+
+// reveal makes c one of the server's connections. It is called when the client has read the response,
+// or has sent a frame without that; early means that it had sent bytes before.
+func (s *Server) reveal(c *Conn, early bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || c.id != 0 {
+		return
+	}
+	c.early = c.early || early
+	s.conns = append(s.conns, c)
+	c.id = len(s.conns)
+	s.changed.send()
+	if c.ended { // the server has gone meanwhile
+		s.maxLive = max(s.maxLive, s.held()+1)
+		return
+	}
+	s.open.add(c)
+	if s.byUser[c.user] == nil {
+		s.byUser[c.user] = new(openConns)
+	}
+	s.byUser[c.user].add(c)
+	c.sock.pipe.peer.tallyIn(&s.clientsGone)
+	s.maxLive = max(s.maxLive, s.held())
+	s.shape(c.sock.pipe.l, c.levels()...)
+	s.spawn(c.replyLoop)
+	if f := s.onConn; f != nil {
+		s.spawn(func() { s.calling(func() string { return "OnConn of " + c.name() }, func() { f(c) }) })
+	}
 }
 
 // unregister is told that c has ended. Called with s.mu held.
 func (s *Server) unregister(c *Conn) {
-	s.open = slices.DeleteFunc(s.open, func(o *Conn) bool { return o == c })
+	if c.id != 0 {
+		c.gone = true
+		c.sock.pipe.peer.tallyIn(nil)
+		s.open.remove()
+		of := s.byUser[c.user]
+		if of.remove(); of.len() == 0 {
+			delete(s.byUser, c.user)
+		}
+	}
 	s.changed.send()
 }
 
-// held are the connections whose clients have not closed their ends. Called with s.mu held.
-func (s *Server) held() []*Conn {
-	return slices.DeleteFunc(slices.Clone(s.open), func(c *Conn) bool { return c.sock.peerClosed() })
-}
+// held is how many connections there are whose clients have not closed their ends. Called with s.mu
+// held.
+func (s *Server) held() int { return s.open.len() - int(s.clientsGone.Load()) }
 
 // live is called with s.mu held.
 func (s *Server) live() int {
-	n := 0
-	for _, c := range s.open {
-		if !c.sock.zombie() {
-			n++
+	n := s.open.len()
+	if s.clientsGone.Load() == 0 {
+		return n
+	}
+	for c := range s.open.all() {
+		if c.sock.zombie() {
+			n--
 		}
 	}
 	return n
@@ -83,7 +162,7 @@ func (s *Server) Total() int {
 func (s *Server) LiveConns() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.open), func(c *Conn) bool { return c.sock.zombie() })
+	return slices.DeleteFunc(slices.Collect(s.open.all()), func(c *Conn) bool { return c.sock.zombie() })
 }
 
 // Handshakes returns the requests so far, the refused ones too.

@@ -34,27 +34,16 @@ func (p plan) check() string {
 	return ""
 }
 
-func redirection(n int, location string) plan {
-	return plan{kind: planRefuse, n: n, status: http.StatusFound, header: http.Header{"Location": {location}}}
-}
-
 // fates is what becomes of handshakes, of everybody or of a user: it is part of a Server and a User.
 type fates struct{ of *User }
 
 // Refuse answers the next n handshakes with status, header and body, as a server does that is
-// overloaded or wants other credentials. With n < 0 it goes on until further notice; n == 0 ends
-// it. Refuse, Redirect, RefuseRaw, WrongKey and HangHandshake queue up: what was called first comes
+// overloaded, wants other credentials, or redirects: 302 and a header Location. With n < 0 it goes on until
+// further notice; n == 0 ends it. Refuse, RefuseRaw, WrongKey and HangHandshake queue up: what was called first comes
 // first. They are methods of Server and User; those of a User concern its handshakes alone.
 func (f *fates) Refuse(n, status int, header http.Header, body string) {
 	f.of.s.tb.Helper()
 	f.plan(plan{kind: planRefuse, n: n, status: status, header: header.Clone(), body: body})
-}
-
-// Redirect answers the next n handshakes with 302 and location. It is a Refuse, which can do so with
-// any other status: see there for n.
-func (f *fates) Redirect(n int, location string) {
-	f.of.s.tb.Helper()
-	f.plan(redirection(n, location))
 }
 
 // RefuseRaw answers the next n handshakes with these bytes and closes the connection; see Refuse

@@ -2,7 +2,9 @@ package wsnotifytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -61,18 +63,33 @@ func (s *Server) Script(ctx context.Context, steps ...Step) (wait func() error) 
 		return wait
 	}
 	p := &play{s: s, handshakes: len(s.handshakes), conns: len(s.conns)}
-	s.wg.Go(func() {
+	s.spawn(func() {
 		defer close(done)
 		for i, st := range steps {
-			if err = st.run(ctx, p); err != nil {
-				err = fmt.Errorf("wsnotifytest: step %d, %s: %w", i+1, st.name, err)
+			err = fmt.Errorf("wsnotifytest: step %d, %s: it has ended its goroutine, as t.Fatal does", i+1, st.name)
+			if stepErr := st.run(ctx, p); stepErr != nil {
+				err = &stepError{i + 1, st.name, stepErr}
 				s.tb.Errorf("%v", err)
 				return
 			}
+			err = nil
 		}
 	})
 	return wait
 }
+
+// stepError is the failure of a step.
+type stepError struct {
+	number int
+	name   string
+	err    error
+}
+
+func (e *stepError) Error() string {
+	return fmt.Sprintf("wsnotifytest: step %d, %s: %s", e.number, e.name, strings.TrimPrefix(e.err.Error(), "wsnotifytest: "))
+}
+
+func (e *stepError) Unwrap() error { return e.err }
 
 // check finds what is wrong with a script before it is played.
 func check(steps []Step) error {
@@ -122,24 +139,18 @@ func AcceptUser(name string) Step {
 	return st
 }
 
-// RefuseWith waits for the next handshake and answers it with status.
-func RefuseWith(status int) Step {
-	return refuse(fmt.Sprintf("RefuseWith(%d)", status), plan{kind: planRefuse, n: 1, status: status})
+// RefuseWith waits for the next handshake and answers it with status, and with header if one is given: a
+// Retry-After, or the Location of a redirect. See Server.Refuse.
+func RefuseWith(status int, header ...http.Header) Step {
+	all := http.Header{}
+	for _, h := range header {
+		maps.Copy(all, h.Clone())
+	}
+	return refuse(fmt.Sprintf("RefuseWith(%d)", status), plan{kind: planRefuse, n: 1, status: status, header: all})
 }
 
-// RefuseHandshake is RefuseWith that answers with headers and a body as well.
-func RefuseHandshake(status int, header http.Header, body string) Step {
-	return refuse(fmt.Sprintf("RefuseHandshake(%d)", status),
-		plan{kind: planRefuse, n: 1, status: status, header: header.Clone(), body: body})
-}
-
-// RedirectTo waits for the next handshake and answers it with 302 and location.
-func RedirectTo(location string) Step {
-	return refuse(fmt.Sprintf("RedirectTo(%q)", location), redirection(1, location))
-}
-
-// NeverAnswer waits for the next handshake and leaves it without an answer.
-func NeverAnswer() Step { return refuse("NeverAnswer", plan{kind: planHang, n: 1}) }
+// HangHandshake waits for the next handshake and leaves it without an answer. See Server.HangHandshake.
+func HangHandshake() Step { return refuse("HangHandshake", plan{kind: planHang, n: 1}) }
 
 func refuse(name string, pl plan) Step {
 	return Step{name: name, plan: &pl, run: func(ctx context.Context, p *play) error {
@@ -152,52 +163,83 @@ func onConn(name string, f func(ctx context.Context, p *play) error) Step {
 	return Step{name: name, needs: true, run: f}
 }
 
+// saying is a step that sends. If the client does not read, it blocks for as long as a step may wait.
+func saying(name string, f func(*Conn) error) Step {
+	return onConn(name, func(ctx context.Context, p *play) error {
+		sent := make(chan error, 1)
+		p.s.mu.Lock()
+		p.s.spawn(func() { sent <- f(p.conn) })
+		p.s.mu.Unlock()
+		var result error
+		done := false
+		return errors.Join(p.s.wait(ctx, "the client to read, since the buffers are full", func() bool {
+			select {
+			case result = <-sent:
+				done = true
+			default:
+			}
+			return done
+		}, func() string { return "none; " + p.conn.heard() }), result)
+	})
+}
+
 // Say sends a text message.
 func Say(text string) Step {
-	return onConn(fmt.Sprintf("Say(%q)", text), func(_ context.Context, p *play) error {
-		return p.conn.SendText(text)
-	})
+	return saying(fmt.Sprintf("Say(%s)", quote(text)), func(c *Conn) error { return c.SendText(text) })
 }
 
 // SayBinary sends a binary message.
 func SayBinary(b []byte) Step {
-	return onConn("SayBinary", func(_ context.Context, p *play) error { return p.conn.SendBinary(b) })
+	return saying(fmt.Sprintf("SayBinary(%s)", quote(string(b))), func(c *Conn) error { return c.SendBinary(b) })
 }
 
-// SayHalf is Conn.StopMidFrame.
-func SayHalf(text string) Step {
-	return onConn(fmt.Sprintf("SayHalf(%q)", text), func(_ context.Context, p *play) error {
-		return p.conn.StopMidFrame(text)
-	})
+// StopMidFrame is Conn.StopMidFrame.
+func StopMidFrame(text string) Step {
+	return saying(fmt.Sprintf("StopMidFrame(%s)", quote(text)), func(c *Conn) error { return c.StopMidFrame(text) })
 }
 
 // SayNotification is Conn.Notify.
 func SayNotification(msgType string, content any) Step {
-	return onConn(fmt.Sprintf("SayNotification(%q)", msgType), func(_ context.Context, p *play) error {
-		return p.conn.Notify(msgType, content)
-	})
+	return saying(fmt.Sprintf("SayNotification(%q)", msgType), func(c *Conn) error { return c.Notify(msgType, content) })
 }
 
-// Expect waits for the connection's next message, heartbeats aside, which has to be text.
+// Expect waits for the connection's next message, heartbeats aside, which has to be this text. A failure
+// says what came instead, and before.
 func Expect(text string) Step {
-	return onConn(fmt.Sprintf("Expect(%q)", text), func(ctx context.Context, p *play) error {
-		got := ""
-		err := p.s.wait(ctx, "a message", func() (bool, string) {
-			if p.conn.ended && len(p.conn.messages) <= p.heard {
-				got = "the end of the connection"
-				return true, ""
+	return expect(fmt.Sprintf("Expect(%s)", quote(text)), message{OpText, text})
+}
+
+// ExpectBinary is Expect of a binary message.
+func ExpectBinary(b []byte) Step {
+	return expect(fmt.Sprintf("ExpectBinary(%s)", quote(string(b))), message{OpBinary, string(b)})
+}
+
+func expect(name string, want message) Step {
+	return onConn(name, func(ctx context.Context, p *play) error {
+		var got *message
+		var heard string
+		err := p.s.wait(ctx, want.String(), func() bool {
+			c := p.conn
+			if len(c.messages) > p.heard {
+				got = &c.messages[p.heard]
 			}
-			if len(p.conn.messages) <= p.heard {
-				return false, "none"
+			heard = ""
+			switch {
+			case got != nil && *got != want, got == nil && c.ended:
+				heard = c.heard()
 			}
-			got = fmt.Sprintf("%q", p.conn.messages[p.heard])
-			return true, ""
-		})
+			return got != nil || c.ended
+		}, func() string { return "none; " + p.conn.heard() })
 		p.heard++
-		if want := fmt.Sprintf("%q", text); err == nil && got != want {
-			err = fmt.Errorf("got %s", got)
+		switch {
+		case err != nil:
+			return err
+		case got == nil:
+			return fmt.Errorf("got the end of the connection, expected %s; %s", want, heard)
+		case *got != want:
+			return fmt.Errorf("got %s, expected %s; %s", *got, want, heard)
 		}
-		return err
+		return nil
 	})
 }
 
@@ -205,13 +247,16 @@ func Expect(text string) Step {
 // the code: 1005 for an empty frame, 1006 for none.
 func ExpectClose(code int) Step {
 	return onConn(fmt.Sprintf("ExpectClose(%d)", code), func(ctx context.Context, p *play) error {
-		got := 0
-		err := p.s.wait(ctx, "a close frame", func() (bool, string) {
+		got, heard := 0, ""
+		err := p.s.wait(ctx, fmt.Sprintf("a close frame with %d, or the end of the connection", code), func() bool {
 			got = p.conn.closeCode
-			return got != 0, "none"
-		})
+			if got != 0 && got != code {
+				heard = p.conn.heard()
+			}
+			return got != 0
+		}, func() string { return "neither; " + p.conn.heard() })
 		if err == nil && got != code {
-			err = fmt.Errorf("got %d", got)
+			err = fmt.Errorf("got %d, expected %d; %s", got, code, heard)
 		}
 		return err
 	})
@@ -224,12 +269,8 @@ func CloseConn(code int, reason ...string) Step {
 		if err := p.conn.Close(code, strings.Join(reason, " ")); err != nil {
 			return err
 		}
-		select {
-		case <-p.conn.Done():
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return p.s.wait(ctx, "the client's answer to the close frame, and the end", func() bool { return p.conn.ended },
+			func() string { return "neither; " + p.conn.heard() })
 	})
 }
 
@@ -263,27 +304,35 @@ func act(name string, f func(*Conn)) Step {
 // Wait lets time pass.
 func Wait(d time.Duration) Step {
 	return Step{name: fmt.Sprintf("Wait(%v)", d), run: func(ctx context.Context, p *play) error {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		for {
-			p.s.mu.Lock()
-			closed, changed := p.s.closed, p.s.changed.next()
-			p.s.mu.Unlock()
-			if closed {
-				return ErrServerClosed
-			}
-			select {
-			case <-t.C:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-changed:
-			}
-		}
+		return p.s.sleep(ctx, d)
 	}}
+}
+
+// sleep returns after d, or when ctx or the server ends.
+func (s *Server) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		s.mu.Lock()
+		closed, changed := s.closed, s.changed.next()
+		s.mu.Unlock()
+		if closed {
+			return fmt.Errorf("waiting for %v to pass: %w", d, ErrServerClosed)
+		}
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %v to pass: %w", d, ctx.Err())
+		case <-changed:
+		}
+	}
 }
 
 // Do calls f, for whatever there is no step for. The connection is that of the last Accept, or nil.
 func Do(name string, f func(ctx context.Context, c *Conn) error) Step {
-	return Step{name: name, run: func(ctx context.Context, p *play) error { return f(ctx, p.conn) }}
+	return Step{name: name, run: func(ctx context.Context, p *play) (err error) {
+		p.s.calling(func() string { return "the step " + name }, func() { err = f(ctx, p.conn) })
+		return err
+	}}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,27 +27,37 @@ type Server struct {
 	tls       *tls.Config  // nil without TLS
 	cert      *certificate // on loopback with TLS
 
-	wg sync.WaitGroup // every goroutine of the server; Add only under mu and not after closed
+	clientsGone atomic.Int64 // open connections whose clients have closed their ends
 
 	mu       sync.Mutex // guards all below and the state of the Conns; held over no wait and no I/O
 	changed  broadcast
 	up       bool
 	starting bool
 	closed   bool
-	listener net.Listener // on loopback, while up
+	listener net.Listener   // on loopback, while up
+	running  int            // goroutines of the server
+	calls    map[*call]bool // of the test's functions, by these
 	sockets  map[*socket]struct{}
 	relays   map[relay]struct{} // on loopback
 	users    map[string]*userState
 	hole     bool        // BlackHole
 	restart  *time.Timer // Restart
+
+	subprotocol  string        // that a replay chooses, if the client offers it
+	replayDone   chan struct{} // of the latest Replay; nil before the first
+	replayErr    error         // what was different in it
+	replayed     int           // events of it
+	replayLength time.Duration
+
 	behaviour
-	record
+	seen
 }
 
-// record is what the server saw. Guarded by Server.mu.
-type record struct {
+// seen is what the server saw. Guarded by Server.mu.
+type seen struct {
 	conns      []*Conn // all there ever were
-	open       []*Conn // those that have not ended, oldest first
+	open       openConns
+	byUser     map[string]*openConns // none that is empty
 	maxLive    int
 	handshakes []Handshake
 	messages   map[string][]string
@@ -64,8 +75,10 @@ func newServer(t TB, sc *scope) *Server {
 		changed: newBroadcast(),
 		sockets: make(map[*socket]struct{}),
 		relays:  make(map[relay]struct{}),
+		calls:   make(map[*call]bool),
 		users:   make(map[string]*userState),
-		record: record{
+		seen: seen{
+			byUser:   make(map[string]*openConns),
 			messages: make(map[string][]string),
 			received: make(map[string]int),
 			texts:    make(map[string]int),
@@ -127,17 +140,19 @@ func (s *Server) take(end *pipeConn, r relay) bool {
 	s.sockets[k] = struct{}{}
 	s.shape(end.l)
 	end.l.setHole(s.hole)
-	s.wg.Go(func() {
+	s.spawn(func() {
+		defer func() { // also when a function of the test ends this goroutine, as t.Fatal does
+			k.close()
+			s.mu.Lock()
+			delete(s.sockets, k)
+			s.mu.Unlock()
+		}()
 		s.serve(k)
-		k.close()
-		s.mu.Lock()
-		delete(s.sockets, k)
-		s.mu.Unlock()
 	})
 	if r.raw != nil {
 		s.relays[r] = struct{}{}
-		s.wg.Go(func() { r.up(); s.poke() })
-		s.wg.Go(func() {
+		s.spawn(func() { r.up(); s.poke() })
+		s.spawn(func() {
 			r.down()
 			s.mu.Lock()
 			delete(s.relays, r)
@@ -147,9 +162,11 @@ func (s *Server) take(end *pipeConn, r relay) bool {
 	return true
 }
 
-// Close is a Stop for good that returns when the server's goroutines have ended, so it must not be
-// called from a function given to OnConn, OnMessage or OnHandshake. The end of the test does it.
+// Close is a Stop for good that returns when the server's goroutines have ended. A function given to
+// OnConn, OnMessage, OnHandshake or Do that has not returned a second later fails the test, is named, and
+// is not waited for; so Close must not be called in one. The end of the test calls Close.
 func (s *Server) Close() {
+	s.tb.Helper()
 	s.mu.Lock()
 	s.closed = true
 	if s.restart != nil {
@@ -163,7 +180,67 @@ func (s *Server) Close() {
 		defer r.bound(leaveTime)()
 	}
 	s.mu.Unlock()
-	s.wg.Wait()
+	timeout := time.NewTimer(leaveTime)
+	defer timeout.Stop()
+	for late := false; ; {
+		s.mu.Lock()
+		running, changed := s.running, s.changed.next()
+		stuck := make([]*call, 0, len(s.calls))
+		for c, reported := range s.calls {
+			if late && !reported {
+				s.calls[c] = true
+				stuck = append(stuck, c)
+			}
+		}
+		waits := running > len(s.calls)
+		s.mu.Unlock()
+		for _, c := range stuck {
+			s.tb.Errorf("wsnotifytest: the server ends, and %s has not returned, %v after it was called; let it stop waiting when the test ends",
+				c.what(), time.Since(c.since).Round(time.Millisecond))
+		}
+		if running == 0 || late && !waits {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			late = true
+		}
+	}
+}
+
+// spawn runs f on a goroutine that Close waits for. Called with s.mu held, and not after closed.
+func (s *Server) spawn(f func()) {
+	s.running++
+	go func() {
+		defer func() {
+			s.mu.Lock()
+			s.running--
+			s.changed.send()
+			s.mu.Unlock()
+		}()
+		f()
+	}()
+}
+
+// A call is one of a function that the test gave to the server.
+type call struct {
+	what  func() string
+	since time.Time
+}
+
+// calling calls f, which is the test's, on one of the server's goroutines.
+func (s *Server) calling(what func() string, f func()) {
+	c := &call{what, time.Now()}
+	s.mu.Lock()
+	s.calls[c] = false
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.calls, c)
+		s.mu.Unlock()
+	}()
+	f()
 }
 
 // AllowOpenConns lets the test end with connections to this server open, and with goroutines left.

@@ -18,6 +18,8 @@ type socket struct {
 	ctx    context.Context // ends with the socket
 	cancel context.CancelFunc
 
+	cork *[]byte // what is written is collected there; only for the goroutine that serves the socket
+
 	mu      sync.Mutex
 	closed  bool
 	stopped chan struct{} // not nil while reading is stopped; closed when it goes on
@@ -52,6 +54,27 @@ func (g gate) Read(p []byte) (int, error) {
 		}
 		return n, err
 	}
+}
+
+// Write collects what is written while there is a cork.
+func (g gate) Write(p []byte) (int, error) {
+	if cork := g.k.cork; cork != nil {
+		*cork = append(*cork, p...)
+		return len(p), nil
+	}
+	return g.Conn.Write(p)
+}
+
+// writeMarked writes p, over TLS or not, and has read called once the client has read it: see there.
+func (k *socket) writeMarked(p []byte, read func()) error {
+	var corked []byte
+	k.cork = &corked
+	_, err := k.top.Write(p)
+	k.cork = nil
+	if err == nil {
+		_, err = k.pipe.writeMarked(corked, read)
+	}
+	return err
 }
 
 // waitReading waits until reading is not stopped; false means that the socket is closed.

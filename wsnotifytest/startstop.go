@@ -2,6 +2,7 @@ package wsnotifytest
 
 import (
 	"net"
+	"slices"
 	"time"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) start() error {
 		if l != nil {
 			s.listener = l
 			s.addr = l.Addr().String()
-			s.wg.Go(func() { s.acceptLoop(l) })
+			s.spawn(func() { s.acceptLoop(l) })
 		}
 	}
 	s.changed.send()
@@ -67,7 +68,7 @@ func (s *Server) Stop() {
 	for k := range s.sockets {
 		sockets = append(sockets, k)
 	}
-	open := append([]*Conn(nil), s.open...)
+	open := slices.Collect(s.open.all())
 	s.changed.send()
 	s.mu.Unlock()
 	if l != nil {

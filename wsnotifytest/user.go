@@ -3,7 +3,6 @@ package wsnotifytest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -58,8 +57,15 @@ func (u *User) conns(want func(*Conn) bool) []*Conn {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
 	var list []*Conn
-	for _, c := range u.s.open {
-		if (u.all || c.user == u.name) && want(c) {
+	of := &u.s.open
+	if !u.all {
+		of = u.s.byUser[u.name]
+	}
+	if of == nil {
+		return nil
+	}
+	for c := range of.all() {
+		if want(c) {
 			list = append(list, c)
 		}
 	}
@@ -95,13 +101,8 @@ func (u *User) nobody() error {
 	if u.s.closed {
 		return fmt.Errorf("%w %s: %w", ErrNoConn, who, ErrServerClosed)
 	}
-	var names []string
-	for _, c := range u.s.open {
-		names = append(names, fmt.Sprintf("%q", c.user))
-	}
-	if len(names) > 0 {
-		slices.Sort(names)
-		who += "; connected: " + strings.Join(slices.Compact(names), ", ")
+	if u.s.open.len() > 0 {
+		who += strings.TrimPrefix(u.s.connected(), "none")
 	}
 	return fmt.Errorf("%w %s", ErrNoConn, who)
 }

@@ -1,3 +1,5 @@
+//go:build !js
+
 package wsnotifytest_test
 
 import (
@@ -214,7 +216,7 @@ func TestHandshakesOfOneUser(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
 		u := s.User("ada")
 		u.Refuse(1, 401, http.Header{"Www-Authenticate": {"Bearer"}}, "expired")
-		u.Redirect(1, "ws://elsewhere.test/")
+		u.Refuse(1, 302, http.Header{"Location": {"ws://elsewhere.test/"}}, "")
 		u.RefuseRaw(1, "HTTP/1.1 101 OK\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n")
 		u.HangHandshake(1)
 		s.User("eve").Refuse(-1, 403, nil, "")
@@ -258,7 +260,7 @@ func TestHandshakesOfOneUser(t *testing.T) {
 			t.Errorf("got\n%q, want\n%q", got, want)
 		}
 		s.User("eve").Refuse(0, 0, nil, "")
-		s.Redirect(1, "ws://there.test/")
+		s.Refuse(1, 302, http.Header{"Location": {"ws://there.test/"}}, "")
 		if got := try("eve"); got != "302 Found ws://there.test/" {
 			t.Error(got)
 		}

@@ -15,6 +15,7 @@ import (
 // else lines in and messages out.
 type talk struct {
 	connection
+	rec recording
 	looks
 	framing
 	one         bool
@@ -32,6 +33,7 @@ func (t *talk) flags(cmd *cobra.Command) {
 	f.BoolVarP(&t.one, "one", "1", false, "end after one message has come; without --wait, wait for it as long as it takes")
 	f.BoolVar(&t.noReconnect, "no-reconnect", false, "end at the first loss of the connection")
 	t.framing.flags(f)
+	t.rec.flags(cmd)
 	t.looks.flags(cmd)
 	t.connection.flags(cmd)
 }
@@ -75,6 +77,10 @@ func (t *talk) run(cmd *cobra.Command, to string) error {
 	if err != nil {
 		return err
 	}
+	recorded, err := t.rec.begin(&cfg)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := t.limited(cmd.Context())
 	defer cancel()
 	out := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), t.looks, t.quiet)
@@ -89,9 +95,9 @@ func (t *talk) run(cmd *cobra.Command, to string) error {
 		return retry(f) && !(t.noReconnect && f.Phase == wsnotify.PhaseOpen)
 	}
 	if len(t.texts) == 0 && !t.one && isTerminal(cmd.InOrStdin()) && out.tty && os.Getenv("TERM") != "dumb" {
-		return t.chat(ctx, cfg, url, g, out)
+		return recorded(t.chat(ctx, cfg, url, g, out))
 	}
-	return t.pipe(ctx, cmd, cfg, url, g, out)
+	return recorded(t.pipe(ctx, cmd, cfg, url, g, out))
 }
 
 // pipe sends the input and prints what comes.

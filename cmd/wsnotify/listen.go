@@ -13,6 +13,7 @@ import (
 func listenCommand() *cobra.Command {
 	var (
 		conn    connection
+		rec     recording
 		look    looks
 		frame   framing
 		asJSON  bool
@@ -37,7 +38,7 @@ shown as it came. With --raw all are, and nothing is added to them.`,
   wsnotify listen example.com/ws/ -u ada --exec 'notify-send "$MSG_TYPE" "$CONTENT"'
   wsnotify listen example.com/ws/ -u ada --filter deploy --count 1 --timeout 5m`,
 		Args: oneURL,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (result error) {
 			switch {
 			case raw && asJSON:
 				return usage("--raw and --json exclude each other")
@@ -48,6 +49,11 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 			if err != nil {
 				return err
 			}
+			recorded, err := rec.begin(&cfg)
+			if err != nil {
+				return err
+			}
+			defer func() { result = recorded(result) }()
 			out := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), look, conn.quiet)
 			out.asJSON = asJSON || !out.tty && look.color != "always"
 			ctx, cancel := conn.limited(cmd.Context())
@@ -120,6 +126,7 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 		},
 	}
 	conn.flags(cmd)
+	rec.flags(cmd)
 	look.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&asJSON, "json", false, "print one JSON object a line, also on a terminal")

@@ -15,6 +15,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	var addr, confirm string
+	play := &replay{speed: 1}
 	h := newHub(nil)
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -32,6 +33,7 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 		Example: `  wsnotify serve
   wsnotify serve --echo
   wsnotify serve --addr 9000 --refuse 401
+  wsnotify serve --replay bug.jsonl --speed 10
   curl -d msgType=mail -d content='3 new' http://localhost:8080/notify/ada
   curl --json '{"msgType":"mail","content":{"from":"Bob"}}' http://localhost:8080/notify`,
 		Args: nothing,
@@ -42,6 +44,12 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 			var err error
 			if h.confirm, err = parsePath("--confirm", confirm); err != nil {
 				return err
+			}
+			if err := play.check(changed(cmd, "echo", "confirm", "refuse")...); err != nil {
+				return err
+			}
+			if play.path != "" {
+				return play.serve(cmd, addr)
 			}
 			listener, err := listenAt(addr)
 			if err != nil {
@@ -72,6 +80,7 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
 	f.Var(count{at: &h.refuse}, "refuse", "refuse every handshake with this HTTP `STATUS`")
 	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
+	play.flags(f)
 	f.BoolVar(&h.pings, "show-pings", false, `print the text "ping" of clients, too`)
 	return cmd
 }

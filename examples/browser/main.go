@@ -11,12 +11,16 @@
 //
 //	go run ./examples/browser -listen 127.0.0.1:8080
 //
+// With -cert and -key it serves https, and the page uses wss. The page runs under a
+// Content-Security-Policy that allows nothing but its own files.
+//
 // page/main.go is what to copy, and wasm_exec.js, which comes with Go.
 package main
 
 import (
 	"context"
-	_ "embed"
+	"crypto/tls"
+	"embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,18 +43,28 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	listen := flag.String("listen", "127.0.0.1:0", "the `address` to serve the page on")
+	cert := flag.String("cert", "", "the `file` of a certificate in PEM, to serve https")
+	key := flag.String("key", "", "the `file` of its key")
 	flag.Parse()
-	if err := run(ctx, *listen, os.Stdout); err != nil {
+	if err := run(ctx, *listen, *cert, *key, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-//go:embed page.html
-var page []byte
+//go:embed page.html page.css page.js
+var files embed.FS
 
-// run serves the page until ctx ends.
-func run(ctx context.Context, listen string, out io.Writer) error {
+// policy lets the page load what it is made of, and connect to where it comes
+// from; that is all. WebAssembly needs a permission of its own.
+const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// run serves the page until ctx ends: over https if there is a certificate.
+func run(ctx context.Context, listen, cert, key string, out io.Writer) error {
+	if (cert == "") != (key == "") {
+		return errors.New("-cert and -key belong together: give both, or neither")
+	}
 	wasm, glue, err := build(ctx)
 	if err != nil {
 		return err
@@ -64,12 +78,16 @@ func run(ctx context.Context, listen string, out io.Writer) error {
 		typ     string
 		content []byte
 	}{
-		"/{$}":          {"text/html; charset=utf-8", page},
+		"/{$}":          {"text/html; charset=utf-8", embedded("page.html")},
+		"/page.css":     {"text/css; charset=utf-8", embedded("page.css")},
+		"/page.js":      {"text/javascript; charset=utf-8", embedded("page.js")},
 		"/page.wasm":    {"application/wasm", wasm},
 		"/wasm_exec.js": {"text/javascript; charset=utf-8", glue},
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", file.typ)
+			w.Header().Set("Content-Security-Policy", policy)
+			w.Header().Set("X-Content-Type-Options", "nosniff")
 			w.Write(file.content)
 		})
 	}
@@ -79,14 +97,29 @@ func run(ctx context.Context, listen string, out io.Writer) error {
 		defer pages.Done()
 		notify(ctx, w, r)
 	})
-	fmt.Fprintf(out, "open http://%s in a browser; Ctrl-C ends it\n", listener.Addr())
 	server := &http.Server{Handler: mux}
+	serve, scheme := server.Serve, "http"
+	if cert != "" {
+		// Over HTTP/2 the page's WebSocket would need RFC 8441, which net/http does not do.
+		server.TLSConfig = &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		serve = func(l net.Listener) error { return server.ServeTLS(l, cert, key) }
+		scheme = "https"
+	}
+	fmt.Fprintf(out, "open %s://%s in a browser; Ctrl-C ends it\n", scheme, listener.Addr())
 	context.AfterFunc(ctx, func() { server.Close() })
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	pages.Wait()
 	return nil
+}
+
+func embedded(name string) []byte {
+	content, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it is not in the go:embed above
+	}
+	return content
 }
 
 // build compiles the program of the page, and finds the JavaScript that Go has

@@ -3,8 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,16 +23,31 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// The page and its program are served, and its server does as it says.
+// The page and its program are served, over http and https, under a policy that has no exceptions for inline
+// code, and the server does as it says. tests/browser opens the page in a browser.
 func TestPageIsServed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles a program")
 	}
+	for _, https := range []bool{false, true} {
+		var cert, key string
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		if https {
+			var pool *x509.CertPool
+			cert, key, pool = certificate(t)
+			client.Transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}
+		}
+		pageIsServed(t, client, cert, key)
+	}
+}
+
+func pageIsServed(t *testing.T, browser *http.Client, cert, key string) {
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	reader, writer := io.Pipe()
 	over := make(chan error, 1)
 	go func() {
-		err := run(ctx, "127.0.0.1:0", writer)
+		err := run(ctx, "127.0.0.1:0", cert, key, writer)
 		writer.CloseWithError(io.EOF)
 		over <- err
 	}()
@@ -30,8 +56,8 @@ func TestPageIsServed(t *testing.T) {
 		t.Fatal(<-over)
 	}
 	url := strings.Fields(line)[1]
-	for path, begins := range map[string]string{"/": "<!doctype html>", "/page.wasm": "\x00asm", "/wasm_exec.js": "// Copyright"} {
-		resp, err := http.Get(url + path)
+	for path, begins := range map[string]string{"/": "<!doctype html>", "/page.css": ":root", "/page.js": "const go", "/page.wasm": "\x00asm", "/wasm_exec.js": "// Copyright"} {
+		resp, err := browser.Get(url + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,11 +66,17 @@ func TestPageIsServed(t *testing.T) {
 		if resp.StatusCode != 200 || !strings.HasPrefix(string(body), begins) {
 			t.Errorf("%s: %s, %.40q", path, resp.Status, body)
 		}
+		if got := resp.Header.Get("Content-Security-Policy"); got != policy || strings.Contains(got, "unsafe-inline") || !strings.HasPrefix(got, "default-src 'none';") {
+			t.Errorf("%s: the policy is %s", path, got)
+		}
+		if path == "/" && (strings.Contains(string(body), "<style") || regexp.MustCompile(`<script>| on[a-z]+=| style=`).Match(body)) {
+			t.Errorf("the page has inline code, which its policy forbids:\n%s", body)
+		}
 	}
-	http.DefaultClient.CloseIdleConnections()
 	came := make(chan wsnotify.Notification, 10)
 	closed := make(chan wsnotify.CloseEvent, 1)
 	client := wsnotify.New(wsnotify.Config{
+		HTTPClient:      browser,
 		Heartbeat:       wsnotify.Heartbeat{Interval: 10 * time.Millisecond},
 		ShouldReconnect: func(wsnotify.Failure) bool { return false },
 		OnNotification:  func(n wsnotify.Notification) { came <- n },
@@ -67,4 +99,31 @@ func TestPageIsServed(t *testing.T) {
 	if err := <-over; err != nil {
 		t.Error(err)
 	}
+}
+
+// certificate makes one for loopback, and the pool of those who trust it.
+func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return cert, key, pool
 }

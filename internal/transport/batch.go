@@ -106,6 +106,13 @@ func (b *Batch) Cut() { b.cut = true }
 // the middle of a message.
 func (b *Batch) IsCut() (is, torn bool) { return b.cut && b.left == 0, b.begun }
 
+// Frame returns frame i, and whether it leaves: it does not if it was withdrawn. Its data is that of
+// Add until the first Write that sees it. The batch must be locked.
+func (b *Batch) Frame(i int) (op wire.Op, data []byte, leaves bool) {
+	f := &b.list.frames[i]
+	return f.op, f.data, !f.void
+}
+
 func (b *Batch) frames() []frame {
 	if b.list == nil {
 		return nil

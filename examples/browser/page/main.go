@@ -28,7 +28,11 @@ func main() {
 		OnNotification: func(n wsnotify.Notification) { show(n.MsgType, n.Content) },
 		OnClose:        func(ev wsnotify.CloseEvent) { show("closed", fmt.Sprintf("%d %s", ev.Code, ev.Reason)) },
 	})
-	server := "ws://" + js.Global().Get("location").Get("host").String() + "/ws/"
+	location := js.Global().Get("location")
+	server := "ws://" + location.Get("host").String() + "/ws/"
+	if location.Get("protocol").String() == "https:" { // where ws:// is mixed content, which browsers block
+		server = "wss://" + location.Get("host").String() + "/ws/"
+	}
 	on := true // the user wants a connection
 	connect := func() { client.Connect(context.Background(), server, "ada") }
 	go connect()

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// replaying starts serve --replay and returns the address of its WebSocket.
+func replaying(t *testing.T, args ...string) (*command, string) {
+	t.Helper()
+	c := start(t, nil, append([]string{"serve", "--addr", "0"}, args...)...)
+	ctx := within(t)
+	for {
+		if m := regexp.MustCompile(`ws://[^/]+/ws/`).FindString(c.out.String()); m != "" {
+			return c, m
+		}
+		select {
+		case code := <-c.code:
+			t.Fatalf("it ended with %d: %s%s", code, c.out.String(), c.err.String())
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatal("it does not listen")
+		}
+	}
+}
+
+func recordingFile(t *testing.T, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "recording.jsonl")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What connect and listen record is what serve --replay plays, and a client that does the same passes.
+func TestRecordAndReplay(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	path := filepath.Join(t.TempDir(), "bug.jsonl")
+	wait := srv.Script(within(t),
+		wsnotifytest.Accept(), wsnotifytest.Expect("hello"), wsnotifytest.Say("hi"), wsnotifytest.SayBinary([]byte{1, 2}),
+		wsnotifytest.ExpectClose(1000))
+	c := start(t, nil, "connect", srv.URL(), "-u", "ada", "-H", "Authorization: Bearer s3cr3t", "-x", "hello", "--wait", "300ms", "--record", path)
+	c.wants(t, exitOK)
+	if err := wait(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "s3cr3t") || !strings.Contains(string(text), `"Authorization":["xxxxx"]`) {
+		t.Errorf("%s", text)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+
+	play, url := replaying(t, "--replay", path)
+	c = start(t, nil, "connect", url+"ada", "-x", "hello", "--wait", "300ms")
+	c.wants(t, exitOK)
+	if out := c.out.String(); !strings.Contains(out, "hi\n") {
+		t.Errorf("the client got %q", out)
+	}
+	play.wants(t, exitOK)
+	if out := play.out.String(); !strings.Contains(out, "the recording is over, and the client did what it did there") {
+		t.Error(out)
+	}
+
+	play, url = replaying(t, "--replay", path, "--speed", "0")
+	c = start(t, nil, "connect", url+"ada", "-x", "hallo", "--wait", "300ms", "--no-reconnect")
+	play.wants(t, exitFailure)
+	want := "wsnotify: expected text \"hello\"\nwsnotify: got      text \"hallo\"\n"
+	if got := play.err.String(); !strings.Contains(got, "the client differs from the recording at line 2, after ") || !strings.HasSuffix(got, want) {
+		t.Errorf("%s", got)
+	}
+	<-c.code
+}
+
+func TestListenRecordsSecretsIfAsked(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	path := filepath.Join(t.TempDir(), "all.jsonl")
+	c := start(t, nil, "listen", srv.URL()+"ada?token=s3cr3t", "--count", "1", "--heartbeat", "100ms", "--record", path, "--keep-secrets", "--record-pings")
+	if _, err := srv.Conn(within(t), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.WaitHeartbeats(within(t), "ada", 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	_ = srv.Notify("ada", "mail", "3 new")
+	c.wants(t, exitOK)
+	text, _ := os.ReadFile(path)
+	for _, want := range []string{"token=s3cr3t", `"type":"ping"`, `"type":"pong"`, `"text":"{\"msgType\":\"mail\",\"content\":\"3 new\"}"`, `"type":"close"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is not in\n%s", want, text)
+		}
+	}
+}
+
+// A recording with refusals, drops, a server that falls silent, and a subprotocol is played to its end.
+func TestReplayPlaysFaults(t *testing.T) {
+	path := recordingFile(t,
+		`{"v":1,"t":0,"conn":1,"dir":"in","type":"failure","status":503}`,
+		`{"t":100000000,"conn":1,"dir":"in","type":"failure"}`,
+		`{"t":200000000,"conn":1,"dir":"out","type":"open","subprotocol":"chat"}`,
+		`{"t":300000000,"conn":1,"dir":"in","type":"text","text":"one"}`,
+		`{"t":310000000,"conn":1,"dir":"out","type":"text","text":"answer one"}`,
+		`{"t":320000000,"conn":1,"dir":"in","type":"ping","data":""}`,
+		`{"t":400000000,"conn":1,"dir":"in","type":"close","code":1006}`,
+		`{"t":500000000,"conn":2,"dir":"in","type":"failure","status":429}`,
+		`{"t":600000000,"conn":2,"dir":"out","type":"open","subprotocol":"chat"}`,
+		`{"t":700000000,"conn":2,"dir":"in","type":"text","text":"two"}`,
+		`{"t":700000000,"conn":2,"dir":"out","type":"text","text":"answer two"}`,
+		`{"t":1500000000,"conn":2,"dir":"out","type":"close","code":1006,"silent":600000000}`,
+		`{"t":1600000000,"conn":3,"dir":"out","type":"open","subprotocol":"chat"}`,
+		`{"t":1700000000,"conn":3,"dir":"in","type":"close","code":4001,"reason":"over"}`,
+		`{"t":1700000000,"conn":3,"dir":"out","type":"close","code":4001,"reason":"over"}`)
+	play, url := replaying(t, "--replay", path)
+	var saw []string
+	var client *wsnotify.Client
+	client = wsnotify.New(wsnotify.Config{
+		Subprotocols:    []string{"chat"},
+		BackOff:         wsnotify.Exponential(20*time.Millisecond, 20*time.Millisecond, -1),
+		Heartbeat:       wsnotify.Heartbeat{Interval: 100 * time.Millisecond, Timeout: 300 * time.Millisecond},
+		ShouldReconnect: func(f wsnotify.Failure) bool { return f.Code != 4001 },
+		OnOpen:          func(ev wsnotify.OpenEvent) { saw = append(saw, "open "+ev.Subprotocol) },
+		OnClose:         func(ev wsnotify.CloseEvent) { saw = append(saw, fmt.Sprint("close ", int(ev.Code))) },
+		OnReconnecting: func(ev wsnotify.ReconnectEvent) {
+			if ev.Failure.Phase != wsnotify.PhaseOpen {
+				saw = append(saw, fmt.Sprint("refused ", ev.Failure.HTTPStatus))
+			}
+		},
+		OnMessage: func(m wsnotify.Message) {
+			saw = append(saw, string(m.Data))
+			_ = client.Enqueue(wsnotify.MessageText, append([]byte("answer "), m.Data...))
+		},
+	})
+	_ = client.Run(within(t), url, "ada")
+	<-client.Done()
+	play.wants(t, exitOK)
+	want := []string{"refused 503", "refused 0", "open chat", "one", "close 1006", "refused 429", "open chat", "two", "close 1006", "open chat", "close 4001"}
+	if !slices.Equal(saw, want) {
+		t.Errorf("the client saw %q\nwant %q\n%s%s", saw, want, play.out.String(), play.err.String())
+	}
+}
+
+// What a client does otherwise is said with both texts.
+func TestReplayPrintsTheDifference(t *testing.T) {
+	const open = `{"t":0,"conn":1,"dir":"out","type":"open"}`
+	const question = `{"t":10000000,"conn":1,"dir":"out","type":"text","text":"question"}`
+	for _, test := range []struct {
+		lines []string
+		args  []string
+		want  string
+	}{
+		{[]string{open, question}, []string{"-x", "question"}, ""},
+		{[]string{open, question}, []string{"-x", "answer"}, "at line 2, after 10ms on connection 1\nwsnotify: expected text \"question\"\nwsnotify: got      text \"answer\"\n"},
+		{[]string{open, `{"t":10000000,"conn":1,"dir":"out","type":"binary","data":"aGk="}`}, []string{"-x", "hi"}, "expected binary \"hi\"\nwsnotify: got      text \"hi\"\n"},
+		{[]string{open, question, question}, []string{"-x", "question", "--wait", "0s"}, "at line 3, after 10ms on connection 1\nwsnotify: expected text \"question\"\nwsnotify: got      close 1000\n"},
+		{[]string{open, `{"t":900000000,"conn":1,"dir":"in","type":"text","text":"late"}`}, []string{"-x", "ping", "--wait", "0s"}, "expected the connection to go on\nwsnotify: got      close 1000\n"},
+		{[]string{open, `{"t":100000000,"conn":1,"dir":"in","type":"close","code":1001}`}, []string{"-x", "more"}, "expected close 1001\nwsnotify: got      text \"more\"\n"},
+		{[]string{open, `{"t":100000000,"conn":1,"dir":"out","type":"close","code":4000,"reason":"bye"}`}, []string{"-x", "ping", "--wait", "0s"}, "expected close 4000 \"bye\"\nwsnotify: got      close 1000\n"},
+	} {
+		play, url := replaying(t, "--replay", recordingFile(t, test.lines...))
+		c := start(t, nil, append([]string{"connect", url + "ada", "--no-reconnect"}, test.args...)...)
+		if test.want == "" {
+			play.wants(t, exitOK)
+		} else if play.wants(t, exitFailure); !strings.HasSuffix(play.err.String(), test.want) {
+			t.Errorf("%q\n%s\nwant\n%s", test.args, play.err.String(), test.want)
+		}
+		<-c.code
+	}
+}
+
+// --from begins in the middle, also of a connection.
+func TestReplayFrom(t *testing.T) {
+	path := recordingFile(t,
+		`{"t":0,"conn":1,"dir":"out","type":"open"}`,
+		`{"t":100000000,"conn":1,"dir":"out","type":"text","text":"login"}`,
+		`{"t":90000000000,"conn":1,"dir":"in","type":"text","text":"late"}`,
+		`{"t":90100000000,"conn":1,"dir":"out","type":"close","code":1000}`)
+	play, url := replaying(t, "--replay", path, "--from", "89.9s")
+	c := start(t, strings.NewReader(""), "connect", url+"ada", "-1")
+	c.wants(t, exitOK)
+	if out := c.out.String(); out != "late\n" {
+		t.Errorf("the client got %q", out)
+	}
+	play.wants(t, exitOK)
+}
+
+func TestReplayUsage(t *testing.T) {
+	good := recordingFile(t, `{"t":0,"conn":1,"dir":"out","type":"open"}`)
+	bad := recordingFile(t, `{"t":0,"conn":1,"dir":"out","type":"open"}`, `{"t":0,"conn":1,"dir":"out","type":"opened"}`)
+	for _, test := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"serve --replay /no/such/file", exitFailure, "--replay: open /no/such/file: no such file"},
+		{"serve --replay " + bad, exitFailure, "line 2: type: expected open, text, binary"},
+		{"serve --replay " + good + " --from 1h", exitFailure, "nothing is left to be played from 1h0m0s on; it ends at 0s"},
+		{"serve --replay " + good + " --echo --refuse 401", exitUsage, "--replay and --echo, --refuse exclude each other"},
+		{"serve --replay " + good + " --speed -1", exitUsage, "--speed -1: expected a factor such as 10"},
+		{"serve --speed 2", exitUsage, "--speed and --from are of use with --replay alone"},
+		{"listen localhost:1 --keep-secrets", exitUsage, "--keep-secrets and --record-pings are of use with --record alone"},
+		{"listen localhost:1 --record /no/such/file", exitFailure, "--record: open /no/such/file: no such file"},
+	} {
+		c := start(t, nil, strings.Fields(test.args)...)
+		c.wants(t, test.code)
+		if got := c.err.String(); !strings.Contains(got, test.want) {
+			t.Errorf("%s: %s, want %s", test.args, got, test.want)
+		}
+	}
+}

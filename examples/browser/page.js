@@ -1,0 +1,2 @@
+const go = new Go()
+WebAssembly.instantiateStreaming(fetch('/page.wasm'), go.importObject).then(({ instance }) => go.run(instance))

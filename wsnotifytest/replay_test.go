@@ -1,0 +1,351 @@
+//go:build !js
+
+package wsnotifytest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// recordingOf makes a recording of lines "time conn dir type value", with the time in seconds.
+func recordingOf(t *testing.T, text string) *wsnotifytest.Recording {
+	t.Helper()
+	rec := new(wsnotifytest.Recording)
+	for line := range strings.Lines(text) {
+		var e wsnotifytest.Event
+		var seconds float64
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 5)
+		if len(fields) < 4 {
+			continue
+		}
+		if _, err := fmt.Sscan(fields[0]+" "+fields[1], &seconds, &e.Conn); err != nil {
+			t.Fatal(err)
+		}
+		e.T, e.Dir, e.Type = time.Duration(seconds*float64(time.Second)), fields[2], fields[3]
+		if len(fields) == 5 {
+			switch e.Type {
+			case "text":
+				e.Text = fields[4]
+			case "binary":
+				e.Data = []byte(fields[4])
+			case "close":
+				_, _ = fmt.Sscan(fields[4], &e.Code, &e.Reason)
+			case "failure":
+				_, _ = fmt.Sscan(fields[4], &e.Status)
+			case "open":
+				e.Subprotocol = fields[4]
+			}
+		}
+		rec.Events = append(rec.Events, e)
+	}
+	return rec
+}
+
+// A recording is read as it was written.
+func TestRecordingRoundTrip(t *testing.T) {
+	rec := recordingOf(t, `0 1 out open v1
+		1 1 in text hello
+		1.5 1 out binary bytes
+		2 1 in close 1012 restart
+		2 1 out close 1012 restart
+		3 2 in failure 503`)
+	var file bytes.Buffer
+	n, err := rec.WriteTo(&file)
+	if err != nil || n != int64(file.Len()) {
+		t.Fatal(n, file.Len(), err)
+	}
+	if !strings.HasPrefix(file.String(), `{"v":1,"t":0,"conn":1,"dir":"out","type":"open","subprotocol":"v1"}`+"\n") {
+		t.Error(file.String())
+	}
+	text := file.String()
+	back, err := wsnotifytest.ReadRecording(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again bytes.Buffer
+	if _, err := back.WriteTo(&again); err != nil || again.String() != text {
+		t.Errorf("%s, %v", again.String(), err)
+	}
+	if m := back.Message(2); m == nil || string(m.Data) != "bytes" || m.String() != `binary "bytes"` || back.Message(3) != nil {
+		t.Error(m)
+	}
+	if _, err := wsnotifytest.ReadRecording(strings.NewReader(text + "{}\n")); err == nil || !strings.HasPrefix(err.Error(), "wsnotifytest: reading a recording: line 7: type: expected open, text") {
+		t.Error(err)
+	}
+	bad := &wsnotifytest.Recording{Events: []wsnotifytest.Event{{Conn: 1, Dir: "in", Type: "text", Text: "\xff"}}}
+	if _, err := bad.WriteTo(&again); err == nil || !strings.Contains(err.Error(), "event 1: the text of a message is not UTF-8") {
+		t.Error(err)
+	}
+}
+
+// Replay keeps the gaps of the recording, to the nanosecond.
+func TestReplayKeepsTheGaps(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		s.Replay(recordingOf(t, `0 1 out open
+			0.25 1 in text a
+			0.25 1 in text b
+			3600 1 in text c
+			3601 1 out text question
+			3601.000000001 1 in text answer
+			3602 1 in close 1001 bye
+			3602 1 out close 1001 bye`))
+		c := dial(t, s, "ada")
+		start := time.Now()
+		for _, want := range []struct {
+			text string
+			at   time.Duration
+		}{{"a", 250 * time.Millisecond}, {"b", 250 * time.Millisecond}, {"c", time.Hour}, {"answer", time.Hour + 2*time.Minute + 1}} {
+			if want.text == "answer" { // later than in the recording: the gap begins here
+				time.Sleep(2 * time.Minute)
+				_ = c.Write(t.Context(), websocket.MessageText, []byte("question"))
+			}
+			_, got, err := c.Read(t.Context())
+			if d := time.Since(start); err != nil || string(got) != want.text || d != want.at {
+				t.Errorf("%q after %v, %v; want %q after %v", got, d, err, want.text, want.at)
+			}
+		}
+		_, _, err := c.Read(t.Context())
+		if websocket.CloseStatus(err) != 1001 {
+			t.Error(err)
+		}
+		if err := s.WaitReplay(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The first thing that the client does otherwise fails the test: the event, what was expected, what came.
+func TestReplayReportsTheFirstDifference(t *testing.T) {
+	const rec = `0 1 out open
+		1 1 in text ask
+		2 1 out text answer
+		3 1 out binary bytes
+		4 1 in text thanks
+		5 1 out close 1000 bye
+		5 1 in close 1000 bye
+		8 2 out open
+		9 2 out text again
+		9 2 in close 1006`
+	type client = func(ctx context.Context, c *websocket.Conn, dial func() *websocket.Conn)
+	text := func(ctx context.Context, c *websocket.Conn, text string) {
+		_ = c.Write(ctx, websocket.MessageText, []byte(text))
+	}
+	binary := func(ctx context.Context, c *websocket.Conn, text string) {
+		_ = c.Write(ctx, websocket.MessageBinary, []byte(text))
+	}
+	right := func(ctx context.Context, c *websocket.Conn) {
+		_, _, _ = c.Read(ctx)
+		text(ctx, c, "ping")
+		text(ctx, c, "answer")
+		binary(ctx, c, "bytes")
+		_, _, _ = c.Read(ctx)
+		_ = c.Close(1000, "bye")
+	}
+	for _, test := range []struct {
+		name   string
+		client client
+		want   string
+	}{
+		{"nothing", func(ctx context.Context, c *websocket.Conn, dial func() *websocket.Conn) {
+			right(ctx, c)
+			text(ctx, dial(), "again")
+		}, ""},
+		{"another text", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) { text(ctx, c, "anser") },
+			`wsnotifytest: the client differs from the recording at event 3, after 2s on connection 1: expected text "answer", got text "anser"; connection 1 of user "ada" is open, messages on it: ["anser"]`},
+		{"another type", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
+			text(ctx, c, "answer")
+			text(ctx, c, "bytes")
+		}, `at event 4, after 3s on connection 1: expected binary "bytes", got text "bytes"; connection 1 of user "ada" is open, messages on it: ["answer", "bytes"]`},
+		{"too much", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
+			text(ctx, c, "answer")
+			binary(ctx, c, "bytes")
+			text(ctx, c, "more")
+		}, `at event 6, after 5s on connection 1: expected close 1000 "bye", got text "more"`},
+		{"no message", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) { text(ctx, c, "answer") },
+			`at event 4, after 3s on connection 1: expected binary "bytes", got nothing, 1h0m0s after it was due; connection 1 of user "ada" is open, messages on it: ["answer"]`},
+		{"an early close", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
+			_, _, _ = c.Read(ctx)
+			text(ctx, c, "answer")
+			_ = c.Close(4000, "no")
+		}, `at event 4, after 3s on connection 1: expected binary "bytes", got close 4000 "no"`},
+		{"an early close while the server has the word", func(_ context.Context, c *websocket.Conn, _ func() *websocket.Conn) { _ = c.Close(4000, "no") },
+			`at event 2, after 1s on connection 1: expected the connection to go on, got close 4000 "no"`},
+		{"an early end", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
+			_, _, _ = c.Read(ctx)
+			text(ctx, c, "answer")
+			_ = c.CloseNow()
+		}, `at event 4, after 3s on connection 1: expected binary "bytes", got the client's end of the connection without a close frame`},
+		{"another reason", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
+			text(ctx, c, "answer")
+			binary(ctx, c, "bytes")
+			_, _, _ = c.Read(ctx)
+			_, _, _ = c.Read(ctx)
+			_ = c.Close(1000, "good bye")
+		}, `at event 6, after 5s on connection 1: expected close 1000 "bye", got close 1000 "good bye"`},
+		{"no second connection", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) { right(ctx, c) },
+			`at event 8, after 8s on connection 2: expected a connection, got nothing, 1h0m0s after it was due; 1 handshakes came since the beginning`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &recorder{TB: t}
+				s := wsnotifytest.NewNetwork(r).NewServer()
+				s.Replay(recordingOf(t, rec))
+				var all []*websocket.Conn
+				dialOne := func() *websocket.Conn { all = append(all, dial(t, s, "ada")); return all[len(all)-1] }
+				test.client(t.Context(), dialOne(), dialOne)
+				err := s.WaitReplay(context.Background())
+				for _, c := range all {
+					_ = c.CloseNow()
+				}
+				errs := r.end()
+				if test.want == "" {
+					wantErrors(t, errs)
+					return
+				}
+				wantErrors(t, errs, test.want)
+				if err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("WaitReplay returned %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Faults are laid over a recording: behind any event by Do, and by everything that a server can do.
+func TestFaultsOverARecording(t *testing.T) {
+	const rec = `0 1 out open
+		1 1 in text one
+		2 1 in text two
+		3 1 in text three
+		9 2 out open
+		10 2 in text four
+		10 2 in close 1000
+		10 2 out close 1000`
+	for name, test := range map[string]struct {
+		fault func(s *wsnotifytest.Server, rec *wsnotifytest.Recording)
+		want  string // what a client sees that reconnects after a second
+	}{
+		"none": {func(*wsnotifytest.Server, *wsnotifytest.Recording) {}, "one@1s two@2s three@3s"},
+		"drop": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) { r.Message(2).Do = (*wsnotifytest.Conn).Drop }, "one@1s two@2s end@2s four@4s close@4s"},
+		"reset": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) {
+			r.Message(1).Do = func(c *wsnotifytest.Conn) { time.Sleep(time.Second / 2); c.Reset() }
+		}, "one@1s end@1.5s four@3.5s close@3.5s"},
+		"half-open": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) {
+			r.Message(1).Do = func(c *wsnotifytest.Conn) { c.BlackHole(true) }
+		}, "one@1s timeout@11s four@13s close@13s"},
+		"a close": {func(_ *wsnotifytest.Server, r *wsnotifytest.Recording) {
+			r.Message(1).Do = func(c *wsnotifytest.Conn) { _ = c.Close(4001, "") }
+		}, "one@1s close@1s four@3s close@3s"},
+		"a slow line": {func(s *wsnotifytest.Server, _ *wsnotifytest.Recording) { s.Latency(time.Second) }, "one@6s two@7s three@8s"},
+		"refused":     {func(s *wsnotifytest.Server, _ *wsnotifytest.Recording) { s.Refuse(2, 503, nil, "") }, "refused@0s refused@1s one@3s two@4s three@5s"},
+		"refused later": {func(s *wsnotifytest.Server, r *wsnotifytest.Recording) {
+			r.Message(1).Do = func(c *wsnotifytest.Conn) { s.Refuse(1, 503, nil, ""); c.Drop() }
+		}, "one@1s end@1s refused@2s four@4s close@4s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+				r := recordingOf(t, rec)
+				test.fault(s, r)
+				s.Replay(r)
+				start := time.Now()
+				var saw []string
+				see := func(what string) { saw = append(saw, fmt.Sprintf("%s@%v", what, time.Since(start))) }
+				for range 5 {
+					c, _, err := websocket.Dial(t.Context(), s.URL()+"ada", &websocket.DialOptions{HTTPClient: s.HTTPClient()})
+					if err != nil {
+						see("refused")
+						time.Sleep(time.Second)
+						continue
+					}
+					for err == nil {
+						ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+						var data []byte
+						_, data, err = c.Read(ctx)
+						switch {
+						case err == nil:
+							see(string(data))
+						case websocket.CloseStatus(err) != -1:
+							see("close")
+						case errors.Is(err, context.DeadlineExceeded):
+							see("timeout")
+						default:
+							see("end")
+						}
+						cancel()
+						if err == nil && string(data) == "three" {
+							break
+						}
+					}
+					_ = c.CloseNow()
+					last := strings.Join(saw, " ")
+					if strings.Contains(last, "three") || strings.Contains(last, "four") {
+						break
+					}
+					time.Sleep(time.Second)
+				}
+				if got := strings.Join(saw, " "); got != test.want {
+					t.Errorf("the client saw %s, want %s", got, test.want)
+				}
+				s.AllowViolations()
+			})
+		})
+	}
+}
+
+// A recording is played in memory and on loopback, with TLS and without, and compressed or not.
+func TestReplayEverywhere(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		s.Compress(true)
+		s.Replay(recordingOf(t, `0 1 in failure 503
+			0 1 in failure
+			0.01 1 out open chat
+			0.02 1 in text hello
+			0.03 1 out binary bytes
+			0.04 1 in ping p
+			0.04 1 out pong p
+			0.05 1 in close 1006
+			0.06 2 out open
+			0.07 2 out text again
+			0.08 2 out close 4000 bye
+			0.09 2 in close 4000 bye`))
+		for range 2 {
+			if err := tryDial(t.Context(), s); err == nil {
+				t.Error("it is not refused")
+			}
+		}
+		c, resp, err := websocket.Dial(t.Context(), s.URL()+"ada", &websocket.DialOptions{
+			HTTPClient: s.HTTPClient(), Subprotocols: []string{"chat"}, CompressionMode: websocket.CompressionContextTakeover})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != "chat" {
+			t.Errorf("the subprotocol is %q", got)
+		}
+		if _, got, err := c.Read(t.Context()); string(got) != "hello" {
+			t.Errorf("%q, %v", got, err)
+		}
+		_ = c.Write(t.Context(), websocket.MessageBinary, []byte("bytes"))
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != -1 {
+			t.Error(err)
+		}
+		_ = c.CloseNow()
+		c = dial(t, s, "ada")
+		_ = c.Write(t.Context(), websocket.MessageText, []byte("again"))
+		if err := c.Close(4000, "bye"); err != nil {
+			t.Error(err)
+		}
+		if err := s.WaitReplay(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
