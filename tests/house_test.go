@@ -21,7 +21,7 @@ const module = "github.com/wsnotify/wsnotify"
 // what it must not import of others. What is not listed here fails the test.
 var borders = map[string]struct{ may, never []string }{
 	"internal/wire":      {nil, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
-	"internal/transport": {[]string{"internal/wire"}, []string{"github.com/cenkalti/backoff/v4"}},
+	"internal/transport": {[]string{"internal/wire", "internal/handshake"}, []string{"github.com/cenkalti/backoff/v4"}},
 	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
