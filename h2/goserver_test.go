@@ -1,0 +1,3 @@
+package h2
+
+func serveGo() {}
