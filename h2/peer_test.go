@@ -331,6 +331,12 @@ func (p *peer) serve() {
 		end     bool
 	}
 	streams, whole := map[uint32]*state{}, defaultWindow
+	of := func(id uint32) *state {
+		if streams[id] == nil {
+			streams[id] = &state{window: streamWindow}
+		}
+		return streams[id]
+	}
 	flush := func(id uint32, s *state) {
 		for {
 			n := min(len(s.pending), s.window, whole, maxFrame)
@@ -361,21 +367,20 @@ func (p *peer) serve() {
 		p.mu.Unlock()
 		switch f.Type {
 		case http2.FrameHeaders:
-			streams[f.StreamID] = &state{window: streamWindow}
 			p.headers(f.StreamID, false, ":status", "200")
 		case http2.FrameData:
 			if len(f.data) > 0 {
 				p.fr.WriteWindowUpdate(0, uint32(len(f.data)))
 				p.fr.WriteWindowUpdate(f.StreamID, uint32(len(f.data)))
 			}
-			s := streams[f.StreamID]
+			s := of(f.StreamID)
 			s.pending, s.end = append(s.pending, f.data...), f.Flags.Has(http2.FlagDataEndStream)
 			flush(f.StreamID, s)
 		case http2.FrameWindowUpdate:
 			if f.StreamID == 0 {
 				whole += int(f.increment)
 			} else {
-				streams[f.StreamID].window += int(f.increment)
+				of(f.StreamID).window += int(f.increment)
 			}
 			for id, s := range streams {
 				flush(id, s)
