@@ -108,8 +108,7 @@ func newConn(t *Transport, p *pool, raw, nc net.Conn, state *tls.ConnectionState
 type inbound struct {
 	framer  *http2.Framer
 	decoder *hpack.Decoder
-	window  int64 // what the server may still send on the connection
-	owed    int64 // of it has come and is not yet credited
+	owed    int64 // has come on all streams and is not yet credited
 	idle    allowance
 	block   headerBlock
 }
@@ -120,7 +119,6 @@ func (in *inbound) init(c *conn) {
 	in.framer.SetReuseFrames()
 	in.decoder = hpack.NewDecoder(4096, nil)
 	in.decoder.SetMaxStringLength(maxHeaderList)
-	in.window = connWindow
 	in.idle.init(time.Now())
 }
 
@@ -188,19 +186,22 @@ func (c *conn) fail(err error) {
 		c.mu.Unlock()
 		return
 	}
+	if c.away != nil && errors.Is(err, errRetired) {
+		err = c.away
+	}
 	c.err = err
 	var wrong *violation
 	orderly := errors.As(err, &wrong)
 	switch {
 	case orderly:
 		c.outbound.framer.WriteGoAway(0, wrong.code, nil)
-	case errors.Is(err, errRetired), errors.Is(err, errClosed):
+	case errors.Is(err, errRetired), errors.Is(err, errClosed), err == c.away:
 		orderly = true
 		c.outbound.framer.WriteGoAway(0, http2.ErrCodeNo, nil)
 	}
 	streams, sent := c.streams, c.outbound.taken
 	c.streams = nil
-	if c.away != nil {
+	if c.away != nil && err != c.away {
 		err = &awayError{c.away.code, err}
 	}
 	for _, s := range streams {

@@ -24,29 +24,30 @@ func (t *Transport) dial(ctx context.Context, p *pool) (*conn, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		raw.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// begin does the handshakes of TLS and HTTP/2.
+// begin does the handshakes of TLS and HTTP/2. It leaves nothing open after an
+// error.
 func (t *Transport) begin(ctx context.Context, p *pool, raw net.Conn) (*conn, error) {
 	nc := raw
 	var state *tls.ConnectionState
 	if p.target.secure {
 		secure, err := t.secure(ctx, raw, p.target.addr)
 		if err != nil {
+			raw.Close()
 			return nil, err
 		}
 		s := secure.ConnectionState()
 		nc, state = secure, &s
-		switch s.NegotiatedProtocol {
-		case "h2":
-		case "":
-			return nil, &unsupportedError{"the server chose no protocol by ALPN, so it speaks HTTP/1.1"}
-		default:
-			return nil, &unsupportedError{fmt.Sprintf("the server chose %q by ALPN, and not h2", s.NegotiatedProtocol)}
+		if chosen := s.NegotiatedProtocol; chosen != "h2" {
+			raw.Close()
+			if chosen == "" {
+				return nil, &unsupportedError{"the server chose no protocol by ALPN, so it speaks HTTP/1.1"}
+			}
+			return nil, &unsupportedError{fmt.Sprintf("the server chose %q by ALPN, and not h2", chosen)}
 		}
 	}
 	c := newConn(t, p, raw, nc, state)

@@ -35,7 +35,7 @@ func (e *lostError) Error() string { return "h2: the shared connection was lost:
 func (e *lostError) Unwrap() error { return e.err }
 
 func lost(err error) error {
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
 		err = io.ErrUnexpectedEOF
 	}
 	return &lostError{err}

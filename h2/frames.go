@@ -98,12 +98,10 @@ func (c *conn) aboutStream(id uint32, err error) error {
 func (c *conn) gotData(f *http2.DataFrame) error {
 	length := int64(f.Header().Length) // with padding: section 6.1
 	in := &c.in
-	if in.window -= length; in.window < 0 {
-		return connectionError(http2.ErrCodeFlowControl, "DATA of %d bytes, %d beyond the connection's window", length, -in.window)
-	}
+	// What has come is credited whether it is read or not, so no server can
+	// exceed this window.
 	if in.owed += length; in.owed >= connWindow/4 {
 		c.credit(nil, in.owed)
-		in.window += in.owed
 		in.owed = 0
 	}
 	s, err := c.find(f.StreamID, http2.FrameData)

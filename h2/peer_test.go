@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,7 +63,7 @@ type world struct {
 	peers  []*peer
 	script func(*peer)
 	ending sync.WaitGroup
-	open   int // connections that the Transport has not closed
+	open   atomic.Int64 // connections that the Transport has not closed
 }
 
 // inBubble runs f in virtual time. Each connection of tr reaches script; nothing
@@ -82,8 +83,8 @@ func inBubble(t *testing.T, tr *Transport, script func(*peer), f func(*world)) {
 			t.Errorf("Close took %v", took)
 		}
 		w.ending.Wait()
-		if w.open != 0 {
-			t.Errorf("%d connections were left open", w.open)
+		if n := w.open.Load(); n != 0 {
+			t.Errorf("%d connections were left open", n)
 		}
 	})
 }
@@ -94,17 +95,13 @@ func (w *world) dial(context.Context, string, string) (net.Conn, error) {
 	defer w.mu.Unlock()
 	p := newPeer(w.T, far, len(w.peers)+1)
 	w.peers = append(w.peers, p)
-	w.open++
+	w.open.Add(1)
 	w.ending.Go(p.collect)
 	w.ending.Go(func() {
 		w.script(p)
 		p.Close()
 	})
-	return &nearConn{Conn: near, closed: sync.OnceFunc(func() {
-		w.mu.Lock()
-		w.open--
-		w.mu.Unlock()
-	})}, nil
+	return &nearConn{Conn: near, closed: sync.OnceFunc(func() { w.open.Add(-1) })}, nil
 }
 
 type nearConn struct {

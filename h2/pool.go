@@ -38,7 +38,8 @@ type dialing struct {
 	cancel  context.CancelFunc
 	waiting int
 	done    bool
-	err     error // valid once it is done
+	conn    *conn // what it brought, once it is done
+	err     error // or why it brought none
 }
 
 // broadcast wakes up everybody who waits for a change.
@@ -140,6 +141,9 @@ func (p *pool) open(ctx context.Context, fields []hpack.HeaderField) (*stream, e
 		s, wait, err := p.find(fields)
 		if s == nil && err == nil && joined != nil && joined.done {
 			if err = joined.err; err == nil {
+				err = joined.conn.useless()
+			}
+			if err == nil {
 				p.leave(joined) // its streams went to others
 				joined = nil
 			}
@@ -227,11 +231,11 @@ func (p *pool) connect(ctx context.Context, d *dialing) {
 	t.mu.Lock()
 	abandoned := p.dial != d || t.closed
 	if c != nil && !abandoned {
-		if err = c.start(); err == nil {
+		if err = c.adopt(); err == nil {
 			p.conns = append(p.conns, c)
 		}
 	}
-	d.done, d.err = true, err
+	d.done, d.conn, d.err = true, c, err
 	if p.dial == d {
 		p.dial = nil
 	}
@@ -244,19 +248,32 @@ func (p *pool) connect(ctx context.Context, d *dialing) {
 	}
 }
 
-// start makes a connection one of its pool's, unless it is of no use already: a
-// server that ends each new one is not to be dialled over and over.
-func (c *conn) start() error {
+// useless is why a connection was over before any stream was opened. Who has
+// waited for it is not to dial over and over.
+func (c *conn) useless() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.err != nil:
-		return c.err
+	case c.nextID > 1:
+		return nil
 	case c.away != nil:
 		return c.away
 	}
-	c.idle = time.AfterFunc(idleTimeout, c.endIdle) // until a stream is opened
-	return nil
+	return c.err
+}
+
+// adopt has a new connection wait for its first stream, unless it is over. When
+// it ends later, it is removed.
+func (c *conn) adopt() error {
+	if err := c.useless(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
+	}
+	return c.err
 }
 
 // remove takes off a connection that has ended.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -146,6 +147,68 @@ func TestSlowReaderHoldsUpNoOther(t *testing.T) {
 		slow.Close()
 		if n := slow.(*stream).buffer.size; n != 0 {
 			t.Errorf("%d bytes are kept after Close", n)
+		}
+	})
+}
+
+func TestDataBeyondTheStreamsWindowResetsIt(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id, neighbour := p.accept(), p.accept()
+		for range streamWindow / maxFrame {
+			p.fr.WriteData(id, false, make([]byte, maxFrame))
+		}
+		p.fr.WriteDataPadded(id, false, nil, []byte{}) // its padding length alone
+		p.fr.WriteData(neighbour, false, []byte("hello"))
+		p.silence()
+	}, func(w *world) {
+		conn, neighbour := w.connect(), w.connect()
+		synctest.Wait()
+		got, err := io.ReadAll(conn)
+		if len(got) != streamWindow || err == nil || !strings.Contains(err.Error(), "1 beyond the stream's window") {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if f, _ := w.peers[0].next(http2.FrameRSTStream); f.code != http2.ErrCodeFlowControl {
+			t.Errorf("%v", f)
+		}
+		if _, err := io.ReadFull(neighbour, make([]byte, 5)); err != nil {
+			t.Errorf("the neighbour: %v", err)
+		}
+		conn.Close()
+		neighbour.Close()
+	})
+}
+
+// Or slow readers would stop the others.
+func TestUnreadDataIsCreditedOnTheConnection(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		var ids []uint32
+		for range connWindow/streamWindow + 1 {
+			ids = append(ids, p.accept())
+		}
+		for _, id := range ids {
+			for range streamWindow / maxFrame {
+				p.fr.WriteData(id, false, make([]byte, maxFrame))
+			}
+		}
+		p.silence()
+	}, func(w *world) {
+		var conns []net.Conn
+		for range connWindow/streamWindow + 1 {
+			conns = append(conns, w.connect())
+		}
+		synctest.Wait()
+		var credit uint32
+		for credit < connWindow {
+			f, _ := w.peers[0].next(http2.FrameWindowUpdate)
+			if f.StreamID != 0 {
+				t.Fatalf("%v", f)
+			}
+			credit += f.increment
+		}
+		for _, conn := range conns {
+			conn.Close()
 		}
 	})
 }
