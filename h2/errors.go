@@ -53,7 +53,7 @@ func (e *unansweredError) Unwrap() error { return os.ErrDeadlineExceeded }
 type resetError struct{ code http2.ErrCode }
 
 func (e *resetError) Error() string {
-	return fmt.Sprintf("h2: the server reset the stream (%v)", e.code)
+	return fmt.Sprintf("h2: the server reset the stream (%v): %v", e.code, syscall.ECONNRESET)
 }
 func (e *resetError) Unwrap() error { return syscall.ECONNRESET }
 

@@ -151,7 +151,7 @@ func (c *conn) peerEnded(s *stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.peerEnded = true
-	if s.linger != nil {
+	if s.ended {
 		c.forget(s)
 	}
 }
@@ -178,7 +178,7 @@ func (c *conn) gotWindowUpdate(f *http2.WindowUpdateFrame) error {
 	if s.window += n; s.window > maxWindow {
 		return streamError(s.id, http2.ErrCodeFlowControl, "WINDOW_UPDATE takes the stream's window above 2^31-1")
 	}
-	s.credited.Add(1)
+	s.credited = min(s.credited+n, s.sent) // a first one may only enlarge the window
 	o.schedule(s)
 	return nil
 }
@@ -356,8 +356,10 @@ func (c *conn) gotResponse(id uint32, end bool, h *header) error {
 	c.mu.Lock()
 	s.opened = resp.StatusCode < 300
 	s.refused = !s.opened
-	s.peerEnded = end
 	c.mu.Unlock()
+	if end {
+		c.peerEnded(s)
+	}
 	s.mu.Lock()
 	s.response, s.answered = resp, true
 	if end && s.readErr == nil {

@@ -21,6 +21,9 @@ func requestFields(r *http.Request) ([]hpack.HeaderField, error) {
 	if host == "" {
 		host = r.URL.Host
 	}
+	if begin, end := strings.IndexByte(host, '%'), strings.IndexByte(host, ']'); begin >= 0 && begin < end {
+		host = host[:begin] + host[end:] // a zone is of use on this machine alone: RFC 6874
+	}
 	path := r.URL.RequestURI()
 	fields := []hpack.HeaderField{
 		{Name: ":method", Value: http.MethodConnect},

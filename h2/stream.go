@@ -1,12 +1,12 @@
 package h2
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -30,10 +30,11 @@ type stream struct {
 	writeTimer *time.Timer
 	opened     bool        // the server has accepted the WebSocket
 	refused    bool        // or has not
-	peerEnded  bool        // it sends nothing more
-	linger     *time.Timer // runs while the server has yet to end its side
-
-	credited atomic.Int64 // how often the server has said that it took something
+	ended      bool        // this side sends nothing more
+	peerEnded  bool        // nor does the server
+	linger     *time.Timer // runs after Close, while the server has yet to end its side
+	sent       int64       // bytes
+	credited   int64       // of them, as far as WINDOW_UPDATE tells
 
 	// Receiving, under mu. Read waits for woken, and so does RoundTrip before.
 	mu        sync.Mutex
@@ -153,30 +154,53 @@ func (s *stream) Close() error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	closed := s.writeErr == net.ErrClosed
 	torn := len(s.writes) > 0
 	c.outbound.drop(s, net.ErrClosed)
 	s.writeErr = net.ErrClosed
-	if closed || c.streams[s.id] != s {
+	if c.streams[s.id] != s || s.linger != nil {
 		return nil
 	}
 	switch {
-	case s.peerEnded && !torn:
-		c.outbound.framer.WriteData(s.id, true, nil)
-		c.outbound.wake()
-		c.forget(s)
-		return nil
-	case torn, !s.opened:
+	case torn, !s.opened && !s.peerEnded, s.ended: // CloseWrite was the friendly way
 		c.reset(s, http2.ErrCodeCancel)
 	default:
-		c.outbound.framer.WriteData(s.id, true, nil)
-		c.outbound.wake()
+		s.end()
+		if s.peerEnded {
+			return nil
+		}
 		s.linger = time.AfterFunc(goodbye, s.lingered)
 	}
 	if !s.refused {
 		c.ask()
 	}
 	return nil
+}
+
+// CloseWrite tells the server that nothing more comes, and goes on reading.
+func (s *stream) CloseWrite() error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.writeErr != nil {
+		return s.writeErr
+	}
+	if len(s.writes) > 0 {
+		return errors.New("h2: CloseWrite during a Write")
+	}
+	c.outbound.drop(s, net.ErrClosed)
+	s.end()
+	return nil
+}
+
+// end ends this side of the stream. The connection is locked.
+func (s *stream) end() {
+	c := s.c
+	c.outbound.framer.WriteData(s.id, true, nil)
+	c.outbound.wake()
+	s.ended = true
+	if s.peerEnded {
+		c.forget(s)
+	}
 }
 
 // lingered ends a stream that the server has not ended in time.
@@ -194,6 +218,16 @@ func (s *stream) stopLinger() {
 	if s.linger != nil {
 		s.linger.Stop()
 	}
+}
+
+// Acknowledged is how much of what was sent the server has made room for again:
+// a sign of its life during a long upload, like the acknowledgements of TCP that
+// can't be told apart on a shared connection. It lags behind, and does not reach
+// what was sent where a server credits in large steps.
+func (s *stream) Acknowledged() int64 {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.credited
 }
 
 // LocalAddr implements net.Conn: the address of the shared connection.

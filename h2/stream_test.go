@@ -423,11 +423,73 @@ func TestCloseIsAnEndOfStreamAndLaterAReset(t *testing.T) {
 	})
 }
 
+func TestCloseWriteLeavesReading(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		for f, ok := p.next(http2.FrameData); ok; f, ok = p.next(http2.FrameData) {
+			if f.Flags.Has(http2.FlagDataEndStream) {
+				break
+			}
+		}
+		time.Sleep(time.Minute)
+		p.fr.WriteData(id, true, []byte("last words"))
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		conn.Write([]byte("goodbye"))
+		if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		if _, err := conn.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write: %v", err)
+		}
+		if got, err := io.ReadAll(conn); string(got) != "last words" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		conn.Close()
+		if w.peers[0].has(http2.FrameRSTStream) != 0 {
+			t.Error("RST_STREAM for a stream that both sides have ended")
+		}
+	})
+}
+
+// What a server credits before anything was sent acknowledges nothing.
+func TestAcknowledged(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		p.fr.WriteWindowUpdate(id, 1<<20)
+		p.next(http2.FrameData)
+		time.Sleep(time.Second)
+		p.fr.WriteWindowUpdate(id, 100)
+		time.Sleep(time.Second)
+		p.fr.WriteWindowUpdate(id, 1<<20)
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		synctest.Wait()
+		conn.Write(make([]byte, 1000))
+		synctest.Wait()
+		for _, want := range []int64{0, 100, 1000} {
+			if got := conn.(*stream).Acknowledged(); got != want {
+				t.Errorf("%d and not %d", got, want)
+			}
+			pass(time.Second)
+		}
+		conn.Close()
+	})
+}
+
 func TestEndOfRequestContextLeavesTheStream(t *testing.T) {
 	inBubble(t, &Transport{}, echo, func(w *world) {
 		ctx, cancel := context.WithCancel(w.Context())
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			GotConn:      func(httptrace.GotConnInfo) { t.Error("a hook got the shared connection") },
+			GotConn: func(info httptrace.GotConnInfo) {
+				if _, is := info.Conn.(*stream); !is {
+					t.Errorf("a hook got %T", info.Conn)
+				}
+			},
 			ConnectStart: func(string, string) { t.Error("a hook was called") },
 		})
 		resp, err := w.handshake(ctx)

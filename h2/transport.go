@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -114,8 +115,8 @@ func (t *Transport) Close() error {
 // RoundTrip implements [http.RoundTripper]. The request must be the handshake
 // of a WebSocket: RFC 6455, section 4.1. A response of status 2xx comes back as a
 // 101 whose Body is the stream, which is a [net.Conn]; it outlives the request's
-// context. Other responses come back as they are. The hooks of package httptrace
-// are not called, since the connection is not the request's own.
+// context. Other responses come back as they are. Of the hooks of package
+// httptrace, GotConn alone is called, with the stream.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
@@ -253,6 +254,9 @@ func (t *Transport) try(r *http.Request, to target, fields []hpack.HeaderField) 
 	s, err := t.use(to).open(ctx, fields)
 	if err != nil {
 		return nil, err
+	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: s, Reused: s.id > 1}) // whoever keeps it to close it closes no more than the stream
 	}
 	for {
 		s.mu.Lock()

@@ -167,6 +167,7 @@ func (o *outbound) data(s *stream, p []byte) (n int) {
 		}
 		o.framer.WriteData(s.id, false, p[n:n+room])
 		s.window -= int64(room)
+		s.sent += int64(room)
 		o.window -= int64(room)
 		n += room
 	}
