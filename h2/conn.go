@@ -225,11 +225,11 @@ func (c *conn) fail(err error) {
 			s.fail(err)
 		}
 	}
-	if !orderly {
-		c.raw.Close()
-	}
 	close(c.gone) // the writer sends what is left, and closes the connection
 	c.settle()
+	if !orderly {
+		c.raw.Close() // at last, since that of a user's net.Conn may block
+	}
 }
 
 // settle lets go those who wait for the server's settings. The reader calls it,

@@ -51,6 +51,9 @@ const (
 
 func (a *allowance) init(now time.Time) { a.left, a.last = idleFrames, now }
 
+// earn lets the others accompany data.
+func (a *allowance) earn() { a.left = min(idleFrames, a.left+1) }
+
 func (a *allowance) spend(kind http2.FrameType) error {
 	if a.left--; a.left >= 0 {
 		return nil
@@ -112,6 +115,8 @@ func (c *conn) gotData(f *http2.DataFrame) error {
 		if err := in.idle.spend(http2.FrameData); err != nil {
 			return err
 		}
+	} else {
+		in.idle.earn()
 	}
 	if s == nil {
 		return nil // was under way when the stream ended

@@ -89,24 +89,23 @@ func serveStream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// goServer starts that process, and returns its address and who trusts it.
-func goServer(t testing.TB) (addr string, roots *x509.CertPool) {
-	t.Helper()
+// startGoServer starts that process, and returns its address and who trusts it.
+func startGoServer() (addr string, roots *x509.CertPool, stop func(), err error) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "GODEBUG=http2xconnect=1", "WSNOTIFY_H2_SERVER=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return "", nil, nil, err
 	}
-	t.Cleanup(func() { in.Close(); cmd.Wait() })
+	stop = func() { in.Close(); cmd.Wait() }
 	r := bufio.NewReader(out)
 	addr, _ = r.ReadString('\n')
 	var certificate bytes.Buffer
@@ -119,9 +118,20 @@ func goServer(t testing.TB) (addr string, roots *x509.CertPool) {
 	}
 	roots = x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(certificate.Bytes()) {
-		t.Fatalf("the server says %q and %q", addr, certificate.String())
+		stop()
+		return "", nil, nil, fmt.Errorf("the server says %q and %q", addr, certificate.String())
 	}
-	return strings.TrimSpace(addr), roots
+	return strings.TrimSpace(addr), roots, stop, nil
+}
+
+func goServer(t testing.TB) (addr string, roots *x509.CertPool) {
+	t.Helper()
+	addr, roots, stop, err := startGoServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return addr, roots
 }
 
 // relay passes connections on to addr, and can break them.
