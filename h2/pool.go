@@ -138,7 +138,12 @@ func (p *pool) open(ctx context.Context, fields []hpack.HeaderField) (*stream, e
 			t.mu.Unlock()
 			return nil, errClosed
 		}
+		var changed <-chan struct{}
 		s, wait, err := p.find(fields)
+		if s == nil && err == nil { // what changes from here on is noticed
+			changed = p.changed.next()
+			s, wait, err = p.find(fields)
+		}
 		if s == nil && err == nil && joined != nil && joined.done {
 			if err = joined.err; err == nil {
 				err = joined.conn.useless()
@@ -155,7 +160,6 @@ func (p *pool) open(ctx context.Context, fields []hpack.HeaderField) (*stream, e
 		if joined == nil && wait == "" {
 			joined = p.join()
 		}
-		changed := p.changed.next()
 		t.mu.Unlock()
 
 		select {
