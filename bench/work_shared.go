@@ -44,19 +44,19 @@ func shared(clients int, overHTTP2 bool) func(*measurement) (Result, error) {
 		}
 		before := footprint()
 		began, cpu := time.Now(), cpuTime()
-		all := make([]*wsnotify.Client, clients)
-		var wg sync.WaitGroup
-		errs := make([]error, clients)
-		for i := range all {
-			wg.Go(func() { all[i], errs[i] = c.open("/echo") })
+		var all []*wsnotify.Client
+		var mu sync.Mutex
+		err = openMany(clients, func() (client, error) {
+			one, err := c.open("/echo")
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, one)
+			return nil, err
+		})
+		if err != nil {
+			return Result{}, err
 		}
-		wg.Wait()
 		opened, busy := time.Since(began), cpuTime()-cpu
-		for _, err := range errs {
-			if err != nil {
-				return Result{}, err
-			}
-		}
 		each := float64(clients)
 		r := Result{Back: float64(opened), CPU: float64(busy) / each, Connections: float64(c.dials.Load())}
 		if !m.smokes() {
