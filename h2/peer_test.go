@@ -249,13 +249,6 @@ func (p *peer) deafen() {
 	p.deaf = make(chan struct{})
 }
 
-func (p *peer) listen() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.deaf)
-	p.deaf = nil
-}
-
 // next waits for a frame of a type, and drops those before it.
 func (p *peer) next(kind http2.FrameType) (frame, bool) {
 	p.mu.Lock()

@@ -295,13 +295,12 @@ func TestUnansweredPingClosesTheConnection(t *testing.T) {
 		p.silence()
 	}, func(w *world) {
 		neighbour := w.connect()
-		began := time.Now()
 		ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
 		defer cancel()
 		if _, err := w.handshake(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
-		began = time.Now()
+		began := time.Now()
 		w.connect().Close() // waits for the answer, and then dials
 		if took := time.Since(began); took != suspectAfter || w.dials() != 2 {
 			t.Errorf("%d dials, after %v", w.dials(), took)
