@@ -56,6 +56,7 @@ func startServer() (*serverProcess, error) {
 	if err != nil {
 		return nil, err
 	}
+	cmd.Env = append(os.Environ(), "GODEBUG=http2xconnect=1") // or there are no WebSockets in net/http's HTTP/2
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

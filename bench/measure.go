@@ -31,7 +31,9 @@ type Result struct {
 	Goroutine float64 `json:",omitempty"` // a connection
 	Peak      float64 `json:",omitempty"` // of handshakes in a bucket, against the mean
 	Busy      float64 `json:",omitempty"` // cores
-	Back      float64 `json:",omitempty"` // ns until every client was back
+	Back      float64 `json:",omitempty"` // ns until every client was open, or back
+
+	Connections float64 `json:",omitempty"` // of TCP, each with a handshake of TLS
 
 	Handshakes []time.Duration `json:",omitempty"`
 

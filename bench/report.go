@@ -83,9 +83,21 @@ var views = map[section][]view{
 		{"heap and stacks, bytes a client", func(r Result) float64 { return r.Memory }, count, false},
 		{"until all were back, ms", func(r Result) float64 { return r.Back / 1e6 }, count, false},
 	},
+	sharing: {
+		{"until all were open, ms", func(r Result) float64 { return r.Back / 1e6 }, count, true},
+		{"CPU to open them, µs a client", func(r Result) float64 { return r.CPU }, micros, false},
+		{"connections, each with a TLS handshake", func(r Result) float64 { return r.Connections }, count, false},
+		{"heap and stacks, bytes a client", func(r Result) float64 { return r.Memory }, count, false},
+		{"resident memory, bytes a client", func(r Result) float64 { return r.Resident }, count, false},
+		{"echoes a second, of all together", func(r Result) float64 { return r.Rate }, count, false},
+		{"a ping of one of them, median, µs", func(r Result) float64 { return r.P50 }, micros, false},
+		{"the same beside a client whose callback does not return, µs", func(r Result) float64 { return r.P99 }, micros, false},
+	},
 }
 
-var sectionNames = []string{"Sending", "Confirmed, kept and answered", "Receiving", "Latency", "Idling", "The herd", "10,000 clients", "Compression"}
+var sectionNames = []string{
+	"Sending", "Confirmed, kept and answered", "Receiving", "Latency", "Idling", "The herd", "10,000 clients", "Compression", "One connection for all",
+}
 
 // report prints the medians as tables of Markdown.
 func report(w io.Writer, results []Result, o options) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,6 +18,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"sync"
@@ -32,6 +34,7 @@ import (
 type endpoints struct {
 	Plain string // host:port
 	TLS   string
+	HTTP2 string // likewise over TLS
 	Herd  string // the listener that /herd/restart takes away
 	Cert  []byte // PEM
 }
@@ -62,12 +65,18 @@ func serve() error {
 	hs.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	go hs.Serve(plain)
 	go hs.ServeTLS(secure, "", "")
+	streams := httptest.NewUnstartedServer(s.routes())
+	streams.EnableHTTP2 = true
+	streams.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	streams.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 20_000}
+	streams.Config.ErrorLog = log.New(io.Discard, "", 0)
+	streams.StartTLS()
 	s.herd.server = s.http(http.HandlerFunc(s.herd.join))
 	if err := s.herd.listen("127.0.0.1:0"); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(endpoints{
-		Plain: plain.Addr().String(), TLS: secure.Addr().String(), Herd: s.herd.addr, Cert: certPEM,
+		Plain: plain.Addr().String(), TLS: secure.Addr().String(), HTTP2: streams.Listener.Addr().String(), Herd: s.herd.addr, Cert: certPEM,
 	}); err != nil {
 		return err
 	}
@@ -149,12 +158,21 @@ func (s *server) control(answer func(*session, *http.Request) (int64, error)) ht
 // socket makes the handshake and runs a session on what comes of it.
 func (s *server) socket(run func(*session, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		conn, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
+		overHTTP2 := r.ProtoMajor == 2
+		var conn net.Conn
+		var reader *bufio.Reader
+		if overHTTP2 {
+			conn = &streamConn{body: r.Body, w: w, out: http.NewResponseController(w)}
+			reader = bufio.NewReaderSize(conn, 256)
+		} else {
+			hijacked, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			conn, reader = hijacked, rw.Reader
 		}
 		defer conn.Close()
-		ses := newSession(conn, rw.Reader)
+		ses := newSession(conn, reader)
 		if id := r.FormValue("id"); id != "" {
 			// The client may ask about its session as soon as it has the
 			// answer, and after the end; so it stays until the next one with
@@ -165,10 +183,37 @@ func (s *server) socket(run func(*session, *http.Request)) http.HandlerFunc {
 		}
 		agreed, answer := extensionOf(r)
 		ses.agreed = agreed
-		if accept(conn, r, answer) == nil {
+		if overHTTP2 {
+			w.WriteHeader(http.StatusOK)
+			if conn.(*streamConn).out.Flush() == nil {
+				run(ses, r)
+			}
+		} else if accept(conn, r, answer) == nil {
 			run(ses, r)
 		}
 	}
+}
+
+// streamConn is a stream of HTTP/2 as a net.Conn, as far as sessions need one.
+type streamConn struct {
+	net.Conn // nil
+	body     io.ReadCloser
+	w        io.Writer
+	out      *http.ResponseController
+}
+
+func (c *streamConn) Read(p []byte) (int, error)       { return c.body.Read(p) }
+func (c *streamConn) Close() error                     { return c.body.Close() }
+func (c *streamConn) SetDeadline(time.Time) error      { return nil }
+func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *streamConn) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err == nil {
+		err = c.out.Flush()
+	}
+	return n, err
 }
 
 // accept answers the opening handshake of RFC 6455, section 4.2.2, with more

@@ -25,6 +25,7 @@ const (
 	herding
 	crowding
 	deflating
+	sharing
 )
 
 // goal is a ratio that ours should reach, in the figure of its section.
@@ -119,6 +120,15 @@ var works = []work{
 		about: "2,000 clients with Exponential come back to a server that was away for 5 s"},
 	{name: "idle-10000", section: crowding, run: crowd, once: true, goals: []goal{{against: "coder", atMost: 1}},
 		about: "10,000 clients in one process with heartbeats, and back after a restart of 1 s; coder's with both written by hand"},
+
+	{name: "separate-1000", section: sharing, run: shared(1000, false), only: ours, once: true,
+		about: "1,000 clients over TLS, each with a connection of its own"},
+	{name: "shared-1000", section: sharing, run: shared(1000, true), only: ours, once: true, goals: []goal{{against: ours, work: "separate-1000", atMost: 0.25}},
+		about: "1,000 clients as streams of one HTTP/2 connection"},
+	{name: "separate-5000", section: sharing, run: shared(5000, false), only: ours, once: true,
+		about: "5,000 with connections"},
+	{name: "shared-5000", section: sharing, run: shared(5000, true), only: ours, once: true, goals: []goal{{against: ours, work: "separate-5000", atMost: 0.25}},
+		about: "5,000 with streams"},
 }
 
 func init() {

@@ -9,12 +9,18 @@ require (
 	github.com/gorilla/websocket v1.5.3
 	github.com/lxzan/gws v1.8.9
 	github.com/wsnotify/wsnotify v0.1.0
+	github.com/wsnotify/wsnotify/h2 v0.1.0
 )
 
 require (
 	github.com/dolthub/maphash v0.1.0 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
 	github.com/klauspost/compress v1.17.9 // indirect
+	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
 )
 
-replace github.com/wsnotify/wsnotify => ../
+replace (
+	github.com/wsnotify/wsnotify => ../
+	github.com/wsnotify/wsnotify/h2 => ../h2
+)

@@ -43,6 +43,7 @@ type options struct {
 	Subprotocol string `json:"subprotocol"`
 	Cert        string `json:"cert"`
 	Key         string `json:"key"`
+	HTTP2       bool   `json:"http2"`
 }
 
 // line is what a server or a client process tells.
@@ -125,7 +126,7 @@ func serveGo(kind, arg string) error {
 	if err := json.Unmarshal([]byte(arg), &h.options); err != nil {
 		return err
 	}
-	handler := map[string]func(*host) http.Handler{"gorilla": gorillaHandler, "gws": gwsHandler, "gobwas": gobwasHandler}[kind]
+	handler := map[string]func(*host) http.Handler{"gorilla": gorillaHandler, "gws": gwsHandler, "gobwas": gobwasHandler, "go http2": http2Handler}[kind]
 	if handler == nil {
 		return fmt.Errorf("there is no server %q", kind)
 	}
@@ -138,7 +139,11 @@ func serveGo(kind, arg string) error {
 		if err != nil {
 			return err
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
+		protocol := "http/1.1"
+		if kind == "go http2" {
+			protocol = "h2"
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{protocol}})
 	}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
@@ -260,13 +265,13 @@ func gwsHandler(h *host) http.Handler {
 // gobwasSession serializes its writes, since the library leaves that to us.
 type gobwasSession struct {
 	mu sync.Mutex
-	net.Conn
+	io.Writer
 }
 
 func (s *gobwasSession) write(op ws.OpCode, p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return wsutil.WriteServerMessage(s.Conn, op, p)
+	return wsutil.WriteServerMessage(s.Writer, op, p)
 }
 
 func (s *gobwasSession) text(t string) error   { return s.write(ws.OpText, []byte(t)) }
@@ -283,36 +288,72 @@ func gobwasHandler(h *host) http.Handler {
 			return
 		}
 		defer c.Close()
-		s := &gobwasSession{Conn: c}
-		conn := h.opened(s, r.RequestURI)
-		control := func(f ws.Header, body io.Reader) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return wsutil.ControlFrameHandler(c, ws.StateServerSide)(f, body)
-		}
-		reader := wsutil.Reader{Source: c, State: ws.StateServerSide, CheckUTF8: true, OnIntermediate: control}
-		for {
-			f, err := reader.NextFrame()
-			if err == nil && f.OpCode.IsControl() {
-				err = control(f, &reader)
-				if err == nil {
-					continue
-				}
-			}
-			var data []byte
-			if err == nil {
-				data, err = io.ReadAll(&reader)
-			}
-			if err != nil {
-				code, reason := 1006, ""
-				var ce wsutil.ClosedError
-				if errors.As(err, &ce) {
-					code, reason = int(ce.Code), ce.Reason
-				}
-				h.closed(conn, code, reason)
-				return
-			}
-			h.message(s, conn, f.OpCode == ws.OpBinary, data)
-		}
+		serveGobwas(h, c, r.RequestURI)
 	})
+}
+
+// serveGobwas serves a connection that is open.
+func serveGobwas(h *host, c io.ReadWriter, url string) {
+	s := &gobwasSession{Writer: c}
+	conn := h.opened(s, url)
+	control := func(f ws.Header, body io.Reader) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return wsutil.ControlFrameHandler(c, ws.StateServerSide)(f, body)
+	}
+	reader := wsutil.Reader{Source: c, State: ws.StateServerSide, CheckUTF8: true, OnIntermediate: control}
+	for {
+		f, err := reader.NextFrame()
+		if err == nil && f.OpCode.IsControl() {
+			err = control(f, &reader)
+			if err == nil {
+				continue
+			}
+		}
+		var data []byte
+		if err == nil {
+			data, err = io.ReadAll(&reader)
+		}
+		if err != nil {
+			code, reason := 1006, ""
+			var ce wsutil.ClosedError
+			if errors.As(err, &ce) {
+				code, reason = int(ce.Code), ce.Reason
+			}
+			h.closed(conn, code, reason)
+			return
+		}
+		h.message(s, conn, f.OpCode == ws.OpBinary, data)
+	}
+}
+
+// http2Handler is net/http's own HTTP/2, whose streams gobwas serves.
+func http2Handler(h *host) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Header.Get(":protocol") != "websocket" {
+			http.Error(w, "no extended CONNECT", http.StatusBadRequest)
+			return
+		}
+		if h.Subprotocol != "" {
+			w.Header().Set("Sec-WebSocket-Protocol", h.Subprotocol)
+		}
+		w.WriteHeader(http.StatusOK)
+		c := &http2Stream{Reader: r.Body, Writer: w, out: http.NewResponseController(w)}
+		c.out.Flush()
+		serveGobwas(h, c, r.RequestURI)
+	})
+}
+
+type http2Stream struct {
+	io.Reader
+	io.Writer
+	out *http.ResponseController
+}
+
+func (s *http2Stream) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if err == nil {
+		err = s.out.Flush()
+	}
+	return n, err
 }

@@ -221,6 +221,7 @@ func serve(t testing.TB, kind string, o options) *server {
 func (s *server) start() {
 	t := s.t
 	t.Helper()
+	s.HTTP2 = s.kind == "node http2"
 	o, err := json.Marshal(s.options)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func (s *server) start() {
 	}
 	env := os.Environ()
 	switch s.kind {
-	case "node ws":
+	case "node ws", "node http2":
 		command = append(append(command, node(t, "ws", "server.js")...), string(o))
 	case "graphql-ws":
 		command = append(append(command, node(t, "graphql-ws", "graphql.js")...), string(o))
@@ -253,6 +254,9 @@ func (s *server) start() {
 		}
 		command = append(command, self, string(o))
 		env = append(env, asServer+"="+s.kind)
+		if s.kind == "go http2" {
+			env = append(env, "GODEBUG=http2xconnect=1") // extended CONNECT is off otherwise
+		}
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = env

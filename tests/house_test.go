@@ -25,7 +25,7 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/deflate":   {nil, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/extension": {[]string{"internal/deflate"}, []string{"time", "net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/peertime":  {nil, []string{"net", "net/http", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
-	"internal/transport": {[]string{"internal/wire", "internal/deflate", "internal/extension", "internal/peertime"}, []string{"github.com/cenkalti/backoff/v4"}},
+	"internal/transport": {[]string{"internal/wire", "internal/deflate", "internal/extension", "internal/handshake", "internal/peertime"}, []string{"github.com/cenkalti/backoff/v4"}},
 	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},

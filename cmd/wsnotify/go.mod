@@ -13,6 +13,7 @@ require (
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
 	github.com/wsnotify/wsnotify v0.1.0
+	github.com/wsnotify/wsnotify/h2 v0.1.0
 	github.com/wsnotify/wsnotify/spool v0.1.0
 	golang.org/x/term v0.47.0
 )
@@ -25,5 +26,7 @@ require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
+	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
 )

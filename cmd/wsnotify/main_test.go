@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv("WSNOTIFY_TEST_MAIN") != "" {
 		main()
 	}
+	if os.Getenv("WSNOTIFY_TEST_HTTP2") != "" {
+		serveHTTP2()
+		return
+	}
 	os.Exit(m.Run())
 }
 

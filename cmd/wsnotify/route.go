@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"github.com/wsnotify/wsnotify/h2"
 )
 
 // route holds the flags of the way to a server: proxy, TLS, socket.
@@ -22,6 +23,7 @@ type route struct {
 	cert, key string
 	proxy     string
 	unix      string
+	http2     bool
 }
 
 func (r *route) flags(f *pflag.FlagSet) {
@@ -31,6 +33,7 @@ func (r *route) flags(f *pflag.FlagSet) {
 	f.StringVar(&r.key, "key", "", "PEM `file` with the key of --cert, if that file does not hold it")
 	f.StringVar(&r.proxy, "proxy", "", "proxy `URL`: http, https or socks5; without it as HTTP_PROXY says")
 	f.StringVar(&r.unix, "unix", "", "`path` of the Unix socket to connect through")
+	f.BoolVar(&r.http2, "http2", false, "connect as a stream of HTTP/2 (RFC 8441); with ws:// without TLS")
 }
 
 // client returns what makes the handshake's request; nil where the library's
@@ -89,7 +92,26 @@ func (r *route) client(socket string, warn func(string, ...any)) (*http.Client, 
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}
 	}
+	if r.http2 {
+		return &http.Client{Transport: overHTTP2{&h2.Transport{
+			TLSClientConfig: t.TLSClientConfig, DialContext: t.DialContext, Proxy: t.Proxy, PriorKnowledge: true,
+		}}}, nil
+	}
 	return &http.Client{Transport: t}, nil
+}
+
+// overHTTP2 names the flag where the library names a field.
+type overHTTP2 struct{ *h2.Transport }
+
+func (o overHTTP2) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := o.Transport.RoundTrip(r)
+	if err != nil {
+		const advice = "set Transport.Fallback to reach it over HTTP/1.1"
+		if text := err.Error(); strings.Contains(text, advice) {
+			err = errors.New(strings.ReplaceAll(text, advice, "leave out --http2"))
+		}
+	}
+	return resp, err
 }
 
 // address adds the scheme that is meant where there is none, and takes the

@@ -7,6 +7,7 @@
 //     101 the transport lets pass and the standards don't.
 //   - failure.go: what an error or a response says to a program: whether the
 //     network broke, whether a certificate was refused, Retry-After.
+//   - proxy.go: the refusal of a proxy, which h2 has, too.
 //   - explain.go: what an error says to its reader: what was expected, what came,
 //     and what to do.
 //   - secrets.go: what a peer must not be seen to repeat, in whatever spelling.

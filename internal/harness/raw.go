@@ -270,12 +270,17 @@ func InRawBubble(t *testing.T, cfg wsnotify.Config, script func(*Peer), f func(*
 			mine.ProxyConnectHeader, mine.OnProxyConnectResponse = theirs.ProxyConnectHeader, theirs.OnProxyConnectResponse
 			c.Jar, c.Timeout = cfg.HTTPClient.Jar, cfg.HTTPClient.Timeout
 		}
+		end := func() {}
+		if Carry != nil && cfg.HTTPClient == nil {
+			c.Transport, end = Carry(n.Dial)
+		}
 		mine := cfg
 		mine.HTTPClient = c
 		w.Client = wsnotify.New(w.Config(mine))
 		defer func() {
 			w.Client.Disconnect()
 			<-w.Client.Done()
+			end()
 			n.Ending.Wait()
 			if left := n.Open.Load(); left != 0 {
 				t.Errorf("%d connections were left open", left)

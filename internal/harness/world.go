@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -72,6 +74,11 @@ func leftGoroutines() string {
 	return left
 }
 
+// Carry, if it is set, makes what carries the clients of InBubble and of
+// InRawBubble to what dial reaches, instead of HTTP/1.1, and returns what ends it.
+// The module h2 sets it, and runs the suites over HTTP/2.
+var Carry func(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (carrier http.RoundTripper, end func())
+
 // World is a bubble with a network, a server and a client whose callbacks are
 // written down.
 type World struct {
@@ -80,6 +87,8 @@ type World struct {
 	Server *wsnotifytest.Server  // likewise
 	Client *wsnotify.Client
 	Start  time.Time
+
+	carrier http.RoundTripper // if Carry is set
 
 	mu  sync.Mutex
 	log []string
@@ -92,10 +101,15 @@ func InBubble(t *testing.T, cfg wsnotify.Config, f func(*World)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &World{T: t, Net: wsnotifytest.NewNetwork(t), Start: time.Now()}
 		w.Server = w.Net.NewServer()
+		end := func() {}
+		if Carry != nil {
+			w.carrier, end = Carry(w.Net.HTTPClient().Transport.(*http.Transport).DialContext)
+		}
 		w.Client = wsnotify.New(w.Config(cfg))
 		defer func() {
 			w.Client.Disconnect()
 			<-w.Client.Done()
+			end()
 			synctest.Wait()
 			if n := w.Net.Conns(); n != 0 {
 				t.Errorf("%d connections were left open", n)
@@ -107,7 +121,11 @@ func InBubble(t *testing.T, cfg wsnotify.Config, f func(*World)) {
 
 // Config makes every callback of cfg write to the journal first.
 func (w *World) Config(cfg wsnotify.Config) wsnotify.Config {
-	if cfg.HTTPClient == nil {
+	switch {
+	case cfg.HTTPClient != nil:
+	case w.carrier != nil:
+		cfg.HTTPClient = &http.Client{Transport: w.carrier}
+	default:
 		cfg.HTTPClient = w.Net.HTTPClient()
 	}
 	cfg.OnStateChange = Before(cfg.OnStateChange, func(ev wsnotify.StateChange) { w.Note("%v", ev.To) })

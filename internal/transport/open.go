@@ -1,11 +1,11 @@
 package transport
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/wsnotify/wsnotify/internal/extension"
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // Request is what Open needs to know.
@@ -28,13 +28,4 @@ type Request struct {
 }
 
 // ProxyError is the refusal of a proxy.
-type ProxyError struct{ Response *http.Response }
-
-func (e *ProxyError) Error() string {
-	status := e.Response.StatusCode
-	text := fmt.Sprintf("the proxy answered CONNECT with %d %s", status, http.StatusText(status))
-	if status == http.StatusProxyAuthRequired {
-		text += "; set user and password in its url"
-	}
-	return text
-}
+type ProxyError = handshake.ProxyError

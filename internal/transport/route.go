@@ -272,7 +272,7 @@ func (r *route) tunnelled(req *http.Request, resp *http.Response) error {
 		}
 	}
 	if resp.StatusCode/100 != 2 {
-		return &ProxyError{resp}
+		return &ProxyError{Response: resp}
 	}
 	return nil
 }

@@ -26,8 +26,10 @@ var (
 func hostileRows() []hostile {
 	var rows []hostile
 	rows = append(rows, refusals()...)
-	rows = append(rows, malformations()...)
-	rows = append(rows, handshakeBreaks()...)
+	for _, row := range append(malformations(), handshakeBreaks()...) {
+		row.http1 = true
+		rows = append(rows, row)
+	}
 	rows = append(rows, silences()...)
 	rows = append(rows, openBreaks()...)
 	rows = append(rows, violations()...)
@@ -56,6 +58,7 @@ func refusals() (rows []hostile) {
 	}
 	status("says 200", 200, "", true)
 	status("says 204", 204, "", true)
+	rows[0].http1, rows[1].http1 = true, true // a stream of HTTP/2 is accepted with them
 	status("redirects to itself, for ever", 302, "", true, "Location: ws://server/ws/ada")
 	status("redirects to another host", 307, "", true, "Location: https://elsewhere.example/?token=hunter2")
 	status("redirects to what is no URL", 301, "", true, "Location: http://[::1/%zz?token=hunter2")

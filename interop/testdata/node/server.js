@@ -2,17 +2,22 @@
 // The test server on the package ws; goservers_test.go says what it does.
 const fs = require('fs');
 const http = require('http');
+const http2 = require('http2');
 const https = require('https');
-const { WebSocketServer } = require('ws');
+const { WebSocket, WebSocketServer } = require('ws');
 
 const options = JSON.parse(process.argv[2]);
 const tell = (line) => fs.writeSync(1, JSON.stringify(line) + '\n');
 
-const server = options.cert
+const server = options.http2
+  ? http2.createSecureServer({
+      cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key), settings: { enableConnectProtocol: true },
+    })
+  : options.cert
   ? https.createServer({ cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key) })
   : http.createServer();
 const wss = new WebSocketServer({
-  server,
+  ...(options.http2 ? { noServer: true } : { server }),
   perMessageDeflate: options.deflate ? { threshold: 0 } : false,
   handleProtocols: (offered) => (offered.has(options.subprotocol) ? options.subprotocol : false),
 });
@@ -40,6 +45,22 @@ wss.on('connection', (ws, request) => {
   ws.on('error', () => {});
   ws.on('close', (code, reason) => tell({ event: 'close', conn, code, text: reason.toString() }));
 });
+
+// RFC 8441: a stream is accepted with 200, and is the socket then.
+if (options.http2) {
+  server.on('stream', (stream, headers) => {
+    if (headers[':method'] !== 'CONNECT' || headers[':protocol'] !== 'websocket') {
+      stream.respond({ ':status': 400 }, { endStream: true });
+      return;
+    }
+    stream.respond({ ':status': 200, ...(options.subprotocol ? { 'sec-websocket-protocol': options.subprotocol } : {}) });
+    const ws = new WebSocket(null, undefined, { autoPong: true });
+    ws.setSocket(stream, Buffer.alloc(0), { maxPayload: 100 << 20, skipUTF8Validation: false, allowSynchronousEvents: true });
+    wss.clients.add(ws);
+    ws.on('close', () => wss.clients.delete(ws));
+    wss.emit('connection', ws, { url: headers[':path'] });
+  });
+}
 
 process.on('SIGTERM', () => {
   server.close();

@@ -1,0 +1,4 @@
+package h2
+
+// StartGoServer is for the examples.
+var StartGoServer = startGoServer

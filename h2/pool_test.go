@@ -1,0 +1,683 @@
+package h2
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
+	"golang.org/x/net/http2"
+)
+
+func TestOneDialServesAllWhoWait(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		time.Sleep(time.Second)
+		echo(p)
+	}, func(w *world) {
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() {
+				conn := w.connect()
+				conn.Write([]byte("x"))
+				conn.Read(make([]byte, 1))
+				conn.Close()
+			})
+		}
+		all.Wait()
+		if w.dials() != 1 {
+			t.Errorf("%d dials", w.dials())
+		}
+	})
+}
+
+func TestPoolGrowsWhereTheServerAllowsFewStreams(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		mine  int
+		limit uint32
+		dials int
+	}{{"the server's limit", 0, 10, 10}, {"MaxStreams", 20, 1000, 5}, {"the smaller of both", 20, 10, 10}} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, &Transport{MaxStreams: row.mine}, func(p *peer) {
+				p.settings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: row.limit})
+				p.serve()
+			}, func(w *world) {
+				var all sync.WaitGroup
+				var mu sync.Mutex
+				var conns []net.Conn
+				for range 100 {
+					all.Go(func() {
+						conn := w.connect()
+						mu.Lock()
+						defer mu.Unlock()
+						conns = append(conns, conn)
+					})
+				}
+				all.Wait()
+				if w.dials() != row.dials {
+					t.Errorf("%d dials and not %d", w.dials(), row.dials)
+				}
+				for _, conn := range conns {
+					conn.Close()
+				}
+				synctest.Wait()
+				w.connect().Close()
+				if w.dials() != row.dials {
+					t.Error("what is free again is not used")
+				}
+			})
+		})
+	}
+}
+
+func TestStreamLimitThatChanges(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		time.Sleep(time.Second)
+		p.fr.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
+		p.serve()
+	}, func(w *world) {
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second/2)
+		defer cancel()
+		if _, err := w.handshake(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "MAX_CONCURRENT_STREAMS is 0") {
+			t.Errorf("no stream is allowed: %v", err)
+		}
+		began := time.Now()
+		w.connect().Close()
+		if w.dials() != 1 || time.Since(began) != time.Second/2 {
+			t.Errorf("%d dials, after %v", w.dials(), time.Since(began))
+		}
+	})
+}
+
+func TestWaitersContextBoundsItsWaitAlone(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		time.Sleep(2 * time.Second)
+		echo(p)
+	}, func(w *world) {
+		var all sync.WaitGroup
+		all.Go(func() { // which began the dial
+			ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+			defer cancel()
+			began := time.Now()
+			if _, err := w.handshake(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+		synctest.Wait()
+		all.Go(func() { w.connect().Close() })
+		all.Wait()
+		if w.dials() != 1 {
+			t.Errorf("%d dials", w.dials())
+		}
+	})
+}
+
+func TestDialEndsWhenNobodyWaits(t *testing.T) {
+	var ended atomic.Int64
+	tr := &Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		ended.Add(1)
+		return nil, ctx.Err()
+	}}
+	inBubble(t, tr, nil, func(w *world) {
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		w.handshake(ctx)
+		synctest.Wait()
+		if ended.Load() != 1 || len(tr.pools) != 0 {
+			t.Errorf("%d dials have ended, and %d pools are left", ended.Load(), len(tr.pools))
+		}
+	})
+}
+
+// A dial that minds no context holds up nobody, and what it brings is closed.
+func TestDialThatMindsNoContext(t *testing.T) {
+	var dials atomic.Int64
+	var w *world
+	tr := &Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials.Add(1) == 1 {
+			time.Sleep(time.Minute)
+		}
+		return w.dial(ctx, network, addr)
+	}}
+	inBubble(t, tr, echo, func(world *world) {
+		w = world
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		w.handshake(ctx)
+		w.connect().Close()
+		pass(time.Hour)
+		if w.open.Load() != 0 {
+			t.Errorf("%d connections are open after an hour", w.open.Load())
+		}
+	})
+}
+
+func TestFailedDialFailsAllWhoWait(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	var dials atomic.Int64
+	tr := &Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		dials.Add(1)
+		time.Sleep(time.Second)
+		return nil, refused
+	}}
+	inBubble(t, tr, nil, func(w *world) {
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if _, err := w.handshake(w.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		all.Wait()
+		if n := dials.Load(); n != 1 {
+			t.Errorf("%d dials", n)
+		}
+	})
+}
+
+func TestIdleConnectionIsKeptAWhile(t *testing.T) {
+	inBubble(t, &Transport{}, echo, func(w *world) {
+		w.connect().Close()
+		pass(idleTimeout - time.Second)
+		w.connect().Close()
+		pass(idleTimeout - time.Second)
+		if w.dials() != 1 || w.open.Load() != 1 {
+			t.Errorf("%d dials, %d open", w.dials(), w.open.Load())
+		}
+		pass(2 * time.Second)
+		if w.open.Load() != 0 {
+			t.Error("it is still open")
+		}
+		if f, _ := w.peers[0].next(http2.FrameGoAway); f.code != http2.ErrCodeNo {
+			t.Errorf("%v", f)
+		}
+	})
+}
+
+func TestGoAwayLeavesStreamsAndTakesNone(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		p.settings()
+		p.accept()
+		second := p.accept()
+		p.next(http2.FrameHeaders)
+		p.fr.WriteGoAway(second, http2.ErrCodeNo, []byte("token=hunter2"))
+		p.serve()
+	}, func(w *world) {
+		first, second := w.connect(), w.connect()
+		third := w.connect() // was not processed, so it goes over another connection
+		if w.dials() != 2 {
+			t.Fatalf("%d dials", w.dials())
+		}
+		second.Write([]byte("x"))
+		if _, err := second.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a stream that the server processes: %v", err)
+		}
+		first.Close()
+		second.Close()
+		pass(2 * goodbye)
+		if third.Write([]byte("x")); w.open.Load() != 1 {
+			t.Errorf("%d connections are open, and the first has no streams", w.open.Load())
+		}
+		third.Close()
+	})
+}
+
+func TestGoAwayEndsOpenStreamsBehindTheLast(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		p.accept()
+		p.fr.WriteGoAway(0, http2.ErrCodeInternal, nil)
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		_, err := conn.Read(make([]byte, 1))
+		if !errors.Is(err, syscall.ECONNRESET) || !strings.Contains(err.Error(), "GOAWAY, INTERNAL_ERROR") {
+			t.Errorf("%v", err)
+		}
+		conn.Close()
+	})
+}
+
+// A server that ends each connection at once is dialled a few times, not for
+// as long as ctx allows.
+func TestServerThatAlwaysGoesAway(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+	}, func(w *world) {
+		if _, err := w.handshake(w.Context()); !handshake.IsNetworkError(err) {
+			t.Errorf("%v", err)
+		}
+		if w.dials() > tries {
+			t.Errorf("%d dials", w.dials())
+		}
+	})
+}
+
+func TestRefusedStreamIsTriedAgain(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		f, _ := p.next(http2.FrameHeaders)
+		p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+		p.serve()
+	}, func(w *world) {
+		w.connect().Close()
+	})
+}
+
+func TestUnansweredPingClosesTheConnection(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		p.settings()
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		neighbour := w.connect()
+		ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := w.handshake(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		began := time.Now()
+		w.connect().Close() // waits for the answer, and then dials
+		if took := time.Since(began); took != suspectAfter || w.dials() != 2 {
+			t.Errorf("%d dials, after %v", w.dials(), took)
+		}
+		_, err := neighbour.Read(make([]byte, 1))
+		if took := time.Since(began); took != deadAfter || !handshake.IsNetworkError(err) || !strings.Contains(err.Error(), "PING") {
+			t.Errorf("%v after %v", err, took)
+		}
+		neighbour.Close()
+	})
+}
+
+func TestAnsweredPingKeepsTheConnection(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		p.accept()
+		f, _ := p.next(http2.FramePing)
+		time.Sleep(time.Second / 2)
+		p.fr.WritePing(true, f.ping)
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		w.connect().Close()
+		began := time.Now()
+		conn := w.connect()
+		if took := time.Since(began); took != time.Second/2 || w.dials() != 1 {
+			t.Errorf("%d dials, after %v", w.dials(), took)
+		}
+		pass(time.Minute)
+		if w.open.Load() != 1 {
+			t.Error("the connection was closed")
+		}
+		conn.Close()
+	})
+}
+
+// While other things come, the answer to a PING may be behind them.
+func TestBusyConnectionHasTimeToAnswer(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		p.settings()
+		id := p.accept()
+		p.accept()
+		for range 29 {
+			time.Sleep(time.Second)
+			p.fr.WriteData(id, false, []byte("x"))
+		}
+		f, _ := p.next(http2.FramePing)
+		p.fr.WritePing(true, f.ping)
+		p.silence()
+	}, func(w *world) {
+		busy, conn := w.connect(), w.connect()
+		conn.Close()
+		pass(2 * time.Minute)
+		if w.peers[0].end {
+			t.Error("the connection was closed")
+		}
+		busy.Close()
+	})
+}
+
+// A connection that was quiet for long may be dead, and is asked before an
+// attempt is risked on it.
+func TestQuietConnectionIsAskedFirst(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		p.settings()
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		neighbour := w.connect()
+		pass(time.Minute)
+		began := time.Now()
+		w.connect().Close()
+		if took := time.Since(began); w.dials() != 2 || took != suspectAfter {
+			t.Errorf("%d dials, after %v", w.dials(), took)
+		}
+		neighbour.Close()
+	})
+}
+
+func TestLostConnectionFailsItsStreamsAndNewOnesDial(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		p.settings()
+		for range 50 {
+			p.accept()
+		}
+		p.Close()
+	}, func(w *world) {
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				conn := w.connect()
+				if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Errorf("%v", err)
+				}
+				conn.Close()
+				w.connect().Close()
+			})
+		}
+		all.Wait()
+		if w.dials() != 2 {
+			t.Errorf("%d dials", w.dials())
+		}
+	})
+}
+
+func TestCloseEndsStreamsAndLaterHandshakes(t *testing.T) {
+	tr := &Transport{}
+	inBubble(t, tr, echo, func(w *world) {
+		conn := w.connect()
+		tr.Close()
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), "Transport is closed") {
+			t.Errorf("%v", err)
+		}
+		if _, err := w.handshake(w.Context()); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v", err)
+		}
+		if w.dials() != 1 {
+			t.Errorf("%d dials", w.dials())
+		}
+		conn.Close()
+		if f, _ := w.peers[0].next(http2.FrameGoAway); f.code != http2.ErrCodeNo {
+			t.Errorf("%v", f)
+		}
+	})
+}
+
+func TestCloseEndsHandshakesUnderWay(t *testing.T) {
+	tr := &Transport{}
+	inBubble(t, tr, func(p *peer) { p.silence() }, func(w *world) {
+		time.AfterFunc(time.Second, func() { tr.Close() })
+		began := time.Now()
+		if _, err := w.handshake(w.Context()); !errors.Is(err, net.ErrClosed) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// fallback answers every request.
+type fallback struct{ asked atomic.Int64 }
+
+func (f *fallback) RoundTrip(*http.Request) (*http.Response, error) {
+	f.asked.Add(1)
+	return nil, errors.New("fell back")
+}
+
+func TestFallback(t *testing.T) {
+	lacks := map[string]func(*peer){
+		"extended CONNECT": func(p *peer) { p.fr.WriteSettings(); p.silence() },
+		"HTTP/2":           func(p *peer) { io.WriteString(p, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"); p.silence() },
+		"it for this": func(p *peer) {
+			p.settings()
+			for f, ok := p.next(http2.FrameHeaders); ok; f, ok = p.next(http2.FrameHeaders) {
+				p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeHTTP11Required)
+			}
+		},
+	}
+	for name, script := range lacks {
+		t.Run(name, func(t *testing.T) {
+			f := &fallback{}
+			inBubble(t, &Transport{Fallback: f}, script, func(w *world) {
+				for range 3 {
+					if _, err := w.handshake(w.Context()); err == nil || err.Error() != "fell back" {
+						t.Errorf("%v", err)
+					}
+				}
+				if f.asked.Load() != 3 || w.dials() != 1 {
+					t.Errorf("%d fell back after %d dials", f.asked.Load(), w.dials())
+				}
+				pass(lackingFor)
+				w.handshake(w.Context())
+				if f.asked.Load() != 4 || w.dials() != 2 {
+					t.Errorf("%d fell back after %d dials", f.asked.Load(), w.dials())
+				}
+			})
+			inBubble(t, &Transport{}, script, func(w *world) {
+				for range 2 {
+					if _, err := w.handshake(w.Context()); err == nil || !strings.Contains(err.Error(), "RFC 8441") || !strings.Contains(err.Error(), "set Transport.Fallback") {
+						t.Errorf("%v", err)
+					}
+				}
+				if asked := w.dials() == 2 || name == "it for this"; !asked {
+					t.Errorf("%d dials", w.dials())
+				}
+			})
+		})
+	}
+}
+
+func TestPlainHTTPNeedsPriorKnowledge(t *testing.T) {
+	w := &world{T: t, tr: &Transport{}}
+	if _, err := w.handshake(t.Context()); err == nil || !strings.Contains(err.Error(), "PriorKnowledge") {
+		t.Errorf("%v", err)
+	}
+	f := &fallback{}
+	w.tr.Fallback = f
+	if _, err := w.handshake(t.Context()); f.asked.Load() != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNoSecretInErrors(t *testing.T) {
+	via, _ := url.Parse("http://ada:hunter2@proxy:3128")
+	answers := map[string]string{
+		"refused":   "HTTP/1.1 407 no\r\nContent-Length: 7\r\n\r\nhunter2",
+		"malformed": "HTTP/1.1 hunter2\r\n\r\n",
+		"ended":     "",
+		"endless":   "HTTP/1.1 200 ok\r\n" + strings.Repeat("X: hunter3\r\n", 10_000),
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			tr := &Transport{Proxy: http.ProxyURL(via), DialContext: func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				go func() {
+					far.Read(make([]byte, 4<<10))
+					io.WriteString(far, answer)
+					far.Close()
+				}()
+				return near, nil
+			}}
+			inBubble(t, tr, nil, func(w *world) {
+				_, err := w.handshake(w.Context())
+				if err == nil {
+					t.Fatal("no error")
+				}
+				if name == "malformed" {
+					return // the core cuts what an error quotes of a peer
+				}
+				if strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("%v", err)
+				}
+				var proxy *handshake.ProxyError
+				if refused := name == "refused"; refused != errors.As(err, &proxy) {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestHTTPProxy(t *testing.T) {
+	via, _ := url.Parse("http://ada:secret@proxy")
+	var asked string
+	var w *world
+	tr := &Transport{Proxy: http.ProxyURL(via)}
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != "proxy:80" {
+			t.Errorf("it dials %s", addr)
+		}
+		near, far := net.Pipe()
+		w.ending.Go(func() {
+			buf := make([]byte, 4<<10)
+			n, _ := far.Read(buf)
+			asked = string(buf[:n])
+			server, _ := w.dial(ctx, network, "")
+			first := make([]byte, 4<<10)
+			n, _ = server.Read(first) // a server that speaks first, with the proxy's answer
+			fmt.Fprintf(far, "HTTP/1.1 204 ok\r\n\r\n%s", first[:n])
+			w.ending.Go(func() { io.Copy(server, far); server.Close() })
+			io.Copy(far, server)
+			far.Close()
+		})
+		return near, nil
+	}
+	inBubble(t, tr, echo, func(world *world) {
+		w = world
+		w.connect().Close()
+		if !strings.HasPrefix(asked, "CONNECT server:80 HTTP/1.1\r\n") || !strings.Contains(asked, "Proxy-Authorization: Basic YWRhOnNlY3JldA==") {
+			t.Errorf("%q", asked)
+		}
+	})
+}
+
+func TestSOCKSProxy(t *testing.T) {
+	for _, row := range []struct {
+		answer  byte
+		network bool
+	}{{0, false}, {1, false}, {2, false}, {5, true}, {4, true}} {
+		t.Run(fmt.Sprint(row.answer), func(t *testing.T) {
+			via, _ := url.Parse("socks5h://ada:secret@proxy")
+			var asked []byte
+			var w *world
+			tr := &Transport{Proxy: http.ProxyURL(via)}
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if addr != "proxy:1080" {
+					t.Errorf("it dials %s", addr)
+				}
+				near, far := net.Pipe()
+				w.ending.Go(func() {
+					defer far.Close()
+					buf := make([]byte, 4<<10)
+					far.Read(buf)
+					far.Write([]byte{5, 2})
+					n, _ := far.Read(buf)
+					asked = append(asked, buf[:n]...)
+					far.Write([]byte{1, 0})
+					n, _ = far.Read(buf)
+					asked = append(asked, buf[:n]...)
+					far.Write([]byte{5, row.answer, 0, 1, 0, 0, 0, 0, 0, 0})
+					if row.answer != 0 {
+						return
+					}
+					server, _ := w.dial(ctx, network, "")
+					w.ending.Go(func() { io.Copy(server, far); server.Close() })
+					io.Copy(far, server)
+				})
+				return near, nil
+			}
+			inBubble(t, tr, echo, func(world *world) {
+				w = world
+				resp, err := w.handshake(w.Context())
+				if err == nil {
+					resp.Body.Close()
+				}
+				if (err == nil) != (row.answer == 0) || err != nil && handshake.IsNetworkError(err) != row.network {
+					t.Errorf("%v", err)
+				}
+				if want := "\x01\x03ada\x06secret\x05\x01\x00\x03\x06server\x00\x50"; string(asked) != want {
+					t.Errorf("%q", asked)
+				}
+			})
+		})
+	}
+}
+
+func TestTLSConfigIsTheUsersAndStaysAsItIs(t *testing.T) {
+	certificate, pool := certificate(t)
+	for _, row := range []struct{ mine, offered []string }{
+		{nil, []string{"h2", "http/1.1"}},
+		{[]string{"http/1.1"}, []string{"h2", "http/1.1"}},
+		{[]string{"x", "h2"}, []string{"x", "h2"}},
+	} {
+		var offered []string
+		mine := &tls.Config{RootCAs: pool, NextProtos: row.mine}
+		var w *world
+		tr := &Transport{TLSClientConfig: mine}
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != "server.test:443" {
+				t.Errorf("it dials %s", addr)
+			}
+			near, far := net.Pipe()
+			w.ending.Go(func() {
+				server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"},
+					GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+						offered = hello.SupportedProtos
+						return nil, nil
+					}})
+				p := newPeer(t, server, 1)
+				w.ending.Go(p.collect)
+				echo(p)
+				server.Close()
+			})
+			return near, nil
+		}
+		inBubble(t, tr, nil, func(world *world) {
+			w = world
+			r, _ := http.NewRequest(http.MethodGet, "https://server.test/", nil)
+			r.Header.Set("Upgrade", "websocket")
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		})
+		if fmt.Sprint(offered) != fmt.Sprint(row.offered) || fmt.Sprint(mine.NextProtos) != fmt.Sprint(row.mine) || mine.ServerName != "" {
+			t.Errorf("%v was offered; the config has %v and %q", offered, mine.NextProtos, mine.ServerName)
+		}
+	}
+}

@@ -1,0 +1,541 @@
+package h2
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+func TestHandshakeIsExtendedConnect(t *testing.T) {
+	var request frame
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		request, _ = p.next(http2.FrameHeaders)
+		p.headers(request.StreamID, false, ":status", "200", "sec-websocket-protocol", "chat", "x-two", "a", "x-two", "b")
+		p.silence()
+	}, func(w *world) {
+		resp, err := w.handshake(w.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		for name, want := range map[string]string{
+			":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":authority": "server", ":path": "/ws?token=hunter2",
+			"sec-websocket-version": "13", "user-agent": "Go-http-client/2.0",
+			"connection": "", "upgrade": "", "sec-websocket-key": "", "host": "",
+		} {
+			if got := request.fields[name]; got != want {
+				t.Errorf("%s is %q and not %q", name, got, want)
+			}
+		}
+		// The accept key is that of RFC 6455, section 1.3.
+		for name, want := range map[string]string{
+			"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Protocol": "chat",
+		} {
+			if got := resp.Header.Values(name); len(got) != 1 || got[0] != want {
+				t.Errorf("%s is %q and not %q", name, got, want)
+			}
+		}
+		if resp.StatusCode != 101 || len(resp.Header["X-Two"]) != 2 {
+			t.Errorf("%v %v", resp.Status, resp.Header)
+		}
+	})
+}
+
+func TestRefusalKeepsStatusHeadersAndBody(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		f, _ := p.next(http2.FrameHeaders)
+		p.headers(f.StreamID, false, ":status", "103", "link", "</style.css>")
+		p.headers(f.StreamID, false, ":status", "429", "retry-after", "7", "content-length", "8")
+		p.fr.WriteData(f.StreamID, false, []byte("slow "))
+		p.fr.WriteDataPadded(f.StreamID, false, []byte("do"), make([]byte, 10))
+		p.fr.WriteData(f.StreamID, false, []byte("wn"))
+		p.headers(f.StreamID, true, "x-trailer", "1")
+		p.silence()
+	}, func(w *world) {
+		resp, err := w.handshake(w.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "7" || string(body) != "slow down" || err != nil {
+			t.Errorf("%v %v %q %v", resp.Status, resp.Header, body, err)
+		}
+		w.peers[0].next(http2.FrameData)
+		if w.peers[0].has(http2.FramePing)+w.peers[0].has(http2.FrameRSTStream) != 0 {
+			t.Error("a refusal that has ended is over without RST_STREAM and PING")
+		}
+	})
+}
+
+func TestStreamCarriesMegabytes(t *testing.T) {
+	inBubble(t, &Transport{}, echo, func(w *world) {
+		sent := make([]byte, 3<<20+17)
+		rand.Read(sent)
+		var all sync.WaitGroup
+		for range 3 {
+			conn := w.connect()
+			all.Go(func() {
+				if n, err := conn.Write(sent); n != len(sent) || err != nil {
+					t.Errorf("Write: %d, %v", n, err)
+				}
+			})
+			all.Go(func() {
+				got := make([]byte, len(sent))
+				if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, sent) {
+					t.Errorf("what came back is something else: %v", err)
+				}
+				conn.Close()
+			})
+		}
+		all.Wait()
+		if w.dials() != 1 {
+			t.Errorf("%d connections", w.dials())
+		}
+	})
+}
+
+func TestSlowReaderHoldsUpNoOther(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		slow, fast := p.accept(), p.accept()
+		for range streamWindow / maxFrame { // all that the slow one's window takes
+			p.fr.WriteData(slow, false, make([]byte, maxFrame))
+		}
+		for range 100 << 20 / maxFrame {
+			p.fr.WriteData(fast, false, make([]byte, maxFrame))
+			if f, _ := p.next(http2.FrameWindowUpdate); f.StreamID == slow {
+				t.Error("credit for a stream that was not read")
+			}
+			p.fr.WriteWindowUpdate(0, 1)
+			if p.t.Failed() {
+				return
+			}
+		}
+		p.silence()
+	}, func(w *world) {
+		slow, fast := w.connect(), w.connect()
+		buf := make([]byte, 64<<10)
+		go func() {
+			for {
+				if _, err := fast.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		pass(time.Second)
+		if n := slow.(*stream).buffer.size; n != streamWindow {
+			t.Errorf("%d bytes are kept for the slow stream", n)
+		}
+		fast.Close()
+		slow.Close()
+		if n := slow.(*stream).buffer.size; n != 0 {
+			t.Errorf("%d bytes are kept after Close", n)
+		}
+	})
+}
+
+func TestDataBeyondTheStreamsWindowResetsIt(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id, neighbour := p.accept(), p.accept()
+		for range streamWindow / maxFrame {
+			p.fr.WriteData(id, false, make([]byte, maxFrame))
+		}
+		p.fr.WriteDataPadded(id, false, nil, []byte{}) // its padding length alone
+		p.fr.WriteData(neighbour, false, []byte("hello"))
+		p.silence()
+	}, func(w *world) {
+		conn, neighbour := w.connect(), w.connect()
+		synctest.Wait()
+		got, err := io.ReadAll(conn)
+		if len(got) != streamWindow || err == nil || !strings.Contains(err.Error(), "1 beyond the stream's window") {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if f, _ := w.peers[0].next(http2.FrameRSTStream); f.code != http2.ErrCodeFlowControl {
+			t.Errorf("%v", f)
+		}
+		if _, err := io.ReadFull(neighbour, make([]byte, 5)); err != nil {
+			t.Errorf("the neighbour: %v", err)
+		}
+		conn.Close()
+		neighbour.Close()
+	})
+}
+
+// Or slow readers would stop the others.
+func TestUnreadDataIsCreditedOnTheConnection(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		var ids []uint32
+		for range connWindow/streamWindow + 1 {
+			ids = append(ids, p.accept())
+		}
+		for _, id := range ids {
+			for range streamWindow / maxFrame {
+				p.fr.WriteData(id, false, make([]byte, maxFrame))
+			}
+		}
+		p.silence()
+	}, func(w *world) {
+		var conns []net.Conn
+		for range connWindow/streamWindow + 1 {
+			conns = append(conns, w.connect())
+		}
+		synctest.Wait()
+		var credit uint32
+		for credit < connWindow {
+			f, _ := w.peers[0].next(http2.FrameWindowUpdate)
+			if f.StreamID != 0 {
+				t.Fatalf("%v", f)
+			}
+			credit += f.increment
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+	})
+}
+
+func TestPaddingIsCredited(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		left, whole := streamWindow, connWindow
+		for range 3 * streamWindow / 256 {
+			for left < 256 || whole < 256 {
+				f, ok := p.next(http2.FrameWindowUpdate)
+				switch {
+				case !ok:
+					return
+				case f.StreamID == id:
+					left += int(f.increment)
+				default:
+					whole += int(f.increment)
+				}
+			}
+			p.fr.WriteDataPadded(id, false, nil, make([]byte, 255))
+			left, whole = left-256, whole-256
+		}
+		p.fr.WriteData(id, true, []byte("done"))
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		if got, err := io.ReadAll(conn); string(got) != "done" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		conn.Close()
+	})
+}
+
+func TestWriteWaitsForWindows(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		settings []http2.Setting
+		takes    int
+		open     func(p *peer, id uint32)
+	}{
+		{"of the stream", []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, 0, func(p *peer, id uint32) { p.fr.WriteWindowUpdate(id, 100) }},
+		{"of the settings", []http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 10}}, 10, func(p *peer, id uint32) {
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}) // -10 for the stream
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 100})
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			inBubble(t, &Transport{}, func(p *peer) {
+				p.settings(row.settings...)
+				id := p.accept()
+				p.Conn.SetDeadline(time.Time{})
+				time.Sleep(time.Second)
+				row.open(p, id)
+				p.silence()
+			}, func(w *world) {
+				conn := w.connect()
+				began := time.Now()
+				n, err := conn.Write(make([]byte, 100))
+				if n != 100 || err != nil || time.Since(began) != time.Second {
+					t.Errorf("Write: %d, %v after %v", n, err, time.Since(began))
+				}
+				synctest.Wait()
+				if f, _ := w.peers[0].next(http2.FrameData); row.takes > 0 && len(f.data) != row.takes {
+					t.Errorf("the first frame has %d bytes", len(f.data))
+				}
+				conn.Close()
+			})
+		})
+	}
+}
+
+// The connection's window is shared, and one stream alone takes all of it.
+func TestConnectionWindowIsShared(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+		first, second := p.accept(), p.accept()
+		time.Sleep(time.Second)
+		var got int
+		for got < defaultWindow {
+			f, _ := p.next(http2.FrameData)
+			got += len(f.data)
+		}
+		p.fr.WriteWindowUpdate(0, 1<<20)
+		var of [2]int
+		for of[0] < 100 || of[1] < 100<<10 {
+			f, ok := p.next(http2.FrameData)
+			if !ok {
+				t.Error("the rest did not come")
+				return
+			}
+			if f.StreamID == first {
+				of[1] += len(f.data)
+				if of[1] == 100<<10-defaultWindow {
+					of[1] = 100 << 10
+				}
+			} else if f.StreamID == second {
+				of[0] += len(f.data)
+			}
+		}
+		p.silence()
+	}, func(w *world) {
+		first, second := w.connect(), w.connect()
+		var all sync.WaitGroup
+		all.Go(func() { first.Write(make([]byte, 100<<10)) })
+		synctest.Wait()
+		all.Go(func() { second.Write(make([]byte, 100)) })
+		all.Wait()
+		pass(time.Second)
+		first.Close()
+		second.Close()
+	})
+}
+
+func TestDeadlines(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		began := time.Now()
+		conn.SetReadDeadline(began.Add(time.Second))
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("Read: %d, %v after %v", n, err, time.Since(began))
+		}
+		conn.SetWriteDeadline(began.Add(2 * time.Second))
+		if n, err := conn.Write(make([]byte, 25)); n != 10 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 2*time.Second {
+			t.Errorf("Write: %d, %v after %v", n, err, time.Since(began))
+		}
+		if _, err := conn.Write(make([]byte, 25)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write after the deadline: %v", err)
+		}
+		conn.SetDeadline(time.Time{})
+		time.AfterFunc(time.Second, func() { conn.SetDeadline(time.Unix(1, 0)) }) // of calls under way, too
+		var all sync.WaitGroup
+		for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
+			all.Go(func() {
+				if _, err := f(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("a deadline that is set meanwhile: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		conn.Close()
+		if err := conn.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("SetDeadline after Close: %v", err)
+		}
+	})
+}
+
+func TestCloseEndsReadAndWriteAndNoOtherStream(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+		p.accept()
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		other, conn := w.connect(), w.connect()
+		var all sync.WaitGroup
+		for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
+			all.Go(func() {
+				if _, err := f(make([]byte, 100)); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("it ended with %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		conn.Close()
+		conn.Close()
+		all.Wait()
+		p := w.peers[0]
+		if f, _ := p.next(http2.FrameRSTStream); f.StreamID != 3 || f.code != http2.ErrCodeCancel {
+			t.Errorf("%v", f) // at once, since what it was writing is torn
+		}
+		if n, err := other.Write([]byte("hello")); n != 5 || err != nil {
+			t.Errorf("the other stream: %d, %v", n, err)
+		}
+		p.fr.WriteData(1, false, []byte("hello"))
+		if _, err := io.ReadFull(other, make([]byte, 5)); err != nil {
+			t.Errorf("the other stream: %v", err)
+		}
+		other.Close()
+	})
+}
+
+// A server reads all that was sent before a Close, so it sees the close frame.
+func TestCloseIsAnEndOfStreamAndLaterAReset(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		p.accept()
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		conn.Write([]byte("goodbye"))
+		conn.Close()
+		synctest.Wait()
+		p := w.peers[0]
+		if p.has(http2.FrameRSTStream) != 0 {
+			t.Error("RST_STREAM at once")
+		}
+		f, _ := p.next(http2.FrameData)
+		end, _ := p.next(http2.FrameData)
+		if string(f.data) != "goodbye" || !end.Flags.Has(http2.FlagDataEndStream) {
+			t.Errorf("%v %v", f, end)
+		}
+		pass(goodbye)
+		if f, _ := p.next(http2.FrameRSTStream); f.code != http2.ErrCodeCancel {
+			t.Errorf("%v", f)
+		}
+	})
+}
+
+func TestCloseWriteLeavesReading(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		for f, ok := p.next(http2.FrameData); ok; f, ok = p.next(http2.FrameData) {
+			if f.Flags.Has(http2.FlagDataEndStream) {
+				break
+			}
+		}
+		time.Sleep(time.Minute)
+		p.fr.WriteData(id, true, []byte("last words"))
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		conn.Write([]byte("goodbye"))
+		if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		if _, err := conn.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write: %v", err)
+		}
+		if got, err := io.ReadAll(conn); string(got) != "last words" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		conn.Close()
+		if w.peers[0].has(http2.FrameRSTStream) != 0 {
+			t.Error("RST_STREAM for a stream that both sides have ended")
+		}
+	})
+}
+
+// What a server credits before anything was sent acknowledges nothing.
+func TestAcknowledged(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		p.fr.WriteWindowUpdate(id, 1<<20)
+		p.next(http2.FrameData)
+		time.Sleep(time.Second)
+		p.fr.WriteWindowUpdate(id, 100)
+		time.Sleep(time.Second)
+		p.fr.WriteWindowUpdate(id, 1<<20)
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		synctest.Wait()
+		conn.Write(make([]byte, 1000))
+		synctest.Wait()
+		for _, want := range []int64{0, 100, 1000} {
+			if got := conn.(*stream).Acknowledged(); got != want {
+				t.Errorf("%d and not %d", got, want)
+			}
+			pass(time.Second)
+		}
+		conn.Close()
+	})
+}
+
+func TestEndOfRequestContextLeavesTheStream(t *testing.T) {
+	inBubble(t, &Transport{}, echo, func(w *world) {
+		ctx, cancel := context.WithCancel(w.Context())
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			GotConn: func(info httptrace.GotConnInfo) {
+				if _, is := info.Conn.(*stream); !is {
+					t.Errorf("a hook got %T", info.Conn)
+				}
+			},
+			ConnectStart: func(string, string) { t.Error("a hook was called") },
+		})
+		resp, err := w.handshake(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		synctest.Wait()
+		conn := resp.Body.(net.Conn)
+		conn.Write([]byte("x"))
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+	})
+}
+
+func TestResetIsOfTheNetwork(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		p.fr.WriteData(id, false, []byte("last words"))
+		p.fr.WriteRSTStream(id, http2.ErrCodeInternal)
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		synctest.Wait()
+		got, err := io.ReadAll(conn)
+		if string(got) != "last words" || !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if _, err := conn.Write([]byte("x")); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("Write: %v", err)
+		}
+		conn.Close()
+		if w.peers[0].has(http2.FrameRSTStream) != 0 {
+			t.Error("a reset was answered")
+		}
+	})
+}
+
+func TestOtherRequestsAreRefused(t *testing.T) {
+	tr := &Transport{}
+	r, _ := http.NewRequest(http.MethodGet, "https://server/", nil)
+	if _, err := tr.RoundTrip(r); err == nil {
+		t.Error("a request without Upgrade passed")
+	}
+	tr.Close()
+}
