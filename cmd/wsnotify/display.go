@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-runewidth"
@@ -303,10 +304,13 @@ func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\
 // brief is an error for people: its name is that of this program.
 func brief(s string) string { return oneLine(strings.ReplaceAll(s, "wsnotify: ", "")) }
 
-// shorten is for texts that are shown and not kept.
+// shorten is for texts that are shown and not kept. It cuts no character in two.
 func shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
 	return s[:limit] + "…"
 }
