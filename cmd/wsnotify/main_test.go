@@ -425,6 +425,9 @@ func TestCommandsForWindows(t *testing.T) {
 
 // What the help shows can be typed in.
 func TestHelpShowsWhatWorks(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
 	for _, name := range []string{"connect", "listen", "send", "serve"} {
 		c := start(t, nil, name, "--help")
 		c.wants(t, exitOK)
