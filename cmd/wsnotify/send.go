@@ -117,8 +117,12 @@ unless --attempts is given.`,
 // as given.
 func (g *outgoing) keep(cfg *wsnotify.Config, kept *spool.Spool, file string) error {
 	cfg.Outbox.Store = kept
-	last := ""
-	cfg.OnError = func(err error) { // of removals, which are tried again, and delay what follows until then
+	last, before := "", cfg.OnError
+	cfg.OnError = func(err error) {
+		if before != nil {
+			before(err)
+		}
+		// Removals are tried again, and delay what follows until then.
 		for _, kind := range []error{spool.ErrDiskFull, spool.ErrReadOnly, spool.ErrFailed, spool.ErrDamaged} {
 			if text := plain(err); errors.Is(err, kind) && text != last {
 				last = text
