@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,7 +105,7 @@ func (d *display) print(r record) error {
 		_, err = fmt.Fprintf(d.out, "%s\n", line)
 		return err
 	}
-	kind, text := oneLine(r.MsgType), printable(r.text)
+	kind, text := oneLine(r.MsgType), printable(indented(r.text))
 	switch {
 	case r.Binary != nil:
 		kind, text = "binary", hexText(r.Binary)
@@ -133,7 +134,7 @@ func (d *display) raw(m wsnotify.Message, frame *framing) error {
 	}
 	data := frame.encode(m)
 	if d.tty {
-		if text := printable(string(m.Data)); m.Type == wsnotify.MessageText {
+		if text := printable(indented(string(m.Data))); m.Type == wsnotify.MessageText {
 			data = []byte(text + "\n")
 		} else if !frame.base64 {
 			data = []byte(d.dim.Sprint("binary, "+hexText(m.Data)) + "\n")
@@ -147,6 +148,37 @@ func (d *display) raw(m wsnotify.Message, frame *framing) error {
 	}
 	_, err := d.out.Write(data)
 	return err
+}
+
+// indented puts each member of a JSON object or array on a line of its own. Any other text stays as it is,
+// and so does JSON that is long or deep: with each level, a line becomes longer.
+func indented(text string) string {
+	const maxBytes, maxDepth = 64 << 10, 16
+	text = strings.TrimSpace(text)
+	if len(text) > maxBytes || !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return text
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return text
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, []byte(text), "", "  ") != nil {
+		return text
+	}
+	return b.String()
 }
 
 // hexText shows the beginning of binary data.

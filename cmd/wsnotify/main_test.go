@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -428,7 +429,7 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no sh")
 	}
-	for _, name := range []string{"connect", "listen", "send", "serve"} {
+	for _, name := range []string{"connect", "listen", "send", "serve", "man"} {
 		c := start(t, nil, name, "--help")
 		c.wants(t, exitOK)
 		_, examples, _ := strings.Cut(c.out.String(), "Examples:\n")
@@ -452,6 +453,38 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 		}
 		if n < 2 {
 			t.Errorf("%s has %d examples", name, n)
+		}
+	}
+}
+
+// The manual page has all that --help has, and groff takes it.
+func TestManual(t *testing.T) {
+	c := start(t, nil, "man")
+	c.wants(t, exitOK)
+	page := c.out.String()
+	if groff, err := exec.LookPath("groff"); err == nil {
+		cmd := exec.Command(groff, "-man", "-Tutf8", "-P-cbou", "-ww", "-rLL=200n")
+		cmd.Stdin = strings.NewReader(page)
+		var out, wrong bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &wrong
+		if err := cmd.Run(); err != nil || wrong.Len() > 0 {
+			t.Errorf("groff: %v %s", err, &wrong)
+		}
+		page = strings.ReplaceAll(out.String(), "\u2212", "-")
+	} else {
+		page = strings.ReplaceAll(page, `\-`, "-")
+	}
+	root := rootCommand()
+	for _, cmd := range root.Commands() {
+		cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if cmd.Name() != "help" && cmd.Name() != "completion" && f.Name != "help" && !strings.Contains(page, "--"+f.Name) {
+				t.Errorf("%s --%s is missing", cmd.Name(), f.Name)
+			}
+		})
+	}
+	for _, want := range []string{"EXIT STATUS", "130", "wsnotify serve --echo", `'{"op":"status"}'`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s is missing", want)
 		}
 	}
 }
@@ -513,6 +546,25 @@ func TestAddress(t *testing.T) {
 	} {
 		if got, _, err := address(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is %s, %v, which does not say %s", text, got, err, want)
+		}
+	}
+}
+
+// JSON is indented for people, unless that would make much of little.
+func TestIndented(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":{"b":[1,"x{"]},"c":[]}`: "{\n  \"a\": {\n    \"b\": [\n      1,\n      \"x{\"\n    ]\n  },\n  \"c\": []\n}",
+		` [] `:                        "[]",
+		`{"a":1`:                      `{"a":1`,
+		`{not JSON}`:                  `{not JSON}`,
+		`plain`:                       `plain`,
+		`"text"`:                      `"text"`,
+		strings.Repeat("[", 17) + strings.Repeat("]", 17):   strings.Repeat("[", 17) + strings.Repeat("]", 17),
+		`["` + strings.Repeat("x", 64<<10) + `"]`:           `["` + strings.Repeat("x", 64<<10) + `"]`,
+		`["` + strings.Repeat("[", 40) + `\"[", "` + `\\"]`: "[\n  \"" + strings.Repeat("[", 40) + `\"[",` + "\n  " + `"\\"` + "\n]",
+	} {
+		if got := indented(text); got != want {
+			t.Errorf("%.60s becomes %.200s, expected %.200s", text, got, want)
 		}
 	}
 }
