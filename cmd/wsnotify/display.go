@@ -154,8 +154,8 @@ func (d *display) raw(m wsnotify.Message, frame *framing) error {
 // and so does JSON that is long or deep: with each level, a line becomes longer.
 func indented(text string) string {
 	const maxBytes, maxDepth = 64 << 10, 16
-	text = strings.TrimSpace(text)
-	if len(text) > maxBytes || !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+	first := strings.TrimLeft(text, " \t\r\n")
+	if len(text) > maxBytes || !strings.HasPrefix(first, "{") && !strings.HasPrefix(first, "[") {
 		return text
 	}
 	depth, inString := 0, false
@@ -178,7 +178,7 @@ func indented(text string) string {
 	if json.Indent(&b, []byte(text), "", "  ") != nil {
 		return text
 	}
-	return b.String()
+	return strings.TrimSpace(b.String())
 }
 
 // hexText shows the beginning of binary data.

@@ -557,6 +557,7 @@ func TestIndented(t *testing.T) {
 		` [] `:                        "[]",
 		`{"a":1`:                      `{"a":1`,
 		`{not JSON}`:                  `{not JSON}`,
+		"  plain\n":                   "  plain\n",
 		`plain`:                       `plain`,
 		`"text"`:                      `"text"`,
 		strings.Repeat("[", 17) + strings.Repeat("]", 17):   strings.Repeat("[", 17) + strings.Repeat("]", 17),
