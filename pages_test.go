@@ -137,6 +137,7 @@ func TestReadmeLinksEveryPage(t *testing.T) {
 		t.Fatal(pages, err)
 	}
 	for _, page := range pages {
+		page = filepath.ToSlash(page)
 		if !strings.Contains(string(readme), "]("+page+")") {
 			t.Errorf("README.md does not link %s", page)
 		}

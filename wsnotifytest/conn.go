@@ -264,7 +264,7 @@ func (c *Conn) Drop() {
 }
 
 // Reset ends the connection with an RST: the client gets ECONNRESET, and what it has not read is
-// lost.
+// lost. Over loopback on Windows it gets WSAECONNRESET (10054), which is no syscall.ECONNRESET.
 func (c *Conn) Reset() {
 	c.fault()
 	c.end(c.sock.reset)

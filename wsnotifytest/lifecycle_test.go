@@ -49,7 +49,7 @@ func TestStopAndStart(t *testing.T) {
 			t.Error("read from a stopped server")
 		}
 		_, _, err := websocket.Dial(t.Context(), url+"ada", &websocket.DialOptions{HTTPClient: s.HTTPClient()})
-		if !errors.Is(err, syscall.ECONNREFUSED) {
+		if !isErrno(err, syscall.ECONNREFUSED) {
 			t.Error(err)
 		}
 		s.Start()

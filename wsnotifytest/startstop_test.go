@@ -22,7 +22,7 @@ func TestRestart(t *testing.T) {
 		if got := read(t, c, long); got != "FIN" {
 			t.Error(got)
 		}
-		if err := tryDial(t.Context(), s); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err := tryDial(t.Context(), s); !isErrno(err, syscall.ECONNREFUSED) {
 			t.Error(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), long)

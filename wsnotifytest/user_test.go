@@ -57,7 +57,7 @@ func read(t *testing.T, c *websocket.Conn, within time.Duration) string {
 		return "nothing"
 	case errors.As(err, &ce):
 		return ce.Code.String() + " " + ce.Reason
-	case errors.Is(err, syscall.ECONNRESET):
+	case isErrno(err, syscall.ECONNRESET):
 		return "RST"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "FIN"

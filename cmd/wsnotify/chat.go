@@ -12,6 +12,7 @@ import (
 
 	"github.com/chzyer/readline"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // chat is the conversation on a terminal.
@@ -20,7 +21,7 @@ func (t *talk) chat(ctx context.Context, cfg wsnotify.Config, url string, g *out
 	cfg.OnMessage = func(m wsnotify.Message) { out.raw(m, &t.framing) }
 	opened := cfg.OnOpen // of notes
 	cfg.OnOpen = func(ev wsnotify.OpenEvent) {
-		text := "connected to " + ev.URL
+		text := "connected to " + handshake.RedactedText(ev.URL)
 		if ev.Subprotocol != "" {
 			text += ", subprotocol " + ev.Subprotocol
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -247,6 +248,9 @@ func TestFirstFailureOfAConversationIsFinal(t *testing.T) {
 
 // A reader that goes away ends the program with SIGPIPE, which shells show as 141.
 func TestReaderGoesAway(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no signals")
+	}
 	srv := wsnotifytest.NewServer(t)
 	srv.AllowViolations()
 	cmd := program(t, "listen", srv.URL(), "--user", "ada")
@@ -271,6 +275,9 @@ func TestReaderGoesAway(t *testing.T) {
 
 // A full disk is no success.
 func TestOutputThatCannotBeWritten(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no /dev/full")
+	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
 // connection holds the flags of those who connect.
@@ -67,7 +66,7 @@ func (o *connection) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.showPings, "show-pings", false, "say how long each ping took, and show the answers to --ping-text")
 	f.Var(duration{at: &o.timeout}, "timeout", "end after this `time`; 0s for never")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing on the standard error but why it failed")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the server's answer to the handshake, and more")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the handshake, without what may be a secret, and more")
 	maySet(f)
 	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(f)
@@ -194,16 +193,12 @@ func (o *connection) notes(say func(string, ...any), cfg *wsnotify.Config) (note
 	cfg.OnReconnecting = func(ev wsnotify.ReconnectEvent) { say("%s", again(ev)) }
 	if o.verbose {
 		cfg.OnOpen = func(ev wsnotify.OpenEvent) {
-			say("connected to %s", ev.URL)
+			say("connected to %s", handshake.RedactedText(ev.URL))
 			if ev.Subprotocol != "" {
 				say("subprotocol %s", ev.Subprotocol)
 			}
-			for _, name := range slices.Sorted(maps.Keys(ev.Header)) {
-				for _, value := range ev.Header[name] {
-					say("< %s: %s", name, value)
-				}
-			}
 		}
+		showHandshakes(say, cfg)
 	}
 	return say
 }

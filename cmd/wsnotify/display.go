@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-runewidth"
@@ -27,6 +30,7 @@ type display struct {
 	quiet    bool
 	asJSON   bool
 	tty      bool          // out is a terminal
+	errTTY   bool          // err is one
 	chatting bool          // somebody types on it
 	plain    [2]io.Writer  // out and err without a line editor
 	live     *os.File      // the terminal of the status line; nil for none
@@ -61,7 +65,7 @@ func (l *looks) flags(cmd *cobra.Command) {
 }
 
 func newDisplay(out, err io.Writer, look looks, quiet bool) *display {
-	d := &display{out: out, err: err, look: look, quiet: quiet, width: 8, tty: isTerminal(out), dim: color.New(color.Faint),
+	d := &display{out: out, err: err, look: look, quiet: quiet, width: 8, tty: isTerminal(out), errTTY: isTerminal(err), dim: color.New(color.Faint),
 		strong: color.New(color.Bold, color.FgCyan), bad: color.New(color.FgRed)}
 	colour := look.color == "always" || look.color == "auto" && d.tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	for _, c := range []*color.Color{d.dim, d.strong, d.bad} {
@@ -71,7 +75,7 @@ func newDisplay(out, err io.Writer, look looks, quiet bool) *display {
 			c.DisableColor()
 		}
 	}
-	if isTerminal(err) && os.Getenv("TERM") != "dumb" {
+	if d.errTTY && os.Getenv("TERM") != "dumb" {
 		d.live = err.(*os.File)
 	}
 	return d
@@ -92,12 +96,16 @@ func (d *display) print(r record) error {
 	defer d.show()
 	if d.asJSON {
 		line, err := json.Marshal(r)
-		if err == nil {
-			_, err = fmt.Fprintf(d.out, "%s\n", line)
+		if err != nil {
+			return err
 		}
+		if d.tty {
+			line = escapeJSON(line)
+		}
+		_, err = fmt.Fprintf(d.out, "%s\n", line)
 		return err
 	}
-	kind, text := oneLine(r.MsgType), printable(r.text)
+	kind, text := oneLine(r.MsgType), printable(indented(r.text))
 	switch {
 	case r.Binary != nil:
 		kind, text = "binary", hexText(r.Binary)
@@ -126,7 +134,7 @@ func (d *display) raw(m wsnotify.Message, frame *framing) error {
 	}
 	data := frame.encode(m)
 	if d.tty {
-		if text := printable(string(m.Data)); m.Type == wsnotify.MessageText {
+		if text := printable(indented(string(m.Data))); m.Type == wsnotify.MessageText {
 			data = []byte(text + "\n")
 		} else if !frame.base64 {
 			data = []byte(d.dim.Sprint("binary, "+hexText(m.Data)) + "\n")
@@ -140,6 +148,37 @@ func (d *display) raw(m wsnotify.Message, frame *framing) error {
 	}
 	_, err := d.out.Write(data)
 	return err
+}
+
+// indented puts each member of a JSON object or array on a line of its own. Any other text stays as it is,
+// and so does JSON that is long or deep: with each level, a line becomes longer.
+func indented(text string) string {
+	const maxBytes, maxDepth = 64 << 10, 16
+	first := strings.TrimLeft(text, " \t\r\n")
+	if len(text) > maxBytes || !strings.HasPrefix(first, "{") && !strings.HasPrefix(first, "[") {
+		return text
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return text
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, []byte(text), "", "  ") != nil {
+		return text
+	}
+	return strings.TrimSpace(b.String())
 }
 
 // hexText shows the beginning of binary data.
@@ -173,17 +212,21 @@ func (d *display) say(format string, args ...any) {
 	fmt.Fprintln(d.err, "wsnotify:", text)
 }
 
-// text shows what a command has printed.
+// text shows what a command has printed: on a terminal without what would do something to that, since
+// it may come from a message.
 func (d *display) text(p []byte) {
 	if len(p) == 0 {
 		return
+	}
+	if d.errTTY {
+		p = []byte(printable(strings.ReplaceAll(string(p), "\r\n", "\n")))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hide()
 	defer d.show()
 	d.err.Write(p)
-	if p[len(p)-1] != '\n' {
+	if len(p) == 0 || p[len(p)-1] != '\n' {
 		fmt.Fprintln(d.err)
 	}
 }
@@ -298,15 +341,36 @@ func printable(s string) string {
 	return b.String()
 }
 
+// escapeJSON is printable for JSON of one line: what it escapes can only stand in a string, and means
+// the same there.
+func escapeJSON(line []byte) []byte {
+	out := make([]byte, 0, len(line))
+	for _, r := range string(line) {
+		switch {
+		case strconv.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
 func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\n`) }
 
 // brief is an error for people: its name is that of this program.
 func brief(s string) string { return oneLine(strings.ReplaceAll(s, "wsnotify: ", "")) }
 
-// shorten is for texts that are shown and not kept.
+// shorten is for texts that are shown and not kept. It cuts no character in two.
 func shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
 	return s[:limit] + "…"
 }

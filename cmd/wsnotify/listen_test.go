@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -188,5 +189,33 @@ func TestQuietAndVerbose(t *testing.T) {
 		if says := c.err.String(); want == "" && says != "" || !strings.Contains(says, want) {
 			t.Errorf("%s: it said %q", args, says)
 		}
+	}
+}
+
+// --verbose shows both sides of a handshake, and no secret of either, also when the server repeats it.
+func TestVerboseShowsHandshakes(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.OnHandshake(func(r *http.Request) (int, http.Header) {
+		return 0, http.Header{"X-Echo": {"you said " + r.Header.Get("Authorization") + r.URL.RawQuery}, "Set-Cookie": {"s=secret"}}
+	})
+	srv.Refuse(1, 503, http.Header{"X-Refused": {"yes"}}, "")
+	c := start(t, nil, "listen", srv.URL()+"ada?token=secret", "-v", "--interval", "10ms", "--header", "Authorization: Bearer secret",
+		"--header", "X-Key: secret", "--origin", "https://page.example", "--count", "1")
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Notify("mail", "x")
+	c.wants(t, exitOK)
+	for _, want := range []string{
+		"> GET /ws/ada?token=xxxxx HTTP/1.1\n", "> Host: " + srv.Addr(), "> Authorization: xxxxx\n", "> X-Key: xxxxx\n", "> Origin: https://page.example\n",
+		"< HTTP/1.1 503 Service Unavailable\n", "< X-Refused: yes\n", "< HTTP/1.1 101 Switching Protocols\n", "< X-Echo: you said xxxxx", "< Set-Cookie: xxxxx\n", "connected to ws://",
+	} {
+		if !strings.Contains(c.err.String(), want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if t.Failed() || strings.Contains(c.err.String(), "secret") {
+		t.Errorf("it said %s", &c.err)
 	}
 }

@@ -130,7 +130,7 @@ Exit status: 0 asked to end, 1 something was or may be lost, 2 wrong usage,
 	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetVersionTemplate("wsnotify {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(connectCommand(), listenCommand(), sendCommand(), serveCommand())
+	root.AddCommand(connectCommand(), listenCommand(), sendCommand(), serveCommand(), manCommand())
 	return root
 }
 

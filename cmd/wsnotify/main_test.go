@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -376,9 +380,60 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
+// Neither JSON nor what a command prints does anything to a terminal: U+009B is ESC [, and U+202E turns
+// the rest of a line around. The JSON means the same.
+func TestTerminalGetsNoControlCharacters(t *testing.T) {
+	const evil = "a\u009b2J\u202eb\x7f\U000e0001\x1b[31mc\ufffd"
+	srv := wsnotifytest.NewServer(t)
+	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "1", "--json", "--exec", `printf '%s\n\r\n\ttab' "$CONTENT"; cat`)
+	tty, err := pty.Start(cmd)
+	if errors.Is(err, pty.ErrUnsupported) {
+		t.Skip("there are no pseudo-terminals")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SendText(`{"msgType":"mail","content":"` + strings.ReplaceAll(evil, "\x1b", `\u001b`) + `"}`)
+	output, _ := io.ReadAll(tty) // ends with an error, as terminals do
+	cmd.Wait()
+	screen := regexp.MustCompile("[^\n]*\r\x1b\\[K").ReplaceAllString(strings.ReplaceAll(string(output), "\r\n", "\n"), "") // the status line
+	if i := strings.IndexFunc(screen, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }); i >= 0 {
+		t.Errorf("byte %d of what it printed does something to a terminal: %q", i, screen)
+	}
+	lines := strings.Split(screen, "\n")
+	var r struct{ Content string }
+	if json.Unmarshal([]byte(lines[0]), &r); r.Content != evil {
+		t.Errorf("the JSON says %q and not %q: %s", r.Content, evil, lines[0])
+	}
+	if len(lines) < 3 || lines[1] != `a\u009b2J\u202eb\x7f\U000e0001\x1b[31mc`+"\ufffd" || !strings.HasPrefix(lines[3], "    tab{") {
+		t.Errorf("the command printed %q", lines[1:])
+	}
+}
+
+// Only Windows starts cmd.exe, but what it must not be given is checked anywhere.
+func TestCommandsForWindows(t *testing.T) {
+	for command, refused := range map[string]bool{
+		`notify "!MSG_TYPE!" "!CONTENT!"`: false,
+		`echo %EPOCH% %CONTENTS% 100%`:    false,
+		`echo %CONTENT%`:                  true,
+		`echo %msg_type:~0,5%`:            true,
+	} {
+		if err := checkPercent(command); (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "!") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
 // What the help shows can be typed in.
 func TestHelpShowsWhatWorks(t *testing.T) {
-	for _, name := range []string{"connect", "listen", "send", "serve"} {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	for _, name := range []string{"connect", "listen", "send", "serve", "man"} {
 		c := start(t, nil, name, "--help")
 		c.wants(t, exitOK)
 		_, examples, _ := strings.Cut(c.out.String(), "Examples:\n")
@@ -402,6 +457,38 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 		}
 		if n < 2 {
 			t.Errorf("%s has %d examples", name, n)
+		}
+	}
+}
+
+// The manual page has all that --help has, and groff takes it.
+func TestManual(t *testing.T) {
+	c := start(t, nil, "man")
+	c.wants(t, exitOK)
+	page := c.out.String()
+	if groff, err := exec.LookPath("groff"); err == nil {
+		cmd := exec.Command(groff, "-man", "-Tutf8", "-P-cbou", "-ww", "-rLL=200n")
+		cmd.Stdin = strings.NewReader(page)
+		var out, wrong bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &wrong
+		if err := cmd.Run(); err != nil || wrong.Len() > 0 {
+			t.Errorf("groff: %v %s", err, &wrong)
+		}
+		page = strings.ReplaceAll(out.String(), "\u2212", "-")
+	} else {
+		page = strings.ReplaceAll(page, `\-`, "-")
+	}
+	root := rootCommand()
+	for _, cmd := range root.Commands() {
+		cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if cmd.Name() != "help" && cmd.Name() != "completion" && f.Name != "help" && !strings.Contains(page, "--"+f.Name) {
+				t.Errorf("%s --%s is missing", cmd.Name(), f.Name)
+			}
+		})
+	}
+	for _, want := range []string{"EXIT STATUS", "130", "wsnotify serve --echo", `'{"op":"status"}'`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s is missing", want)
 		}
 	}
 }
@@ -463,6 +550,26 @@ func TestAddress(t *testing.T) {
 	} {
 		if got, _, err := address(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is %s, %v, which does not say %s", text, got, err, want)
+		}
+	}
+}
+
+// JSON is indented for people, unless that would make much of little.
+func TestIndented(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":{"b":[1,"x{"]},"c":[]}`: "{\n  \"a\": {\n    \"b\": [\n      1,\n      \"x{\"\n    ]\n  },\n  \"c\": []\n}",
+		` [] `:                        "[]",
+		`{"a":1`:                      `{"a":1`,
+		`{not JSON}`:                  `{not JSON}`,
+		"  plain\n":                   "  plain\n",
+		`plain`:                       `plain`,
+		`"text"`:                      `"text"`,
+		strings.Repeat("[", 17) + strings.Repeat("]", 17):   strings.Repeat("[", 17) + strings.Repeat("]", 17),
+		`["` + strings.Repeat("x", 64<<10) + `"]`:           `["` + strings.Repeat("x", 64<<10) + `"]`,
+		`["` + strings.Repeat("[", 40) + `\"[", "` + `\\"]`: "[\n  \"" + strings.Repeat("[", 40) + `\"[",` + "\n  " + `"\\"` + "\n]",
+	} {
+		if got := indented(text); got != want {
+			t.Errorf("%.60s becomes %.200s, expected %.200s", text, got, want)
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"encoding"
 	"encoding/json"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Decode stores content in what v points to, as json.Unmarshal does. A string that
@@ -43,6 +43,7 @@ type Decoder struct {
 	kind   reflect.Kind // Invalid: encoding/json does it
 	bits   int          // of a number
 	fields []fieldDecoder
+	folded map[string]int // the fields by their folded names
 }
 
 type fieldDecoder struct {
@@ -72,7 +73,7 @@ func NewDecoder(t reflect.Type) *Decoder {
 }
 
 func newStructDecoder(t reflect.Type) *Decoder {
-	d := &Decoder{kind: reflect.Struct}
+	d := &Decoder{kind: reflect.Struct, folded: map[string]int{}}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := f.Tag.Get("json")
@@ -86,9 +87,11 @@ func newStructDecoder(t reflect.Type) *Decoder {
 		if name == "" {
 			name = f.Name
 		}
-		if strings.Contains(options, "string") || strings.Trim(name, plainNameBytes) != "" || d.field([]byte(name), 0) >= 0 {
+		folded := strings.ToLower(name)
+		if _, twice := d.folded[folded]; twice || strings.Contains(options, "string") || strings.Trim(name, plainNameBytes) != "" {
 			return &Decoder{}
 		}
+		d.folded[folded] = len(d.fields)
 		d.fields = append(d.fields, fieldDecoder{name, i, NewDecoder(f.Type)})
 	}
 	return d
@@ -98,25 +101,46 @@ func newStructDecoder(t reflect.Type) *Decoder {
 // whatever its version.
 const plainNameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
-// field finds a field by its name, which is most often the one at next; -1 if there is none.
+// field finds a field by its name, which is most often the one at next. It returns
+// unknown if encoding/json would find none, and asked if only that can tell: it takes a
+// name in either case. The time does not depend on the number of fields, since a peer
+// chooses how many keys are unknown.
 func (d *Decoder) field(name []byte, next int) int {
 	if next < len(d.fields) && d.fields[next].name == string(name) {
 		return next
 	}
-	for i := range d.fields {
-		if d.fields[i].name == string(name) {
-			return i
+	var b [64]byte
+	folded := b[:0]
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			folded = append(folded, c|0x20)
+		case c == '\\':
+			return asked
+		case c < utf8.RuneSelf:
+			folded = append(folded, c)
+		case bytes.HasPrefix(name[i:], []byte("ſ")): // U+017F, one of the two that are not ASCII and fold to what is
+			folded, i = append(folded, 's'), i+1
+		case bytes.HasPrefix(name[i:], []byte("\u212a")): // the sign of kelvin
+			folded, i = append(folded, 'k'), i+2
+		default:
+			return unknown
 		}
 	}
-	return -1
+	switch i, ok := d.folded[string(folded)]; {
+	case !ok:
+		return unknown
+	case d.fields[i].name != string(name):
+		return asked
+	default:
+		return i
+	}
 }
 
-// foldsTo reports whether encoding/json could take name for a field's, which
-// it does in either case.
-func (d *Decoder) foldsTo(name []byte) bool {
-	text := string(name)
-	return slices.ContainsFunc(d.fields, func(f fieldDecoder) bool { return strings.EqualFold(f.name, text) })
-}
+const (
+	unknown = -1
+	asked   = -2
+)
 
 // decode stores raw in v. It returns false, with anything in v, when
 // encoding/json has to do it.
@@ -192,7 +216,7 @@ func (d *Decoder) object(s *scanner, v reflect.Value) bool {
 				return false
 			}
 			next = i + 1
-		case d.foldsTo(name) || bytes.IndexByte(name, '\\') >= 0 || s.value() == nil:
+		case i == asked || s.value() == nil:
 			return false
 		}
 		if !s.token(',') {

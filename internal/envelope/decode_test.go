@@ -55,6 +55,14 @@ type (
 		B int    `json:"ключ"`
 		C string
 	}
+	folding struct { // two names that differ in case alone
+		A string `json:"name"`
+		B string `json:"NAME"`
+	}
+	letters struct {
+		Key  int
+		Dash string `json:"dash"`
+	}
 	shouting string
 	lenient  struct{ V string }
 )
@@ -94,6 +102,8 @@ var decodings = []struct {
 	{"quoted", compareDecoding[quoted]},
 	{"doubled", compareDecoding[doubled]},
 	{"strange", compareDecoding[strange]},
+	{"folding", compareDecoding[folding]},
+	{"letters", compareDecoding[letters]},
 }
 
 // compareDecoding decodes content as T by both ways, and compares the results.
@@ -117,13 +127,13 @@ var decodingContents = []string{
 	`{"id":1,"id":2}`, `{"ID":5}`, `{"Id":5,"id":6}`, `{"id":6,"iD":7}`, `{"\u0069d":8}`, `{"PRICE":1}`, `{"price":null,"id":null}`,
 	`{"hidden":"x","Never":"y","-":"z","never":"v"}`, `{"id":"1"}`, `{"id":1.5}`, `{"id":1e1}`, `{"Small":128}`, `{"byte":-1}`, `{"byte":256}`,
 	`{"Half":1e39}`, `{"Half":"x"}`, `{"Paid":1}`, `{"customer":1}`, `{"customer":{}}`, `{"customer":["x"]}`,
-	`{"Customer":"folded","customer":"exact"}`, `{"ſmall":1}`, `{"Kelvin":1}`, `{"zip":1}`, `{"Zip":1,"city":"K"}`, `{"City":"\u004b"}`,
+	`{"Customer":"folded","customer":"exact"}`, `{"ſmall":1}`, `{"Kelvin":1}`, `{"Key":1}`, `{"DAſh":1,"s\u006dall":2}`, `{"Å":1,"id":2}`, `{"zip":1}`, `{"Zip":1,"city":"K"}`, `{"City":"\u004b"}`,
 	`"{\"id\":1,\"customer\":\"A\\\"da\"}"`, `"{\"id\":1} "`, `"{\"id\":\"x\"}"`, `"{\"id\":1"`, `"{\"city\":\"Z\\u00fcrich\"}"`,
 	`{"name":{"city":"Bern","Zip":3000},"time":"2026-01-02T03:04:05Z","any":{"x":[1,null]},"ptr":{"city":"Ulm"},"list":[{"city":"A"},{"Zip":2}],"map":{"a":1},"Raw": {"x" : 1} ,"Array":["a","b","c"],"Num":1e5}`,
 	`{"name":null,"time":null,"any":null,"ptr":null,"list":null,"map":null,"Raw":null,"Array":null,"Num":null}`,
 	`{"name":{"city":"A"},"name":{"Zip":1},"ptr":{"city":"A"},"ptr":{"Zip":1},"list":[{"city":"A"}],"list":[{"Zip":1}],"map":{"a":1},"map":{"b":2}}`,
 	`{"name":"{\"city\":\"A\"}"}`, `{"name":[]}`, `{"time":"yesterday"}`, `{"Num":"x"}`, `{"Num":"1"}`, `{"list":{}}`,
-	`{"Own":"o","city":"promoted","Zip":1}`, `{"n":"5"}`, `{"n":5}`, `{"B":"which","A":"x","b":"y"}`, `{"a/b":"s","ключ":1,"C":"c"}`, `{"КЛЮЧ":2}`, `{"c":"folded"}`,
+	`{"Own":"o","city":"promoted","Zip":1}`, `{"n":"5"}`, `{"n":5}`, `{"B":"which","A":"x","b":"y"}`, `{"a/b":"s","ключ":1,"C":"c"}`, `{"КЛЮЧ":2}`, `{"name":"x","NAME":"y"}`, `{"Name":"x"}`, `{"c":"folded"}`,
 	`{"a":{"b":{"c":[[[{}]]]}},"id":3}`, `{"":1}`, `{"id":1,"":"x"}`,
 	strings.Repeat("[", 100) + strings.Repeat("]", 100),
 	`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":4}`,
@@ -170,6 +180,56 @@ func FuzzDecodeContent(f *testing.F) {
 			d.compare(t, content)
 		}
 	})
+}
+
+// A key that no field is for costs the same whatever the number of fields, and needs no encoding/json.
+func TestUnknownKeysNeedNoEncodingJSON(t *testing.T) {
+	d := NewDecoder(manyFields(400))
+	for name, want := range map[string]int{"k007": 7, "k399": 399, "k400": unknown, "K007": asked, "\u212a007": asked, "\u00e9007": unknown,
+		`\u006b007`: asked, "": unknown, strings.Repeat("k", 100): unknown} {
+		if got := d.field([]byte(name), 3); got != want {
+			t.Errorf("%s is field %d, expected %d", name, got, want)
+		}
+	}
+}
+
+func manyFields(n int) reflect.Type {
+	var fields []reflect.StructField
+	for i := range n {
+		tag := reflect.StructTag(fmt.Sprintf(`json:"k%03d"`, i))
+		fields = append(fields, reflect.StructField{Name: fmt.Sprint("F", i), Type: reflect.TypeFor[int](), Tag: tag})
+	}
+	return reflect.StructOf(fields)
+}
+
+// A peer may send as many keys that no field is for as ReadLimit allows.
+func BenchmarkUnknownKeys(b *testing.B) {
+	var text strings.Builder
+	text.WriteString(`{"x000":1`)
+	for i := 0; text.Len() < 1<<20; i++ {
+		fmt.Fprintf(&text, `,"x%03d":1`, i%1000)
+	}
+	raw := []byte(text.String() + "}")
+	for _, n := range []int{5, 400} {
+		typ := manyFields(n)
+		b.Run(fmt.Sprintf("%d-fields/decoder", n), func(b *testing.B) {
+			d := NewDecoder(typ)
+			b.SetBytes(int64(len(raw)))
+			for b.Loop() {
+				if !d.decode(raw, reflect.New(typ).Elem()) {
+					b.Fatal("left to encoding/json")
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d-fields/encoding-json", n), func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			for b.Loop() {
+				if err := json.Unmarshal(raw, reflect.New(typ).Interface()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func BenchmarkDecodeContent(b *testing.B) {

@@ -303,6 +303,18 @@ func TestParseEnvelopeAllocations(t *testing.T) {
 	check("not truthy", `{"msgType":"a","content":0.000}`, 0)
 }
 
+// StringText takes a JSON string that is all there is, and nothing else.
+func TestStringTextTakesStringsAlone(t *testing.T) {
+	for _, data := range []string{`"a`, `"a"b`, `"a" "b"`, "\"\xff\"", `"\x"`, `1`, ``} {
+		if text, ok := StringText([]byte(data)); ok || text != "" {
+			t.Errorf("%q says %q, %v", data, text, ok)
+		}
+	}
+	if text, ok := StringText([]byte(`"a\n"`)); !ok || text != "a\n" {
+		t.Errorf("%q, %v", text, ok)
+	}
+}
+
 func BenchmarkParseEnvelope(b *testing.B) {
 	for _, c := range parseMessages {
 		data := []byte(c.message)

@@ -117,3 +117,19 @@ func TestEscaped(t *testing.T) {
 		}
 	}
 }
+
+// What a hook has made of a URL is held to the same rules.
+func TestCheckURLRefusesAFragment(t *testing.T) {
+	if CheckURL(&url.URL{Scheme: "ws", Host: "h", Path: "/", Fragment: "a"}) == nil {
+		t.Error("a fragment was accepted")
+	}
+}
+
+// The host stands in a header, too, and is no secret: errors name it.
+func TestHostIsNoSecret(t *testing.T) {
+	req := &Request{URL: &url.URL{Scheme: "wss", Host: "example.com"},
+		Header: map[string][]string{"Host": {"example.com"}, "Authorization": {"Bearer abcdef"}}}
+	if got := req.secrets()("example.com does not know abcdef"); got != "example.com does not know xxxxx" {
+		t.Errorf("%q", got)
+	}
+}

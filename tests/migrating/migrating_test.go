@@ -186,7 +186,9 @@ var faults = []struct {
 			return "waits"
 		}},
 	{does: "the first handshake is answered with a redirect", first: true,
-		before: func(srv *wsnotifytest.Server) { srv.Refuse(1, http.StatusFound, http.Header{"Location": {"/elsewhere"}}, "") },
+		before: func(srv *wsnotifytest.Server) {
+			srv.Refuse(1, http.StatusFound, http.Header{"Location": {"/elsewhere"}}, "")
+		},
 		then: func(s *subject) string {
 			switch got := greeted(s); {
 			case got != "connects":
