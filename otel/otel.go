@@ -24,6 +24,10 @@
 //	wsnotify.messages.resent           {message}     messages that were written again over a later connection
 //	wsnotify.undelivered               {message}     messages of the outbox that were not sent, by
 //	                                                 wsnotify.undelivered.reason = closed, expired, outbox_full, unconfirmed
+//	wsnotify.inbox.messages            {message}     received messages whose callbacks have not all returned
+//	wsnotify.inbox.size                By            their bytes, as Inbox.Bytes counts them
+//	wsnotify.callback.running          s             how long the callback has run that runs now; 0 if none does
+//	wsnotify.unhandled                 {notification} notifications that no callback, handler or iterator took
 //
 // The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
@@ -41,7 +45,7 @@
 //	metric.NewMeterProvider(metric.WithReader(reader), metric.WithCardinalityLimit(8*1000+1))
 //
 // or have it add all clients up, which leaves 8 attribute sets altogether. Of the
-// two gauges, round_trip and silence, it then shows any one client:
+// gauges, round_trip, silence and callback.running, it then shows any one client:
 //
 //	metric.NewMeterProvider(metric.WithReader(reader), metric.WithView(metric.NewView(
 //		metric.Instrument{Name: "wsnotify.*"},
@@ -112,7 +116,9 @@ func Observe(name string, client *wsnotify.Client, opts ...Option) (metric.Regis
 type instruments struct {
 	state, gaveUp, attempts, queued, unconfirmed                         metric.Int64ObservableUpDownCounter
 	connections, failures, reconnects, messages, resent, io, undelivered metric.Int64ObservableCounter
-	roundTrip, silence                                                   metric.Float64ObservableGauge
+	roundTrip, silence, callback                                         metric.Float64ObservableGauge
+	inboxMessages, inboxSize                                             metric.Int64ObservableUpDownCounter
+	unhandled                                                            metric.Int64ObservableCounter
 }
 
 func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, name attribute.KeyValue) (metric.Registration, error) {
@@ -144,6 +150,10 @@ func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, nam
 	total(&in.undelivered, "wsnotify.undelivered", "{message}", "Messages of the outbox that were not sent.")
 	gauge(&in.roundTrip, "wsnotify.connection.round_trip", "s", "Round-trip time of the last ping that was answered.")
 	gauge(&in.silence, "wsnotify.connection.silence", "s", "Time since the last byte of the server.")
+	current(&in.inboxMessages, "wsnotify.inbox.messages", "{message}", "Received messages whose callbacks have not all returned.")
+	current(&in.inboxSize, "wsnotify.inbox.size", "By", "Bytes of the messages in the inbox.")
+	gauge(&in.callback, "wsnotify.callback.running", "s", "How long the callback has run that runs now; 0 if none does.")
+	total(&in.unhandled, "wsnotify.unhandled", "{notification}", "Notifications that no callback, handler or iterator took.")
 	if failed != nil {
 		return nil, failed
 	}
@@ -181,6 +191,14 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	for reason, n := range observe.Reasons(s.UndeliveredBy) {
 		o.ObserveInt64(in.undelivered, int64(n), with(attribute.String("wsnotify.undelivered.reason", reason)))
 	}
+	o.ObserveInt64(in.inboxMessages, int64(s.InboxQueued), with())
+	o.ObserveInt64(in.inboxSize, int64(s.InboxBytes), with())
+	running := 0.0
+	if !s.CallbackSince.IsZero() {
+		running = max(0, time.Since(s.CallbackSince).Seconds())
+	}
+	o.ObserveFloat64(in.callback, running, with())
+	o.ObserveInt64(in.unhandled, int64(s.Unhandled), with())
 
 	if s.ReadyState != wsnotify.Open {
 		return

@@ -54,6 +54,10 @@ func TestCollects(t *testing.T) {
 			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                      0,
 			"wsnotify.outbox.unconfirmed{message} wsnotify.client.name=mail":                                   0,
 			"wsnotify.messages.resent{message} wsnotify.client.name=mail":                                      0,
+			"wsnotify.inbox.messages{message} wsnotify.client.name=mail":                                       0,
+			"wsnotify.inbox.size[By] wsnotify.client.name=mail":                                                0,
+			"wsnotify.callback.running[s] wsnotify.client.name=mail":                                           0,
+			"wsnotify.unhandled{notification} wsnotify.client.name=mail":                                       0,
 		}
 		for _, cause := range strings.Fields("hook dial refused lost heartbeat closed violation requested") {
 			want["wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause="+cause] = 0
@@ -93,6 +97,7 @@ func TestCollects(t *testing.T) {
 		collect("while open", map[string]float64{
 			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=open":   1,
 			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed": 0,
+			"wsnotify.unhandled{notification} wsnotify.client.name=mail":                                   1,
 			"wsnotify.connections{connection} wsnotify.client.name=mail":                                   1,
 			"wsnotify.messages{message} network.io.direction=receive wsnotify.client.name=mail":            1,
 			"wsnotify.messages{message} network.io.direction=transmit wsnotify.client.name=mail":           1,
@@ -193,6 +198,44 @@ func TestErrorOfTheProviderIsReturned(t *testing.T) {
 	if registration, err := wsnotifyotel.Observe("mail", nil); registration != nil || err == nil || !strings.Contains(err.Error(), "wsnotify.New") {
 		t.Errorf("without a client Observe returned %v, %v", registration, err)
 	}
+}
+
+// A callback that blocks is seen with what waits for it, and so is a type that
+// nobody handles.
+func TestInboxIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
+		release := make(chan bool)
+		wsnotify.On(client, "slow", func(string) { <-release })
+		reader := sdk.NewManualReader()
+		if _, err := wsnotifyotel.Observe("mail", client, provider(reader)); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		for _, msgType := range []string{"nobody's", "slow", "slow"} {
+			if err := srv.Notify("ada", msgType, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		got := collected(t, reader)
+		for key, least := range map[string]float64{
+			"wsnotify.inbox.messages{message} wsnotify.client.name=mail": 2, "wsnotify.inbox.size[By] wsnotify.client.name=mail": 60,
+			"wsnotify.callback.running[s] wsnotify.client.name=mail": 29, "wsnotify.unhandled{notification} wsnotify.client.name=mail": 1,
+		} {
+			if got[key] < least {
+				t.Errorf("%s is %v", key, got[key])
+			}
+		}
+		close(release)
+		client.Close()
+		<-client.Done()
+	})
 }
 
 // What the package says of many clients is so.

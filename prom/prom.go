@@ -27,6 +27,10 @@
 //	wsnotify_messages_resent_total       messages that were written again over a later connection
 //	wsnotify_undelivered_total{reason}   messages of the outbox that were not sent:
 //	                                     closed, expired, outbox_full, unconfirmed
+//	wsnotify_inbox_messages              received messages whose callbacks have not all returned
+//	wsnotify_inbox_bytes                 their bytes, as Inbox.Bytes counts them
+//	wsnotify_callback_running_seconds    how long the callback has run that runs now; 0 if none does
+//	wsnotify_unhandled_total             notifications that no callback, handler or iterator took
 //
 // The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
@@ -39,6 +43,8 @@
 package wsnotifyprom
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wsnotify/wsnotify"
@@ -73,6 +79,11 @@ func NewCollector(name string, client *wsnotify.Client) *Collector {
 	c.unconfirmed = desc("outbox_unconfirmed_messages", "Messages in the outbox that were written and wait for their confirmation.")
 	c.resent = desc("messages_resent_total", "Messages that were written again over a later connection.")
 	c.undelivered = desc("undelivered_total", "Messages of the outbox that were not sent.", "reason")
+	c.inboxMessages = desc("inbox_messages", "Received messages whose callbacks have not all returned.")
+	c.inboxBytes = desc("inbox_bytes", "Bytes of the messages in the inbox.")
+	c.callback = desc("callback_running_seconds", "How long the callback has run that runs now; 0 if none does.")
+	c.unhandled = desc("unhandled_total", "Notifications that no callback, handler or iterator took.")
+
 	return c
 }
 
@@ -89,6 +100,8 @@ type Collector struct {
 	roundTrip, lastReceived                    *prometheus.Desc
 	messagesIn, messagesOut, bytesIn, bytesOut *prometheus.Desc
 	queued, unconfirmed, resent, undelivered   *prometheus.Desc
+	inboxMessages, inboxBytes                  *prometheus.Desc
+	callback, unhandled                        *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
@@ -96,6 +109,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		c.state, c.gaveUp, c.connections, c.failures, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
 		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.unconfirmed, c.resent, c.undelivered,
+		c.inboxMessages, c.inboxBytes, c.callback, c.unhandled,
 	} {
 		ch <- desc
 	}
@@ -118,6 +132,13 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.attempts, float64(s.ReconnectAttempts))
 	gauge(c.queued, float64(s.Queued))
 	gauge(c.unconfirmed, float64(s.Unconfirmed))
+	gauge(c.inboxMessages, float64(s.InboxQueued))
+	gauge(c.inboxBytes, float64(s.InboxBytes))
+	running := 0.0
+	if !s.CallbackSince.IsZero() {
+		running = max(0, time.Since(s.CallbackSince).Seconds())
+	}
+	gauge(c.callback, running)
 	if s.ReadyState == wsnotify.Open && s.RTT > 0 {
 		gauge(c.roundTrip, s.RTT.Seconds())
 	}
@@ -134,6 +155,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(c.messagesIn, s.MessagesIn)
 	counter(c.messagesOut, s.MessagesOut)
+	counter(c.unhandled, s.Unhandled)
 	counter(c.resent, s.Resent)
 	counter(c.bytesIn, s.BytesIn)
 	counter(c.bytesOut, s.BytesOut)

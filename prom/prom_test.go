@@ -26,6 +26,9 @@ func TestScrapes(t *testing.T) {
 		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
 
 		scrape(t, registry, "before the first Connect", `
+			# HELP wsnotify_callback_running_seconds How long the callback has run that runs now; 0 if none does.
+			# TYPE wsnotify_callback_running_seconds gauge
+			wsnotify_callback_running_seconds{client="mail"} 0
 			# HELP wsnotify_connection_state 1 for the ready state that the client is in.
 			# TYPE wsnotify_connection_state gauge
 			wsnotify_connection_state{client="mail",state="closed"} 1
@@ -48,6 +51,12 @@ func TestScrapes(t *testing.T) {
 			# HELP wsnotify_gave_up 1 once the reconnect policy has given up.
 			# TYPE wsnotify_gave_up gauge
 			wsnotify_gave_up{client="mail"} 0
+			# HELP wsnotify_inbox_bytes Bytes of the messages in the inbox.
+			# TYPE wsnotify_inbox_bytes gauge
+			wsnotify_inbox_bytes{client="mail"} 0
+			# HELP wsnotify_inbox_messages Received messages whose callbacks have not all returned.
+			# TYPE wsnotify_inbox_messages gauge
+			wsnotify_inbox_messages{client="mail"} 0
 			# HELP wsnotify_messages_received_total Messages received, heartbeats not counted.
 			# TYPE wsnotify_messages_received_total counter
 			wsnotify_messages_received_total{client="mail"} 0
@@ -88,6 +97,9 @@ func TestScrapes(t *testing.T) {
 			wsnotify_undelivered_total{client="mail",reason="expired"} 0
 			wsnotify_undelivered_total{client="mail",reason="outbox_full"} 0
 			wsnotify_undelivered_total{client="mail",reason="unconfirmed"} 0
+			# HELP wsnotify_unhandled_total Notifications that no callback, handler or iterator took.
+			# TYPE wsnotify_unhandled_total counter
+			wsnotify_unhandled_total{client="mail"} 0
 		`)
 
 		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
@@ -225,6 +237,58 @@ func TestFailureThatNoReconnectFollows(t *testing.T) {
 			`wsnotify_reconnects_total{cause="refused",client="mail"} 0`,
 		)
 	})
+}
+
+// A callback that blocks is seen with what waits for it, and so is a type that
+// nobody handles.
+func TestInboxIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
+		release := make(chan bool)
+		wsnotify.On(client, "slow", func(string) { <-release })
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		for _, msgType := range []string{"nobody's", "slow", "slow"} {
+			if err := srv.Notify("ada", msgType, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		wantValues(t, registry, "while a callback blocks", `wsnotify_inbox_messages{client="mail"} 2`, `wsnotify_unhandled_total{client="mail"} 1`)
+		for name, least := range map[string]float64{"wsnotify_inbox_bytes": 60, "wsnotify_callback_running_seconds": 29} {
+			if v := value(t, registry, name); v < least {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+		close(release)
+		synctest.Wait()
+		wantValues(t, registry, "after that", `wsnotify_inbox_messages{client="mail"} 0`, `wsnotify_inbox_bytes{client="mail"} 0`,
+			`wsnotify_callback_running_seconds{client="mail"} 0`)
+		client.Close()
+		<-client.Done()
+	})
+}
+
+// value is that of a metric with one series.
+func value(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Errorf("there is no %s", name)
+	return 0
 }
 
 func TestNoClientPanics(t *testing.T) {
