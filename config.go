@@ -131,6 +131,7 @@ type Config struct {
 	Inbox     Inbox
 	Outbox    Outbox
 	Envelope  Envelope
+	Resume    Resume
 
 	// Fallback is the notification for a message without msgType or content.
 	// Its Raw, Fallback and Epoch are filled in. Zero means a Chinese text, "You
@@ -246,6 +247,7 @@ const (
 	defaultMessages     = 1024
 	defaultBytes        = 4 << 20
 	defaultConfirm      = 30 * time.Second
+	defaultSaveEvery    = time.Second
 
 	defaultType    = "msgType"
 	defaultContent = "content"
@@ -294,6 +296,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.Bytes, defaultBytes)
 	setDefault(&cfg.Outbox.ConfirmTimeout, defaultConfirm)
 
+	setDefault(&cfg.Resume.SaveEvery, defaultSaveEvery)
 	setDefault(&cfg.Envelope.ID, defaultID)
 	if cfg.Envelope.Parse == nil {
 		setDefault(&cfg.Envelope.Type, defaultType)
@@ -333,6 +336,9 @@ func (cfg *Config) validate() error {
 	}
 	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
 		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if err := cfg.Resume.validate(); err != nil {
+		bad("Resume.%w", err)
 	}
 	if err := cfg.Envelope.validate(); err != nil {
 		bad("Envelope.%w", err)

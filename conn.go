@@ -8,6 +8,7 @@ import (
 
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
+	"github.com/wsnotify/wsnotify/internal/position"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -26,15 +27,16 @@ type conn struct {
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
 
-	opened   time.Time
-	ended    chan struct{} // the reader has returned
-	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
-	broken   chan struct{} // a write failed
-	unbound  chan struct{} // closed when the reader must not wait for room
-	deaf     atomic.Bool   // what comes is not delivered any more
-	gone     chan struct{} // closed when it is over
-	isBroken sync.Once
-	mistake  sync.Once // one is told of
+	opened        time.Time
+	ended         chan struct{} // the reader has returned
+	readErr       error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
+	broken        chan struct{} // a write failed
+	unbound       chan struct{} // closed when the reader must not wait for room
+	deaf          atomic.Bool   // what comes is not delivered any more
+	gone          chan struct{} // closed when it is over
+	isBroken      sync.Once
+	mistake       sync.Once // one is told of
+	mispositioned bool      // a position was reported that is no number; the reader's
 
 	// The reader's own.
 	resume    func()                        // readOn; a go statement with a method would allocate
@@ -71,6 +73,9 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func()
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
+	}
+	if c.resume != nil {
+		c.resume.positions.Connection()
 	}
 	progress := func() transport.Progress {
 		cn.turn.Relieve() // what has come may be a sign of life
@@ -226,6 +231,15 @@ func (cn *conn) take(ev *transport.Event) {
 		cn.count() // what came before an answer is counted when its Request returns
 		if rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
 			cn.c.received(1, len(ev.Data))
+			cn.c.resume.answered(cn, cn.message(ev))
+			ev.Release()
+			return
+		}
+	}
+	var mark *position.Mark
+	if rs := cn.c.resume; rs != nil {
+		var duplicate bool
+		if mark, duplicate = rs.admit(cn, cn.message(ev), false); duplicate {
 			ev.Release()
 			return
 		}
@@ -233,6 +247,9 @@ func (cn *conn) take(ev *transport.Event) {
 	late := cn.late
 	if late {
 		if cn.lateBytes += ev.Cost; cn.lateBytes > lateBytes {
+			if mark != nil {
+				cn.c.resume.positions.Withdraw(mark)
+			}
 			cn.deaf.Store(true)
 			ev.Release()
 			return
@@ -252,7 +269,7 @@ func (cn *conn) take(ev *transport.Event) {
 	if cn.batch == nil {
 		cn.batch = inbox.NewBunch()
 	}
-	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Late: late}) {
+	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, Late: late}) {
 		cn.handOver()
 	}
 }

@@ -83,7 +83,16 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 
 // dispatch runs the callbacks of a message that the inbox held.
 func (c *Client) dispatch(m *inbox.Item) {
-	c.deliver(Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch})
+	msg := Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch}
+	switch rs := c.resume; {
+	case rs == nil:
+		c.deliver(msg)
+	case !rs.begins(m):
+	case m.Mark == nil || m.Mark.Gap == nil:
+		c.deliver(msg)
+	default:
+		inTurn(func() { rs.gap(m) }, func() { c.deliver(msg) })
+	}
 }
 
 // deliver runs the callbacks of one message, on their goroutine. Each receiver

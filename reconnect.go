@@ -22,7 +22,7 @@ type loss struct {
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
 	defer r.finish()
-	if !r.succeed() || !r.load() || !r.choosePolicy() {
+	if !r.succeed() || !r.load() || !r.c.resume.begin(r) || !r.choosePolicy() {
 		return
 	}
 	if r.woke != nil {
@@ -130,6 +130,7 @@ func (r *run) dial() (*conn, *Failure) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), timeout)
 	defer cancel()
 	a := newAttempt(r)
+	r.c.resume.dialling(a.req, r.c.opened)
 	r.dials++
 	r.leaving = false
 	r.enter(Connecting, nil)
@@ -283,6 +284,7 @@ func (r *run) finish() {
 	close(counted)
 	r.hooks.Go(func() { <-r.outbox.Reported() })
 	r.awaitRemovals()
+	r.c.resume.end(r.c.cfg.CloseTimeout)
 	r.listen(nil, r.notConnected())
 	close(r.over)
 	if r.cancel != nil {

@@ -13,19 +13,21 @@ import (
 // the only one that writes the state and asks the policy; the others tell it
 // what they want through the channels.
 type run struct {
-	c      *Client
-	number uint64 // of the client's runs: 1 the first
-	url    *url.URL
-	outbox *outbox.Session
-	ctx    context.Context // of the caller who waits
-	stays  bool            // Run: ctx matters to the end
-	stop   chan struct{}   // closed: end
-	rush   chan struct{}   // closed: end without waiting for the peer
-	drain  chan struct{}   // closed: end once nothing is left to be done
-	opened chan struct{}   // closed by the first Open
-	over   chan struct{}   // closed when the owner has returned
-	done   chan struct{}   // closed when the last callback has, too
-	woke   chan struct{}   // of capacity 1: the page is shown again, or has a network; nil where no page is
+	c             *Client
+	number        uint64 // of the client's runs: 1 the first
+	url           *url.URL
+	outbox        *outbox.Session
+	ctx           context.Context // of the caller who waits
+	stays         bool            // Run: ctx matters to the end
+	stop          chan struct{}   // closed: end
+	rush          chan struct{}   // closed: end without waiting for the peer
+	drain         chan struct{}   // closed: end once nothing is left to be done
+	opened        chan struct{}   // closed by the first Open
+	over          chan struct{}   // closed when the owner has returned
+	done          chan struct{}   // closed when the last callback has, too
+	handlerFailed chan struct{}   // of capacity 1: a message is to be redelivered
+	recovered     chan struct{}   // of capacity 1: it was handled
+	woke          chan struct{}   // of capacity 1: the page is shown again, or has a network; nil where no page is
 
 	mu         sync.Mutex
 	told       bool // stop is closed
@@ -157,6 +159,15 @@ func (r *run) ask(f func()) bool {
 func (r *run) wake() {
 	select {
 	case r.woke <- struct{}{}:
+	default:
+	}
+}
+
+// redeliver asks for a new connection, on which a message that was not handled
+// comes again.
+func (r *run) redeliver() {
+	select {
+	case r.handlerFailed <- struct{}{}:
 	default:
 	}
 }

@@ -30,6 +30,7 @@ func (r *run) serve(cn *conn) *loss {
 		stable = timer.C
 	}
 	broken := cn.broken
+	isStable := r.c.cfg.StableAfter == 0
 	var lingered <-chan time.Time
 	var draining bool
 	var undone <-chan struct{}
@@ -53,13 +54,20 @@ func (r *run) serve(cn *conn) *loss {
 			cn.tr.Kill()
 			cn.unbind()
 		case <-stable:
-			r.resetCounter()
-			r.proven = true
-			r.resetPolicy()
+			isStable = true
+			r.prove()
+		case <-r.recovered:
+			if isStable {
+				r.prove()
+			}
+		case <-r.handlerFailed:
+			if r.c.resume.rewind.Load() { // else this connection has asked for it
+				return r.drop(cn, nil, errRedeliver)
+			}
 		case <-r.woke:
 			cn.beats.now()
 		case <-req.asked:
-			return r.drop(cn, req)
+			return r.drop(cn, req, errReconnect)
 		case <-undone:
 		case <-drain:
 			drain, draining = nil, true
@@ -101,10 +109,9 @@ func (r *run) serve(cn *conn) *loss {
 func (r *run) open(cn *conn, req *request) {
 	c := r.c
 	c.opened = cn.epoch
-	r.proven = c.cfg.StableAfter == 0
-	if r.proven {
-		r.resetCounter()
-		r.resetPolicy()
+	r.proven = false
+	if c.cfg.StableAfter == 0 {
+		r.prove()
 	}
 	r.listen(req, nil)
 	cn.opened = time.Now()
@@ -126,6 +133,16 @@ func (r *run) open(cn *conn, req *request) {
 		if !r.stays {
 			r.ctxDone = nil
 		}
+	}
+}
+
+// prove resets what counts failures, unless a message is still to be handled
+// that has failed.
+func (r *run) prove() {
+	if !r.c.resume.recovering() {
+		r.proven = true
+		r.resetCounter()
+		r.resetPolicy()
 	}
 }
 
@@ -165,19 +182,28 @@ func (r *run) begins() {
 	}
 }
 
-// drop ends a connection for Reconnect.
-func (r *run) drop(cn *conn, req *request) *loss {
+// errRedeliver is why the client ended a connection for a handler that failed.
+var errRedeliver = errors.New("wsnotify: a handler returned an error, and its message is to be redelivered")
+
+// drop ends a connection for a reconnect that this side wants: with a request at
+// once, else as the policy says.
+func (r *run) drop(cn *conn, req *request, cause error) *loss {
 	cn.deafen()
 	r.leave(true)
 	r.outbox.Part()
-	own := cn.own(errReconnect)
+	own := cn.own(cause)
 	r.last = &own
-	r.enter(Closed, errReconnect)
-	r.answer(req)
+	if req == nil {
+		r.listen(newRequest(), nil)
+	}
+	r.enter(Closed, cause)
+	if req != nil {
+		r.answer(req)
+	}
 	r.begins()
 	cn.w.Bye(int(StatusNormalClosure), "", false)
 	r.await(cn, replyGrace)
-	ev, missing := r.localClose(cn, errReconnect)
+	ev, missing := r.localClose(cn, cause)
 	if missing == nil {
 		r.shut(cn, closeGrace)
 	} else {
@@ -185,7 +211,7 @@ func (r *run) drop(cn *conn, req *request) *loss {
 	}
 	r.last = &ev.Failure // with what the peer answered
 	r.c.state.update(func(s *Status) { s.LastFailure = r.last })
-	return &loss{failure: ev.Failure, close: &ev, now: true}
+	return &loss{failure: ev.Failure, close: &ev, now: req != nil}
 }
 
 // close ends a connection for Disconnect, Close, Drain or ctx.

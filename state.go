@@ -82,6 +82,8 @@ type Status struct {
 	Queued      int    // messages in the outbox
 	Unconfirmed int    // those of them that were written and wait for Client.Confirm
 	Resent      uint64 // messages that were written again, after the end of the connection before
+	Duplicates  uint64 // received messages that were dropped, since Config.Resume knew their positions
+	Gaps        uint64 // that Resume.OnGap was called for, or would have been
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 
 	UndeliveredBy UndeliveredCounts // those, by reason
