@@ -80,7 +80,7 @@ func TestGapsComeBeforeTheMessageBehindThem(t *testing.T) {
 		conn := w.connect()
 		w.journal()
 		w.send(conn, event(5), event(6), event(9), event(10))
-		w.expect("notification n: 5", "notification n: 6", "the messages between 6 and 9 are missing epoch 1", "notification n: 9", "notification n: 10")
+		w.expect("0s notification n: 5", "0s notification n: 6", "0s the messages between 6 and 9 are missing epoch 1", "0s notification n: 9", "0s notification n: 10")
 		if got := w.c.Status().Gaps; got != 1 {
 			t.Errorf("%d gaps", got)
 		}
@@ -109,7 +109,7 @@ func TestServerThatDoesNotResume(t *testing.T) {
 		}
 		w.c.SetPosition("", "")
 		w.send(conn, event(3), event(4))
-		w.expect("error other", "notification n: 3", "notification n: 4")
+		w.expect("1m0s error "+errs[0].Error(), "1m0s notification n: 3", "1m0s notification n: 4")
 		if len(errs) != 1 || w.c.Position("") != "4" {
 			t.Errorf("OnError got %v, position %s", errs, w.c.Position(""))
 		}
@@ -125,7 +125,7 @@ func TestInclusiveResumeIsNoError(t *testing.T) {
 		w.pass(time.Minute)
 		w.journal()
 		w.send(w.conn(), event(1), event(2))
-		w.expect("notification n: 2")
+		w.expect("1m0s notification n: 2")
 	})
 }
 
@@ -140,7 +140,7 @@ func TestOpaquePositions(t *testing.T) {
 			w.must(conn.SendBinary([]byte(id)))
 		}
 		synctest.Wait()
-		w.expect(`message binary "a"`, `message binary "b"`, `message binary "c"`)
+		w.expect(`0s message binary "a"`, `0s message binary "b"`, `0s message binary "c"`)
 		conn.Drop()
 		w.pass(time.Minute)
 		if got := w.conn().Request().URL.RawQuery; got != "since=c" {
@@ -185,7 +185,7 @@ func TestLoopBodyHoldsItsPosition(t *testing.T) {
 	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
 		conn := w.connect()
 		next := make(chan struct{})
-		loop := w.c.Messages(t.Context())
+		loop := w.c.Messages(w.Context())
 		go func() {
 			for range loop {
 				<-next
@@ -218,7 +218,7 @@ func TestAnswersHavePositions(t *testing.T) {
 		release = make(chan struct{})
 		conn := w.connect()
 		w.send(conn, event(1))
-		a := w.askLater(t.Context(), "q")
+		a := w.askLater(w.Context(), "q")
 		w.send(conn, `{"id":"q","seq":2}`)
 		a.over(w)
 		if got := w.c.Position(""); got != "" {
@@ -299,12 +299,12 @@ func TestStoreIsAskedOnceForAUser(t *testing.T) {
 			t.Errorf("the store has %q behind the end, not 42", got)
 		}
 		store.set(func() { store.saved = map[string]string{"": "100"} })
-		w.must(w.c.Connect(t.Context(), w.srv.URL(), "ada")) // the same user: what is in memory is newer
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada")) // the same user: what is in memory is newer
 		if got := askedAfter(w.conn()); got != "42" {
 			t.Errorf("asked for what is behind %q, not 42", got)
 		}
-		w.must(w.c.Connect(t.Context(), w.srv.URL(), "bob"))
-		bob, err := w.srv.Conn(t.Context(), "bob")
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		bob, err := w.srv.Conn(w.Context(), "bob")
 		w.must(err)
 		if got := askedAfter(bob); got != "100" {
 			t.Errorf("another user asks for what is behind %q, not 100", got)
@@ -313,8 +313,8 @@ func TestStoreIsAskedOnceForAUser(t *testing.T) {
 		w.must(w.c.Disconnect())
 		<-w.c.Done()
 		w.c.SetPosition("", "8")
-		w.must(w.c.Connect(t.Context(), w.srv.URL(), "eve"))
-		eve, err := w.srv.Conn(t.Context(), "eve")
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "eve"))
+		eve, err := w.srv.Conn(w.Context(), "eve")
 		w.must(err)
 		if got := askedAfter(eve); got != "8" {
 			t.Errorf("asked for what is behind %q, not what SetPosition said", got)
@@ -325,8 +325,8 @@ func TestStoreIsAskedOnceForAUser(t *testing.T) {
 func TestAnotherUserBeginsWithoutPositions(t *testing.T) {
 	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
 		w.send(w.connect(), event(9))
-		w.must(w.c.Connect(t.Context(), w.srv.URL(), "bob"))
-		bob, err := w.srv.Conn(t.Context(), "bob")
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		bob, err := w.srv.Conn(w.Context(), "bob")
 		w.must(err)
 		if got := askedAfter(bob); got != "" {
 			t.Errorf("asked for what is behind %q of another user", got)
@@ -343,7 +343,7 @@ func TestLoadThatFails(t *testing.T) {
 	cfg := wsnotify.Config{Resume: bySeq()}
 	cfg.Resume.Store = store
 	inBubble(t, cfg, func(w *world) {
-		err := w.c.Connect(t.Context(), w.srv.URL(), "ada")
+		err := w.c.Connect(w.Context(), w.srv.URL(), "ada")
 		w.wantErr(err, store.err)
 		if n := w.net.Dials(); n != 0 {
 			t.Errorf("%d dials", n)
@@ -360,7 +360,7 @@ func TestLoadThatHangs(t *testing.T) {
 	cfg.Resume.Store = store
 	inBubble(t, cfg, func(w *world) {
 		store.release = make(chan struct{})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 		defer cancel()
 		w.wantErr(w.c.Connect(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)
 		began := time.Now()
@@ -390,7 +390,8 @@ func TestSaveThatFailsAndHangs(t *testing.T) {
 		store.set(func() { store.err = errors.New("disk full") })
 		w.send(conn, event(1), event(2))
 		w.pass(2500 * time.Millisecond)
-		w.expect("notification n: 1", "notification n: 2", "error other", "error other")
+		failed := "error wsnotify: Resume.Store can't save the positions; they are saved again later: disk full"
+		w.expect("0s notification n: 1", "0s notification n: 2", "1s "+failed, "2s "+failed)
 		store.set(func() { store.err = nil })
 		w.pass(time.Second)
 		if got := store.get(""); got != "2" {
@@ -401,7 +402,7 @@ func TestSaveThatFailsAndHangs(t *testing.T) {
 		w.send(conn, event(3))
 		w.pass(5 * time.Second)
 		w.send(conn, event(4))
-		w.expect("notification n: 3", "notification n: 4")
+		w.expect("3.5s notification n: 3", "8.5s notification n: 4")
 		began := time.Now()
 		w.must(w.c.Disconnect())
 		if took := time.Since(began); took > 3*time.Second {
@@ -426,7 +427,7 @@ func TestSaveEveryMessage(t *testing.T) {
 		conn := w.connect()
 		w.journal()
 		w.send(conn, event(1), event(2), event(3))
-		w.expect(`saved ""`, "notification n: 1", `saved "1"`, "notification n: 2", `saved "2"`, "notification n: 3")
+		w.expect(`0s saved ""`, "0s notification n: 1", `0s saved "1"`, "0s notification n: 2", `0s saved "2"`, "0s notification n: 3")
 		if got := store.get(""); got != "3" {
 			t.Errorf("the store has %q, not 3", got)
 		}
@@ -471,7 +472,7 @@ func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
 						}
 					}
 				})
-				w.must(w.c.Connect(t.Context(), w.srv.URL(), "ada"))
+				w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
 				for w.c.Position("") != strconv.Itoa(messages) {
 					w.pass(time.Minute)
 					if t.Failed() || time.Since(w.start) > 24*time.Hour {

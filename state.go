@@ -206,6 +206,9 @@ func (c *Client) Status() Status {
 	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.outbox.Counts()
+	if rs := c.resume; rs != nil {
+		s.Duplicates, s.Gaps = rs.duplicates.Load(), rs.gaps.Load()
+	}
 	return s
 }
 
