@@ -33,8 +33,9 @@ type Client struct {
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	opened           uint64  // connections so far; handed from owner to owner
-	resume           *resume // nil without a Config.Resume
+	opened           uint64         // connections so far; handed from owner to owner
+	resume           *resume        // nil without a Config.Resume
+	subscriptions    *subscriptions // nil without a Config.Subscriptions
 
 	mu    sync.Mutex
 	run   *run          // the latest; nil before the first
@@ -61,6 +62,7 @@ func New(cfg Config) *Client {
 	if c.resume = newResume(c); c.resume != nil {
 		c.inbox.Handled = c.resume.dispatched
 	}
+	c.subscriptions = newSubscriptions(c)
 	c.notificationSubs.resume, c.messageSubs.resume = c.resume, c.resume
 	c.outbox = outbox.New(c.outboxConfig())
 	c.load()

@@ -133,6 +133,8 @@ type Config struct {
 	Envelope  Envelope
 	Resume    Resume
 
+	Subscriptions Subscriptions
+
 	// Fallback is the notification for a message without msgType or content.
 	// Its Raw, Fallback and Epoch are filled in. Zero means a Chinese text, "You
 	// have a new notification"; with other fields in the Envelope, no text.
@@ -297,6 +299,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.ConfirmTimeout, defaultConfirm)
 
 	setDefault(&cfg.Resume.SaveEvery, defaultSaveEvery)
+	setDefault(&cfg.Subscriptions.ConfirmTimeout, defaultConfirm)
 	setDefault(&cfg.Envelope.ID, defaultID)
 	if cfg.Envelope.Parse == nil {
 		setDefault(&cfg.Envelope.Type, defaultType)
@@ -336,6 +339,9 @@ func (cfg *Config) validate() error {
 	}
 	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
 		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if err := cfg.Subscriptions.validate(); err != nil {
+		bad("Subscriptions.%w", err)
 	}
 	if err := cfg.Resume.validate(); err != nil {
 		bad("Resume.%w", err)

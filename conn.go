@@ -20,6 +20,7 @@ type conn struct {
 	c     *Client
 	tr    transport.Conn
 	w     *outbox.Writer
+	spawn func(func()) // starts a goroutine that Done waits for
 	beats *heartbeat
 
 	requests requests
@@ -68,7 +69,7 @@ type received struct {
 // write and read.
 func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func())) *conn {
 	cn := &conn{
-		c: c, tr: tr,
+		c: c, tr: tr, spawn: spawn,
 		ended:   make(chan struct{}),
 		broken:  make(chan struct{}),
 		unbound: make(chan struct{}),
@@ -317,6 +318,9 @@ func (cn *conn) writeFailed(err error) {
 	cn.mu.Unlock()
 	cn.isBroken.Do(func() { close(cn.broken) })
 }
+
+// peerTime is how long the connection has been open.
+func (cn *conn) peerTime() time.Duration { return time.Since(cn.opened) }
 
 // unbind makes the reader not wait for callbacks any more. Nothing new can
 // come, or it is dropped. Only the owner calls it.

@@ -118,6 +118,7 @@ func (r *run) open(cn *conn, req *request) {
 	r.mu.Lock()
 	r.conn = cn
 	r.mu.Unlock()
+	c.subscriptions.opened(cn)
 	r.outbox.Attach(cn.w)
 	r.enter(Open, nil)
 	if r.cancel == nil {
@@ -151,6 +152,7 @@ func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict()
 	r.leave(true)
 	r.listen(newRequest(), nil)
+	r.c.subscriptions.closed()
 	r.outbox.Part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
@@ -171,7 +173,7 @@ func (r *run) lost(cn *conn) *loss {
 
 // reported says which ends of a connection are an OnError, besides violations.
 func reported(err error) bool {
-	return errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
+	return errors.Is(err, errUnanswered) || errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
 }
 
 // begins is called at the end of a connection. Now the client begins to try.
@@ -190,6 +192,7 @@ var errRedeliver = errors.New("wsnotify: a handler returned an error, and its me
 func (r *run) drop(cn *conn, req *request, cause error) *loss {
 	cn.deafen()
 	r.leave(true)
+	r.c.subscriptions.closed()
 	r.outbox.Part()
 	own := cn.own(cause)
 	r.last = &own
@@ -222,6 +225,8 @@ func (r *run) close(cn *conn) {
 	r.mu.Unlock()
 	r.listen(nil, r.notConnected())
 	r.outbox.Close()
+	r.c.subscriptions.closed()
+	cn.w.Release()
 	cn.deafen()
 	r.enter(Closing, nil)
 	began := time.Now()
