@@ -440,7 +440,6 @@ func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			const messages = 2000
-			random := rand.New(rand.NewPCG(seed, 1))
 			next, gaps := 1, 0
 			cfg := wsnotify.Config{
 				Resume: bySeq(), BackOff: wsnotify.Exponential(time.Millisecond, 100*time.Millisecond, -1),
@@ -458,6 +457,7 @@ func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
 			cfg.Resume.Store = &memoryStore{}
 			inBubble(t, cfg, func(w *world) {
 				w.srv.OnConn(func(c *wsnotifytest.Conn) {
+					random := rand.New(rand.NewPCG(seed, uint64(c.ID())))
 					after, _ := strconv.Atoi(askedAfter(c))
 					for n := max(after, 1); n <= messages && c.SendText(event(n)) == nil; n++ {
 						switch random.IntN(100) {

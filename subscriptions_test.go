@@ -319,12 +319,12 @@ func TestSubscriptionModel(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 2))
+			random, hook := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
 			cfg := wsnotify.Config{
 				Heartbeat: quiet, Subscriptions: confirmed(joins()),
 				BackOff: wsnotify.Exponential(time.Millisecond, 10*time.Millisecond, -1),
 				OnHandshake: func(context.Context, *wsnotify.Handshake) error {
-					if random.IntN(3) == 0 {
+					if hook.IntN(3) == 0 {
 						return errors.New("not yet")
 					}
 					return nil
