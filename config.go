@@ -72,6 +72,12 @@ type Config struct {
 	// negative no limit.
 	DialTimeout time.Duration
 
+	// DialLimiter is asked before each dial, and before BeforeDial: a Limiter that
+	// clients share keeps a process from dialling with all of them at once. The
+	// wait is no part of DialTimeout, the state meanwhile is Closed, and a Reconnect
+	// does not pass it. An error is reported to OnError, and the Limiter is asked
+	// again after 1 s. Nil means no limit.
+	DialLimiter Limiter
 	// WriteTimeout is how long a write may make no progress before the
 	// connection is dropped. A slow line that moves is not cut. Zero means 10 s,
 	// negative no limit.

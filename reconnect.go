@@ -120,7 +120,7 @@ func (r *run) resetPolicy() bool { return r.ask(r.backoff.Reset) }
 // dial makes one attempt. It returns neither a connection nor a failure when
 // the run is to end.
 func (r *run) dial() (*conn, *Failure) {
-	if r.stopping() {
+	if !r.awaitDial() {
 		return nil, nil
 	}
 	timeout := r.c.cfg.DialTimeout
