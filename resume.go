@@ -174,7 +174,7 @@ func PositionField(name string) func(Message) (stream, position string) {
 		if m.Type != MessageText {
 			return "", ""
 		}
-		id, _ := field.Find(m.Data)
+		id, _ := field.Scan(m.Data)
 		return "", string(id)
 	}
 }

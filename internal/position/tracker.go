@@ -29,6 +29,7 @@ type Tracker struct {
 		conn    uint64 // counts connections
 		told    uint64 // the connection of the last Behind
 		slab    []Mark // not yet used
+		before  string // what was received before the latest message
 	}
 
 	// The side that handles.
@@ -61,7 +62,6 @@ type stream struct {
 type Mark struct {
 	stream   *stream
 	position string
-	before   string // what was received before it
 	Gap      *Gap   // what is missing before it; nil if nothing is
 
 	// With Tracker.out.
@@ -150,8 +150,8 @@ func (t *Tracker) Admit(name, position string, answer bool) (*Mark, Verdict) {
 	}
 	m := &t.in.slab[0]
 	t.in.slab = t.in.slab[1:]
-	*m = Mark{stream: s, position: position, before: s.received, Gap: gap}
-	s.received = position
+	m.stream, m.position, m.Gap = s, position, gap
+	t.in.before, s.received = s.received, position
 	return m, v
 }
 
@@ -165,7 +165,7 @@ func (t *Tracker) Withdraw(m *Mark) {
 	t.in.Lock()
 	defer t.in.Unlock()
 	if s := m.stream; s.received == m.position {
-		s.set(m.before)
+		s.set(t.in.before)
 	}
 	t.in.recent.forget(opaque{m.stream.name, m.position})
 }
