@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -485,4 +486,69 @@ func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message whose handler failed comes again, on another connection, with all
+// that was behind it; and the policy gives up on one that never succeeds.
+func TestHandlerErrorRedelivers(t *testing.T) {
+	for _, order := range []wsnotify.PositionOrder{wsnotify.PositionOpaque, wsnotify.PositionConsecutive} {
+		t.Run(order.String(), func(t *testing.T) {
+			failures := 2
+			var w *world
+			cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: quiet}
+			cfg.Resume.OnHandlerError, cfg.Resume.Order = wsnotify.HandlerErrorRedeliver, order
+			inBubble(t, cfg, func(world *world) {
+				w = world
+				wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+					if n.Value == "3" && failures > 0 {
+						failures--
+						return errors.New("database is gone")
+					}
+					w.note("handled %s", n.Value)
+					return nil
+				})
+				w.srv.OnConn(func(c *wsnotifytest.Conn) {
+					after, _ := strconv.Atoi(askedAfter(c))
+					for n := after + 1; n <= 5 && c.SendText(event(n)) == nil; n++ {
+					}
+				})
+				w.connect()
+				w.pass(5 * time.Second)
+				if got := w.c.Position(""); got != "2" {
+					t.Errorf("handled up to %q, not 2", got)
+				}
+				w.pass(time.Minute)
+				var handled []string
+				for _, entry := range w.journal() {
+					if at, number, ok := strings.Cut(entry, " handled "); ok {
+						handled = append(handled, at+" "+number)
+					}
+				}
+				if want := []string{"0s 1", "0s 2", "20s 3", "20s 4", "20s 5"}; !slices.Equal(handled, want) {
+					t.Errorf("handled %v, not %v", handled, want)
+				}
+				if s := w.c.Status(); s.Duplicates > 0 || s.ReconnectAttempts > 0 || w.c.Position("") != "5" {
+					t.Errorf("%+v, position %s", s, w.c.Position(""))
+				}
+			})
+		})
+	}
+}
+
+func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: quiet}
+	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+	inBubble(t, cfg, func(w *world) {
+		calls := 0
+		wsnotify.Handle(w.c, "n", func(context.Context, wsnotify.Typed[string]) error { calls++; return errors.New("poison") })
+		w.srv.OnConn(func(c *wsnotifytest.Conn) { c.SendText(event(1)); c.SendText(event(2)) })
+		var gaveUp *wsnotify.GiveUpError
+		if err := w.c.Run(w.Context(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) {
+			t.Errorf("Run returned %v", err)
+		}
+		<-w.c.Done()
+		if calls != 7 {
+			t.Errorf("the handler was called %d times, not once for each of 7 connections", calls)
+		}
+	})
 }

@@ -110,8 +110,8 @@ func (e *SubscriptionError) Unwrap() error { return e.Err }
 //
 // The error says that there is no Config.Subscriptions.
 func (c *Client) Subscribe(keys ...string) error {
-	if c.subscriptions == nil {
-		return errNoSubscriptions
+	if err := c.canSubscribe(); err != nil {
+		return err
 	}
 	c.subscriptions.change(keys, c.subscriptions.add)
 	return nil
@@ -122,14 +122,22 @@ func (c *Client) Subscribe(keys ...string) error {
 // Subscriptions.Unsubscribe, on this connection if there is one. It does not block,
 // and works in every state. The error says that there is no Config.Subscriptions.
 func (c *Client) Unsubscribe(keys ...string) error {
-	if c.subscriptions == nil {
-		return errNoSubscriptions
+	if err := c.canSubscribe(); err != nil {
+		return err
 	}
 	c.subscriptions.change(keys, c.subscriptions.drop)
 	return nil
 }
 
-var errNoSubscriptions = errors.New("wsnotify: the client knows no message that subscribes; set Config.Subscriptions.Subscribe and make it with New")
+func (c *Client) canSubscribe() error {
+	switch {
+	case !c.made:
+		return errNotMade
+	case c.subscriptions == nil:
+		return errors.New("wsnotify: the client knows no message that subscribes: set Config.Subscriptions.Subscribe")
+	}
+	return nil
+}
 
 // Subscriptions returns the set, in the order of Subscribe.
 func (c *Client) Subscriptions() []SubscriptionStatus {
