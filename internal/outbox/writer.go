@@ -61,6 +61,8 @@ type Hooks struct {
 	// answer. ConfirmTimeout is measured with it. It is called without a lock.
 	PeerTime func() time.Duration
 
+	Spawn func(func()) // starts a goroutine that may be in user code
+
 	TextPings bool // there are no pings: the text of a beat stands for one
 }
 
@@ -147,6 +149,7 @@ func (w *Writer) begin() bool {
 func (w *Writer) Stop() {
 	w.ending.Do(func() {
 		w.stopped.Store(true)
+		w.out.pacer.leave(w)
 		if !w.claim() {
 			<-w.joined
 		}

@@ -62,7 +62,7 @@ type stream struct {
 type Mark struct {
 	stream   *stream
 	position string
-	Gap      *Gap   // what is missing before it; nil if nothing is
+	Gap      *Gap // what is missing before it; nil if nothing is
 
 	// With Tracker.out.
 	holds int // loops that have the message
