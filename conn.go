@@ -86,7 +86,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, spawn func(func()
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	cn.w = outbox.NewWriter(tr, out, outbox.Hooks{
-		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings,
+		Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, Spawn: spawn, TextPings: !c.pings,
 	})
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn

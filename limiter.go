@@ -32,7 +32,7 @@ func (r *run) awaitDial() bool {
 		if err == nil {
 			break
 		}
-		r.c.report(limiterError("Config.DialLimiter", err))
+		r.c.report(limiterError("DialLimiter", err))
 		r.pause(limiterRetry)
 	}
 	return !r.stopping()
@@ -40,7 +40,7 @@ func (r *run) awaitDial() bool {
 
 // limiterError is what a Limiter returned that was not the end of its ctx.
 func limiterError(field string, err error) error {
-	return fmt.Errorf("wsnotify: %s.Wait failed, and is called again in %v: %w", field, limiterRetry, unprefixed(err))
+	return fmt.Errorf("wsnotify: Config.%s.Wait failed, and is called again in %v: %w", field, limiterRetry, unprefixed(err))
 }
 
 // pause waits, unless the run is to end.

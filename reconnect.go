@@ -283,8 +283,7 @@ func (r *run) finish() {
 	r.countLeft(r.outbox.Finish())
 	close(counted)
 	r.hooks.Go(func() { <-r.outbox.Reported() })
-	r.awaitRemovals()
-	r.c.resume.end(r.c.cfg.CloseTimeout)
+	r.awaitStores()
 	r.listen(nil, r.notConnected())
 	close(r.over)
 	if r.cancel != nil {
@@ -297,23 +296,36 @@ func (r *run) finish() {
 	r.c.inbox.Tell(func() { r.c.ended(r) })
 }
 
-// awaitRemovals gives the Store what is left of CloseTimeout to remove what is
-// done. Done waits for the rest.
-func (r *run) awaitRemovals() {
-	removed := r.c.outbox.Removed()
-	if removed == nil {
+// awaitStores gives the Stores what is left of CloseTimeout to remove the
+// messages that are done, and to save the positions. Done waits for the rest.
+func (r *run) awaitStores() {
+	removed, saved := r.c.outbox.Removed(), r.c.resume.save()
+	if removed == nil && saved == nil {
 		return
 	}
-	r.hooks.Go(func() { <-removed })
+	r.hooks.Go(func() {
+		for _, done := range []<-chan struct{}{removed, saved} {
+			if done != nil {
+				<-done
+			}
+		}
+	})
 	r.mu.Lock()
 	began := r.toldAt
 	r.mu.Unlock()
 	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
 	defer timer.Stop()
-	select {
-	case <-removed:
-	case <-timer.C:
-	case <-r.rush:
+	for _, done := range []<-chan struct{}{removed, saved} {
+		if done == nil {
+			continue
+		}
+		select {
+		case <-done:
+		case <-timer.C:
+			return
+		case <-r.rush:
+			return
+		}
 	}
 }
 

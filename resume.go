@@ -483,12 +483,18 @@ func (rs *resume) saveNow() {
 	if saving != nil { // it may have begun before that
 		<-saving
 	}
-	<-rs.save()
+	if saved := rs.save(); saved != nil {
+		<-saved
+	}
 }
 
 // save begins to save what was handled, unless a Save is under way, and
-// returns a channel that is closed when it is done.
+// returns a channel that is closed when it is done; nil if there is nothing to
+// save.
 func (rs *resume) save() <-chan struct{} {
+	if rs == nil || rs.Store == nil {
+		return nil
+	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.saving != nil {
@@ -497,7 +503,7 @@ func (rs *resume) save() <-chan struct{} {
 	rs.stopTimer()
 	positions := rs.positions.Unsaved()
 	if positions == nil {
-		return over
+		return nil
 	}
 	rs.saving = make(chan struct{})
 	go rs.saveTo(positions, rs.saving)
@@ -530,23 +536,10 @@ func (rs *resume) stopTimer() {
 	}
 }
 
-// end saves what was handled, and waits for that until timeout.
-func (rs *resume) end(timeout time.Duration) {
-	if rs == nil || rs.Store == nil {
-		return
-	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-rs.save():
-	case <-timer.C:
-	}
-}
-
 // ended saves what the last callbacks have handled, and calls then when that is
 // over: at once if there is nothing to save.
 func (rs *resume) ended(then func()) {
-	if rs == nil || rs.Store == nil {
+	if rs == nil {
 		then()
 		return
 	}
@@ -555,7 +548,7 @@ func (rs *resume) ended(then func()) {
 	rs.stopTimer()
 	rs.mu.Unlock()
 	saved := rs.save()
-	if isClosed(saved) {
+	if saved == nil {
 		then()
 		return
 	}

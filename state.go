@@ -88,6 +88,7 @@ type Status struct {
 
 	Duplicates  uint64 // received messages that were dropped, since Config.Resume knew their positions
 	Gaps        uint64 // that Resume.OnGap was called for, or would have been
+	Limited     bool   // messages wait for the Outbox.Limiter
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 
 	UndeliveredBy UndeliveredCounts // those, by reason
@@ -210,6 +211,7 @@ func (c *Client) Status() Status {
 	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.outbox.Counts()
+	s.Limited = c.outbox.Limited()
 	if subs := c.subscriptions; subs != nil {
 		s.Subscriptions.Wanted, s.Subscriptions.Active, s.Subscriptions.Refused = subs.counts()
 	}

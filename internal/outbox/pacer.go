@@ -119,6 +119,9 @@ func (p *pacer) leave(w *Writer) {
 	}
 }
 
+// Limited reports whether messages wait for the Limiter.
+func (o *Outbox) Limited() bool { return o.pacer.limited() }
+
 // limited reports whether messages wait for the limiter.
 func (p *pacer) limited() bool {
 	if p == nil {
