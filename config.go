@@ -305,6 +305,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.ConfirmTimeout, defaultConfirm)
 
 	setDefault(&cfg.Resume.SaveEvery, defaultSaveEvery)
+	setDefault(&cfg.Subscriptions.Batch, 1)
 	setDefault(&cfg.Subscriptions.ConfirmTimeout, defaultConfirm)
 	setDefault(&cfg.Envelope.ID, defaultID)
 	if cfg.Envelope.Parse == nil {

@@ -54,11 +54,8 @@ func (e *oneEach) Wait(ctx context.Context) error {
 // Closed until then.
 func TestDialLimiterIsShared(t *testing.T) {
 	limiter := &oneEach{interval: 5 * time.Second}
-	var w *world
 	cfg := wsnotify.Config{Heartbeat: quiet, DialLimiter: limiter, DialTimeout: time.Second}
-	cfg.BeforeDial = func(context.Context, *wsnotify.DialRequest) error { w.note("dial"); return nil }
-	inBubble(t, cfg, func(world *world) {
-		w = world
+	inBubble(t, cfg, func(w *world) {
 		w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
 		other := wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient(), DialLimiter: limiter, Heartbeat: quiet})
 		w.must(other.Connect(w.Context(), w.srv.URL(), "bob")) // at 5 s
@@ -71,7 +68,7 @@ func TestDialLimiterIsShared(t *testing.T) {
 			t.Errorf("the state is %v while the client waits for DialLimiter", s)
 		}
 		w.pass(time.Minute)
-		w.expect("10s dial", "10s CONNECTING", "10s OPEN", "10s open 2")
+		w.expect("10s CONNECTING", "10s OPEN", "10s open 2")
 		w.must(other.Disconnect())
 		<-other.Done()
 	})

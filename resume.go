@@ -183,6 +183,9 @@ func PositionField(name string) func(Message) (stream, position string) {
 // whose callbacks have all returned; "" if there is none, and without
 // Config.Resume.
 func (c *Client) Position(stream string) string {
+	if !c.made {
+		panic(prefix + "Position: " + useNew)
+	}
 	if c.resume == nil {
 		return ""
 	}
@@ -194,6 +197,9 @@ func (c *Client) Position(stream string) string {
 // Before Connect it takes the place of what the Resume.Store has. Without
 // Config.Resume it does nothing.
 func (c *Client) SetPosition(stream, position string) {
+	if !c.made {
+		panic(prefix + "SetPosition: " + useNew)
+	}
 	if rs := c.resume; rs != nil {
 		rs.positions.Set(stream, position)
 		rs.mu.Lock()

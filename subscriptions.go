@@ -141,6 +141,9 @@ func (c *Client) canSubscribe() error {
 
 // Subscriptions returns the set, in the order of Subscribe.
 func (c *Client) Subscriptions() []SubscriptionStatus {
+	if !c.made {
+		panic(prefix + "Subscriptions: " + useNew)
+	}
 	if c.subscriptions == nil {
 		return nil
 	}
@@ -405,7 +408,7 @@ func (s *subscriptions) take(cn *conn) (keys []*key, unsubscribe, first bool) {
 	if s.conn != cn {
 		return nil, false, false
 	}
-	for len(keys) < max(s.Batch, 1) {
+	for len(keys) < s.Batch {
 		if s.held && s.initial == 0 {
 			if len(keys) > 0 {
 				break
