@@ -34,8 +34,10 @@ type Client struct {
 	handlers         handlers
 	notificationSubs subscribers[Notification]
 	messageSubs      subscribers[Message]
-	opened           uint64    // connections so far; handed from owner to owner
-	recorder         *recorder // nil without Config.Record
+	opened           uint64         // connections so far; handed from owner to owner
+	recorder         *recorder      // nil without Config.Record
+	resume           *resume        // nil without a Config.Resume
+	subscriptions    *subscriptions // nil without a Config.Subscriptions
 
 	mu    sync.Mutex
 	run   *run     // the latest; nil before the first
@@ -63,6 +65,11 @@ func New(cfg Config) *Client {
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)
 	c.recorder = newRecorder(c)
+	if c.resume = newResume(c); c.resume != nil {
+		c.inbox.Handled = c.resume.dispatched
+	}
+	c.subscriptions = newSubscriptions(c)
+	c.notificationSubs.resume, c.messageSubs.resume = c.resume, c.resume
 	c.outbox = outbox.New(c.outboxConfig())
 	c.load()
 	return c
@@ -143,6 +150,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		c: c, number: 1, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
 		stop: make(chan struct{}), rush: make(chan struct{}), drain: make(chan struct{}),
 		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
+		handlerFailed: make(chan struct{}, 1), recovered: make(chan struct{}, 1),
 	}
 	if !c.pings {
 		r.woke = make(chan struct{}, 1)
@@ -334,8 +342,11 @@ func (c *Client) awaited() uint64 {
 	return r.number
 }
 
-// ended is told behind the last callback of a run.
-func (c *Client) ended(r *run) {
+// ended is called behind the last callback of a run.
+func (c *Client) ended(r *run) { c.resume.ended(func() { c.finished(r) }) }
+
+// finished is the end of a run, of which nothing is left.
+func (c *Client) finished(r *run) {
 	c.forgetContexts(r)
 	c.callbacks.stop()
 	r.wasDone.Store(true)

@@ -91,6 +91,12 @@ type Config struct {
 	// negative no limit.
 	DialTimeout time.Duration
 
+	// DialLimiter is asked before each dial, and before BeforeDial: a Limiter that
+	// clients share keeps a process from dialling with all of them at once. The
+	// wait is no part of DialTimeout, the state meanwhile is Closed, and a Reconnect
+	// does not pass it. An error is reported to OnError, and the Limiter is asked
+	// again after 1 s. Nil means no limit.
+	DialLimiter Limiter
 	// WriteTimeout is how long a write may make no progress before the
 	// connection is dropped. A slow line that moves is not cut. It works on every
 	// net.Conn, also on one without deadlines. Time in which this process was
@@ -153,6 +159,9 @@ type Config struct {
 	Inbox     Inbox
 	Outbox    Outbox
 	Envelope  Envelope
+	Resume    Resume
+
+	Subscriptions Subscriptions
 
 	// Fallback is the notification for a message without msgType or content.
 	// Its Raw, Fallback and Epoch are filled in. Zero means a Chinese text, "You
@@ -301,6 +310,7 @@ const (
 	defaultBytes        = 4 << 20
 	defaultConfirm      = 30 * time.Second
 	defaultSlow         = 10 * time.Second
+	defaultSaveEvery    = time.Second
 
 	defaultType    = "msgType"
 	defaultContent = "content"
@@ -351,6 +361,9 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.Outbox.Bytes, defaultBytes)
 	setDefault(&cfg.Outbox.ConfirmTimeout, defaultConfirm)
 
+	setDefault(&cfg.Resume.SaveEvery, defaultSaveEvery)
+	setDefault(&cfg.Subscriptions.Batch, 1)
+	setDefault(&cfg.Subscriptions.ConfirmTimeout, defaultConfirm)
 	setDefault(&cfg.Envelope.ID, defaultID)
 	if cfg.Envelope.Parse == nil {
 		setDefault(&cfg.Envelope.Type, defaultType)
@@ -393,6 +406,12 @@ func (cfg *Config) validate() error {
 	}
 	if o := cfg.Outbox.Overflow; o != RejectNew && o != DropOldest {
 		bad("Outbox.Overflow: %d is neither RejectNew nor DropOldest", int(o))
+	}
+	if err := cfg.Subscriptions.validate(); err != nil {
+		bad("Subscriptions.%w", err)
+	}
+	if err := cfg.Resume.validate(); err != nil {
+		bad("Resume.%w", err)
 	}
 	if err := cfg.Envelope.validate(); err != nil {
 		bad("Envelope.%w", err)

@@ -58,19 +58,35 @@ func TestZeroConfig(t *testing.T) {
 		"ShouldReconnect":       nil,
 		"OnStateChange":         nil,
 		"OnOpen":                nil,
-		"OnClose":               nil,
-		"OnReconnecting":        nil,
-		"OnGiveUp":              nil,
-		"OnError":               nil,
-		"OnMessage":             nil,
-		"OnNotification":        nil,
-		"OnUndelivered":         nil,
-		"Logger":                nil,
-		"CompressionWindow":     15,
-		"Record":                nil,
-		"RecordMessage":         nil,
-		"RecordPings":           false,
-		"RecordSecrets":         false,
+		"DialLimiter":           nil,
+		"Outbox.Limiter":        nil,
+		"Resume.Position":       nil,
+		"Resume.Query":          "",
+		"Resume.Order":          PositionOpaque,
+		"Resume.OnGap":          nil,
+		"Resume.OnHandlerError": HandlerErrorContinue,
+		"Resume.Store":          nil,
+		"Resume.SaveEvery":      time.Second,
+
+		"Subscriptions.Subscribe":      nil,
+		"Subscriptions.Unsubscribe":    nil,
+		"Subscriptions.Batch":          1,
+		"Subscriptions.Confirm":        nil,
+		"Subscriptions.ConfirmTimeout": 30 * time.Second,
+
+		"OnClose":           nil,
+		"OnReconnecting":    nil,
+		"OnGiveUp":          nil,
+		"OnError":           nil,
+		"OnMessage":         nil,
+		"OnNotification":    nil,
+		"OnUndelivered":     nil,
+		"Logger":            nil,
+		"CompressionWindow": 15,
+		"Record":            nil,
+		"RecordMessage":     nil,
+		"RecordPings":       false,
+		"RecordSecrets":     false,
 	}
 	cfg := Config{}.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -96,7 +112,7 @@ func TestZeroConfig(t *testing.T) {
 				continue
 			}
 			switch name {
-			case "Heartbeat", "Inbox", "Outbox", "Envelope", "Fallback":
+			case "Heartbeat", "Inbox", "Outbox", "Envelope", "Fallback", "Resume", "Subscriptions":
 				walk(name+".", field)
 				continue
 			}

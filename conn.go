@@ -10,6 +10,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/peertime"
+	"github.com/wsnotify/wsnotify/internal/position"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
@@ -21,8 +22,8 @@ type conn struct {
 	c     *Client
 	tr    transport.Conn
 	w     *outbox.Writer
-	beats *heartbeat
 	spawn func(func()) // starts a goroutine that Done waits for
+	beats *heartbeat
 
 	requests requests
 
@@ -31,16 +32,17 @@ type conn struct {
 	epoch uint64
 	event *OpenEvent // for OnOpen; nil once that is told
 
-	opened   time.Time
-	ended    chan struct{} // the reader has returned
-	readErr  error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
-	broken   chan struct{} // a write failed, or the socket was killed
-	unbound  chan struct{} // closed when the reader must not wait for room
-	deaf     atomic.Bool   // what comes is not delivered any more
-	gone     chan struct{} // closed when it is over
-	isBroken sync.Once
-	killed   atomic.Bool
-	mistake  sync.Once // one is told of
+	opened        time.Time
+	ended         chan struct{} // the reader has returned
+	readErr       error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
+	broken        chan struct{} // a write failed, or the socket was killed
+	unbound       chan struct{} // closed when the reader must not wait for room
+	deaf          atomic.Bool   // what comes is not delivered any more
+	gone          chan struct{} // closed when it is over
+	isBroken      sync.Once
+	killed        atomic.Bool
+	mistake       sync.Once // one is told of
+	mispositioned bool      // a position was reported that is no number; the reader's
 
 	// The reader's own.
 	resume    func()                        // readOn; a go statement with a method would allocate
@@ -79,6 +81,9 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 		unbound: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
+	if c.resume != nil {
+		c.resume.positions.Connection()
+	}
 	progress := func() transport.Progress {
 		cn.turn.Relieve() // what has come may be a sign of life
 		return tr.Progress()
@@ -86,7 +91,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, progress, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
-	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, TextPings: !c.pings}
+	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, Spawn: spawn, TextPings: !c.pings}
 	if c.cfg.Outbox.ConfirmID != nil {
 		hooks.PeerTime = clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now
 	}
@@ -238,6 +243,15 @@ func (cn *conn) take(ev *transport.Event) {
 		cn.count() // what came before an answer is counted when its Request returns
 		if rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
 			cn.c.received(1, len(ev.Data))
+			cn.c.resume.answered(cn, cn.message(ev))
+			ev.Release()
+			return
+		}
+	}
+	var mark *position.Mark
+	if rs := cn.c.resume; rs != nil {
+		var duplicate bool
+		if mark, duplicate = rs.admit(cn, cn.message(ev), false); duplicate {
 			ev.Release()
 			return
 		}
@@ -245,6 +259,9 @@ func (cn *conn) take(ev *transport.Event) {
 	late := cn.late
 	if late {
 		if cn.lateBytes += len(ev.Data); cn.lateBytes > lateBytes {
+			if mark != nil {
+				cn.c.resume.positions.Withdraw(mark)
+			}
 			cn.deaf.Store(true)
 			ev.Release()
 			return
@@ -264,7 +281,7 @@ func (cn *conn) take(ev *transport.Event) {
 	if cn.batch == nil {
 		cn.batch = inbox.NewBunch()
 	}
-	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Late: late}) {
+	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, Late: late}) {
 		cn.handOver()
 	}
 }
@@ -328,6 +345,9 @@ func (cn *conn) writeFailed(err error) {
 	cn.mu.Unlock()
 	cn.isBroken.Do(func() { close(cn.broken) })
 }
+
+// peerTime is how long the connection has been open.
+func (cn *conn) peerTime() time.Duration { return time.Since(cn.opened) }
 
 // unbind makes the reader not wait for callbacks any more. Nothing new can
 // come, or it is dropped. Only the owner calls it.

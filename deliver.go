@@ -86,7 +86,25 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 
 // dispatch runs the callbacks of a message that the inbox held.
 func (c *Client) dispatch(m *inbox.Item) {
-	c.deliver(Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch})
+	msg := Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch}
+	rs := c.resume
+	if rs != nil && !rs.begins(m) {
+		return
+	}
+	if m.Mark != nil && m.Mark.Gap != nil {
+		inTurn(func() { rs.gap(m) }, func() { c.confirm(msg) })
+		return
+	}
+	c.confirm(msg)
+}
+
+// confirm looks for answers to subscriptions before the callbacks.
+func (c *Client) confirm(msg Message) {
+	if s := c.subscriptions; s != nil && s.Confirm != nil {
+		inTurn(func() { s.received(msg) }, func() { c.deliver(msg) })
+		return
+	}
+	c.deliver(msg)
 }
 
 // deliver runs the callbacks of one message, on their goroutine. Each receiver

@@ -127,6 +127,17 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 	})
 }
 
+// onGap reports a gap, on the goroutine of the callbacks.
+func (c *Client) onGap(g Gap) {
+	inTurn(func() {
+		c.log(slog.LevelWarn, "messages are missing", "stream", g.Stream, "after", g.After, "next", g.Next, "epoch", g.Epoch)
+	}, func() {
+		if f := c.cfg.Resume.OnGap; f != nil {
+			f(g)
+		}
+	})
+}
+
 // onUndelivered tells of a message of a size, on the goroutine of the
 // callbacks.
 func (c *Client) onUndelivered(msg Message, size int, reason error) {

@@ -19,6 +19,8 @@ type DialRequest struct {
 	Subprotocols []string    // a copy of Config.Subprotocols; some servers want a token there
 	Attempt      int         // 0 the first dial, then 1, 2, … as ReconnectAttempts
 	Last         *Failure    // of the attempt or connection before; nil at first
+
+	resume *resume
 }
 
 // Handshake is a connection that is not yet Open, as OnHandshake sees it. Its
@@ -112,6 +114,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 			return Message{}, cn.seen(r.err).Err
 		}
 		cn.pending = nil
+		cn.c.resume.answered(cn, r.msg)
 		return r.msg, nil
 	case <-h.over:
 		return Message{}, errHandshakeOver

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/wsnotify/wsnotify/internal/position"
 )
 
 // Notifications returns the notifications from now on, for a loop instead of a
@@ -36,18 +38,26 @@ func (c *Client) Messages(ctx context.Context) iter.Seq[Message] {
 
 // subscribers are the sequences that want what is dispatched.
 type subscribers[T any] struct {
-	busy func(int64) // counts the loops that have been given a value
-	wait func()      // says that the dispatcher waits for a loop
-	mu   sync.Mutex
-	list atomic.Pointer[[]*subscription[T]] // copied when changed
+	busy   func(int64) // counts the loops that have been given a value
+	wait   func()      // says that the dispatcher waits for a loop
+	resume *resume     // told which positions they hold
+	mu     sync.Mutex
+	list   atomic.Pointer[[]*subscription[T]] // copied when changed
 }
 
 type subscription[T any] struct {
 	ctx  context.Context
 	run  uint64 // number of the run that it waits for, or is of
-	next chan T
+	next chan handed[T]
 	gone chan struct{} // closed by the loop when it ends early
 	over chan struct{} // closed by the dispatcher behind the last value
+}
+
+// handed is a value for a loop, which holds its position until the body is
+// done with it.
+type handed[T any] struct {
+	value T
+	mark  *position.Mark
 }
 
 func (s *subscribers[T]) any() bool { return len(s.load()) > 0 }
@@ -69,15 +79,22 @@ func (s *subscribers[T]) send(list []*subscription[T], v T, needed bool, clone f
 		}
 		s.busy(1)
 		s.wait()
+		mark := s.resume.hold()
 		select {
-		case sub.next <- own:
+		case sub.next <- handed[T]{own, mark}:
 			continue // the loop says when it is done with it
 		case <-sub.gone:
 		case <-sub.ctx.Done():
 			s.remove(sub)
 		}
-		s.busy(-1)
+		s.done(mark)
 	}
+}
+
+// done says that a loop is done with a value.
+func (s *subscribers[T]) done(mark *position.Mark) {
+	s.resume.release(mark)
+	s.busy(-1)
 }
 
 // end ends every sequence of a run.
@@ -97,7 +114,7 @@ func (s *subscribers[T]) end(run uint64) {
 // add asks under the lock which run is awaited, so that whoever is told the one
 // that ends is in the list before end looks at it.
 func (s *subscribers[T]) add(c *Client, ctx context.Context) *subscription[T] {
-	sub := &subscription[T]{ctx: ctx, next: make(chan T), gone: make(chan struct{}), over: make(chan struct{})}
+	sub := &subscription[T]{ctx: ctx, next: make(chan handed[T]), gone: make(chan struct{}), over: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub.run = c.awaited()
@@ -130,20 +147,21 @@ func subscribe[T any](c *Client, ctx context.Context, s *subscribers[T]) iter.Se
 			return // the client is at its end
 		}
 		busy := false
+		var held handed[T]
 		defer func() {
 			if busy {
-				s.busy(-1) // the loop's body has ended the loop, or its goroutine
+				s.done(held.mark) // the loop's body has ended the loop, or its goroutine
 			}
 		}()
 		for {
 			select {
-			case v := <-sub.next:
+			case held = <-sub.next:
 				busy = true
-				if !yield(v) {
+				if !yield(held.value) {
 					return
 				}
 				busy = false
-				s.busy(-1)
+				s.done(held.mark)
 			case <-sub.over:
 				return
 			case <-ctx.Done():

@@ -222,6 +222,7 @@ func Handle[T any](c *Client, msgType string, handler func(ctx context.Context, 
 			return
 		}
 		if err := handler(c.contextOf(n.Epoch), Typed[T]{Notification: n, Value: v}); err != nil {
+			c.resume.handlerFailed()
 			c.onError(&HandlerError{MsgType: n.MsgType, Err: err})
 		}
 	}})

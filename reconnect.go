@@ -20,7 +20,7 @@ type loss struct {
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
 	defer r.finish()
-	if !r.succeed() || !r.load() || !r.choosePolicy() {
+	if !r.succeed() || !r.load() || !r.c.resume.begin(r) || !r.choosePolicy() {
 		return
 	}
 	if r.woke != nil {
@@ -118,7 +118,7 @@ func (r *run) resetPolicy() bool { return r.ask(r.backoff.Reset) }
 // dial makes one attempt. It returns neither a connection nor a failure when
 // the run is to end.
 func (r *run) dial() (*conn, *Failure) {
-	if r.stopping() {
+	if !r.awaitDial() {
 		return nil, nil
 	}
 	timeout := r.c.cfg.DialTimeout
@@ -128,6 +128,7 @@ func (r *run) dial() (*conn, *Failure) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), timeout)
 	defer cancel()
 	a := newAttempt(r)
+	r.c.resume.dialling(a.req, r.c.opened)
 	r.dials++
 	r.leaving = false
 	r.c.inbox.Begin()
@@ -282,7 +283,7 @@ func (r *run) finish() {
 	r.countLeft(r.outbox.Finish())
 	close(counted)
 	r.hooks.Go(func() { <-r.outbox.Reported() })
-	r.awaitRemovals()
+	r.awaitStores()
 	r.listen(nil, r.notConnected())
 	r.wasOver.Store(true)
 	close(r.over)
@@ -297,23 +298,36 @@ func (r *run) finish() {
 	r.c.inbox.Tell(func() { r.c.ended(r) })
 }
 
-// awaitRemovals gives the Store what is left of CloseTimeout to remove what is
-// done. Done waits for the rest.
-func (r *run) awaitRemovals() {
-	removed := r.c.outbox.Removed()
-	if removed == nil {
+// awaitStores gives the Stores what is left of CloseTimeout to remove the
+// messages that are done, and to save the positions. Done waits for the rest.
+func (r *run) awaitStores() {
+	removed, saved := r.c.outbox.Removed(), r.c.resume.save()
+	if removed == nil && saved == nil {
 		return
 	}
-	r.hooks.Go(func() { <-removed })
+	r.hooks.Go(func() {
+		for _, done := range []<-chan struct{}{removed, saved} {
+			if done != nil {
+				<-done
+			}
+		}
+	})
 	r.mu.Lock()
 	began := r.toldAt
 	r.mu.Unlock()
 	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
 	defer timer.Stop()
-	select {
-	case <-removed:
-	case <-timer.C:
-	case <-r.rush:
+	for _, done := range []<-chan struct{}{removed, saved} {
+		if done == nil {
+			continue
+		}
+		select {
+		case <-done:
+		case <-timer.C:
+			return
+		case <-r.rush:
+			return
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ type run struct {
 	// As over and done, for those who don't wait: a client that is done may be used
 	// in another bubble of synctest, where its channels can't be looked at.
 	wasOver, wasDone atomic.Bool
+	handlerFailed    chan struct{} // of capacity 1: a message is to be redelivered
+	recovered        chan struct{} // of capacity 1: it was handled
 	woke             chan struct{} // of capacity 1: the page is shown again, or has a network; nil where no page is
 
 	mu         sync.Mutex
@@ -162,6 +164,15 @@ func (r *run) ask(f func()) bool {
 func (r *run) wake() {
 	select {
 	case r.woke <- struct{}{}:
+	default:
+	}
+}
+
+// redeliver asks for a new connection, on which a message that was not handled
+// comes again.
+func (r *run) redeliver() {
+	select {
+	case r.handlerFailed <- struct{}{}:
 	default:
 	}
 }

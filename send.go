@@ -159,6 +159,14 @@ type Outbox struct {
 	// It is a limit of memory: of more than 1024 messages, each counts as 128
 	// bytes more than its data, and so do ids that are longer than that together.
 	Bytes int
+	// Limiter is asked before each message of Enqueue, Send, Request, Subscribe
+	// and OnHandshake, for servers that close a connection which sends too fast.
+	// Nothing else waits for it: no control frame, no heartbeat, no reply of
+	// Heartbeat.Answer. The order stays, and the ctx of a Send bounds its wait.
+	// Close does not wait for it, so what is left is reported as ErrClosed; Drain
+	// and Flush do. An error is reported to OnError, and the Limiter is asked again
+	// after 1 s. Nil means no limit.
+	Limiter Limiter
 	// MaxAge is how long a message may wait to be written; after that it is
 	// reported as ErrExpired. It counts from Enqueue, over all connections, and
 	// from New for what a Store held. A message that was written before and waits
@@ -279,6 +287,10 @@ func (c *Client) outboxConfig() outbox.Config {
 	}
 	if id := from.ConfirmID; id != nil {
 		cfg.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }
+	}
+	if l := from.Limiter; l != nil {
+		cfg.Limiter = l.Wait
+		cfg.LimiterFailed = func(err error) { c.report(limiterError("Outbox.Limiter", err)) }
 	}
 	if from.Store != nil {
 		cfg.Store = storeOf{from.Store}

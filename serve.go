@@ -30,6 +30,7 @@ func (r *run) serve(cn *conn) *loss {
 		stable = timer.C
 	}
 	broken := cn.broken
+	isStable := r.c.cfg.StableAfter == 0
 	var lingered <-chan time.Time
 	var draining bool
 	var undone <-chan struct{}
@@ -53,13 +54,20 @@ func (r *run) serve(cn *conn) *loss {
 			cn.unbind()
 			lingered = time.After(cn.linger())
 		case <-stable:
-			r.resetCounter()
-			r.proven = true
-			r.resetPolicy()
+			isStable = true
+			r.prove()
+		case <-r.recovered:
+			if isStable {
+				r.prove()
+			}
+		case <-r.handlerFailed:
+			if r.c.resume.rewind.Load() { // else this connection has asked for it
+				return r.drop(cn, nil, errRedeliver)
+			}
 		case <-r.woke:
 			cn.beats.now()
 		case <-req.asked:
-			return r.drop(cn, req)
+			return r.drop(cn, req, errReconnect)
 		case <-undone:
 		case <-drain:
 			drain, draining = nil, true
@@ -110,16 +118,16 @@ func (r *run) ended(cn *conn, draining bool) *loss {
 func (r *run) open(cn *conn, req *request) {
 	c := r.c
 	c.opened = cn.epoch
-	r.proven = c.cfg.StableAfter == 0
-	if r.proven {
-		r.resetCounter()
-		r.resetPolicy()
+	r.proven = false
+	if c.cfg.StableAfter == 0 {
+		r.prove()
 	}
 	r.listen(req, nil)
 	cn.opened = time.Now()
 	r.mu.Lock()
 	r.conn = cn
 	r.mu.Unlock()
+	c.subscriptions.opened(cn)
 	r.outbox.Attach(cn.w)
 	r.enter(Open, nil)
 	if r.cancel == nil {
@@ -138,11 +146,22 @@ func (r *run) open(cn *conn, req *request) {
 	}
 }
 
+// prove resets what counts failures, unless a message is still to be handled
+// that has failed.
+func (r *run) prove() {
+	if !r.c.resume.recovering() {
+		r.proven = true
+		r.resetCounter()
+		r.resetPolicy()
+	}
+}
+
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.verdict(cn.lastErr())
 	r.leave(true)
 	r.listen(newRequest(), nil)
+	r.c.subscriptions.closed()
 	r.outbox.Part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
@@ -163,7 +182,7 @@ func (r *run) lost(cn *conn) *loss {
 
 // reported says which ends of a connection are an OnError, besides violations.
 func reported(err error) bool {
-	return errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
+	return errors.Is(err, errUnanswered) || errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
 }
 
 // begins is called at the end of a connection. Now the client begins to try.
@@ -174,19 +193,29 @@ func (r *run) begins() {
 	}
 }
 
-// drop ends a connection for Reconnect.
-func (r *run) drop(cn *conn, req *request) *loss {
+// errRedeliver is why the client ended a connection for a handler that failed.
+var errRedeliver = errors.New("wsnotify: a handler returned an error, and its message is to be redelivered")
+
+// drop ends a connection for a reconnect that this side wants: with a request at
+// once, else as the policy says.
+func (r *run) drop(cn *conn, req *request, cause error) *loss {
 	cn.deafen()
 	r.leave(true)
+	r.c.subscriptions.closed()
 	r.outbox.Part()
-	own := cn.own(errReconnect)
+	own := cn.own(cause)
 	r.last = &own
-	r.enter(Closed, errReconnect)
-	r.answer(req)
+	if req == nil {
+		r.listen(newRequest(), nil)
+	}
+	r.enter(Closed, cause)
+	if req != nil {
+		r.answer(req)
+	}
 	r.begins()
 	cn.w.Bye(int(StatusNormalClosure), "", false)
 	r.await(cn, replyGrace)
-	ev, missing := r.localClose(cn, errReconnect)
+	ev, missing := r.localClose(cn, cause)
 	if missing == nil {
 		r.shut(cn, closeGrace)
 	} else {
@@ -194,7 +223,7 @@ func (r *run) drop(cn *conn, req *request) *loss {
 	}
 	r.last = &ev.Failure // with what the peer answered
 	r.c.state.update(func(s *Status) { s.LastFailure = r.last })
-	return &loss{failure: ev.Failure, close: &ev, now: true}
+	return &loss{failure: ev.Failure, close: &ev, now: req != nil}
 }
 
 // close ends a connection for Disconnect, Close, Drain or ctx.
@@ -205,6 +234,8 @@ func (r *run) close(cn *conn) {
 	r.mu.Unlock()
 	r.listen(nil, r.notConnected())
 	r.outbox.Close()
+	r.c.subscriptions.closed()
+	cn.w.Release()
 	cn.deafen()
 	r.enter(Closing, nil)
 	began := time.Now()

@@ -82,6 +82,13 @@ type Status struct {
 	Queued      int    // messages in the outbox
 	Unconfirmed int    // those of them that were written and wait for Client.Confirm
 	Resent      uint64 // messages that were written again, after the end of the connection before
+	// Keys of Client.Subscribe: all of them, and of these the active and the
+	// refused ones.
+	Subscriptions struct{ Wanted, Active, Refused int }
+
+	Duplicates  uint64 // received messages that were dropped, since Config.Resume knew their positions
+	Gaps        uint64 // that Resume.OnGap was called for, or would have been
+	Limited     bool   // messages wait for the Outbox.Limiter
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
 
 	UndeliveredBy UndeliveredCounts // those, by reason
@@ -245,6 +252,13 @@ func (c *Client) Status() Status {
 	s.Queued, s.Unconfirmed = c.outbox.Counts()
 	s.InboxQueued, s.InboxBytes = c.inbox.Held()
 	s.CallbackSince = c.callbacks.runningSince()
+	s.Limited = c.outbox.Limited()
+	if subs := c.subscriptions; subs != nil {
+		s.Subscriptions.Wanted, s.Subscriptions.Active, s.Subscriptions.Refused = subs.counts()
+	}
+	if rs := c.resume; rs != nil {
+		s.Duplicates, s.Gaps = rs.duplicates.Load(), rs.gaps.Load()
+	}
 	return s
 }
 

@@ -20,13 +20,14 @@ import (
 
 // group is what one commit will do.
 type group struct {
-	puts     []put
-	removals []uint64
+	puts      []put
+	removals  []uint64
+	positions []map[string]string // in the order of their Saves
 
 	lead chan struct{} // of capacity 1: whoever receives from it leads
 	over chan struct{} // closed when the results are there
 
-	putErr, removeErr error
+	putErr, removeErr error // removeErr is that of the positions, too
 }
 
 type put struct {
@@ -174,34 +175,36 @@ func (s *Spool) gather(g *group) error {
 func (s *Spool) commit(g *group) (freed int64, commits uint64) {
 	slices.SortFunc(g.puts, func(a, b put) int { return cmp.Compare(a.seq, b.seq) })
 	slices.Sort(g.removals)
-	freed, err := s.write(g.puts, g.removals)
+	freed, err := s.write(g.puts, g)
 	if err == nil {
 		return freed, 1
 	}
 	g.putErr, g.removeErr = err, err
-	if len(g.puts) == 0 || len(g.removals) == 0 || errors.Is(err, ErrFailed) || errors.Is(err, ErrDamaged) {
+	if len(g.puts) == 0 || len(g.removals)+len(g.positions) == 0 || errors.Is(err, ErrFailed) || errors.Is(err, ErrDamaged) {
 		return 0, 0
 	}
 	// There may be no room for the messages, and still enough to forget those
 	// that are done, which makes some.
-	if freed, g.removeErr = s.write(nil, g.removals); g.removeErr != nil {
+	if freed, g.removeErr = s.write(nil, g); g.removeErr != nil {
 		return 0, 0
 	}
 	commits = 1
-	if _, g.putErr = s.write(g.puts, nil); g.putErr == nil {
+	if _, g.putErr = s.write(g.puts, &group{}); g.putErr == nil {
 		commits++
 	}
 	return freed, commits
 }
 
-// write is one transaction.
-func (s *Spool) write(puts []put, removals []uint64) (freed int64, err error) {
+// write is one transaction: of puts, and of what else a group wants.
+func (s *Spool) write(puts []put, g *group) (freed int64, err error) {
 	id := 0
 	err = s.guard(func() error {
 		err := s.update(s.db, func(tx *bbolt.Tx) (err error) {
 			id = tx.ID()
-			freed, err = change(tx, puts, removals)
-			return err
+			if freed, err = change(tx, puts, g.removals); err != nil {
+				return err
+			}
+			return savePositions(tx, g.positions)
 		})
 		if err == nil {
 			return nil

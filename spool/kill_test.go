@@ -28,6 +28,7 @@ const (
 	killsEnv = "WSNOTIFY_SPOOL_KILLS" // how many; 40 if it is not set
 
 	producers = 4
+	resumes   = "resume" // the name of a child that resumes
 )
 
 func TestMain(m *testing.M) {
@@ -47,6 +48,9 @@ func child(name, url, path string) error {
 	store, err := Open(path, Options{LockTimeout: 30 * time.Second})
 	if err != nil {
 		return err
+	}
+	if name == resumes {
+		return resume(store, url)
 	}
 	var client *wsnotify.Client
 	client = wsnotify.New(wsnotify.Config{
@@ -246,4 +250,83 @@ func TestKilledProcess(t *testing.T) {
 	if len(accepted) == 0 || kills >= 40 && again == 0 {
 		t.Error("nothing was at stake")
 	}
+}
+
+// resume handles numbered messages until it is killed, and prints each number.
+func resume(store *Spool, url string) error {
+	client := wsnotify.New(wsnotify.Config{
+		Heartbeat: wsnotify.Heartbeat{Interval: -1},
+		BackOff:   wsnotify.Exponential(time.Millisecond, 50*time.Millisecond, -1),
+		Resume: wsnotify.Resume{
+			Position: wsnotify.PositionField("seq"), Query: "after", Order: wsnotify.PositionConsecutive,
+			OnGap: func(g wsnotify.Gap) { fmt.Fprintln(os.Stderr, g) },
+			Store: store.Positions(), SaveEvery: 10 * time.Millisecond,
+		},
+		OnNotification: func(n wsnotify.Notification) { os.Stdout.WriteString(n.Content + "\n") },
+	})
+	return client.Run(context.Background(), url, resumes)
+}
+
+// numbers is a server that sends numbered messages from where it is asked to,
+// and loses connections.
+func numbers(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	after, _ := strconv.Atoi(r.URL.Query().Get("after"))
+	for n := max(after, 1); rand.IntN(2000) > 0; n++ { // inclusive
+		text := fmt.Sprintf(`{"seq":%d,"msgType":"n","content":"%d"}`, n, n)
+		if conn.Write(context.Background(), websocket.MessageText, []byte(text)) != nil {
+			return
+		}
+	}
+}
+
+// A process that is killed at any moment misses nothing, and handles no more
+// again than what it had handled after the last Save.
+func TestKilledProcessResumes(t *testing.T) {
+	kills := 40
+	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
+		kills = n
+	}
+	srv := httptest.NewServer(http.HandlerFunc(numbers))
+	defer srv.Close()
+	url := "ws" + strings.TrimPrefix(srv.URL, "http") + "/"
+	path := filepath.Join(t.TempDir(), "spool")
+	last, handled, again := 0, 0, 0
+	for range kills {
+		saved := savedPosition(t, path)
+		if saved > last {
+			t.Fatalf("%d was saved, and %d is the last that was handled", saved, last)
+		}
+		lines, err := life(resumes, url, path, 5*time.Millisecond+time.Duration(rand.Int64N(int64(120*time.Millisecond))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again += last - saved
+		for i, line := range lines {
+			if line != strconv.Itoa(saved+1+i) {
+				t.Fatalf("message %d of a process that began behind %d is %s", i, saved, line)
+			}
+		}
+		if len(lines) > 0 {
+			handled, last = handled+len(lines), max(last, saved+len(lines))
+		}
+	}
+	t.Logf("%d kills, %d messages handled, at most %d of them again, the last is %d", kills, handled, again, last)
+	if handled == 0 || kills >= 40 && again == 0 {
+		t.Error("nothing was at stake")
+	}
+}
+
+func savedPosition(t *testing.T, path string) int {
+	s := openAt(t, path, Options{})
+	loaded, err := s.Positions().Load()
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	n, _ := strconv.Atoi(loaded[""])
+	return n
 }

@@ -28,7 +28,8 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/transport": {[]string{"internal/wire", "internal/deflate", "internal/extension", "internal/handshake", "internal/peertime"}, []string{"github.com/cenkalti/backoff/v4"}},
 	"internal/envelope":  {nil, []string{"net", "net/http", "time", "context", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/handshake": {nil, []string{"github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
-	"internal/inbox":     {[]string{"internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
+	"internal/position":  {nil, []string{"time", "net", "net/http", "context"}},
+	"internal/inbox":     {[]string{"internal/position", "internal/wire"}, []string{"net", "net/http", "context", "github.com/coder/websocket"}},
 	"internal/record":    {nil, []string{"net", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/observe":   {[]string{""}, nil}, // what users of the client share

@@ -7,7 +7,6 @@
 //
 // It prints:
 //
-//	subscribed to [BTC ETH]
 //	BTC 100 (snapshot 7)
 //	ETH 10 (snapshot 3)
 //	BTC 101
@@ -15,9 +14,8 @@
 //	BTC 104 (snapshot 11)
 //	BTC 105
 //	the connection was lost
-//	subscribed to [BTC ETH]
-//	BTC 120 (snapshot 20)
 //	ETH 12 (snapshot 9)
+//	BTC 120 (snapshot 20)
 //	ETH 13
 package main
 
@@ -42,23 +40,29 @@ func run(ctx context.Context, url string, out io.Writer) error {
 			return "pong", string(m.Data) == "ping"
 		}},
 		BackOff: wsnotify.Exponential(100*time.Millisecond, 10*time.Second, -1),
-		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			return h.Send(ctx, wsnotify.MessageText, subscribe(f.begin()...))
+		Subscriptions: wsnotify.Subscriptions{
+			Subscribe: func(symbols []string, _ func(string) string) (wsnotify.Message, error) {
+				return request("subscribe", symbols)
+			},
+			Unsubscribe: func(symbols []string) (wsnotify.Message, error) { return request("unsubscribe", symbols) },
+			Batch:       100,
 		},
-		OnOpen: func(wsnotify.OpenEvent) { fmt.Fprintln(out, "subscribed to", f.symbols()) },
+		OnOpen: func(wsnotify.OpenEvent) { f.begin() },
 		OnClose: func(ev wsnotify.CloseEvent) {
 			if ev.WillReconnect {
 				fmt.Fprintln(out, "the connection was lost")
 			}
 		},
 	})
-	f.send = func(text []byte) {
-		client.Send(ctx, wsnotify.MessageText, text) // what does not leave now is said by the next OnHandshake
+	f.resync = func(symbol string) { // the server answers with another snapshot
+		client.Unsubscribe(symbol)
+		client.Subscribe(symbol)
 	}
 	wsnotify.On(client, "snapshot", f.snapshot)
 	wsnotify.On(client, "update", f.update)
-	f.add("BTC")
-	f.add("ETH")
+	if err := client.Subscribe("BTC", "ETH"); err != nil { // on every connection from now on
+		return err
+	}
 
 	err := client.Run(ctx, url, "")
 	<-client.Done() // the last callback has returned

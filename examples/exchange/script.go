@@ -36,14 +36,15 @@ func script(ctx context.Context, srv *demo.Server) error {
 		tick("update", "BTC", 8, 101),
 		tick("update", "BTC", 10, 103),
 		tick("update", "BTC", 11, 104),
+		expect(`{"op":"unsubscribe","symbols":["BTC"]}`),
 		expect(`{"op":"subscribe","symbols":["BTC"]}`),
 		tick("snapshot", "BTC", 11, 104),
 		tick("update", "BTC", 12, 105),
 		func() error { ada.Drop(); return nil },
 		accept,
-		expect(`{"op":"subscribe","symbols":["BTC","ETH"]}`),
-		tick("snapshot", "BTC", 20, 120),
+		expect(`{"op":"subscribe","symbols":["ETH","BTC"]}`), // BTC was subscribed again since
 		tick("snapshot", "ETH", 9, 12),
+		tick("snapshot", "BTC", 20, 120),
 		tick("update", "ETH", 10, 13),
 	} {
 		if err := step(); err != nil {

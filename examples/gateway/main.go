@@ -46,11 +46,12 @@ func run(ctx context.Context, url string, out io.Writer) error {
 			return s.beat(), true // the server asks for a beat at once
 		}},
 		OnHandshake:     s.handshake,
+		Resume:          wsnotify.Resume{Position: position, Order: wsnotify.PositionIncreasing},
 		BackOff:         wsnotify.Exponential(100*time.Millisecond, 10*time.Second, -1),
 		ShouldReconnect: func(f wsnotify.Failure) bool { return f.Code != 4004 }, // the token is wrong
 		OnOpen: func(wsnotify.OpenEvent) {
-			if id, seq := s.position(); id != "" {
-				fmt.Fprintf(out, "session %s resumes after event %d\n", id, seq)
+			if id := s.get(); id != "" {
+				fmt.Fprintf(out, "session %s resumes after event %s\n", id, client.Position(""))
 			}
 		},
 		OnClose: func(ev wsnotify.CloseEvent) {
@@ -64,7 +65,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 				return
 			}
 			if p.Op == 9 { // the server does not know the session any more
-				s.forget()
+				s.begin("")
 				client.Reconnect()
 				return
 			}
@@ -73,6 +74,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 			}
 		},
 	})
+	s.client = client
 	err := client.Run(ctx, url, "")
 	<-client.Done() // the last callback has returned
 	if ctx.Err() != nil {

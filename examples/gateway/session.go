@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,32 +23,41 @@ type packet struct {
 	Data json.RawMessage `json:"d"`
 }
 
-// session is what a resume needs. The hook and the callbacks share it.
+// session is what a resume needs besides the number of the last event, which
+// the client keeps. The hook and the callbacks share it.
 type session struct {
-	mu  sync.Mutex
-	id  string // empty: there is none
-	seq int    // of the last event that was handled
+	client *wsnotify.Client
+	mu     sync.Mutex
+	id     string // empty: there is none
 }
 
-func (s *session) position() (id string, seq int) {
+func (s *session) get() (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.id, s.seq
+	return s.id
 }
 
-func (s *session) forget() {
+// begin is for a new session, whose events are numbered anew; "" for none.
+func (s *session) begin(id string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.id, s.seq = "", 0
+	s.id = id
+	s.mu.Unlock()
 }
 
 func (s *session) beat() string {
-	_, seq := s.position()
-	return fmt.Sprintf(`{"op":1,"d":%d}`, seq)
+	return fmt.Sprintf(`{"op":1,"d":%s}`, cmp.Or(s.client.Position(""), "null"))
+}
+
+// position is the number of an event.
+func position(m wsnotify.Message) (stream, number string) {
+	var p packet
+	if json.Unmarshal(m.Data, &p) != nil || p.Op != 0 {
+		return "", ""
+	}
+	return "", strconv.Itoa(p.Seq)
 }
 
 // handshake reads the hello, and begins a session or resumes the one there is.
-
 func (s *session) handshake(ctx context.Context, h *wsnotify.Handshake) error {
 	msg, err := h.Receive(ctx)
 	if err != nil {
@@ -62,22 +73,16 @@ func (s *session) handshake(ctx context.Context, h *wsnotify.Handshake) error {
 		return fmt.Errorf("expected a hello, got %s", msg.Data)
 	}
 	h.SetHeartbeat(time.Duration(hello.Data.Interval) * time.Millisecond)
-	id, seq := s.position()
+	id := s.get()
 	if id == "" {
+		s.client.SetPosition("", "") // another session numbers anew
 		return h.SendMessage(ctx, `{"op":2,"d":{"token":"secret"}}`)
 	}
-	return h.SendMessage(ctx, fmt.Sprintf(`{"op":6,"d":{"token":"secret","session_id":%q,"seq":%d}}`, id, seq))
+	return h.SendMessage(ctx, fmt.Sprintf(`{"op":6,"d":{"token":"secret","session_id":%q,"seq":%s}}`, id, h.Position("")))
 }
 
-// handle deals with an event, unless it has come before: while a callback is
-// busy with event 7, the next connection resumes after 6.
+// handle deals with an event.
 func (s *session) handle(p packet, out io.Writer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p.Op != 0 || p.Seq <= s.seq && p.Type != "READY" {
-		return nil
-	}
-	s.seq = p.Seq
 	switch p.Type {
 	case "READY":
 		var ready struct {
@@ -86,8 +91,8 @@ func (s *session) handle(p packet, out io.Writer) error {
 		if err := json.Unmarshal(p.Data, &ready); err != nil || ready.ID == "" {
 			return errors.Join(errors.New("READY without a session"), err)
 		}
-		s.id = ready.ID
-		fmt.Fprintln(out, "a new session,", s.id)
+		s.begin(ready.ID)
+		fmt.Fprintln(out, "a new session,", ready.ID)
 	case "RESUMED":
 	case "MESSAGE":
 		var m struct{ From, Text string }

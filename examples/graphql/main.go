@@ -7,11 +7,11 @@
 //
 // It prints:
 //
-//	connected, prices from 1
+//	connected
 //	price 1: 100
 //	price 2: 90
 //	order: bought at 90
-//	connected, prices from 3
+//	connected
 //	price 3: 110
 //	price 4: 120
 package main
@@ -24,7 +24,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"strconv"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -44,8 +44,31 @@ type message struct {
 	Payload any    `json:"payload,omitempty"`
 }
 
+// subscribe makes the message that subscribes to one operation, from where the
+// connection before came to.
+func subscribe(ids []string, received func(id string) string) (wsnotify.Message, error) {
+	after, _ := strconv.Atoi(received(ids[0])) // 0 at first
+	text, err := json.Marshal(message{ids[0], "subscribe", operation{
+		"subscription($after: Int!) { price(after: $after) { number value } }", map[string]any{"after": after},
+	}})
+	return wsnotify.Message{Data: text}, err
+}
+
+// position is the number of a price, in the stream of its operation.
+func position(m wsnotify.Message) (id, number string) {
+	var next struct {
+		ID      string
+		Payload struct {
+			Data struct {
+				Price struct{ Number json.Number }
+			}
+		}
+	}
+	json.Unmarshal(m.Data, &next) // what is no price has no number
+	return next.ID, next.Payload.Data.Price.Number.String()
+}
+
 func run(ctx context.Context, url string, out io.Writer) error {
-	var seen atomic.Int64 // the number of the last price that was handled
 	client := wsnotify.New(wsnotify.Config{
 		Subprotocols: []string{"graphql-transport-ws"},
 		Envelope:     wsnotify.Envelope{Type: "type", Content: "payload"},
@@ -63,25 +86,20 @@ func run(ctx context.Context, url string, out io.Writer) error {
 			} else if err := json.Unmarshal(answer.Data, &ack); err != nil || ack.Type != "connection_ack" {
 				return fmt.Errorf("expected a connection_ack, got %s", answer.Data)
 			}
-			subscribe, err := json.Marshal(message{"prices", "subscribe", operation{
-				"subscription($after: Int!) { price(after: $after) { number value } }", map[string]any{"after": seen.Load()},
-			}})
-			if err != nil {
-				return err
-			}
-			return h.Send(ctx, wsnotify.MessageText, subscribe)
+			return nil
 		},
-		OnOpen: func(wsnotify.OpenEvent) { fmt.Fprintln(out, "connected, prices from", seen.Load()+1) },
+		Subscriptions: wsnotify.Subscriptions{Subscribe: subscribe},
+		Resume:        wsnotify.Resume{Position: position, Order: wsnotify.PositionConsecutive},
+		OnOpen:        func(wsnotify.OpenEvent) { fmt.Fprintln(out, "connected") },
 	})
+	if err := client.Subscribe("prices"); err != nil { // on every connection
+		return err
+	}
 	wsnotify.On(client, "next", func(payload struct {
 		Data struct{ Price struct{ Number, Value int64 } }
 	}) {
 		price := payload.Data.Price
-		if price.Number <= seen.Load() { // OnHandshake does not wait for this handler
-			return
-		}
 		fmt.Fprintf(out, "price %d: %d\n", price.Number, price.Value)
-		seen.Store(price.Number)
 		if price.Value >= 100 {
 			return
 		}

@@ -1,19 +1,19 @@
-// Resume tells the server on each new connection what it has already seen, so
-// that nothing is lost while there is no connection, and nothing comes twice.
+// Resume continues after the last message that came, on each new connection: so
+// nothing is missed while there is no connection, and nothing comes twice.
 //
 //	go run ./examples/resume
 //	go run ./examples/resume wss://example.com/ws/
 //
 // It prints:
 //
-//	connection 1, resuming after event 0
-//	event 1: ordered
-//	event 2: paid
+//	connected, resuming after ""
+//	event: ordered
+//	event: paid
 //	the connection was lost
-//	connection 2, resuming after event 2
-//	event 3: packed
-//	event 4: shipped
-//	event 5: delivered
+//	connected, resuming after "2"
+//	event: packed
+//	event: shipped
+//	event: delivered
 package main
 
 import (
@@ -23,28 +23,28 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/examples/internal/demo"
 )
 
-// event is the content of a notification. The server numbers them.
-type event struct {
-	ID   int64  `json:"id"`
-	Text string `json:"text"`
-}
-
 func run(ctx context.Context, url string, out io.Writer) error {
-	var seen atomic.Int64 // the position: the last event that was handled
 	client := wsnotify.New(wsnotify.Config{
 		BackOff: wsnotify.Exponential(100*time.Millisecond, 10*time.Second, -1),
-		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			return h.SendMessage(ctx, fmt.Sprintf(`{"resumeAfter":%d}`, seen.Load()))
+		// The server numbers its messages in the field "seq", and sends those behind
+		// the number in the parameter "after" of the URL.
+		Resume: wsnotify.Resume{
+			Position: wsnotify.PositionField("seq"),
+			Query:    "after",
+			Order:    wsnotify.PositionConsecutive,
+			OnGap:    func(g wsnotify.Gap) { fmt.Fprintln(out, g) }, // the server keeps too little
+			// Store: spool.Positions() continues after the last event that was handled
+			// when the process comes back.
 		},
-		OnOpen: func(ev wsnotify.OpenEvent) {
-			fmt.Fprintf(out, "connection %d, resuming after event %d\n", ev.Epoch, seen.Load())
+		OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error {
+			fmt.Fprintf(out, "connected, resuming after %q\n", h.Position(""))
+			return nil
 		},
 		OnClose: func(ev wsnotify.CloseEvent) {
 			if ev.WillReconnect {
@@ -52,15 +52,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 			}
 		},
 	})
-	wsnotify.On(client, "event", func(e event) {
-		// OnHandshake does not wait for the handlers: while one is still busy with
-		// event 7, the next connection resumes after 6, and 7 comes again.
-		if e.ID <= seen.Load() {
-			return
-		}
-		fmt.Fprintf(out, "event %d: %s\n", e.ID, e.Text)
-		seen.Store(e.ID) // what came of it is safe from here on
-	})
+	wsnotify.On(client, "event", func(text string) { fmt.Fprintln(out, "event:", text) })
 
 	err := client.Run(ctx, url, "ada")
 	<-client.Done() // the last callback has returned

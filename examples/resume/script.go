@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/wsnotify/wsnotify/examples/internal/demo"
 )
@@ -20,19 +20,10 @@ func script(ctx context.Context, srv *demo.Server) error {
 		if err != nil {
 			return err
 		}
-		hello, err := ada.Receive(ctx)
-		if err != nil {
-			return err
-		}
-		var position struct {
-			ResumeAfter int `json:"resumeAfter"`
-		}
-		if err := json.Unmarshal([]byte(hello), &position); err != nil {
-			return err
-		}
+		after, _ := strconv.Atoi(ada.Query.Get("after")) // 0 without one
 		// The last one is sent once more, as by a server that is not sure.
-		for i := max(position.ResumeAfter-1, 0); i < happened; i++ {
-			text := fmt.Sprintf(`{"msgType":"event","content":{"id":%d,"text":%q}}`, i+1, events[i])
+		for i := max(after-1, 0); i < happened; i++ {
+			text := fmt.Sprintf(`{"seq":%d,"msgType":"event","content":%q}`, i+1, events[i])
 			if err := ada.Send(ctx, text); err != nil {
 				return err
 			}

@@ -127,9 +127,9 @@ func TestCheckURLRefusesAFragment(t *testing.T) {
 
 // The host stands in a header, too, and is no secret: errors name it.
 func TestHostIsNoSecret(t *testing.T) {
-	req := &Request{URL: &url.URL{Scheme: "wss", Host: "example.com"},
-		Header: map[string][]string{"Host": {"example.com"}, "Authorization": {"Bearer abcdef"}}}
-	if got := req.secrets()("example.com does not know abcdef"); got != "example.com does not know xxxxx" {
+	secrets := NewSecrets(&url.URL{Scheme: "wss", Host: "example.com"},
+		map[string][]string{"Host": {"example.com"}, "Authorization": {"Bearer abcdef"}}, nil)
+	if got := secrets.Hide("example.com does not know abcdef"); got != "example.com does not know xxxxx" {
 		t.Errorf("%q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/wsnotify/wsnotify/internal/position"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -25,6 +26,7 @@ import (
 type Queue struct {
 	Limit    Limit
 	Dispatch func(*Item)               // runs the callbacks of a message
+	Handled  func(*Item)               // called when they have returned, or one has ended its goroutine; nil: nobody asks
 	Count    func(messages, bytes int) // told of a message that was put past the bound
 	Idle     func()                    // told that nothing is left to dispatch, before anything else can be; may be nil. It must not block.
 
@@ -57,6 +59,7 @@ type Queue struct {
 type Item struct {
 	Data   []byte
 	Memory *wire.Memory // of Data; nil if that is the receiver's
+	Mark   *position.Mark
 	Epoch  uint64
 	Cost   int // what the bound counts
 	Op     wire.Op
@@ -246,6 +249,9 @@ func (b *Queue) done() {
 	if d.event != nil {
 		d.event = nil
 		return
+	}
+	if b.Handled != nil {
+		b.Handled(&d.Item)
 	}
 	if d.Memory != nil {
 		b.holds++

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -17,7 +18,9 @@ type Config struct {
 	Resend         bool
 	ConfirmID      func(op wire.Op, data []byte) string // nil: a message is done when it is written
 	ConfirmTimeout time.Duration
-	Store          Store // nil: in memory only
+	Store          Store                       // nil: in memory only
+	Limiter        func(context.Context) error // waits until another message may leave; nil: it may at once
+	LimiterFailed  func(error)                 // called with an error of Limiter that was not the end of its ctx
 
 	*Errors
 

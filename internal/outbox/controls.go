@@ -52,6 +52,12 @@ func (w *Writer) addControls() *bye {
 	w.mu.Lock()
 	c := w.front
 	w.front = controls{bye: c.bye}
+	if n := len(c.first); n > 0 {
+		if granted := w.out.pacer.take(n); granted < n {
+			w.front.first, c.first = c.first[granted:], c.first[:granted:granted]
+			w.out.pacer.await(w)
+		}
+	}
 	w.mu.Unlock()
 	for _, p := range c.pongs {
 		w.batch.Add(wire.Pong, p)

@@ -41,6 +41,8 @@ func (o *Outbox) dequeue(w *Writer, most, limit int) (n, size int) {
 		return 0, 0
 	}
 	r := &o.ring
+	granted := o.pacer.take(most)
+	defer func() { o.pacer.giveBack(granted - n) }()
 	for n < most && size < limit {
 		b, _ := r.peek()
 		if b == nil {
@@ -50,10 +52,14 @@ func (o *Outbox) dequeue(w *Writer, most, limit int) (n, size int) {
 		if word == 0 {
 			break
 		}
+		if n == granted {
+			o.pacer.await(w)
+			break
+		}
 		if r.batch == nil {
 			r.batch = b
 		}
-		for ; word != 0 && n < most && size < limit; n++ {
+		for ; word != 0 && n < granted && size < limit; n++ {
 			i := bits.TrailingZeros64(word)
 			word &= word - 1
 			s := b.at(i)

@@ -45,6 +45,7 @@ type Outbox struct {
 	watch   *ackWatch     // of the oldest one that is not acknowledged
 
 	store stored
+	pacer *pacer // nil without a Limiter
 
 	freeSends []*send
 }
@@ -81,6 +82,9 @@ func New(cfg Config) *Outbox {
 		o.Bytes = math.MaxInt
 	}
 	o.latest = newSession(o)
+	if cfg.Limiter != nil {
+		o.pacer = &pacer{wait: cfg.Limiter, report: cfg.LimiterFailed}
+	}
 	return o
 }
 

@@ -7,15 +7,15 @@ import "math"
 // stays for the next one.
 type Session struct {
 	o        *Outbox
-	end      uint64        // position behind its messages, once another has begun
-	closed   bool          // nothing more is accepted
-	finished bool          // nothing more is written
-	closing  chan struct{} // closed with closed
-	reported chan struct{} // closed when all that was given up is reported
+	end      uint64 // position behind its messages, once another has begun
+	closed   bool   // nothing more is accepted
+	finished bool   // nothing more is written
+	closing  event  // closed is set
+	reported event  // all that was given up is reported
 }
 
 func newSession(o *Outbox) *Session {
-	return &Session{o: o, end: math.MaxUint64, closing: make(chan struct{}), reported: make(chan struct{})}
+	return &Session{o: o, end: math.MaxUint64}
 }
 
 // Latest returns the Session of the latest Connect or Run, or of the next one if
@@ -56,7 +56,7 @@ func (s *Session) Close() {
 func (s *Session) close() {
 	if !s.closed {
 		s.closed = true
-		close(s.closing)
+		s.closing.happen()
 	}
 }
 
@@ -84,7 +84,7 @@ func (s *Session) Finish() (late int) {
 	if o.Store == nil {
 		late = o.giveUp(s)
 	} else {
-		close(s.reported)
+		s.reported.happen()
 		if s == o.latest {
 			o.failFlushes(math.MaxUint64, o.ErrClosed)
 		}
@@ -94,7 +94,35 @@ func (s *Session) Finish() (late int) {
 }
 
 // Reported is closed when all that the Session has given up was reported.
-func (s *Session) Reported() <-chan struct{} { return s.reported }
+func (s *Session) Reported() <-chan struct{} { return s.wait(&s.reported) }
+
+// event happens once. Its channel is made by the first who waits for it: a client
+// may be made outside of a bubble of synctest and used in one, where channels of
+// another make time stand still. The lock of the outbox guards it.
+type event struct {
+	happened bool
+	c        chan struct{} // nil: nobody waits
+}
+
+func (e *event) happen() {
+	e.happened = true
+	if e.c != nil {
+		close(e.c)
+	}
+}
+
+// wait returns a channel that is closed when e has happened.
+func (s *Session) wait(e *event) <-chan struct{} {
+	s.o.mu.Lock()
+	defer s.o.mu.Unlock()
+	if e.c == nil {
+		e.c = make(chan struct{})
+		if e.happened {
+			close(e.c)
+		}
+	}
+	return e.c
+}
 
 // Unsent returns nil when nothing is left that is to be written, stored or
 // acknowledged, and otherwise a channel that is closed when that may have

@@ -133,11 +133,12 @@ func (o *Outbox) awaitLoad() error {
 	}
 	timer := time.NewTimer(loadTimeout)
 	defer timer.Stop()
+	latest := o.Latest()
 	select {
 	case <-l.over:
 	case <-timer.C:
 		return fmt.Errorf("wsnotify: Outbox.Store: Load has not returned within %v, and until then no message can be enqueued", loadTimeout)
-	case <-o.Latest().closing:
+	case <-latest.wait(&latest.closing):
 		return o.ErrClosed
 	}
 	err, panicked := l.Result()

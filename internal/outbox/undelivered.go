@@ -162,7 +162,7 @@ func (o *Outbox) giveUp(s *Session) (late int) {
 	end := min(s.end, o.ring.tail)
 	left := o.totalsBefore(end)
 	if left.count == 0 {
-		close(s.reported)
+		s.reported.happen()
 		return 0
 	}
 	o.failFlushes(end, s.closedError())
@@ -199,8 +199,8 @@ func (o *Outbox) reportAll(s *Session, end uint64) {
 	returned = true
 	o.mu.Lock()
 	o.givenUp = slices.Delete(o.givenUp, 0, 1)
+	s.reported.happen()
 	o.mu.Unlock()
-	close(s.reported)
 }
 
 // totalsBefore returns those of the messages before a position. Of a Connect

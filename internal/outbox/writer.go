@@ -27,6 +27,7 @@ type Writer struct {
 	joined  chan struct{} // closed by the run that saw stopped
 	dead    atomic.Bool   // a write failed, or the close frame was written
 
+	held  atomic.Bool // messages wait until Release
 	mu    sync.Mutex
 	front controls
 
@@ -60,6 +61,8 @@ type Hooks struct {
 	// answer. ConfirmTimeout is measured with it. It is called without a lock.
 	PeerTime func() time.Duration
 
+	Spawn func(func()) // starts a goroutine that may be in user code
+
 	TextPings bool // there are no pings: the text of a beat stands for one
 }
 
@@ -72,6 +75,16 @@ func NewWriter(tr transport.Conn, out *Outbox, hooks Hooks) *Writer {
 		w.PeerTime = out.clock
 	}
 	return w
+}
+
+// Hold has messages wait until Release, so that others come before them.
+func (w *Writer) Hold() { w.held.Store(true) }
+
+// Release ends a Hold.
+func (w *Writer) Release() {
+	if w.held.CompareAndSwap(true, false) {
+		w.kick()
+	}
 }
 
 // kick makes sure that a round begins after this call.
@@ -136,6 +149,7 @@ func (w *Writer) begin() bool {
 func (w *Writer) Stop() {
 	w.ending.Do(func() {
 		w.stopped.Store(true)
+		w.out.pacer.leave(w)
 		if !w.claim() {
 			<-w.joined
 		}
@@ -182,6 +196,9 @@ func (w *Writer) round() (more bool) {
 // addMessages moves messages of the outbox to the batch until that is full,
 // and reports whether that is why it ended. The batch is locked.
 func (w *Writer) addMessages() (more bool) {
+	if w.held.Load() {
+		return false
+	}
 	for size := 0; size < batchBytes && w.batch.Len() < batchFrames; {
 		n, taken := w.out.dequeue(w, batchItems, batchBytes-size)
 		if n == 0 {

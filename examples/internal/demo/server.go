@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -104,7 +105,7 @@ func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return // it has told the client
 	}
 	defer conn.CloseNow()
-	p := &Peer{User: r.PathValue("user"), conn: conn, received: make(chan string, 16)}
+	p := &Peer{User: r.PathValue("user"), Query: r.URL.Query(), conn: conn, received: make(chan string, 16)}
 	select {
 	case s.peers <- p:
 	case <-ctx.Done():
@@ -132,6 +133,7 @@ func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 // Peer is a client as the server sees it.
 type Peer struct {
 	User     string
+	Query    url.Values // of the URL that it dialled
 	conn     *websocket.Conn
 	received chan string
 }

@@ -1,0 +1,133 @@
+package outbox
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// pacer asks a limiter before each message that leaves, and only while there
+// is one: a goroutine waits for the answer, which is a grant, and the writer looks
+// again. A grant that nobody uses, since its connection has ended, is for the next
+// message.
+type pacer struct {
+	wait   func(context.Context) error
+	report func(error)
+
+	mu      sync.Mutex
+	grants  int
+	asking  *Writer // on whose behalf a goroutine waits; nil if none does
+	cancel  context.CancelFunc
+	waiting *Writer // has messages and no grant; nil if there is none
+}
+
+// pacerRetry is how long after an error the limiter is asked again.
+const pacerRetry = time.Second
+
+// take returns how many of n messages may leave now.
+func (p *pacer) take(n int) int {
+	if p == nil {
+		return n
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n = min(n, p.grants)
+	p.grants -= n
+	return n
+}
+
+// giveBack returns what take has returned and nobody needs.
+func (p *pacer) giveBack(n int) {
+	if p != nil && n > 0 {
+		p.mu.Lock()
+		p.grants += n
+		p.mu.Unlock()
+	}
+}
+
+// await has w look again when there is a grant.
+func (p *pacer) await(w *Writer) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.stopped.Load() {
+		return
+	}
+	if p.grants > 0 { // since take
+		w.kick()
+		return
+	}
+	p.waiting = w
+	if p.asking == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		p.asking, p.cancel = w, cancel
+		w.Spawn(func() { p.ask(ctx) })
+	}
+}
+
+// ask waits for one grant.
+func (p *pacer) ask(ctx context.Context) {
+	granted := false
+	defer func() { // also if the limiter ends the goroutine
+		p.mu.Lock()
+		if granted {
+			p.grants++
+		}
+		p.cancel()
+		p.asking, p.cancel = nil, nil
+		w := p.waiting
+		p.waiting = nil
+		p.mu.Unlock()
+		if w != nil { // which may be another one than that which ctx was for
+			w.kick()
+		}
+	}()
+	for {
+		err := p.wait(ctx)
+		if err == nil {
+			granted = true
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		p.report(err)
+		timer := time.NewTimer(pacerRetry)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// leave ends the wait of a writer that is over.
+func (p *pacer) leave(w *Writer) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == w {
+		p.waiting = nil
+	}
+	if p.asking == w {
+		p.cancel()
+	}
+}
+
+// Limited reports whether messages wait for the Limiter.
+func (o *Outbox) Limited() bool { return o.pacer.limited() }
+
+// limited reports whether messages wait for the limiter.
+func (p *pacer) limited() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting != nil
+}

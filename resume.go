@@ -1,0 +1,566 @@
+// This file has the client resume where it was: what the server's positions
+// say of each message, what a new connection asks for, and what is saved for
+// another process. The positions themselves are kept by internal/position.
+
+package wsnotify
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/envelope"
+	"github.com/wsnotify/wsnotify/internal/inbox"
+	"github.com/wsnotify/wsnotify/internal/position"
+)
+
+// Resume has a client continue after the last message that it got, for servers
+// that number their messages, or give them ids, and send on from one that they
+// are asked for: nothing is missed while there is no connection, nothing comes
+// twice, and no gap goes unnoticed. A zero Resume is off.
+//
+// There are two positions for each stream. The received one is that of the last
+// message that was put into the inbox. A reconnect continues behind it, since the
+// inbox survives: Query, DialRequest.Position and Handshake.Position give it to
+// the server. The handled one is that of the last message whose callbacks,
+// handlers and loop bodies have all returned, and of all before it; the body of a
+// loop over Notifications or Messages holds its message until it asks for the
+// next. The Store keeps the handled one, so another process continues behind it.
+//
+// Duplicates are dropped before the callbacks and counted in Status.Duplicates:
+// numbers at or below the received one, and opaque positions that are among the
+// last 4096 of the client. Answers to Request, and what Handshake.Receive has
+// returned, count as received and handled, and are never dropped.
+//
+// Positions are of one user: a Connect or Run with another URL or user begins
+// with none, unless the Store or SetPosition gives one.
+type Resume struct {
+	// Position returns the position of a message, "" if it has none, and the
+	// stream that it belongs to, "" where there is only one. It runs where
+	// messages are read, so it must be fast and not block; it must not keep or
+	// change Data. PositionField makes one. Nil means no Resume.
+	Position func(Message) (stream, position string)
+	// Query names a parameter of the dialled URL that carries the received
+	// position of stream "". It is set before BeforeDial runs, and left out as
+	// long as there is no position.
+	Query string
+	// Order says what may be concluded from two positions of a stream.
+	Order PositionOrder
+	// OnGap reports what is missing between two messages, with
+	// PositionConsecutive: on the goroutine of the callbacks, before those of the
+	// message behind the gap. A gap ends nothing, and the messages go on.
+	OnGap func(Gap)
+	// OnHandlerError says what happens to a message whose handler returned an
+	// error: see Handle.
+	OnHandlerError HandlerErrorPolicy
+	// Store keeps the handled positions when the process ends. A process that is
+	// killed at any moment misses nothing, and handles at most those messages
+	// again that it had handled since the last Save. Nil means that positions are
+	// in memory only.
+	Store PositionStore
+	// SaveEvery is how long after the first change at the latest the Store is
+	// given the positions. Zero means 1 s. Negative means that each position is
+	// saved before the callbacks of the next message. The end of a Connect or Run
+	// saves them, too.
+	SaveEvery time.Duration
+}
+
+// PositionOrder says what may be concluded from two positions of a stream.
+type PositionOrder int
+
+const (
+	// PositionOpaque means that positions are equal, or not.
+	PositionOpaque PositionOrder = iota
+	// PositionIncreasing means that positions are decimal numbers, and later
+	// messages have higher ones.
+	PositionIncreasing
+	// PositionConsecutive means that positions are whole numbers, each higher by
+	// 1 than the one before.
+	PositionConsecutive
+)
+
+// String returns "opaque", "increasing" or "consecutive".
+func (o PositionOrder) String() string {
+	return name(int(o), "PositionOrder", "opaque", "increasing", "consecutive")
+}
+
+// HandlerErrorPolicy says what happens to a message whose handler returned an
+// error.
+type HandlerErrorPolicy int
+
+const (
+	// HandlerErrorContinue reports the error to OnError and goes on; the message
+	// counts as handled.
+	HandlerErrorContinue HandlerErrorPolicy = iota
+	// HandlerErrorRedeliver also has the server send the message again: what is
+	// behind it in the inbox is discarded, the received positions of all streams
+	// go back to the handled ones, and the client reconnects as BackOff says,
+	// whose counter is reset only when the message has been handled. Messages
+	// without a position that are behind it are lost. A message without a
+	// position can't be asked for, so it is as with HandlerErrorContinue. A
+	// *ParseError and a *DecodeError are not errors of a handler.
+	HandlerErrorRedeliver
+)
+
+// String returns "continue" or "redeliver".
+func (p HandlerErrorPolicy) String() string {
+	return name(int(p), "HandlerErrorPolicy", "continue", "redeliver")
+}
+
+// Gap is what is missing in a stream: the positions between After and Next.
+type Gap struct {
+	Stream string
+	After  string // received before the gap
+	Next   string // of the message behind it
+	Epoch  uint64 // of the connection on which that came
+}
+
+// String returns one line, such as "stream \"orders\": the messages between 7 and
+// 12 are missing".
+func (g Gap) String() string {
+	return fmt.Sprintf("%sthe messages between %s and %s are missing", ofStream(g.Stream), line(g.After), line(g.Next))
+}
+
+func ofStream(stream string) string {
+	if stream == "" {
+		return ""
+	}
+	return fmt.Sprintf("stream %q: ", line(stream))
+}
+
+// ResumeError says that a server began a connection before the position that
+// it was asked for, so that it does not resume, or counts anew. Its messages are
+// dropped as duplicates until they are past that position, or SetPosition says
+// where to continue. OnError gets it once for each connection.
+type ResumeError struct {
+	Stream string
+	Asked  string // the received position
+	Got    string // the position of the first message
+}
+
+// Error says what to do.
+func (e *ResumeError) Error() string {
+	return fmt.Sprintf("wsnotify: %sasked the server to resume behind %s, but it began with %s; "+
+		"its messages are dropped as duplicates until they are past that: if it counts anew, call SetPosition",
+		ofStream(e.Stream), line(e.Asked), line(e.Got))
+}
+
+// PositionStore keeps the handled positions of a client. It belongs to one
+// Client at a time, and its methods are called one at a time, without a lock. The
+// module wsnotify/spool has one that keeps them in the file of its messages.
+type PositionStore interface {
+	// Load returns the position of each stream. Connect and Run call it, on a
+	// goroutine of the client, when they begin with another URL or user than the
+	// call before. Its error is returned, and nothing is dialled.
+	Load() (map[string]string, error)
+	// Save keeps the positions of all streams that changed since the last Save
+	// that succeeded; those of other streams stay. It runs on a goroutine of the
+	// client, or on that of the callbacks if SaveEvery is negative. An error is
+	// reported to OnError, and the positions are saved again after SaveEvery.
+	Save(map[string]string) error
+}
+
+// PositionField returns a Resume.Position for messages with a position in a
+// field of their outermost JSON object: a string, or a number as it stands. All
+// messages are of the stream "".
+func PositionField(name string) func(Message) (stream, position string) {
+	field := envelope.NewIDField(name)
+	return func(m Message) (stream, position string) {
+		if m.Type != MessageText {
+			return "", ""
+		}
+		id, _ := field.Scan(m.Data)
+		return "", string(id)
+	}
+}
+
+// Position returns the handled position of a stream: that of the last message
+// whose callbacks have all returned; "" if there is none, and without
+// Config.Resume.
+func (c *Client) Position(stream string) string {
+	if !c.made {
+		panic(prefix + "Position: " + useNew)
+	}
+	if c.resume == nil {
+		return ""
+	}
+	return c.resume.positions.Handled(stream)
+}
+
+// SetPosition makes position the received and handled one of a stream, at once
+// and for the next connection. "" means from anywhere: all numbers are new then.
+// Before Connect it takes the place of what the Resume.Store has. Without
+// Config.Resume it does nothing.
+func (c *Client) SetPosition(stream, position string) {
+	if !c.made {
+		panic(prefix + "SetPosition: " + useNew)
+	}
+	if rs := c.resume; rs != nil {
+		rs.positions.Set(stream, position)
+		rs.mu.Lock()
+		running := rs.running
+		rs.mu.Unlock()
+		if running { // else begin saves it
+			rs.changed()
+		}
+	}
+}
+
+// Position returns the received position of a stream, for a header or a path;
+// "" if there is none, and without Config.Resume.
+func (r *DialRequest) Position(stream string) string { return r.resume.received(stream) }
+
+// Position returns the received position of a stream, for servers that want it
+// in a message; "" if there is none, and without Config.Resume.
+func (h *Handshake) Position(stream string) string { return h.conn.c.resume.received(stream) }
+
+// resume is the Config.Resume of a client at work. It is nil without one.
+type resume struct {
+	Resume
+	c         *Client
+	positions *position.Tracker
+
+	user string // URL and user of the positions; the owner's
+
+	// Messages of connections up to this one are discarded: a handler has
+	// failed. The dispatcher sets it to everything, the owner to what has come
+	// when nothing more can come.
+	discarded atomic.Uint64
+	rewind    atomic.Bool // the next dial has to ask for what failed
+
+	duplicates, gaps atomic.Uint64
+
+	// The goroutine of the callbacks.
+	mark   *position.Mark // of the message that is being handled; nil for one without a position
+	failed bool           // a handler of it has failed
+
+	mu      sync.Mutex
+	running bool          // there is a run that ends by saving
+	timer   *time.Timer   // until the positions are saved; nil if nothing is to be
+	saving  chan struct{} // closed when the Save under way has returned; nil if none is
+}
+
+func newResume(c *Client) *resume {
+	cfg := c.cfg.Resume
+	if cfg.Position == nil {
+		return nil
+	}
+	rs := &resume{Resume: cfg, c: c, positions: position.New(position.Order(cfg.Order))}
+	rs.positions.Saves = cfg.Store != nil
+	rs.positions.Redeliver = cfg.OnHandlerError == HandlerErrorRedeliver
+	return rs
+}
+
+// validate expects the defaults to be set.
+func (cfg *Resume) validate() error {
+	switch {
+	case cfg.Position == nil && (cfg.Query != "" || cfg.Order != 0 || cfg.OnGap != nil || cfg.OnHandlerError != 0 || cfg.Store != nil):
+		return errors.New(`Position is nil, so nothing resumes; set it, for instance to PositionField("seq")`)
+	case cfg.Order < PositionOpaque || cfg.Order > PositionConsecutive:
+		return fmt.Errorf("Order: %d is none of the PositionOrder constants", int(cfg.Order))
+	case cfg.OnHandlerError != HandlerErrorContinue && cfg.OnHandlerError != HandlerErrorRedeliver:
+		return fmt.Errorf("OnHandlerError: %d is neither HandlerErrorContinue nor HandlerErrorRedeliver", int(cfg.OnHandlerError))
+	}
+	return nil
+}
+
+func (rs *resume) received(stream string) string {
+	if rs == nil {
+		return ""
+	}
+	return rs.positions.Received(stream)
+}
+
+// begin makes the positions those of a URL and user.
+func (rs *resume) begin(r *run) bool {
+	if rs == nil {
+		return true
+	}
+	defer rs.begun()
+	user := r.url.String()
+	if user == rs.user {
+		return true
+	}
+	rs.user = ""
+	rs.positions.Reset()
+	var loaded map[string]string
+	if store := rs.Store; store != nil {
+		err := errGoexit
+		if !r.ask(func() { loaded, err = store.Load() }) {
+			return false
+		}
+		if err != nil {
+			r.mu.Lock()
+			r.err = fmt.Errorf("wsnotify: Resume.Store can't load the positions, so nothing was dialled: %w", unprefixed(err))
+			r.mu.Unlock()
+			return false
+		}
+	}
+	rs.positions.Loaded(loaded)
+	rs.user = user
+	return true
+}
+
+// begun has the Store get what SetPosition has changed while nothing ran.
+func (rs *resume) begun() {
+	rs.mu.Lock()
+	rs.running = true
+	rs.mu.Unlock()
+	if rs.SaveEvery >= 0 {
+		rs.changed()
+	}
+}
+
+// dialling prepares a new connection. Nothing more can come over the one before.
+func (rs *resume) dialling(req *DialRequest, opened uint64) {
+	if rs == nil {
+		return
+	}
+	req.resume = rs
+	if rs.rewind.Swap(false) {
+		rs.positions.Rewind()
+		rs.discarded.Store(opened)
+	}
+	if at := rs.received(""); rs.Query != "" && at != "" {
+		req.URL.RawQuery = withParameter(req.URL.RawQuery, rs.Query, at)
+	}
+}
+
+// withParameter sets a parameter of a query and leaves the others as they
+// stand.
+func withParameter(query, name, value string) string {
+	var parameters []string
+	for parameter := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(parameter, "=")
+		if unescaped, err := url.QueryUnescape(key); parameter != "" && (err != nil || unescaped != name) {
+			parameters = append(parameters, parameter)
+		}
+	}
+	return strings.Join(append(parameters, url.QueryEscape(name)+"="+url.QueryEscape(value)), "&")
+}
+
+// admit notes a message as received. The reader calls it. answer means that
+// somebody waits for it; otherwise a duplicate is to be dropped.
+func (rs *resume) admit(cn *conn, msg Message, answer bool) (mark *position.Mark, duplicate bool) {
+	stream, at := rs.Position(msg)
+	if at == "" {
+		return nil, false
+	}
+	mark, v := rs.positions.Admit(stream, at, answer)
+	switch {
+	case v.Behind != nil:
+		cn.handOver() // what was received before it is handled before it is reported
+		rs.c.report(&ResumeError{Stream: v.Behind.Stream, Asked: v.Behind.Asked, Got: v.Behind.Got})
+	case v.NoNumber && !cn.mispositioned:
+		cn.mispositioned = true
+		rs.c.report(fmt.Errorf("wsnotify: %sResume.Position returned %q, which is no decimal number, as Resume.Order %v needs one; "+
+			"messages without a number are delivered, and can't be resumed from", ofStream(stream), line(at), rs.Order))
+	}
+	if v.Duplicate {
+		rs.duplicates.Add(1)
+	}
+	return mark, v.Duplicate
+}
+
+// answered notes a message that was handled without callbacks, behind those
+// that were received before it.
+func (rs *resume) answered(cn *conn, msg Message) {
+	if rs == nil {
+		return
+	}
+	if mark, _ := rs.admit(cn, msg, true); mark != nil {
+		cn.handOver()
+		rs.c.inbox.Tell(func() { rs.done(mark) })
+	}
+}
+
+// begins notes which message is being handled, and reports false when it is to
+// be discarded.
+func (rs *resume) begins(m *inbox.Item) bool {
+	if m.Epoch <= rs.discarded.Load() {
+		return false
+	}
+	rs.mark, rs.failed = m.Mark, false
+	return true
+}
+
+// gap reports what is missing before a message.
+func (rs *resume) gap(m *inbox.Item) {
+	rs.gaps.Add(1)
+	gap := m.Mark.Gap
+	rs.c.onGap(Gap{Stream: gap.Stream, After: gap.After, Next: gap.Next, Epoch: m.Epoch})
+}
+
+// dispatched is called when the callbacks of a message have returned, or one
+// has ended its goroutine.
+func (rs *resume) dispatched(m *inbox.Item) {
+	mark := rs.mark
+	rs.mark = nil
+	switch {
+	case mark == nil: // without a position, or discarded
+	case rs.failed && rs.OnHandlerError == HandlerErrorRedeliver:
+		rs.positions.Failed(mark)
+		rs.discarded.Store(math.MaxUint64)
+		rs.rewind.Store(true)
+		if r := rs.c.current(); r != nil {
+			r.redeliver()
+		}
+	default:
+		rs.done(mark)
+	}
+}
+
+// handlerFailed is told that a handler of the message that is being handled
+// has returned an error.
+func (rs *resume) handlerFailed() {
+	if rs != nil {
+		rs.failed = true
+	}
+}
+
+func (rs *resume) done(mark *position.Mark) {
+	if rs.positions.Done(mark) {
+		rs.recovered()
+	}
+	rs.changed()
+}
+
+// hold and release are around the body of a loop that was given a message.
+func (rs *resume) hold() *position.Mark {
+	if rs == nil || rs.mark == nil {
+		return nil
+	}
+	rs.positions.Hold(rs.mark)
+	return rs.mark
+}
+
+func (rs *resume) release(mark *position.Mark) {
+	if mark == nil {
+		return
+	}
+	if rs.positions.Release(mark) {
+		rs.recovered()
+	}
+	rs.changed()
+}
+
+// recovered says that a message which had failed has been handled.
+func (rs *resume) recovered() {
+	if r := rs.c.current(); r != nil {
+		select {
+		case r.recovered <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// recovering reports whether a message that failed is still to be handled.
+func (rs *resume) recovering() bool {
+	return rs != nil && rs.OnHandlerError == HandlerErrorRedeliver && rs.positions.Recovering()
+}
+
+// changed saves the positions, or sees to it that they are saved soon.
+func (rs *resume) changed() {
+	if rs.Store == nil {
+		return
+	}
+	rs.mu.Lock()
+	now := rs.SaveEvery < 0 || !rs.running
+	if !now && rs.timer == nil {
+		rs.timer = time.AfterFunc(rs.SaveEvery, func() { rs.save() })
+	}
+	rs.mu.Unlock()
+	if now {
+		rs.saveNow()
+	}
+}
+
+// saveNow returns when everything that was handled before the call is saved,
+// or could not be.
+func (rs *resume) saveNow() {
+	rs.mu.Lock()
+	saving := rs.saving
+	rs.mu.Unlock()
+	if saving != nil { // it may have begun before that
+		<-saving
+	}
+	if saved := rs.save(); saved != nil {
+		<-saved
+	}
+}
+
+// save begins to save what was handled, unless a Save is under way, and
+// returns a channel that is closed when it is done; nil if there is nothing to
+// save.
+func (rs *resume) save() <-chan struct{} {
+	if rs == nil || rs.Store == nil {
+		return nil
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.saving != nil {
+		return rs.saving
+	}
+	rs.stopTimer()
+	positions := rs.positions.Unsaved()
+	if positions == nil {
+		return nil
+	}
+	rs.saving = make(chan struct{})
+	go rs.saveTo(positions, rs.saving)
+	return rs.saving
+}
+
+func (rs *resume) saveTo(positions map[string]string, saved chan<- struct{}) {
+	err := errGoexit
+	defer func() {
+		if err != nil {
+			rs.positions.Again(positions)
+			rs.c.report(fmt.Errorf("wsnotify: Resume.Store can't save the positions; they are saved again later: %w", unprefixed(err)))
+		}
+		rs.mu.Lock()
+		rs.saving = nil
+		if err != nil && rs.running && rs.SaveEvery >= 0 && rs.timer == nil {
+			rs.timer = time.AfterFunc(rs.SaveEvery, func() { rs.save() })
+		}
+		rs.mu.Unlock()
+		close(saved)
+	}()
+	err = rs.Store.Save(positions)
+}
+
+// stopTimer is called with mu.
+func (rs *resume) stopTimer() {
+	if rs.timer != nil {
+		rs.timer.Stop()
+		rs.timer = nil
+	}
+}
+
+// ended saves what the last callbacks have handled, and calls then when that is
+// over: at once if there is nothing to save.
+func (rs *resume) ended(then func()) {
+	if rs == nil {
+		then()
+		return
+	}
+	rs.mu.Lock()
+	rs.running = false
+	rs.stopTimer()
+	rs.mu.Unlock()
+	saved := rs.save()
+	if saved == nil {
+		then()
+		return
+	}
+	go func() {
+		<-saved
+		rs.saveNow()
+		then()
+	}()
+}

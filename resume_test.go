@@ -1,0 +1,554 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// event is the text of message n of a server that numbers them.
+func event(n int) string { return fmt.Sprintf(`{"seq":%d,"msgType":"n","content":"%d"}`, n, n) }
+
+func bySeq() wsnotify.Resume {
+	return wsnotify.Resume{Position: wsnotify.PositionField("seq"), Query: "after", Order: wsnotify.PositionConsecutive}
+}
+
+// asked returns what a connection asked for in the parameter "after".
+func askedAfter(c *wsnotifytest.Conn) string { return c.Request().URL.Query().Get("after") }
+
+func (w *world) send(c *wsnotifytest.Conn, texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		w.must(c.SendText(text))
+	}
+	synctest.Wait()
+}
+
+// A reconnect asks for what comes behind the inbox, not behind the callbacks.
+func TestReconnectResumesBehindTheInbox(t *testing.T) {
+	var release chan struct{}
+	var handled []string
+	cfg := wsnotify.Config{Resume: bySeq(), OnMessage: func(m wsnotify.Message) {
+		<-release
+		handled = append(handled, string(m.Data))
+	}}
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		conn := w.connect()
+		if got := askedAfter(conn); got != "" {
+			t.Errorf("the first connection asks for what is behind %q", got)
+		}
+		w.send(conn, event(1), event(2), event(3))
+		if got := w.c.Position(""); got != "" {
+			t.Errorf("handled %q, though no callback has returned", got)
+		}
+		conn.Drop()
+		w.pass(time.Minute)
+		again := w.conn()
+		if got := askedAfter(again); got != "3" {
+			t.Errorf("asked for what is behind %q, not 3", got)
+		}
+		w.send(again, event(2), event(3), event(4)) // inclusive, and one more
+		close(release)
+		synctest.Wait()
+		if want := []string{event(1), event(2), event(3), event(4)}; !slices.Equal(handled, want) {
+			t.Errorf("handled %v", handled)
+		}
+		if s := w.c.Status(); s.Duplicates != 2 || s.Gaps != 0 || w.c.Position("") != "4" {
+			t.Errorf("%d duplicates, %d gaps, position %s", s.Duplicates, s.Gaps, w.c.Position(""))
+		}
+	})
+}
+
+func TestGapsComeBeforeTheMessageBehindThem(t *testing.T) {
+	var w *world
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.OnGap = func(g wsnotify.Gap) { w.note("%v epoch %d", g, g.Epoch) }
+	inBubble(t, cfg, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.journal()
+		w.send(conn, event(5), event(6), event(9), event(10))
+		w.expect("0s notification n: 5", "0s notification n: 6", "0s the messages between 6 and 9 are missing epoch 1", "0s notification n: 9", "0s notification n: 10")
+		if got := w.c.Status().Gaps; got != 1 {
+			t.Errorf("%d gaps", got)
+		}
+	})
+}
+
+// A server that counts anew is reported once for each connection, until
+// SetPosition says that its numbers are new.
+func TestServerThatDoesNotResume(t *testing.T) {
+	var errs []error
+	cfg := wsnotify.Config{Resume: bySeq(), OnError: func(err error) { errs = append(errs, err) }}
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		w.send(conn, event(7), event(8))
+		conn.Drop()
+		w.pass(time.Minute)
+		conn = w.conn()
+		w.journal()
+		w.send(conn, event(1), event(2))
+		var wrong *wsnotify.ResumeError
+		if len(errs) != 1 || !errors.As(errs[0], &wrong) || *wrong != (wsnotify.ResumeError{Asked: "8", Got: "1"}) {
+			t.Fatalf("OnError got %v", errs)
+		}
+		if got := w.c.Status().Duplicates; got != 2 {
+			t.Errorf("%d duplicates", got)
+		}
+		w.c.SetPosition("", "")
+		w.send(conn, event(3), event(4))
+		w.expect("1m0s error "+errs[0].Error(), "1m0s notification n: 3", "1m0s notification n: 4")
+		if len(errs) != 1 || w.c.Position("") != "4" {
+			t.Errorf("OnError got %v, position %s", errs, w.c.Position(""))
+		}
+	})
+}
+
+// The server may resume at the very position that was asked for.
+func TestInclusiveResumeIsNoError(t *testing.T) {
+	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
+		conn := w.connect()
+		w.send(conn, event(1))
+		conn.Drop()
+		w.pass(time.Minute)
+		w.journal()
+		w.send(w.conn(), event(1), event(2))
+		w.expect("1m0s notification n: 2")
+	})
+}
+
+func TestOpaquePositions(t *testing.T) {
+	cfg := wsnotify.Config{Resume: wsnotify.Resume{Query: "since", Position: func(m wsnotify.Message) (stream, position string) {
+		return "", string(m.Data[:1])
+	}}}
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		for _, id := range []string{"a", "b", "a", "c", "b"} {
+			w.must(conn.SendBinary([]byte(id)))
+		}
+		synctest.Wait()
+		w.expect(`0s message binary "a"`, `0s message binary "b"`, `0s message binary "c"`)
+		conn.Drop()
+		w.pass(time.Minute)
+		if got := w.conn().Request().URL.RawQuery; got != "since=c" {
+			t.Errorf("asked with %q: a duplicate has moved the position", got)
+		}
+	})
+}
+
+// BeforeDial and OnHandshake see the position of every stream.
+func TestPositionsOfStreamsInHooks(t *testing.T) {
+	var seen []string
+	cfg := wsnotify.Config{
+		Resume: wsnotify.Resume{Order: wsnotify.PositionIncreasing, Position: func(m wsnotify.Message) (stream, position string) {
+			return string(m.Data[:1]), string(m.Data[1:])
+		}},
+		BeforeDial: func(_ context.Context, r *wsnotify.DialRequest) error {
+			seen = append(seen, r.Position("a")+" "+r.Position("b"))
+			return nil
+		},
+		OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error {
+			seen = append(seen, h.Position("a")+" "+h.Position("b"))
+			return nil
+		},
+	}
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		for _, m := range []string{"a1.5", "b-7", "a10", "b-6.5", "a9.99"} {
+			w.must(conn.SendBinary([]byte(m)))
+		}
+		synctest.Wait()
+		conn.Drop()
+		w.pass(time.Minute)
+		w.conn()
+		if want := []string{" ", " ", "10 -6.5", "10 -6.5"}; !slices.Equal(seen, want) {
+			t.Errorf("the hooks saw %q", seen)
+		}
+	})
+}
+
+// The body of a loop holds its message, and so all behind it.
+func TestLoopBodyHoldsItsPosition(t *testing.T) {
+	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
+		conn := w.connect()
+		next := make(chan struct{})
+		loop := w.c.Messages(w.Context())
+		go func() {
+			for range loop {
+				<-next
+			}
+		}()
+		w.send(conn, event(1))
+		w.must(conn.SendText(`{"msgType":"x","content":"without a position"}`))
+		synctest.Wait()
+		if got := w.c.Position(""); got != "" {
+			t.Errorf("handled %q while the loop is at 1", got)
+		}
+		next <- struct{}{}
+		synctest.Wait()
+		if got := w.c.Position(""); got != "1" {
+			t.Errorf("handled %q, not 1", got)
+		}
+		close(next)
+		w.send(conn, event(2), event(3))
+		if got := w.c.Position(""); got != "3" {
+			t.Errorf("handled %q, not 3", got)
+		}
+	})
+}
+
+// An answer counts as received and handled, behind what came before it.
+func TestAnswersHavePositions(t *testing.T) {
+	var release chan struct{}
+	cfg := wsnotify.Config{Resume: bySeq(), OnMessage: func(wsnotify.Message) { <-release }}
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		conn := w.connect()
+		w.send(conn, event(1))
+		a := w.askLater(w.Context(), "q")
+		w.send(conn, `{"id":"q","seq":2}`)
+		a.over(w)
+		if got := w.c.Position(""); got != "" {
+			t.Errorf("handled %q before the callback of message 1 has returned", got)
+		}
+		close(release)
+		synctest.Wait()
+		if got := w.c.Position(""); got != "2" {
+			t.Errorf("handled %q, not 2", got)
+		}
+		conn.Drop()
+		w.pass(time.Minute)
+		if got := askedAfter(w.conn()); got != "2" {
+			t.Errorf("asked for what is behind %q, not 2", got)
+		}
+	})
+}
+
+// memoryStore is a PositionStore whose faults a test sets.
+type memoryStore struct {
+	mu    sync.Mutex
+	saved map[string]string
+	times []time.Time
+	err   error
+	block chan struct{}
+}
+
+func (s *memoryStore) Load() (map[string]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.saved), s.err
+}
+
+func (s *memoryStore) Save(positions map[string]string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if block := s.block; block != nil {
+		s.mu.Unlock()
+		<-block
+		s.mu.Lock()
+	}
+	s.times = append(s.times, time.Now())
+	if s.err != nil {
+		return s.err
+	}
+	if s.saved == nil {
+		s.saved = map[string]string{}
+	}
+	maps.Copy(s.saved, positions)
+	return nil
+}
+
+func (s *memoryStore) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *memoryStore) get(stream string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved[stream]
+}
+
+func TestStoreIsAskedOnceForAUser(t *testing.T) {
+	store := &memoryStore{saved: map[string]string{"": "41"}}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		if got := askedAfter(conn); got != "41" {
+			t.Errorf("asked for what is behind %q, not 41", got)
+		}
+		w.send(conn, event(41), event(42))
+		w.must(w.c.Disconnect())
+		<-w.c.Done()
+		if got := store.get(""); got != "42" {
+			t.Errorf("the store has %q behind the end, not 42", got)
+		}
+		store.set(func() { store.saved = map[string]string{"": "100"} })
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada")) // the same user: what is in memory is newer
+		if got := askedAfter(w.conn()); got != "42" {
+			t.Errorf("asked for what is behind %q, not 42", got)
+		}
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		bob, err := w.srv.Conn(w.Context(), "bob")
+		w.must(err)
+		if got := askedAfter(bob); got != "100" {
+			t.Errorf("another user asks for what is behind %q, not 100", got)
+		}
+		w.c.SetPosition("", "7")
+		w.must(w.c.Disconnect())
+		<-w.c.Done()
+		w.c.SetPosition("", "8")
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "eve"))
+		eve, err := w.srv.Conn(w.Context(), "eve")
+		w.must(err)
+		if got := askedAfter(eve); got != "8" {
+			t.Errorf("asked for what is behind %q, not what SetPosition said", got)
+		}
+	})
+}
+
+func TestAnotherUserBeginsWithoutPositions(t *testing.T) {
+	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
+		w.send(w.connect(), event(9))
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		bob, err := w.srv.Conn(w.Context(), "bob")
+		w.must(err)
+		if got := askedAfter(bob); got != "" {
+			t.Errorf("asked for what is behind %q of another user", got)
+		}
+		w.send(bob, event(3))
+		if got := w.c.Position(""); got != "3" {
+			t.Errorf("position %q, not 3", got)
+		}
+	})
+}
+
+func TestLoadThatFails(t *testing.T) {
+	store := &memoryStore{err: errors.New("no such table")}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		err := w.c.Connect(w.Context(), w.srv.URL(), "ada")
+		w.wantErr(err, store.err)
+		if n := w.net.Dials(); n != 0 {
+			t.Errorf("%d dials", n)
+		}
+		store.set(func() { store.err = nil })
+		w.connect()
+	})
+}
+
+// A Load that hangs holds up neither the ctx of Connect nor Disconnect.
+func TestLoadThatHangs(t *testing.T) {
+	store := &hangingLoad{}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		store.release = make(chan struct{})
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		w.wantErr(w.c.Connect(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)
+		began := time.Now()
+		w.must(w.c.Disconnect())
+		if took := time.Since(began); took > 0 {
+			t.Errorf("Disconnect took %v", took)
+		}
+		close(store.release)
+	})
+}
+
+type hangingLoad struct{ release chan struct{} }
+
+func (s *hangingLoad) Load() (map[string]string, error) { <-s.release; return nil, nil }
+func (s *hangingLoad) Save(map[string]string) error     { return nil }
+
+// A Save that fails is reported and tried again; one that hangs holds up
+// nothing but Done.
+func TestSaveThatFailsAndHangs(t *testing.T) {
+	store := &memoryStore{err: errors.New("disk full")}
+	cfg := wsnotify.Config{Resume: bySeq(), CloseTimeout: 3 * time.Second}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		store.set(func() { store.err = nil })
+		conn := w.connect()
+		w.journal()
+		store.set(func() { store.err = errors.New("disk full") })
+		w.send(conn, event(1), event(2))
+		w.pass(2500 * time.Millisecond)
+		failed := "error wsnotify: Resume.Store can't save the positions; they are saved again later: disk full"
+		w.expect("0s notification n: 1", "0s notification n: 2", "1s "+failed, "2s "+failed)
+		store.set(func() { store.err = nil })
+		w.pass(time.Second)
+		if got := store.get(""); got != "2" {
+			t.Errorf("the store has %q, not 2", got)
+		}
+		block := make(chan struct{})
+		store.set(func() { store.block = block })
+		w.send(conn, event(3))
+		w.pass(5 * time.Second)
+		w.send(conn, event(4))
+		w.expect("3.5s notification n: 3", "8.5s notification n: 4")
+		began := time.Now()
+		w.must(w.c.Disconnect())
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("Disconnect took %v", took)
+		}
+		store.set(func() { store.block = nil })
+		close(block)
+		<-w.c.Done()
+		if got := store.get(""); got != "4" {
+			t.Errorf("the store has %q behind the end, not 4", got)
+		}
+	})
+}
+
+func TestSaveEveryMessage(t *testing.T) {
+	store := &memoryStore{}
+	var w *world
+	cfg := wsnotify.Config{Resume: bySeq(), OnMessage: func(m wsnotify.Message) { w.note("saved %q", store.get("")) }}
+	cfg.Resume.Store, cfg.Resume.SaveEvery = store, -1
+	inBubble(t, cfg, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.journal()
+		w.send(conn, event(1), event(2), event(3))
+		w.expect(`0s saved ""`, "0s notification n: 1", `0s saved "1"`, "0s notification n: 2", `0s saved "2"`, "0s notification n: 3")
+		if got := store.get(""); got != "3" {
+			t.Errorf("the store has %q, not 3", got)
+		}
+	})
+}
+
+// A server that sends numbered messages from where it is asked to: through
+// drops and half-open links none is missed, none comes twice.
+func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			const messages = 2000
+			next, gaps := 1, 0
+			cfg := wsnotify.Config{
+				Resume: bySeq(), BackOff: wsnotify.Exponential(time.Millisecond, 100*time.Millisecond, -1),
+				Inbox: wsnotify.Inbox{Messages: 64},
+				OnNotification: func(n wsnotify.Notification) {
+					if n.Content != strconv.Itoa(next) {
+						t.Errorf("message %s, not %d", n.Content, next)
+					}
+					if next++; next%100 == 0 {
+						time.Sleep(50 * time.Millisecond)
+					}
+				},
+			}
+			cfg.Resume.OnGap = func(wsnotify.Gap) { gaps++ }
+			cfg.Resume.Store = &memoryStore{}
+			inBubble(t, cfg, func(w *world) {
+				w.srv.OnConn(func(c *wsnotifytest.Conn) {
+					random := rand.New(rand.NewPCG(seed, uint64(c.ID())))
+					after, _ := strconv.Atoi(askedAfter(c))
+					for n := max(after, 1); n <= messages && c.SendText(event(n)) == nil; n++ {
+						switch random.IntN(100) {
+						case 0:
+							c.Drop()
+							return
+						case 1:
+							c.BlackHole(true)
+							return
+						case 2:
+							time.Sleep(20 * time.Millisecond)
+						}
+					}
+				})
+				w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
+				for w.c.Position("") != strconv.Itoa(messages) {
+					w.pass(time.Minute)
+					if t.Failed() || time.Since(w.start) > 24*time.Hour {
+						break
+					}
+				}
+				if next != messages+1 || gaps != 0 {
+					t.Errorf("%d messages and %d gaps", next-1, gaps)
+				}
+			})
+		})
+	}
+}
+
+// A message whose handler failed comes again, on another connection, with all
+// that was behind it; and the policy gives up on one that never succeeds.
+func TestHandlerErrorRedelivers(t *testing.T) {
+	for _, order := range []wsnotify.PositionOrder{wsnotify.PositionOpaque, wsnotify.PositionConsecutive} {
+		t.Run(order.String(), func(t *testing.T) {
+			failures := 2
+			var w *world
+			cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+			cfg.Resume.OnHandlerError, cfg.Resume.Order = wsnotify.HandlerErrorRedeliver, order
+			inBubble(t, cfg, func(world *world) {
+				w = world
+				wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+					if n.Value == "3" && failures > 0 {
+						failures--
+						return errors.New("database is gone")
+					}
+					w.note("handled %s", n.Value)
+					return nil
+				})
+				w.srv.OnConn(func(c *wsnotifytest.Conn) {
+					after, _ := strconv.Atoi(askedAfter(c))
+					for n := after + 1; n <= 5 && c.SendText(event(n)) == nil; n++ {
+					}
+				})
+				w.connect()
+				w.pass(5 * time.Second)
+				if got := w.c.Position(""); got != "2" {
+					t.Errorf("handled up to %q, not 2", got)
+				}
+				w.pass(time.Minute)
+				var handled []string
+				for _, entry := range w.journal() {
+					if at, number, ok := strings.Cut(entry, " handled "); ok {
+						handled = append(handled, at+" "+number)
+					}
+				}
+				if want := []string{"0s 1", "0s 2", "20s 3", "20s 4", "20s 5"}; !slices.Equal(handled, want) {
+					t.Errorf("handled %v, not %v", handled, want)
+				}
+				if s := w.c.Status(); s.Duplicates > 0 || s.ReconnectAttempts > 0 || w.c.Position("") != "5" {
+					t.Errorf("%+v, position %s", s, w.c.Position(""))
+				}
+			})
+		})
+	}
+}
+
+func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+	inBubble(t, cfg, func(w *world) {
+		calls := 0
+		wsnotify.Handle(w.c, "n", func(context.Context, wsnotify.Typed[string]) error { calls++; return errors.New("poison") })
+		w.srv.OnConn(func(c *wsnotifytest.Conn) { c.SendText(event(1)); c.SendText(event(2)) })
+		var gaveUp *wsnotify.GiveUpError
+		if err := w.c.Run(w.Context(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) {
+			t.Errorf("Run returned %v", err)
+		}
+		<-w.c.Done()
+		if calls != 7 {
+			t.Errorf("the handler was called %d times, not once for each of 7 connections", calls)
+		}
+	})
+}

@@ -1,0 +1,60 @@
+package spool_test
+
+import (
+	"errors"
+	"maps"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
+)
+
+func TestPositionsSurvive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s, err := spool.Open(path, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.Positions()
+	if got, err := p.Load(); err != nil || len(got) != 0 {
+		t.Errorf("a new spool has %v, %v", got, err)
+	}
+	var all sync.WaitGroup
+	for i := range 8 { // beside messages, in shared commits
+		all.Go(func() {
+			if err := s.Append(uint64(i+1), wsnotify.Message{Type: wsnotify.MessageText, Data: []byte("m")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range 100 {
+		if err := p.Save(map[string]string{"": strconv.Itoa(i), "orders": "o" + strconv.Itoa(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all.Wait()
+	if err := errors.Join(p.Save(map[string]string{"orders": ""}), p.Save(nil), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Save(map[string]string{"": "x"}); !errors.Is(err, spool.ErrClosed) {
+		t.Errorf("Save of a spool that is closed: %v", err)
+	}
+	if _, err := p.Load(); !errors.Is(err, spool.ErrClosed) {
+		t.Errorf("Load of a spool that is closed: %v", err)
+	}
+
+	if s, err = spool.Open(path, spool.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got, err := s.Positions().Load(); err != nil || !maps.Equal(got, map[string]string{"": "99"}) {
+		t.Errorf("the file has %v, %v", got, err)
+	}
+	messages := 0
+	if err := s.Load(func(uint64, wsnotify.Message) error { messages++; return nil }); err != nil || messages != 8 {
+		t.Errorf("%d messages, %v", messages, err)
+	}
+}

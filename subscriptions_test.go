@@ -1,0 +1,401 @@
+package wsnotify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
+)
+
+// joins are the subscriptions of a server that knows "join a,b" and "leave a,b",
+// and answers "ok a,b" and "no a".
+func joins() wsnotify.Subscriptions {
+	text := func(verb string, keys []string) (wsnotify.Message, error) {
+		return wsnotify.Message{Data: []byte(verb + " " + strings.Join(keys, ","))}, nil
+	}
+	return wsnotify.Subscriptions{
+		Subscribe: func(keys []string, position func(string) string) (wsnotify.Message, error) {
+			return text("join", keys)
+		},
+		Unsubscribe: func(keys []string) (wsnotify.Message, error) { return text("leave", keys) },
+	}
+}
+
+var errNoRoom = errors.New("no such room")
+
+// confirmed makes answers count.
+func confirmed(s wsnotify.Subscriptions) wsnotify.Subscriptions {
+	s.Confirm = func(m wsnotify.Message) (keys []string, err error) {
+		verb, list, _ := strings.Cut(string(m.Data), " ")
+		switch verb {
+		case "ok":
+			return strings.Split(list, ","), nil
+		case "no":
+			return strings.Split(list, ","), errNoRoom
+		}
+		return nil, nil
+	}
+	return s
+}
+
+// states are the keys of the set with their states.
+func (w *world) states() string {
+	var list []string
+	for _, s := range w.c.Subscriptions() {
+		list = append(list, fmt.Sprintf("%s %v", s.Key, s.State))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (w *world) wantStates(want string) {
+	w.Helper()
+	synctest.Wait()
+	if got := w.states(); got != want {
+		w.Errorf("the set is %q, not %q", got, want)
+	}
+}
+
+func (w *world) wantOn(c *wsnotifytest.Conn, want ...string) {
+	w.Helper()
+	synctest.Wait()
+	if got := c.Messages(); !slices.Equal(got, want) {
+		w.Errorf("the server got %q, not %q", got, want)
+	}
+}
+
+var noText = wsnotify.Heartbeat{NoText: true}
+
+// Every key is subscribed on every connection, in order, after OnHandshake and
+// before what is queued.
+func TestSubscriptionsComeBeforeTheQueue(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins(), OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+		return h.SendMessage(ctx, "login")
+	}}
+	cfg.Subscriptions.Batch = 2
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "b", "c"))
+		w.must(w.c.Subscribe("b", "d", "e"))
+		w.must(w.c.Unsubscribe("d", "x"))
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("queued")))
+		w.wantStates("a wanted, b wanted, c wanted, e wanted")
+		conn := w.connect()
+		w.wantOn(conn, "login", "join a,b", "join c,e", "queued")
+		w.wantStates("a active, b active, c active, e active")
+
+		w.must(w.c.Unsubscribe("a"))
+		w.must(w.c.Subscribe("a", "f"))
+		w.wantOn(conn, "login", "join a,b", "join c,e", "queued", "leave a", "join f,a")
+		conn.Drop()
+		synctest.Wait()
+		w.wantStates("b wanted, c wanted, e wanted, a wanted, f wanted")
+		w.must(w.c.Unsubscribe("e"))
+		w.pass(time.Minute)
+		w.wantOn(w.conn(), "login", "join b,c", "join a,f")
+	})
+}
+
+func TestAnswersToSubscriptions(t *testing.T) {
+	var errs []error
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins()), OnError: func(err error) { errs = append(errs, err) }}
+	cfg.Envelope.Parse = func(m wsnotify.Message) (string, []byte, error) { return "x", nil, nil }
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "b", "c"))
+		conn := w.connect()
+		w.wantStates("a sent, b sent, c sent")
+		w.send(conn, "ok a,nobody", "no b", "ok")
+		w.wantStates("a active, b refused, c sent")
+		var refused *wsnotify.SubscriptionError
+		if len(errs) != 1 || !errors.As(errs[0], &refused) || refused.Key != "b" || !errors.Is(errs[0], errNoRoom) {
+			t.Errorf("OnError got %v", errs)
+		}
+		if got := w.c.Status().Subscriptions; got.Wanted != 3 || got.Active != 1 || got.Refused != 1 {
+			t.Errorf("%+v", got)
+		}
+		w.send(conn, "ok c", "no c") // the last one wins
+		w.wantStates("a active, b refused, c refused")
+		conn.Drop()
+		w.pass(time.Minute)
+		again := w.conn()
+		w.wantOn(again, "join a")
+		w.send(again, "ok b") // which was not sent on this connection
+		w.wantStates("a sent, b refused, c refused")
+		w.must(w.c.Unsubscribe("c"))
+		w.must(w.c.Subscribe("b"))
+		w.wantOn(again, "join a", "join b")
+		w.wantStates("a sent, b sent")
+	})
+}
+
+// An answer of an older connection counts for nothing.
+func TestAnswerOfAnOlderConnection(t *testing.T) {
+	var block chan struct{}
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins()), OnMessage: func(m wsnotify.Message) {
+		if string(m.Data) == "block" {
+			<-block
+		}
+	}}
+	inBubble(t, cfg, func(w *world) {
+		block = make(chan struct{})
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		w.send(conn, "block", "ok a")
+		conn.Drop()
+		w.pass(20 * time.Second)
+		w.wantStates("a sent")
+		close(block)
+		w.wantStates("a sent")
+	})
+}
+
+func TestUnansweredSubscriptionDropsTheConnection(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins())}
+	cfg.Subscriptions.ConfirmTimeout = 5 * time.Second
+	cfg.Envelope.Parse = func(m wsnotify.Message) (string, []byte, error) { return "x", nil, nil }
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "b"))
+		conn := w.connect()
+		w.pass(4 * time.Second)
+		w.send(conn, "ok a")
+		w.journal()
+		w.pass(2 * time.Second)
+		w.expect("5s CLOSED", `5s error wsnotify: subscription "b": the server does not answer: no answer within 5s`,
+			`5s close 1 code=1006 reason="" clean=false again=true`, "5s reconnect 1 in 10s")
+	})
+}
+
+// Without a message that unsubscribes, the server has a key until the
+// connection ends.
+func TestUnsubscribeWithoutAMessage(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+	cfg.Subscriptions.Unsubscribe = nil
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "b"))
+		conn := w.connect()
+		synctest.Wait()
+		w.must(w.c.Unsubscribe("a"))
+		w.wantStates("b active")
+		w.must(w.c.Subscribe("a"))
+		w.wantStates("b active, a active")
+		w.must(w.c.Unsubscribe("b"))
+		w.wantOn(conn, "join a", "join b")
+		conn.Drop()
+		w.pass(time.Minute)
+		w.wantOn(w.conn(), "join a")
+	})
+}
+
+// Keys without a message don't affect the others.
+func TestSubscribeFunctionThatFails(t *testing.T) {
+	broken := errors.New("unknown symbol")
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+	cfg.Subscriptions.Batch = 3
+	subscribe := cfg.Subscriptions.Subscribe
+	cfg.Subscriptions.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+		if slices.Contains(keys, "bad") {
+			return wsnotify.Message{}, broken
+		}
+		return subscribe(keys, position)
+	}
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "bad", "b", "c"))
+		conn := w.connect()
+		w.wantOn(conn, "join a", "join b", "join c")
+		w.wantStates("a active, bad wanted, b active, c active")
+		if err := w.c.Subscriptions()[1].Err; !errors.Is(err, broken) {
+			t.Errorf("the error of the key is %v", err)
+		}
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", `0s error wsnotify: subscription "bad": unknown symbol`)
+	})
+}
+
+// A key that is unsubscribed while its message waits for the socket is not
+// sent.
+func TestUnsubscribeBeforeItWasSent(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: noText, Subscriptions: joins(), WriteTimeout: -1}, func(w *world) {
+		conn := w.connect()
+		conn.StopReading(true)
+		go w.c.Send(context.Background(), wsnotify.MessageBinary, make([]byte, 1<<20)) // more than the link holds
+		synctest.Wait()
+		w.must(w.c.Subscribe("a", "b"))
+		synctest.Wait()
+		w.must(w.c.Unsubscribe("a"))
+		synctest.Wait()
+		conn.StopReading(false)
+		synctest.Wait()
+		if got := conn.Messages(); len(got) != 2 || got[1] != "join b" {
+			t.Errorf("the server got %d messages: %.40q", len(got), got)
+		}
+		w.wantStates("b active")
+	})
+}
+
+func TestSubscribeHandsOverPositions(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+	cfg.Resume = wsnotify.Resume{Position: func(m wsnotify.Message) (stream, position string) {
+		stream, position, _ = strings.Cut(string(m.Data), ":")
+		return stream, position
+	}}
+	cfg.Subscriptions.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+		return wsnotify.Message{Type: wsnotify.MessageBinary, Data: []byte(keys[0] + " from " + position(keys[0]))}, nil
+	}
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("a:17")))
+		synctest.Wait()
+		conn.Drop()
+		w.pass(time.Minute)
+		w.wantOn(w.conn(), "a from 17")
+	})
+}
+
+// The set survives the end of a run and the connection to another server.
+func TestSubscriptionsSurviveDisconnect(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}, func(w *world) {
+		w.connect()
+		w.must(w.c.Subscribe("a"))
+		synctest.Wait()
+		w.must(w.c.Disconnect())
+		w.wantStates("a wanted")
+		w.must(w.c.Subscribe("b"))
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		bob, err := w.srv.Conn(w.Context(), "bob")
+		w.must(err)
+		w.wantOn(bob, "join a", "join b")
+	})
+}
+
+func TestSubscribeWithoutConfig(t *testing.T) {
+	c := wsnotify.New(wsnotify.Config{})
+	for _, err := range []error{c.Subscribe("a"), c.Unsubscribe("a")} {
+		if err == nil || !strings.Contains(err.Error(), "Config.Subscriptions.Subscribe") {
+			t.Errorf("%v", err)
+		}
+	}
+	if got := c.Subscriptions(); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+// Many keys hold up nobody who does something else.
+func TestManyKeys(t *testing.T) {
+	const keys = 20_000
+	inBubble(t, wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}, func(w *world) {
+		for i := range keys {
+			w.must(w.c.Subscribe(strconv.Itoa(i)))
+		}
+		conn := w.connect()
+		w.must(w.c.SendMessage(w.Context(), "behind"))
+		synctest.Wait()
+		if got := conn.Messages(); len(got) != keys+1 || got[0] != "join 0" || got[keys] != "behind" {
+			t.Errorf("%d messages", len(got))
+		}
+	})
+}
+
+// room is what a server of the model knows of one connection.
+type room struct {
+	mu   sync.Mutex
+	have map[*wsnotifytest.Conn]map[string]bool
+}
+
+// Random changes, drops and refusals: each connection sees each key at most
+// once, and in the end the server has what the client wants.
+func TestSubscriptionModel(t *testing.T) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 30
+	}
+	for seed := range seeds {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			random, hook := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
+			cfg := wsnotify.Config{
+				Heartbeat: noText, Subscriptions: confirmed(joins()),
+				BackOff: wsnotify.Exponential(time.Millisecond, 10*time.Millisecond, -1),
+				OnHandshake: func(context.Context, *wsnotify.Handshake) error {
+					if hook.IntN(3) == 0 {
+						return errors.New("not yet")
+					}
+					return nil
+				},
+			}
+			cfg.Subscriptions.Batch = 1 + random.IntN(3)
+			cfg.Envelope.Parse = func(m wsnotify.Message) (string, []byte, error) { return "x", nil, nil }
+			inBubble(t, cfg, func(w *world) {
+				r := &room{have: map[*wsnotifytest.Conn]map[string]bool{}}
+				w.srv.Latency(time.Duration(random.IntN(3)) * time.Millisecond)
+				w.srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) { r.serve(w, c, string(data)) })
+				want := map[string]bool{}
+				w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
+				for range 200 {
+					k := fmt.Sprint("k", random.IntN(12))
+					switch random.IntN(8) {
+					case 0, 1, 2:
+						w.must(w.c.Subscribe(k))
+						want[k] = true
+					case 3, 4:
+						w.must(w.c.Unsubscribe(k))
+						delete(want, k)
+					case 5:
+						w.srv.Everybody().Drop()
+					default:
+						time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
+					}
+				}
+				w.must(w.c.WaitFor(w.Context(), wsnotify.Open))
+				w.pass(time.Minute)
+				conns := w.srv.LiveConns()
+				if len(conns) != 1 {
+					t.Fatalf("%d connections", len(conns))
+				}
+				refused := w.c.Status().Subscriptions.Refused
+				delete(want, "k7") // which the server refuses
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if have := r.have[conns[0]]; !maps.Equal(have, want) && len(have)+len(want) > 0 {
+					t.Errorf("the server has %v, not %v", have, want)
+				}
+				if got := w.c.Status().Subscriptions; got.Active != len(want) || got.Wanted != len(want)+refused {
+					t.Errorf("%+v with %d keys", got, len(want))
+				}
+			})
+		})
+	}
+}
+
+func (r *room) serve(w *world, c *wsnotifytest.Conn, text string) {
+	verb, list, _ := strings.Cut(text, " ")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have := r.have[c]
+	if have == nil {
+		have = map[string]bool{}
+		r.have[c] = have
+	}
+	for _, k := range strings.Split(list, ",") {
+		switch {
+		case verb == "join" && have[k]:
+			w.Errorf("%s twice on one connection", k)
+		case verb == "join" && k == "k7":
+			c.SendText("no k7")
+		case verb == "join":
+			have[k] = true
+			c.SendText("ok " + k)
+		case !have[k] && k != "k7": // whose refusal may still be under way
+			w.Errorf("%s was left and not joined", k)
+		default:
+			delete(have, k)
+		}
+	}
+}
