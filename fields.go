@@ -26,12 +26,21 @@ func (s StateChange) LogValue() slog.Value { return fieldsOf(s).group() }
 // MarshalJSON returns an object with the fields of LogValue.
 func (s StateChange) MarshalJSON() ([]byte, error) { return fieldsOf(s).object() }
 
-// LogValue returns epoch, attempt and url, which is redacted.
-func (e OpenEvent) LogValue() slog.Value { return fieldsOf(e, "Header", "Subprotocol").group() }
+// LogValue returns epoch, attempt, url, which is redacted, and compression, if
+// there is any.
+func (e OpenEvent) LogValue() slog.Value { return e.fields().group() }
 
 // MarshalJSON returns an object with the fields of LogValue.
 func (e OpenEvent) MarshalJSON() ([]byte, error) {
-	return fieldsOf(e, "Header", "Subprotocol").object()
+	return e.fields().object()
+}
+
+func (e OpenEvent) fields() fields {
+	none := []string{"Header", "Subprotocol"}
+	if e.Compression == (CompressionAgreement{}) {
+		none = append(none, "Compression")
+	}
+	return fieldsOf(e, none...)
 }
 
 // LogValue returns epoch, code, reason, wasClean, willReconnect and the fields
