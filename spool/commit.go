@@ -228,6 +228,7 @@ func (s *Spool) write(puts []put, removals []uint64) (freed int64, err error) {
 func change(tx *bbolt.Tx, puts []put, removals []uint64) (freed int64, err error) {
 	b := tx.Bucket(bucket)
 	b.FillPercent = 0.9 // numbers grow, so pages are filled in order and not split in the middle
+	total := b.Sequence()
 	c := b.Cursor()
 	for _, seq := range removals {
 		k, v := c.Seek(key(seq))
@@ -235,22 +236,41 @@ func change(tx *bbolt.Tx, puts []put, removals []uint64) (freed int64, err error
 			continue
 		}
 		freed += cost(v)
+		total -= share(seq, v)
 		if err := c.Delete(); err != nil {
 			return 0, err
 		}
 	}
-	added := int64(0)
 	for _, p := range puts {
 		k := key(p.seq)
 		if v := b.Get(k); v != nil { // it was in use, against the contract
 			freed += cost(v)
+			total -= share(p.seq, v)
 		}
 		if err := b.Put(k, p.value); err != nil {
 			return 0, err
 		}
-		added += p.size
+		total += share(p.seq, p.value)
 	}
-	return freed, b.SetSequence(b.Sequence() + uint64(added-freed))
+	return freed, b.SetSequence(total)
 }
 
 func cost(value []byte) int64 { return int64(len(value)) - header + overhead }
+
+// The shares of all messages add up to the sequence of the bucket: what they take, in the lower bits,
+// and a fingerprint of which they are, in the upper ones. So Open need not read the messages to know
+// the one, and Load notices by the other when they are not those of the last commit.
+const (
+	bytesBits = 44 // 16 TiB
+	bytesMask = 1<<bytesBits - 1
+)
+
+func share(seq uint64, value []byte) uint64 {
+	// A multiplication makes it depend on more than the bits that differ: sums and checksums alone would
+	// not tell messages 1 and 4 from 2 and 3.
+	h := seq<<32 ^ seq>>32 ^ uint64(binary.BigEndian.Uint32(value[1:]))
+	for range 2 {
+		h = (h ^ h>>29) * 0xbf58476d1ce4e5b9
+	}
+	return uint64(cost(value)) + h>>bytesBits<<bytesBits
+}

@@ -3,7 +3,9 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
+	"slices"
 	"syscall"
 )
 
@@ -64,19 +66,27 @@ func (s *Spool) explain(err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if errors.Is(err, full) {
-			return s.fail(ErrDiskFull, err)
-		}
-	}
-	const handleDiskFull, diskFull = syscall.Errno(39), syscall.Errno(112)
-	if runtime.GOOS == "windows" && (errors.Is(err, handleDiskFull) || errors.Is(err, diskFull)) {
-		return s.fail(ErrDiskFull, err)
-	}
-	for _, refused := range []error{syscall.EROFS, syscall.EACCES, syscall.EPERM} {
-		if errors.Is(err, refused) {
-			return s.fail(ErrReadOnly, err)
-		}
+	if kind := kindOf(err, runtime.GOOS); kind != nil {
+		return s.fail(kind, err)
 	}
 	return fmt.Errorf("spool: %s: %w", s.path, err)
+}
+
+// kindOf is the kind of an error of an operating system; nil for none of ours. The numbers of Windows
+// are none of syscall.E…, which package syscall invents there.
+func kindOf(err error, goos string) error {
+	full, readOnly := []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}, []error{syscall.EROFS, fs.ErrPermission}
+	if goos == "windows" {
+		const writeProtect, handleDiskFull, diskFull = syscall.Errno(19), syscall.Errno(39), syscall.Errno(112)
+		const fileTooLarge, quotaExceeded = syscall.Errno(223), syscall.Errno(1295)
+		full, readOnly = []error{handleDiskFull, diskFull, fileTooLarge, quotaExceeded}, []error{writeProtect, fs.ErrPermission}
+	}
+	is := func(target error) bool { return errors.Is(err, target) }
+	switch {
+	case slices.ContainsFunc(full, is):
+		return ErrDiskFull
+	case slices.ContainsFunc(readOnly, is):
+		return ErrReadOnly
+	}
+	return nil
 }

@@ -1,12 +1,17 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,4 +205,194 @@ func TestFileWithoutMetaPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, path, ErrDamaged, "first pages")
+}
+
+// A page is that of an earlier moment: the disk has lost a write, or the file was copied while it was in
+// use. Each message in it has the right checksum. Load neither goes on for ever nor gives out anything but
+// what is there, without an error.
+func TestFileWithAPageOfEarlier(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	var states [][]byte
+	seq := uint64(0)
+	var want []string
+	for range 30 { // a queue that moves on, with one in ten left
+		s := openAt(t, path, Options{})
+		for range 40 {
+			seq++
+			if err := s.Append(seq, text(fmt.Sprintf("%d %s", seq, strings.Repeat("x", 300)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var done []uint64
+		for n := seq - 79; n <= seq-40 && seq > 40; n++ {
+			if n%10 != 0 {
+				done = append(done, n)
+			}
+		}
+		if err := s.Remove(done...); err != nil {
+			t.Fatal(err)
+		}
+		want = content(t, s)
+		s.Close()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, data)
+	}
+	pageSize := os.Getpagesize()
+	now := states[len(states)-1]
+	tried, refused := 0, 0
+	for page := 2; page < len(now)/pageSize; page++ {
+		at := now[page*pageSize : (page+1)*pageSize]
+		for i, old := range states {
+			if testing.Short() && (page+i)%4 > 0 {
+				continue
+			}
+			if len(old) < (page+1)*pageSize || bytes.Equal(old[page*pageSize:][:pageSize], at) {
+				continue
+			}
+			data := slices.Concat(now[:page*pageSize], old[page*pageSize:][:pageSize], now[(page+1)*pageSize:])
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(path, Options{LockTimeout: -1})
+			if err != nil {
+				if refused++; !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotSpool) {
+					t.Errorf("page %d: %v", page, err)
+				}
+				continue
+			}
+			tried++
+			var got []string
+			err = s.Load(func(seq uint64, m wsnotify.Message) error {
+				got = append(got, fmt.Sprintf("%d %v %s", seq, m.Type, m.Data))
+				if len(got) > 2*len(want) {
+					t.Fatalf("page %d: Load goes on", page)
+				}
+				return nil
+			})
+			s.Close()
+			if err == nil && !slices.Equal(got, want) {
+				t.Errorf("page %d: Load gives %d messages and no error, expected %d", page, len(got), len(want))
+			}
+			if err == nil { // and it can go on
+				s := openAt(t, path, Options{})
+				appendAll(t, s, seq+1, seq+2)
+				if err := s.Remove(seq + 1); err != nil {
+					t.Error(err)
+				}
+				s.Close()
+				s = openAt(t, path, Options{})
+				wantContent(t, s, append(want[:len(want):len(want)], fmt.Sprintf("%d MessageText m%[1]d", seq+2))...)
+				s.Close()
+			}
+			if err != nil {
+				if refused++; !errors.Is(err, ErrDamaged) {
+					t.Errorf("page %d: %v", page, err)
+				}
+			}
+		}
+	}
+	if t.Logf("%d files with a page of earlier were opened, and %d refused, then or before", tried, refused); refused == 0 {
+		t.Error("no page of earlier is used")
+	}
+}
+
+// A commit whose outcome can't be looked up is none that one may count on.
+func TestOutcomeThatIsUnknown(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "spool"), Options{})
+	s.update = func(db *bbolt.DB, f func(*bbolt.Tx) error) error {
+		return errors.Join(db.Update(f), db.Close(), errBroken)
+	}
+	if err := s.Append(1, text("m1")); !errors.Is(err, ErrFailed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// An update that never began has changed nothing.
+func TestUpdateThatNeverBegan(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "spool"), Options{})
+	s.update = func(*bbolt.DB, func(*bbolt.Tx) error) error { return errBroken }
+	if err := s.Append(1, text("m1")); !errors.Is(err, errBroken) || errors.Is(err, ErrFailed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRemoveReturnsItsError(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "spool"), Options{})
+	appendAll(t, s, 1)
+	s.update = func(*bbolt.DB, func(*bbolt.Tx) error) error { return errBroken }
+	if err := s.Remove(1); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+	wantContent(t, s, "1 MessageText m1")
+}
+
+var errBroken = errors.New("input/output error")
+
+// Where there are no links, a new file is copied to its place.
+func TestCopyNew(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	if err := os.WriteFile(from, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyNew(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(to); err != nil || string(data) != "x" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if err := os.WriteFile(from, []byte("y"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyNew(from, to); err != nil { // somebody else was faster
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(to); err != nil || string(data) != "x" {
+		t.Errorf("it was overwritten: %q, %v", data, err)
+	}
+	if err := copyNew(from, filepath.Join(dir, "none", "b")); err == nil {
+		t.Error("no error without a folder")
+	}
+	if err := copyNew(filepath.Join(dir, "none"), filepath.Join(dir, "c")); err == nil {
+		t.Error("no error without a file")
+	}
+}
+
+// Windows has numbers of its own, and syscall.EACCES is none of them.
+func TestKindsOfErrors(t *testing.T) {
+	for _, test := range []struct {
+		goos  string
+		errno syscall.Errno
+		want  error
+	}{
+		{"windows", 19, ErrReadOnly}, // write protect
+		{"windows", 39, ErrDiskFull}, // handle disk full
+		{"windows", 112, ErrDiskFull},
+		{"windows", 223, ErrDiskFull}, // file too large
+		{"windows", 1295, ErrDiskFull},
+		{"linux", 112, nil},
+		{"linux", 39, nil},
+	} {
+		if got := kindOf(&os.PathError{Op: "write", Err: test.errno}, test.goos); got != test.want {
+			t.Errorf("%d on %s is %v, expected %v", int(test.errno), test.goos, got, test.want)
+		}
+	}
+	for err, want := range map[error]error{
+		syscall.ENOSPC: ErrDiskFull, syscall.EDQUOT: ErrDiskFull, syscall.EFBIG: ErrDiskFull,
+		syscall.EROFS: ErrReadOnly, fs.ErrPermission: ErrReadOnly, syscall.EINVAL: nil,
+	} {
+		if got := kindOf(err, "linux"); got != want {
+			t.Errorf("%v is %v, expected %v", err, got, want)
+		}
+	}
+	if runtime.GOOS != "windows" {
+		for _, err := range []error{syscall.EACCES, syscall.EPERM} {
+			if got := kindOf(err, runtime.GOOS); got != ErrReadOnly {
+				t.Errorf("%v is %v", err, got)
+			}
+		}
+	}
 }

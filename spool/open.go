@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 )
 
 // The messages are in the one bucket of the database, by their number. Its
-// sequence is what they take, so that Open need not read them all: bbolt keeps
-// it in a page that each transaction writes anyway.
+// sequence is the sum of their shares: bbolt keeps it in a page that each
+// transaction writes anyway.
 var bucket = []byte("wsnotify spool 1")
 
 const family = "wsnotify spool "
@@ -50,7 +51,7 @@ func (s *Spool) open(wait time.Duration) error {
 	s.removeLeftovers()
 	err := s.guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
-			s.bytes = int64(tx.Bucket(bucket).Sequence())
+			s.bytes = int64(tx.Bucket(bucket).Sequence() & bytesMask)
 			return nil
 		})
 	})
@@ -102,8 +103,7 @@ func (s *Spool) openDB(wait time.Duration, readOnly bool) error {
 	case errors.As(err, &known), errors.As(err, &errno):
 		return s.explain(err)
 	case s.isDatabase():
-		return s.fail(ErrDamaged, fmt.Errorf("its first pages are not what was written, or were cut off: %w; "+
-			"move the file away, and a new one is made", err))
+		return s.fail(ErrDamaged, fmt.Errorf("its first pages are not what was written, or were cut off: %w; %s", err, movedAway))
 	}
 	return s.fail(ErrNotSpool, errors.New("expected a file that was made by this package; take another path"))
 }
@@ -145,6 +145,9 @@ func (s *Spool) inspect(wait time.Duration) error {
 			if want := tx.Size(); info.Size() < want {
 				return s.fail(ErrDamaged, fmt.Errorf("it was cut off: expected %d bytes or more, and it has %d", want, info.Size()))
 			}
+			if err := checkPages(tx, s.file); err != nil {
+				return s.fail(ErrDamaged, fmt.Errorf("a page of it is not what was written: %w; %s", err, movedAway))
+			}
 			if tx.Bucket(bucket) != nil {
 				return nil
 			}
@@ -160,10 +163,14 @@ func (s *Spool) inspect(wait time.Duration) error {
 	return errors.Join(err, s.closeDB())
 }
 
+// A file that create works on is called PATH.unfinished-DIGITS.tmp, as nobody calls a spool: what has
+// that name is deleted by the next Open of PATH.
+const unfinished, temporary = ".unfinished-", ".tmp"
+
 // create makes an empty spool beside its place, and puts it there when it is
 // complete.
 func (s *Spool) create() (err error) {
-	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".new*")
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+unfinished+"*"+temporary)
 	if err != nil {
 		return err
 	}
@@ -240,8 +247,9 @@ func (s *Spool) removeLeftovers() {
 		return
 	}
 	for _, e := range entries {
-		digits, ok := bytes.CutPrefix([]byte(e.Name()), []byte(filepath.Base(s.path)+".new"))
-		if ok && len(digits) > 0 && len(bytes.Trim(digits, "0123456789")) == 0 {
+		digits, ours := strings.CutPrefix(e.Name(), filepath.Base(s.path)+unfinished)
+		digits, whole := strings.CutSuffix(digits, temporary)
+		if ours && whole && digits != "" && strings.Trim(digits, "0123456789") == "" {
 			os.Remove(filepath.Join(filepath.Dir(s.path), e.Name()))
 		}
 	}
@@ -255,8 +263,7 @@ func (s *Spool) guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.wedged.Store(true)
-			err = s.fail(ErrDamaged, fmt.Errorf("a page of it is not what was written, or was cut off: %v; "+
-				"move the file away, and a new one is made", p))
+			err = s.fail(ErrDamaged, fmt.Errorf("a page of it is not what was written, or was cut off: %v; %s", p, movedAway))
 		}
 	}()
 	return f()

@@ -18,7 +18,8 @@ import (
 type Options struct {
 	// MaxBytes bounds what the messages in the file take together: their bytes
 	// and 32 more for each. The file becomes at most about three times
-	// as large. Zero means 64 MiB, negative no limit.
+	// as large, and on Windows the next power of two above that: 256 MiB where it
+	// is zero. Zero means 64 MiB, negative no limit.
 	MaxBytes int64
 	// LockTimeout is how long Open waits for another process to close the file,
 	// such as one that is just ending. Zero means 1 s, negative no wait.

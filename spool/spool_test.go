@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -84,7 +85,7 @@ func TestMessagesAreThereAfterReopening(t *testing.T) {
 	if n := s.Stats().Bytes; n != 0 {
 		t.Errorf("an empty spool takes %d bytes", n)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
 		t.Errorf("others may read the file: %v, %v", info.Mode(), err)
 	}
 }
@@ -211,7 +212,11 @@ func TestFileIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("messages up to %d bytes: the file has %.2f of the bound", large, float64(info.Size())/most)
-		if info.Size() > 3*most+1<<20 {
+		bound := int64(3*most + 1<<20)
+		if runtime.GOOS == "windows" { // where the file is as large as its map, a power of two
+			bound = 8 << 20
+		}
+		if info.Size() > bound {
 			t.Errorf("messages up to %d bytes: the file has %d bytes, and the bound is %d", large, info.Size(), most)
 		}
 	}

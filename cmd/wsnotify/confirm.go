@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
 // fieldPath is where an id stands in JSON: the names of nested fields, with
@@ -26,25 +28,34 @@ func parsePath(flag, text string) (fieldPath, error) {
 	return path, nil
 }
 
+// raw returns the JSON that stands there; nil if nothing does. It allocates nothing of the size of a
+// message, which may be large and somebody else's.
+func (p fieldPath) raw(data []byte) []byte {
+	if !utf8.Valid(data) {
+		return nil
+	}
+	for _, name := range p {
+		var err error
+		if data, _, err = envelope.NewFields(name, envelope.Whole).Find(data); err != nil || data == nil {
+			return nil
+		}
+	}
+	return data
+}
+
 // in returns the text or the number that stands there in a message; "" if
 // there is none.
 func (p fieldPath) in(data []byte) string {
-	for _, name := range p {
-		var object map[string]json.RawMessage
-		if json.Unmarshal(data, &object) != nil {
-			return ""
-		}
-		data = object[name]
-	}
+	raw := p.raw(data)
 	var text string
-	var number json.Number
 	switch {
-	case json.Unmarshal(data, &text) == nil:
-		return text
-	case json.Unmarshal(data, &number) == nil: // as it stands there
-		return number.String()
+	case len(raw) == 0:
+	case raw[0] == '"':
+		json.Unmarshal(raw, &text)
+	case raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9':
+		text = string(raw) // as it stands there
 	}
-	return ""
+	return text
 }
 
 // answer is a message with nothing but the id of another one, as it stands
@@ -53,14 +64,6 @@ func (p fieldPath) answer(data []byte) []byte {
 	if p.in(data) == "" {
 		return nil
 	}
-	var id json.RawMessage = data
-	for _, name := range p {
-		var object map[string]json.RawMessage
-		if json.Unmarshal(id, &object) != nil {
-			return nil
-		}
-		id = object[name]
-	}
 	var b bytes.Buffer
 	for _, name := range p {
 		key, _ := json.Marshal(name)
@@ -68,7 +71,7 @@ func (p fieldPath) answer(data []byte) []byte {
 		b.Write(key)
 		b.WriteByte(':')
 	}
-	b.Write(id)
+	b.Write(p.raw(data))
 	b.WriteString(strings.Repeat("}", len(p)))
 	return b.Bytes()
 }

@@ -78,3 +78,27 @@ func TestSpool(t *testing.T) {
 	c = start(t, strings.NewReader(""), "send", srv.URL(), "--spool", file+".txt")
 	c.wants(t, exitFailure)
 }
+
+// Lines of an earlier start count as those of the input: a server that is gone before it has said that
+// it has read them may not have them.
+func TestSpooledLinesThatMayBeLost(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spool")
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	c := start(t, strings.NewReader("one\ntwo\nthree\n"), "send", srv.URL(), "-u", "ada", "--spool", file)
+	c.wants(t, exitGaveUp)
+	srv.Start()
+	srv.AnswerPings(false)
+	go func() {
+		if _, err := srv.WaitMessages(within(t), "ada", 3); err != nil {
+			t.Error(err)
+		}
+		srv.AnswerPings(true)
+		srv.Everybody().Reset()
+	}()
+	c = start(t, strings.NewReader(""), "send", srv.URL(), "-u", "ada", "--spool", file, "--attempts", "3", "--interval", "10ms")
+	c.wants(t, exitFailure)
+	if !strings.Contains(c.err.String(), "of what was sent, 3 messages may be lost") {
+		t.Errorf("it said %s", &c.err)
+	}
+}

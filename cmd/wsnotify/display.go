@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-runewidth"
@@ -27,6 +29,7 @@ type display struct {
 	quiet    bool
 	asJSON   bool
 	tty      bool          // out is a terminal
+	errTTY   bool          // err is one
 	chatting bool          // somebody types on it
 	plain    [2]io.Writer  // out and err without a line editor
 	live     *os.File      // the terminal of the status line; nil for none
@@ -61,7 +64,7 @@ func (l *looks) flags(cmd *cobra.Command) {
 }
 
 func newDisplay(out, err io.Writer, look looks, quiet bool) *display {
-	d := &display{out: out, err: err, look: look, quiet: quiet, width: 8, tty: isTerminal(out), dim: color.New(color.Faint),
+	d := &display{out: out, err: err, look: look, quiet: quiet, width: 8, tty: isTerminal(out), errTTY: isTerminal(err), dim: color.New(color.Faint),
 		strong: color.New(color.Bold, color.FgCyan), bad: color.New(color.FgRed)}
 	colour := look.color == "always" || look.color == "auto" && d.tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	for _, c := range []*color.Color{d.dim, d.strong, d.bad} {
@@ -71,7 +74,7 @@ func newDisplay(out, err io.Writer, look looks, quiet bool) *display {
 			c.DisableColor()
 		}
 	}
-	if isTerminal(err) && os.Getenv("TERM") != "dumb" {
+	if d.errTTY && os.Getenv("TERM") != "dumb" {
 		d.live = err.(*os.File)
 	}
 	return d
@@ -92,9 +95,13 @@ func (d *display) print(r record) error {
 	defer d.show()
 	if d.asJSON {
 		line, err := json.Marshal(r)
-		if err == nil {
-			_, err = fmt.Fprintf(d.out, "%s\n", line)
+		if err != nil {
+			return err
 		}
+		if d.tty {
+			line = escapeJSON(line)
+		}
+		_, err = fmt.Fprintf(d.out, "%s\n", line)
 		return err
 	}
 	kind, text := oneLine(r.MsgType), printable(r.text)
@@ -173,17 +180,21 @@ func (d *display) say(format string, args ...any) {
 	fmt.Fprintln(d.err, "wsnotify:", text)
 }
 
-// text shows what a command has printed.
+// text shows what a command has printed: on a terminal without what would do something to that, since
+// it may come from a message.
 func (d *display) text(p []byte) {
 	if len(p) == 0 {
 		return
+	}
+	if d.errTTY {
+		p = []byte(printable(strings.ReplaceAll(string(p), "\r\n", "\n")))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.hide()
 	defer d.show()
 	d.err.Write(p)
-	if p[len(p)-1] != '\n' {
+	if len(p) == 0 || p[len(p)-1] != '\n' {
 		fmt.Fprintln(d.err)
 	}
 }
@@ -298,15 +309,36 @@ func printable(s string) string {
 	return b.String()
 }
 
+// escapeJSON is printable for JSON of one line: what it escapes can only stand in a string, and means
+// the same there.
+func escapeJSON(line []byte) []byte {
+	out := make([]byte, 0, len(line))
+	for _, r := range string(line) {
+		switch {
+		case strconv.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
 func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\n`) }
 
 // brief is an error for people: its name is that of this program.
 func brief(s string) string { return oneLine(strings.ReplaceAll(s, "wsnotify: ", "")) }
 
-// shorten is for texts that are shown and not kept.
+// shorten is for texts that are shown and not kept. It cuts no character in two.
 func shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
 	return s[:limit] + "…"
 }

@@ -8,24 +8,20 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+	"regexp"
 	"strings"
 	"time"
 )
 
-// maxVariable is how much of a content goes into the environment, where Linux
-// takes 128 KiB at most. All of it is on the standard input.
-const maxVariable = 64 << 10
+// How a command is started, and how much of a content its environment takes
+// (maxVariable), is in exec_windows.go and exec_unix.go. All of a content is on the
+// standard input.
 
 // execute runs a shell command for a message, and waits for it. It is
 // killed when ctx ends.
 func execute(ctx context.Context, command string, r record, out *display) error {
-	shell, option := "sh", "-c"
-	if runtime.GOOS == "windows" {
-		shell, option = "cmd", "/C"
-	}
-	cmd := exec.CommandContext(ctx, shell, option, command)
-	killAll(cmd)
+	cmd := exec.CommandContext(ctx, shellName)
+	shell(cmd, command)
 	cmd.WaitDelay = time.Second // for those it has started and who hold the pipes
 	input, err := json.Marshal(r)
 	if err != nil {
@@ -54,4 +50,17 @@ func variable(s string) string {
 		s = strings.ToValidUTF8(s[:maxVariable], "")
 	}
 	return s
+}
+
+// percentVariable finds a variable of ours that cmd.exe would replace before it reads the line.
+var percentVariable = regexp.MustCompile(`(?i)%(MSG_TYPE|CONTENT)[%:]`)
+
+// checkPercent is for cmd.exe, which takes what a server has put into %CONTENT% for a part of the
+// command: "& del …" would be run. It takes !CONTENT! for text.
+func checkPercent(command string) error {
+	if found := percentVariable.FindStringSubmatch(command); found != nil {
+		name := strings.ToUpper(found[1])
+		return usage("--exec: %%%s%% would have the server's text run as a command; write !%[1]s!", name)
+	}
+	return nil
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify"
 )
 
 // guest is a connected client of serve.
@@ -16,22 +15,37 @@ type guest struct {
 	Since time.Time `json:"since"`
 	Muted bool      `json:"muted"` // guarded by hub.mu
 
-	hub   *hub
-	conn  *websocket.Conn
-	out   chan outgoingFrame
-	again chan struct{} // Muted has changed
-	drop  chan struct{} // closed: end without a close frame
+	hub     *hub
+	conn    *socket
+	out     chan *outgoingFrame
+	replies chan *outgoingFrame // of the reader, which waits until each is written
+	written chan struct{}
+	again   chan struct{} // Muted has changed
+	drop    chan struct{} // closed: end without a close frame
+	over    chan struct{} // closed when serve has ended
 }
 
-// outgoingFrame is a message, or a close frame.
+// outgoingFrame is a message, or a close frame. It may wait for several clients.
 type outgoingFrame struct {
-	typ    websocket.MessageType
+	op     byte
 	data   []byte
-	code   websocket.StatusCode // 0 for a message
+	code   int // of a close frame
 	reason string
+
+	waits int // clients that it waits for; guarded by hub.mu
 }
 
-var goodBye = outgoingFrame{code: websocket.StatusGoingAway, reason: "the server ends"}
+func goodBye() *outgoingFrame {
+	return &outgoingFrame{op: opClose, code: 1001, reason: "the server ends"}
+}
+
+func newGuest(h *hub, user string, conn *socket) *guest {
+	g := &guest{hub: h, User: user, Since: time.Now(), conn: conn, out: make(chan *outgoingFrame, maxQueue),
+		replies: make(chan *outgoingFrame), written: make(chan struct{}), again: make(chan struct{}, 1),
+		drop: make(chan struct{}), over: make(chan struct{})}
+	conn.limit, conn.large, conn.muted = h.readLimit, h.large, g.muted
+	return g
+}
 
 func (g *guest) muted() bool {
 	g.hub.mu.Lock()
@@ -48,13 +62,38 @@ func (g *guest) mute(on bool) {
 	}
 }
 
-// queue reports whether there was room.
-func (g *guest) queue(f outgoingFrame) bool {
+// queue reports whether there was room: a client that does not read has a few messages wait, and all
+// of them together no more than some bytes. It is called with hub.mu, as dequeued and unqueue are.
+func (g *guest) queue(f *outgoingFrame) bool {
+	if f.waits == 0 && g.hub.pending+len(f.data) > maxPending {
+		return false
+	}
 	select {
 	case g.out <- f:
-		return true
 	default:
 		return false
+	}
+	if f.waits++; f.waits == 1 {
+		g.hub.pending += len(f.data)
+	}
+	return true
+}
+
+func (g *guest) dequeued(f *outgoingFrame) {
+	if f.waits--; f.waits == 0 {
+		g.hub.pending -= len(f.data)
+	}
+}
+
+// unqueue discards what waits.
+func (g *guest) unqueue() {
+	for {
+		select {
+		case f := <-g.out:
+			g.dequeued(f)
+		default:
+			return
+		}
 	}
 }
 
@@ -68,84 +107,127 @@ func closeOnce(ch chan struct{}) {
 }
 
 // serve returns why it ended.
-func (g *guest) serve() string {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	defer g.conn.CloseNow()
-	ended := make(chan string, 1)
+func (g *guest) serve() (why string) {
+	ended := make(chan error, 1)
 	read := make(chan struct{}) // a token for each message that may be read
-	go g.read(ctx, read, ended)
-	defer close(read)
+	go g.read(read, ended)
+	defer func() { // the reader is the last who uses the message under way
+		close(g.over)
+		close(read)
+		g.conn.end()
+		<-ended
+	}()
+	var closing <-chan time.Time // we have sent a close frame
 	for {
-		out, next := g.out, read
+		out, replies, next := g.out, g.replies, read
 		if g.muted() {
-			out, next = nil, nil
+			out, replies, next = nil, nil, nil
 		}
+		var f *outgoingFrame
+		reply := false
 		select {
 		case next <- struct{}{}:
-		case why := <-ended:
-			return why
+			continue
+		case err := <-ended:
+			ended <- err
+			if why != "" {
+				return why
+			}
+			return g.reason(err)
+		case <-closing:
+			return why + ", and did not answer"
 		case <-g.drop:
 			return "dropped"
 		case <-g.again:
-		case f := <-out:
-			if f.code != 0 {
-				g.conn.Close(f.code, f.reason)
-				if f.code == goodBye.code && f.reason == goodBye.reason {
-					return goodBye.reason
+			continue
+		case f = <-out:
+			if f.op == opClose && why == "" {
+				why = f.reason
+				if f.code != 1001 || why != goodBye().reason {
+					why = fmt.Sprintf("closed with %d from the page", f.code)
 				}
-				return fmt.Sprintf("closed with %d from the page", int(f.code))
+				closing = time.After(closeWait)
 			}
-			writing, done := context.WithTimeout(ctx, 10*time.Second)
-			err := g.conn.Write(writing, f.typ, f.data)
-			done()
-			if err != nil {
-				return g.reason(err)
-			}
+		case f = <-replies:
+			reply = true
+		}
+		var err error
+		if f.op == opClose {
+			err = g.conn.close(f.code, f.reason)
+		} else {
+			err = g.conn.write(f.op, f.data)
+		}
+		if reply {
+			g.written <- struct{}{}
+		} else {
+			g.hub.mu.Lock()
+			g.dequeued(f)
+			g.hub.mu.Unlock()
+		}
+		if err != nil && !errors.Is(err, errSealed) {
+			return g.reason(err)
 		}
 	}
 }
 
 // read reads a message for each token, and sends it back if that is what the
 // server is for.
-func (g *guest) read(ctx context.Context, tokens <-chan struct{}, ended chan<- string) {
+func (g *guest) read(tokens <-chan struct{}, ended chan<- error) {
 	for range tokens {
-		typ, data, err := g.conn.Read(ctx)
+		op, data, err := g.conn.read()
+		if err == nil {
+			g.received(op, data)
+		}
+		g.conn.release()
 		if err != nil {
-			ended <- g.reason(err)
+			ended <- err
 			return
 		}
-		text := string(data)
-		if typ == websocket.MessageBinary {
+	}
+	ended <- errors.New("nothing more is to be read")
+}
+
+func (g *guest) received(op byte, data []byte) {
+	if string(data) != "ping" || op != opText || g.hub.pings {
+		text := ""
+		if op == opBinary {
 			text = hexText(data)
+		} else if text = string(data[:min(len(data), maxLine+1)]); len(data) > maxLine {
+			text = shorten(text, maxLine) + fmt.Sprintf(" (%d bytes)", len(data))
 		}
-		if text != "ping" || g.hub.pings {
-			g.hub.say("%s: %s", oneLine(g.User), oneLine(text))
-			g.hub.change(func() { g.hub.note(g.User, "in", text) })
-		}
-		var replies []outgoingFrame
-		if g.hub.echo {
-			replies = append(replies, outgoingFrame{typ: typ, data: data})
-		}
-		if answer := g.hub.confirm.answer(data); g.hub.confirm != nil && answer != nil {
-			replies = append(replies, outgoingFrame{typ: websocket.MessageText, data: answer})
-		}
-		for _, reply := range replies {
-			select {
-			case g.out <- reply:
-			case <-ctx.Done():
-			}
+		g.hub.say("%s: %s", oneLine(g.User), oneLine(text))
+		g.hub.change(func() { g.hub.note(g.User, "in", text) })
+	}
+	if g.hub.echo {
+		g.reply(&outgoingFrame{op: op, data: data})
+	}
+	if op == opText && g.hub.confirm != nil {
+		if answer := g.hub.confirm.answer(data); answer != nil {
+			g.reply(&outgoingFrame{op: opText, data: answer})
 		}
 	}
 }
 
-func (g *guest) reason(err error) string {
-	if errors.Is(err, websocket.ErrMessageTooBig) {
-		return fmt.Sprintf("sent a message of more than %s, and was closed with 1009; --read-limit raises that", bytesText(g.hub.readLimit))
+// reply waits until f is written, so that a client that sends and does not read
+// has no more than one message kept.
+func (g *guest) reply(f *outgoingFrame) {
+	select {
+	case g.replies <- f:
+		<-g.written
+	case <-g.over:
 	}
-	var closed websocket.CloseError
-	if errors.As(err, &closed) {
-		return "closed with " + closeText(closed.Code, closed.Reason)
+}
+
+func (g *guest) reason(err error) string {
+	var wrong *refusedError
+	var closed *closedError
+	switch {
+	case errors.As(err, &wrong) && wrong.code == 1009:
+		return fmt.Sprintf("sent a message of more than %s, and was closed with 1009; --read-limit raises that", bytesText(g.hub.readLimit))
+	case errors.As(err, &wrong):
+		return fmt.Sprintf("closed with %d: %s", wrong.code, wrong.text)
+	case errors.As(err, &closed):
+		return "closed with " + closeText(wsnotify.StatusCode(closed.code), closed.reason)
 	}
 	return "the connection was lost"
 }

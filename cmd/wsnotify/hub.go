@@ -1,29 +1,36 @@
 package main
 
 import (
-	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
+	"unicode/utf8"
 )
 
-// hub holds the clients of serve, and what happened of late.
+// hub holds the clients of serve, and what happened of late. What clients, pages and those who notify
+// can make it keep is bounded, by the constants below.
 type hub struct {
-	name      string // of this run, so that a page knows another one
-	say       func(format string, args ...any)
-	echo      bool
-	confirm   fieldPath // of the id with which messages are confirmed; nil for none
-	refuse    int       // the status of every handshake; 0 to accept
-	readLimit int64
-	pings     bool // text pings are shown, too
+	name       string // of this run, so that a page knows another one
+	say        func(format string, args ...any)
+	hosts      hosts // that it answers to
+	echo       bool
+	confirm    fieldPath // of the id with which messages are confirmed; nil for none
+	refuse     int       // the status of every handshake; 0 to accept
+	readLimit  int64
+	maxClients int
+	pings      bool          // text pings are shown, too
+	large      chan struct{} // see socket
+	posts      chan struct{} // holds a token for each POST under way
 
 	mu      sync.Mutex
 	last    int
 	clients []*guest
+	coming  int // clients that are let in, those who are not yet in clients too
+	pages   int // that are open
+	pending int // bytes of messages that wait to be sent
 	log     []entry
 	entries int           // that there ever were
 	changed chan struct{} // closed and replaced when any of this has changed
@@ -40,12 +47,19 @@ type entry struct {
 }
 
 const (
-	maxLog  = 200     // entries that a page finds when it is opened
-	maxText = 4 << 10 // bytes of an entry's text
+	maxLog     = 200      // entries that a page finds when it is opened
+	maxText    = 4 << 10  // bytes of an entry's text
+	maxLine    = 64 << 10 // bytes of a message that are printed
+	maxUser    = 256      // bytes of a user's name
+	maxPages   = 16       // that are open at once
+	maxQueue   = 64       // messages that wait for one client
+	maxPending = 64 << 20 // bytes of those that wait for all clients
+	maxPosts   = 8        // POSTs that are handled at once
 )
 
 func newHub(say func(string, ...any)) *hub {
-	return &hub{name: strconv.FormatInt(time.Now().UnixNano(), 36), say: say, readLimit: 16 << 20, changed: make(chan struct{})}
+	return &hub{name: strconv.FormatInt(time.Now().UnixNano(), 36), say: say, readLimit: 16 << 20, maxClients: 1000,
+		large: make(chan struct{}, largeAtOnce), posts: make(chan struct{}, maxPosts), changed: make(chan struct{})}
 }
 
 // change runs f, and tells the pages.
@@ -66,14 +80,37 @@ func (h *hub) note(user, kind, text string) {
 	}
 }
 
-// enter counts a client whom close waits for, unless it is too late to come.
-func (h *hub) enter() bool {
+// enter counts a client whom close waits for, unless it can't come. leave ends that.
+func (h *hub) enter() (refused string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.closing {
-		h.gone.Add(1)
+	switch {
+	case h.closing:
+		return "the server ends"
+	case h.coming >= h.maxClients:
+		return fmt.Sprintf("%d clients are connected; serve --max-clients allows more", h.coming)
 	}
-	return !h.closing
+	h.coming++
+	h.gone.Add(1)
+	return ""
+}
+
+func (h *hub) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.coming--
+	h.gone.Done()
+}
+
+// checkUser says what is wrong with a name; "" if nothing is.
+func checkUser(user string) string {
+	switch {
+	case len(user) > maxUser:
+		return fmt.Sprintf("the user's name has %d bytes; %d are allowed", len(user), maxUser)
+	case !utf8.ValidString(user):
+		return "the user's name is not UTF-8"
+	}
+	return ""
 }
 
 // join is a client's connection, from the handshake to its end.
@@ -82,42 +119,41 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 	if user == "" {
 		user = "guest"
 	}
+	if wrong := checkUser(user); wrong != "" {
+		http.Error(w, wrong, http.StatusBadRequest)
+		return
+	}
 	if h.refuse != 0 {
 		h.change(func() { h.note(user, "refused", http.StatusText(h.refuse)) })
 		h.say("! %s: refused with %d", oneLine(user), h.refuse)
 		http.Error(w, "refused, as serve --refuse says", h.refuse)
 		return
 	}
-	g := &guest{hub: h, User: user, Since: time.Now(), out: make(chan outgoingFrame, 64), again: make(chan struct{}, 1), drop: make(chan struct{})}
-	if !h.enter() {
-		http.Error(w, "the server ends", http.StatusServiceUnavailable)
+	if refused := h.enter(); refused != "" {
+		http.Error(w, refused, http.StatusServiceUnavailable)
 		return
 	}
-	defer h.gone.Done()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OriginPatterns:  []string{"localhost:*", "127.0.0.1:*"}, // the pages that somebody tries things with
-		CompressionMode: websocket.CompressionContextTakeover,
-		OnPingReceived:  func(context.Context, []byte) bool { return !g.muted() },
-	})
+	defer h.leave()
+	conn, err := accept(w, r)
 	if err != nil {
 		h.say("! %s: %s", oneLine(user), oneLine(err.Error()))
-		return // Accept has answered
+		return // accept has answered
 	}
-	conn.SetReadLimit(h.readLimit)
-	g.conn = conn
+	g := newGuest(h, user, conn)
 	h.change(func() {
 		h.last++
 		g.ID = h.last
 		h.clients = append(h.clients, g)
 		h.note(user, "joined", "")
 		if h.closing { // it came while close said good-bye to the others
-			g.out <- goodBye
+			g.queue(goodBye())
 		}
 	})
 	h.say("+ %s", oneLine(user))
 	why := g.serve()
 	h.change(func() {
 		h.clients = slices.DeleteFunc(h.clients, func(other *guest) bool { return other == g })
+		g.unqueue()
 		h.note(user, "left", why)
 	})
 	h.say("- %s: %s", oneLine(user), oneLine(why))
@@ -125,19 +161,15 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 
 // notify sends to a user, or to everybody, and counts whom.
 func (h *hub) notify(user string, message []byte) (n int) {
+	f := &outgoingFrame{op: opText, data: message}
 	h.change(func() {
 		for _, g := range h.clients {
-			if user != "" && g.User != user {
-				continue
-			}
-			select {
-			case g.out <- outgoingFrame{typ: websocket.MessageText, data: message}:
+			if (user == "" || g.User == user) && g.queue(f) {
 				n++
-			default: // he does not read
 			}
 		}
 		if n > 0 {
-			h.note(user, "out", string(message))
+			h.note(user, "out", string(message[:min(len(message), maxText+1)]))
 		}
 	})
 	return n
@@ -160,12 +192,7 @@ func (h *hub) close() {
 	h.change(func() {
 		h.closing = true
 		for _, g := range h.clients {
-			select {
-			case g.out <- goodBye:
-				if g.Muted {
-					closeOnce(g.drop)
-				}
-			default:
+			if !g.queue(goodBye()) || g.Muted {
 				closeOnce(g.drop)
 			}
 		}

@@ -42,12 +42,16 @@ func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 			g.refuse("not sent: %s %d: %v", name, number, wrong)
 		} else if g.ids != nil && g.ids.in(data) == "" {
 			g.refuse("not sent: %s %d has no %q, by which the server would confirm it", name, number, strings.Join(g.ids, "."))
-		} else if full := g.queue(ctx, data); full != nil {
+		} else if refused := g.queue(ctx, data); refused != nil {
+			text := fmt.Sprintf("not sent: %s %d and what follows", name, number)
+			if ctx.Err() == nil && !errors.Is(refused, wsnotify.ErrClosed) { // else it is told why all ends
+				text += ": " + plain(refused)
+			}
 			g.mu.Lock()
 			g.refused++
-			g.unsent = append(g.unsent, fmt.Sprintf("not sent: %s %d and what follows", name, number))
+			g.unsent = append(g.unsent, text)
 			g.mu.Unlock()
-			return full
+			return refused
 		}
 		if err != nil {
 			return nil
@@ -63,9 +67,9 @@ func (g *outgoing) refuse(format string, args ...any) {
 	g.mu.Unlock()
 }
 
-// queue hands a message over.
+// queue hands a message over, and waits while there is no room for it.
 func (g *outgoing) queue(ctx context.Context, data []byte) error {
-	for {
+	for wait := time.Duration(0); ; wait = min(max(2*wait, 10*time.Millisecond), time.Second) {
 		g.mu.Lock()
 		err := g.client.Enqueue(g.frame.messageType(), data)
 		if err == nil {
@@ -82,8 +86,14 @@ func (g *outgoing) queue(ctx context.Context, data []byte) error {
 		if err := g.client.Flush(ctx); err != nil {
 			return err
 		}
-		if errors.Is(err, spool.ErrFull) {
-			time.Sleep(10 * time.Millisecond) // what is confirmed leaves the file a little later
+		if wait == 0 {
+			continue
+		}
+		// What is done leaves the outbox and the file a little later; much later, where the disk is full.
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -44,6 +44,9 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 			case raw && len(filter) > 0:
 				return usage("--raw takes no message apart, so that --filter can't be used with it")
 			}
+			if err := checkCommand(command); err != nil {
+				return err
+			}
 			cfg, url, err := conn.config(cmd, args[0])
 			if err != nil {
 				return err

@@ -3,14 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -369,6 +372,54 @@ func TestTerminal(t *testing.T) {
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("the screen shows %q and not %q", lines, want)
+	}
+}
+
+// Neither JSON nor what a command prints does anything to a terminal: U+009B is ESC [, and U+202E turns
+// the rest of a line around. The JSON means the same.
+func TestTerminalGetsNoControlCharacters(t *testing.T) {
+	const evil = "a\u009b2J\u202eb\x7f\U000e0001\x1b[31mc\ufffd"
+	srv := wsnotifytest.NewServer(t)
+	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "1", "--json", "--exec", `printf '%s\n\r\n\ttab' "$CONTENT"; cat`)
+	tty, err := pty.Start(cmd)
+	if errors.Is(err, pty.ErrUnsupported) {
+		t.Skip("there are no pseudo-terminals")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SendText(`{"msgType":"mail","content":"` + strings.ReplaceAll(evil, "\x1b", `\u001b`) + `"}`)
+	output, _ := io.ReadAll(tty) // ends with an error, as terminals do
+	cmd.Wait()
+	screen := regexp.MustCompile("[^\n]*\r\x1b\\[K").ReplaceAllString(strings.ReplaceAll(string(output), "\r\n", "\n"), "") // the status line
+	if i := strings.IndexFunc(screen, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }); i >= 0 {
+		t.Errorf("byte %d of what it printed does something to a terminal: %q", i, screen)
+	}
+	lines := strings.Split(screen, "\n")
+	var r struct{ Content string }
+	if json.Unmarshal([]byte(lines[0]), &r); r.Content != evil {
+		t.Errorf("the JSON says %q and not %q: %s", r.Content, evil, lines[0])
+	}
+	if len(lines) < 3 || lines[1] != `a\u009b2J\u202eb\x7f\U000e0001\x1b[31mc`+"\ufffd" || !strings.HasPrefix(lines[3], "    tab{") {
+		t.Errorf("the command printed %q", lines[1:])
+	}
+}
+
+// Only Windows starts cmd.exe, but what it must not be given is checked anywhere.
+func TestCommandsForWindows(t *testing.T) {
+	for command, refused := range map[string]bool{
+		`notify "!MSG_TYPE!" "!CONTENT!"`: false,
+		`echo %EPOCH% %CONTENTS% 100%`:    false,
+		`echo %CONTENT%`:                  true,
+		`echo %msg_type:~0,5%`:            true,
+	} {
+		if err := checkPercent(command); (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "!") {
+			t.Errorf("%s: %v", command, err)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -32,7 +31,7 @@ func cause(f wsnotify.Failure) string {
 		return plain(f.Err) + "; --read-limit raises the limit"
 	case certificate(f.Err) != "":
 		return certificate(f.Err)
-	case f.Phase == wsnotify.PhaseDial && errors.Is(f.Err, syscall.ECONNREFUSED):
+	case f.Phase == wsnotify.PhaseDial && isErrno(f.Err, connectionRefused):
 		text := "connection refused"
 		if op := (*net.OpError)(nil); errors.As(f.Err, &op) && op.Addr != nil {
 			text += "; nothing listens at " + op.Addr.String()

@@ -71,7 +71,9 @@ unless --attempts is given.`,
 					return fmt.Errorf("--spool: %w", err)
 				}
 				defer kept.Close()
-				cfg.Outbox.Store = kept
+				if err := g.keep(&cfg, kept, file); err != nil {
+					return fmt.Errorf("--spool: %w", err)
+				}
 				defer func() { g.tellKept(kept, file) }()
 			}
 			g.client = wsnotify.New(cfg)
@@ -111,14 +113,37 @@ unless --attempts is given.`,
 	return cmd
 }
 
+// keep has messages stay in a file until they are sent. Those of an earlier start that are there count
+// as given.
+func (g *outgoing) keep(cfg *wsnotify.Config, kept *spool.Spool, file string) error {
+	cfg.Outbox.Store = kept
+	last := ""
+	cfg.OnError = func(err error) { // of removals, which are tried again, and delay what follows until then
+		for _, kind := range []error{spool.ErrDiskFull, spool.ErrReadOnly, spool.ErrFailed, spool.ErrDamaged} {
+			if text := plain(err); errors.Is(err, kind) && text != last {
+				last = text
+				g.say("--spool: what was sent can't be removed: %s", text)
+			}
+		}
+	}
+	n, err := stored(kept)
+	g.given = n
+	return err
+}
+
 // tellKept says how many messages are left for the next start.
 func (g *outgoing) tellKept(kept *spool.Spool, file string) {
-	n := 0
-	err := kept.Load(func(uint64, wsnotify.Message) error { n++; return nil })
+	n, err := stored(kept)
 	switch {
 	case err != nil:
 		g.say("--spool %s: %v", file, err)
 	case n > 0:
 		g.say("%s in %s for the next start", messages(n), file)
 	}
+}
+
+// stored counts the messages in a file.
+func stored(s *spool.Spool) (n int, err error) {
+	err = s.Load(func(uint64, wsnotify.Message) error { n++; return nil })
+	return n, err
 }

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,7 @@ import (
 
 func serveCommand() *cobra.Command {
 	var addr, confirm string
+	var names []string
 	h := newHub(nil)
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -28,10 +28,14 @@ func serveCommand() *cobra.Command {
   POST /notify         to everybody
 
 It keeps nothing, does no authentication, and listens on the loopback address unless
-told otherwise. The text "ping" of clients is not printed unless --show-pings is set.`,
+told otherwise. It answers to localhost and loopback addresses, and to the host of
+--addr; a request by another name is refused with 403 unless --host allows that name,
+since a page of any site can have its own name lead to this machine. The text "ping" of
+clients is not printed unless --show-pings is set.`,
 		Example: `  wsnotify serve
   wsnotify serve --echo
   wsnotify serve --addr 9000 --refuse 401
+  wsnotify serve --addr :8080 --host devbox.example
   curl -d msgType=mail -d content='3 new' http://localhost:8080/notify/ada
   curl --json '{"msgType":"mail","content":{"from":"Bob"}}' http://localhost:8080/notify`,
 		Args: nothing,
@@ -49,7 +53,8 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 			}
 			out := cmd.OutOrStdout()
 			h.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
-			server := &http.Server{Handler: handler(h), ReadHeaderTimeout: 10 * time.Second}
+			h.hosts = hostsOf(listener.Addr(), addr, names)
+			server := newServer(h)
 			at := listener.Addr().String()
 			fmt.Fprintf(out, "page       http://%s/\nWebSocket  ws://%[1]s/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://%[1]s/notify/{user}\ntalk       wsnotify %[1]s/ws/ada\n\n", at)
 			served := make(chan error, 1)
@@ -68,12 +73,39 @@ told otherwise. The text "ping" of clients is not printed unless --show-pings is
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on, or a port of the loopback address")
+	f.StringArrayVar(&names, "host", nil, "`name` of this machine that requests may use, besides localhost and that of\n--addr; * for any; may be repeated")
 	f.BoolVar(&h.echo, "echo", false, "send each message back to its sender")
 	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
 	f.Var(count{at: &h.refuse}, "refuse", "refuse every handshake with this HTTP `STATUS`")
 	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
+	f.Var(count{at: &h.maxClients, least: 1}, "max-clients", "clients that may be connected at once")
 	f.BoolVar(&h.pings, "show-pings", false, `print the text "ping" of clients, too`)
 	return cmd
+}
+
+// newServer bounds what those who speak HTTP can take. Clients have bounds of their own.
+func newServer(h *hub) *http.Server {
+	const most = 256 // connections that are no WebSockets
+	var mu sync.Mutex
+	there := map[net.Conn]bool{}
+	return &http.Server{
+		Handler:           handler(h),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ConnState: func(conn net.Conn, state http.ConnState) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch state {
+			case http.StateNew:
+				if there[conn] = true; len(there) > most {
+					conn.Close()
+				}
+			case http.StateHijacked, http.StateClosed:
+				delete(there, conn)
+			}
+		},
+	}
 }
 
 func listenAt(addr string) (net.Listener, error) {
@@ -84,7 +116,7 @@ func listenAt(addr string) (net.Listener, error) {
 		return nil, usage("--addr %s: expected a host and a port such as 127.0.0.1:8080, or a port", addr)
 	}
 	listener, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if isErrno(err, addressInUse) {
 		return nil, fmt.Errorf("something listens on %s already; choose another port with --addr", addr)
 	}
 	return listener, err

@@ -1,0 +1,438 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// rawClient is a client that sends what it is told to, byte by byte.
+type rawClient struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+const rawHandshake = "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+
+func dialRaw(t *testing.T, srv *httptest.Server, path string) *rawClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr())
+	c := &rawClient{conn, bufio.NewReader(conn)}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake ends with %v, %v", resp, err)
+	}
+	return c
+}
+
+// frame returns the next frame of the server, which has no mask.
+func (c *rawClient) frame() (op byte, payload []byte, err error) {
+	var h [10]byte
+	if _, err = io.ReadFull(c.in, h[:2]); err != nil {
+		return 0, nil, err
+	}
+	n := uint64(h[1])
+	switch n {
+	case 126:
+		io.ReadFull(c.in, h[2:4])
+		n = uint64(binary.BigEndian.Uint16(h[2:]))
+	case 127:
+		io.ReadFull(c.in, h[2:10])
+		n = binary.BigEndian.Uint64(h[2:])
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(c.in, payload)
+	return h[0] & 0xF, payload, err
+}
+
+// mask makes a frame of a client, with a key that changes nothing.
+func mask(first byte, payload string) string {
+	head := []byte{first, 0x80 | byte(len(payload))}
+	switch {
+	case len(payload) > 0xFFFF:
+		head = binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, uint64(len(payload)))
+	case len(payload) > 125:
+		head = binary.BigEndian.AppendUint16([]byte{first, 0x80 | 126}, uint16(len(payload)))
+	}
+	return string(head) + "\x00\x00\x00\x00" + payload
+}
+
+func hubServer(t *testing.T, set func(*hub)) (*hub, *httptest.Server) {
+	h := newHub(func(string, ...any) {})
+	if set != nil {
+		set(h)
+	}
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = newServer(h)
+	srv.Start()
+	t.Cleanup(srv.Close)
+	t.Cleanup(h.close)
+	return h, srv
+}
+
+// Whatever a client sends, serve answers it as RFC 6455 says, and goes on.
+func TestServeSurvivesItsPeers(t *testing.T) {
+	h, srv := hubServer(t, func(h *hub) { h.echo, h.readLimit = true, 70_000 })
+	for name, test := range map[string]struct {
+		bytes string
+		code  int
+	}{
+		"permessage-deflate was offered, and not agreed on": {"\x41\x81\x00\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8", 1002},
+		"reserved bit":                 {mask(0xC1, "x"), 1002},
+		"no mask":                      {"\x81\x01x", 1002},
+		"unknown opcode":               {mask(0x83, "x"), 1002},
+		"unknown control opcode":       {mask(0x8B, "x"), 1002},
+		"fragmented ping":              {mask(0x09, "x"), 1002},
+		"ping of 126 bytes":            {mask(0x89, strings.Repeat("x", 126)), 1002},
+		"continuation of nothing":      {mask(0x80, "x"), 1002},
+		"a message in a message":       {mask(0x01, "x") + mask(0x81, "y"), 1002},
+		"length of 125 in two bytes":   {"\x81\xfe\x00\x7d\x00\x00\x00\x00", 1002},
+		"length of 65535 in eight":     {"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x00\x00", 1002},
+		"negative length":              {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1002},
+		"length of 2⁶³-1":              {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009},
+		"a byte over the limit":        {mask(0x82, strings.Repeat("x", 70_001)), 1009},
+		"fragments over the limit":     {mask(0x02, strings.Repeat("x", 70_000)) + mask(0x80, "x"), 1009},
+		"text that is not UTF-8":       {mask(0x81, "a\xff"), 1007},
+		"half a character at the end":  {mask(0x01, "a\xe2\x82") + mask(0x80, ""), 1007},
+		"close with one byte":          {mask(0x88, "x"), 1002},
+		"close with 1005":              {mask(0x88, "\x03\xed"), 1002},
+		"close with 999":               {mask(0x88, "\x03\xe7"), 1002},
+		"a reason that is not UTF-8":   {mask(0x88, "\x03\xe8\xff"), 1007},
+		"close without a code":         {mask(0x88, ""), 0},
+		"close with 4000 and a reason": {mask(0x88, "\x0f\xa0bye"), 4000},
+		"close in a message":           {mask(0x01, "x") + mask(0x88, "\x03\xe8"), 1000},
+	} {
+		c := dialRaw(t, srv, "/ws/raw")
+		io.WriteString(c, test.bytes)
+		op, payload, err := c.frame()
+		code := 0
+		if len(payload) >= 2 {
+			code = int(binary.BigEndian.Uint16(payload))
+		}
+		if err != nil || op != opClose || code != test.code {
+			t.Errorf("%s: it answers with opcode %#x, close code %d and not %d, %v", name, op, code, test.code, err)
+		}
+		c.CloseWrite()
+		if _, _, err := c.frame(); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: then the connection ends with %v", name, err)
+		}
+		c.Close()
+	}
+	c := dialRaw(t, srv, "/ws/raw")
+	large := strings.Repeat("€", 23_333)
+	io.WriteString(c, mask(0x89, "are you there?")+mask(0x01, large[:40_001])+mask(0x89, "")+mask(0x80, large[40_001:]))
+	for _, want := range []struct {
+		op   byte
+		text string
+	}{{opPong, "are you there?"}, {opPong, ""}, {opText, large}} {
+		if op, payload, err := c.frame(); op != want.op || string(payload) != want.text || err != nil {
+			t.Errorf("it answers with opcode %#x and %.40q, %v, and not with %#x and %.40q", op, payload, err, want.op, want.text)
+		}
+	}
+	c.Close()
+	until(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.coming == 0 })
+	if n := len(h.large); n > 0 {
+		t.Errorf("%d large messages are still counted", n)
+	}
+}
+
+func (c *rawClient) CloseWrite() { c.Conn.(*net.TCPConn).CloseWrite() }
+
+// stream is a connection whose peer has sent all it sends.
+type stream struct {
+	io.Reader
+	out bytes.Buffer
+}
+
+func (s *stream) Write(p []byte) (int, error)      { return s.out.Write(p) }
+func (*stream) Close() error                       { return nil }
+func (*stream) LocalAddr() net.Addr                { return nil }
+func (*stream) RemoteAddr() net.Addr               { return nil }
+func (*stream) SetDeadline(time.Time) error        { return nil }
+func (*stream) SetReadDeadline(t time.Time) error  { return nil }
+func (*stream) SetWriteDeadline(t time.Time) error { return nil }
+
+// FuzzSocket checks that whatever comes is a message within the limit, UTF-8 where it is text, or an
+// error that ends the connection.
+func FuzzSocket(f *testing.F) {
+	f.Add([]byte(mask(0x81, "text")+mask(0x02, "a")+mask(0x89, "ping")+mask(0x80, "b")+mask(0x88, "\x03\xe8bye")), 100)
+	f.Add([]byte("\x41\x81\x00\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8"), -1)
+	f.Add([]byte(mask(0x81, strings.Repeat("x", 70_000))), 65_000)
+	f.Fuzz(func(t *testing.T, data []byte, limit int) {
+		if limit < 0 {
+			limit = -1
+		}
+		conn := &stream{Reader: bytes.NewReader(data)}
+		s := newSocket(conn, bufio.NewReader(conn))
+		s.limit = int64(limit)
+		for {
+			op, message, err := s.read()
+			if err != nil {
+				break
+			}
+			if op != opText && op != opBinary || limit >= 0 && len(message) > limit || op == opText && !bytes.Equal(message, bytes.ToValidUTF8(message, nil)) {
+				t.Fatalf("opcode %#x and %d bytes, where %d are allowed: %.40q", op, len(message), limit, message)
+			}
+			s.release()
+		}
+		s.release()
+		s.end()
+		if len(s.large) > 0 {
+			t.Error("a large message is still counted")
+		}
+	})
+}
+
+// A page of another site that has its own name lead here is not answered.
+func TestServeAnswersToItsOwnNamesAlone(t *testing.T) {
+	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080} }
+	for _, test := range []struct {
+		at, asked string
+		names     []string
+		host      string
+		allowed   bool
+	}{
+		{"127.0.0.1", "127.0.0.1:8080", nil, "127.0.0.1:8080", true},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "localhost:9999", true}, // a tunnel
+		{"127.0.0.1", "127.0.0.1:8080", nil, "LOCALHOST.", true},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "app.localhost", true},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "[::1]:8080", true},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "[::1]", true},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "evil.example:8080", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "evil.example", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "localhost.evil.example:8080", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "127.0.0.1.evil.example", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "localhost:8080:8080", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "192.168.1.5:8080", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, "", false},
+		{"127.0.0.1", "127.0.0.1:8080", nil, ".localhost.evil.example", false},
+		{"127.0.0.1", "devbox:8080", nil, "devbox:8080", true},
+		{"127.0.0.1", "127.0.0.1:8080", []string{"tunnel.example"}, "Tunnel.example", true},
+		{"127.0.0.1", "127.0.0.1:8080", []string{"tunnel.example"}, "evil.example", false},
+		{"127.0.0.1", "127.0.0.1:8080", []string{"*"}, "evil.example", true},
+		{"::", ":8080", nil, "192.168.1.5:8080", true},
+		{"::", ":8080", nil, "[fe80::1]:8080", true},
+		{"::", ":8080", nil, "evil.example:8080", false},
+		{"192.168.1.5", "192.168.1.5:8080", nil, "192.168.1.5:8080", true},
+	} {
+		if h := hostsOf(tcp(test.at), test.asked, test.names); h.allow(test.host) != test.allowed {
+			t.Errorf("listening on %s, asked for %s and %q, it allows %q: %v", test.at, test.asked, test.names, test.host, !test.allowed)
+		}
+	}
+
+	_, srv := hubServer(t, nil)
+	for _, path := range []string{"/", "/events", "/ws/ada", "/notify"} {
+		req, _ := http.NewRequest("GET", srv.URL+path, nil)
+		if path == "/notify" {
+			req.Method = "POST"
+		}
+		req.Host = "evil.example:80"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden || !strings.Contains(string(text), "--host evil.example") {
+			t.Errorf("%s answers %d, %s", path, resp.StatusCode, text)
+		}
+	}
+	// A page of another site that goes to this address under its own name.
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, strings.Replace(fmt.Sprintf(rawHandshake, "/ws/ada", srv.Listener.Addr()), "Upgrade:", "Origin: http://evil.example\r\nUpgrade:", 1))
+	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusForbidden {
+		t.Errorf("its handshake ends with %v, %v", resp, err)
+	}
+}
+
+// What serve sends is UTF-8 where RFC 6455 says so, whoever asks for it.
+func TestServeSendsUTF8(t *testing.T) {
+	h, srv := hubServer(t, nil)
+	c := dialRaw(t, srv, "/ws/ada")
+	arrived(t, h, 1)
+	post := func(path, contentType, body string) (int, string) {
+		resp, err := http.Post(srv.URL+path, contentType, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	const form, asJSON = "application/x-www-form-urlencoded", "application/json"
+	for _, test := range []struct{ path, contentType, body, says string }{
+		{"/notify", asJSON, "{\"msgType\":\"mail\",\"content\":\"a\xff\"}", "byte 31 is 0xff"},
+		{"/notify", asJSON, "{\"msgType\":\"a\xff\",\"content\":1}", "not UTF-8"},
+		{"/notify", form, "msgType=mail&content=a%ff", "content is not UTF-8: byte 2 is 0xff"},
+		{"/notify", form, "msgType=%ff&content=a", "msgType is not UTF-8"},
+		{"/notify/%ff", form, "msgType=mail&content=a", "name is not UTF-8"},
+		{"/notify", asJSON, `{"msgType":"mail","content":1} {"msgType":"x"}`, "after top-level value"},
+		{"/notify", asJSON, `{"msgType":"mail","content":1} x`, "after top-level value"},
+		{"/notify", asJSON + "; charset=utf-8", `{"msgType":"mail","content":1}]`, "after top-level value"},
+		{"/clients/1/send", form, "text=" + url.QueryEscape("\ufffd\xc0"), "byte 4 is 0xc0"},
+		{"/clients/1/close", form, "code=4000&reason=%e2%82", "reason is not UTF-8"},
+	} {
+		if status, text := post(test.path, test.contentType, test.body); status != 400 || !strings.Contains(text, test.says) {
+			t.Errorf("%s %q is answered with %d %q, which does not say %q", test.path, test.body, status, text, test.says)
+		}
+	}
+	if status, text := post("/notify", asJSON, `{"msgType":"mail","content":"`+"\ufffd"+`"} `); status != 200 {
+		t.Errorf("U+FFFD itself is answered with %d %s", status, text)
+	}
+	if op, payload, err := c.frame(); op != opText || string(payload) != `{"msgType":"mail","content":"`+"\ufffd"+`"}` {
+		t.Errorf("the first that came is %#x %q, %v", op, payload, err)
+	}
+	for path, want := range map[string]string{"/ws/%ff": "not UTF-8", "/ws/" + strings.Repeat("x", maxUser+1): "257 bytes"} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr())
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(text), want) {
+			t.Errorf("%.20s is answered with %d %s", path, resp.StatusCode, text)
+		}
+	}
+}
+
+// Many clients that announce large messages, and stop there, take the memory of a few.
+func TestServeBoundsLargeMessages(t *testing.T) {
+	h, srv := hubServer(t, func(h *hub) { h.echo = true })
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	const clients = 40
+	for range clients {
+		c := dialRaw(t, srv, "/ws/raw")
+		io.WriteString(c, "\x81\xff\x00\x00\x00\x00\x00\xf0\x00\x00\x00\x00\x00\x00x") // 15 MiB
+	}
+	arrived(t, h, clients)
+	until(t, func() bool { return len(h.large) == cap(h.large) })
+	if took := heap() - before; took > largeAtOnce*16<<20+clients*smallMessage {
+		t.Errorf("%d messages of 15 MiB that were announced take %d MiB", clients, took>>20)
+	}
+	// A small message needs no turn.
+	c := dialRaw(t, srv, "/ws/raw")
+	io.WriteString(c, mask(0x82, strings.Repeat("x", smallMessage)))
+	if op, payload, err := c.frame(); op != opBinary || len(payload) != smallMessage {
+		t.Errorf("a small message is answered with %#x and %d bytes, %v", op, len(payload), err)
+	}
+}
+
+// A message of control characters is four to six times as long where it is shown.
+func TestServeBoundsWhatItShows(t *testing.T) {
+	var said []string
+	h, srv := hubServer(t, func(h *hub) {
+		h.say = func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	})
+	user := strings.Repeat("\u202e", maxUser/3)
+	c := dialRaw(t, srv, "/ws/"+url.PathEscape(user))
+	io.WriteString(c, mask(0x81, strings.Repeat("\x01", 1<<20))+mask(0x88, ""))
+	if op, _, err := c.frame(); op != opClose {
+		t.Fatalf("it answers with %#x, %v", op, err)
+	}
+	h.close()
+	for _, line := range said {
+		if len(line) > 6*maxLine {
+			t.Errorf("a line of %d bytes is printed", len(line))
+		}
+		if strings.ContainsAny(line, "\x01\u202e") {
+			t.Errorf("a control character is printed: %.100q", line)
+		}
+	}
+	if len(said) != 3 || !strings.Contains(said[1], "… (1048576 bytes)") {
+		t.Errorf("it printed %d lines", len(said))
+	}
+	for _, e := range h.log {
+		if len(e.Text) > maxText+len("…") || len(e.User) > maxUser {
+			t.Errorf("an entry has %d and %d bytes", len(e.User), len(e.Text))
+		}
+	}
+}
+
+// What waits for clients that do not read is bounded in bytes, and counts once for all of them.
+func TestServeBoundsWhatWaits(t *testing.T) {
+	h := newHub(func(string, ...any) {})
+	for range 100 {
+		g := newGuest(h, "ada", newSocket(&stream{}, nil))
+		h.clients = append(h.clients, g)
+	}
+	message := make([]byte, 2<<20)
+	for i := range maxPending >> 21 {
+		if n := h.notify("", message); n != 100 {
+			t.Fatalf("message %d goes to %d", i, n)
+		}
+	}
+	if n := h.notify("", message); n != 0 || h.pending != maxPending {
+		t.Errorf("another one goes to %d, and %d bytes wait", n, h.pending)
+	}
+	for _, g := range h.clients {
+		g.unqueue()
+	}
+	if h.pending != 0 {
+		t.Errorf("%d bytes wait when nothing does", h.pending)
+	}
+	for range maxQueue {
+		h.notify("", nil)
+	}
+	if n := h.notify("", nil); n != 0 {
+		t.Errorf("message %d for a client that does not read goes to %d", maxQueue+1, n)
+	}
+}
+
+func TestServeBoundsItsClients(t *testing.T) {
+	h, srv := hubServer(t, func(h *hub) { h.maxClients = 1 })
+	c := dialRaw(t, srv, "/ws/ada")
+	again := wsnotify.New(wsnotify.Config{BackOff: wsnotify.Exponential(time.Millisecond, time.Millisecond, 0)})
+	defer func() { again.Disconnect(); <-again.Done() }()
+	if err := again.Connect(within(t), srv.URL+"/ws/", "bob"); err == nil || !strings.Contains(err.Error(), "--max-clients") {
+		t.Errorf("the second client gets %v", err)
+	}
+	c.Close()
+	until(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.coming == 0 })
+	dialRaw(t, srv, "/ws/carl")
+}
+
+// Real sockets on Windows return numbers of their own.
+func TestErrorsOfWindowsSockets(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Err: syscall.Errno(10061)}
+	if !connectionRefused.is(refused, "windows") || connectionRefused.is(refused, "linux") || addressInUse.is(refused, "windows") {
+		t.Errorf("%v is taken for something else", refused)
+	}
+	if !isErrno(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, connectionRefused) {
+		t.Error("ECONNREFUSED is taken for something else")
+	}
+}
