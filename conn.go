@@ -167,6 +167,7 @@ func (cn *conn) receive() error {
 	if cn.many != nil {
 		events = *cn.many
 	}
+	clear(events) // or what was handed on would be kept for as long as nothing comes
 	n, brisk, err := cn.tr.Read(events)
 	cn.brisk = brisk
 	cn.have = events[:n]

@@ -102,9 +102,14 @@ func (s *server) routes() http.Handler {
 		}
 		return ses.waitCount(r.Context(), want), nil
 	}))
-	mux.HandleFunc("/start", s.control(func(ses *session, _ *http.Request) (int64, error) {
-		close(ses.begin)
-		return 0, nil
+	mux.HandleFunc("/start", s.control(func(ses *session, r *http.Request) (int64, error) {
+		select {
+		case <-ses.ready:
+			close(ses.begin)
+			return 0, nil
+		case <-r.Context().Done():
+			return 0, r.Context().Err()
+		}
 	}))
 	mux.HandleFunc("/stop", s.control(func(ses *session, r *http.Request) (int64, error) {
 		ses.halt.Store(true)

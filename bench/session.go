@@ -23,7 +23,8 @@ type session struct {
 	first   int               // bytes of a data frame that are looked at; 0: all
 	pause   func() error      // called before each read; nil if there is nothing to do then
 
-	begin chan struct{} // closed to let a blast begin
+	ready chan struct{} // closed when a blast can begin
+	begin chan struct{} // closed to let it
 	halt  atomic.Bool   // ends it
 	ended chan struct{} // closed when sent and err are valid
 	sent  int64
@@ -31,7 +32,7 @@ type session struct {
 }
 
 func newSession(conn net.Conn, r *bufio.Reader) *session {
-	return &session{conn: conn, r: r, begin: make(chan struct{}), ended: make(chan struct{})}
+	return &session{conn: conn, r: r, ready: make(chan struct{}), begin: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // sink counts the messages of a size. Others, such as heartbeats, don't count.
@@ -92,6 +93,7 @@ func (s *session) blast(r *http.Request) {
 
 // pour sends frames of so many messages over and over, from begin to halt.
 func (s *session) pour(many []byte, count int) {
+	close(s.ready)
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)

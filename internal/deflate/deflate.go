@@ -31,12 +31,11 @@ func NewDeflater(window int, takeover bool) *Deflater {
 }
 
 const (
-	// A window of 32 KiB is at times 16 KiB long here, which takes half of the
-	// memory. Notifications repeat what is nearer.
-	maxBuffer = 32 << 10
-	// The buffer of a small window is larger, so that a large message is not cut
-	// into small blocks.
-	minBuffer = 8 << 10
+	// minBuffer is the size of the buffer of the smaller windows, so that a large
+	// message is not cut into blocks that are too small. All others have one of
+	// their size, in which between a half and all of a window is at hand: that
+	// takes half of the memory, and notifications repeat what is near.
+	minBuffer = 4 << 10
 
 	ways     = 2 // positions for each hash
 	minMatch = 4 // what is hashed
@@ -44,11 +43,11 @@ const (
 
 // histories are used again where they are not kept: one pool for each size that
 // a buffer can have.
-var histories [3]sync.Pool
+var histories [4]sync.Pool
 
 // acquire gives f a history.
 func (f *Deflater) acquire() {
-	size := min(max(2*f.window, minBuffer), maxBuffer)
+	size := max(f.window, minBuffer)
 	if !f.takeover {
 		if h, _ := poolOf(size).Get().(*history); h != nil {
 			f.history = h

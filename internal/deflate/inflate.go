@@ -41,7 +41,8 @@ func NewInflater(window int, takeover bool) *Inflater {
 // Inflate appends to dst the message that src was made of, which Deflater or
 // another compressor has flushed and shortened by the tail 00 00 FF FF. dst is
 // longer by at most limit bytes then; a message that would be longer is ErrTooBig.
-// After an error the Inflater is of no use.
+// A message that was too big may be tried again, with a higher limit. After any
+// other error the Inflater is of no use.
 //
 // A final block does not end the message: what is behind it, from the next byte
 // on, goes on with the same window. If nothing is, the message has ended.

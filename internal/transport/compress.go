@@ -56,6 +56,8 @@ func (u *Upgraded) next(events []Event) (n int, err error) {
 // connection is.
 func (u *Upgraded) inflateAll(events []Event) (n int, err error) {
 	total := 0
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
 	for i := range events {
 		ev := &events[i]
 		if !ev.Compressed {
@@ -65,7 +67,7 @@ func (u *Upgraded) inflateAll(events []Event) (n int, err error) {
 			u.pending = append(append([]Event(nil), events[i:]...), u.pending...)
 			return i, nil
 		}
-		if err := u.inflate(ev); err != nil {
+		if err := u.inflate(ev, *buf); err != nil {
 			for j := range events[i:] {
 				events[i+j].Release()
 			}
@@ -89,15 +91,13 @@ func (u *Upgraded) dropPending() {
 	u.pending = nil
 }
 
-// inflate decompresses one message.
-func (u *Upgraded) inflate(ev *Event) error {
+// inflate decompresses one message, into buf if there is room for it.
+func (u *Upgraded) inflate(ev *Event, buf []byte) error {
 	limit := math.MaxInt
 	if u.opts.ReadLimit >= 0 {
 		limit = int(min(u.opts.ReadLimit, math.MaxInt))
 	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	data, err := u.in.Inflate((*buf)[:0], ev.Data, limit)
+	data, err := u.in.Inflate(buf[:0], ev.Data, limit)
 	switch {
 	case err == deflate.ErrTooBig:
 		return &wire.Violation{Code: wire.TooBig, Text: fmt.Sprintf("a compressed message is too big: it has more than %d bytes, which is ReadLimit", limit)}
@@ -106,7 +106,7 @@ func (u *Upgraded) inflate(ev *Event) error {
 	case ev.Op == wire.Text && !utf8.Valid(data):
 		return wire.ErrNotUTF8
 	}
-	ev.Decompressed(data, cap(data) > cap(*buf), u.opts.Reuse)
+	ev.Decompressed(data, cap(data) > cap(buf), u.opts.Reuse)
 	return nil
 }
 

@@ -11,7 +11,7 @@
 //   - socket.go: the net.Conn under it, which alone knows what has really come
 //     and gone, and ends it for sure; quick_….go writes what it has room for;
 //     outq_….go ask the kernel.
-//   - deflate.go: compression, by coder/websocket.
+//   - compress.go: compression on the way out and in.
 //   - browser_js.go: the one over a browser's WebSocket, made by open_js.go;
 //     browserout_js.go is what it sends.
 //   - page_js.go: what else of a page is of use: its event loop, and when it is

@@ -11,8 +11,8 @@ import (
 // Event is a thing that came: a message, a ping, a pong or the close frame.
 type Event struct {
 	// Data is a message, which is the receiver's to keep unless it has Memory.
-	// Of a ping or a pong it is the payload and of a close frame the reason,
-	// valid until the next Read.
+	// Of a compressed message and of a ping or a pong it is the payload and of a
+	// close frame the reason, valid until the next Read.
 	Data []byte
 
 	// Memory is what Data is part of, to be released by the receiver; nil if
@@ -266,6 +266,8 @@ func (r *Reader) take(ev *Event, op Op, compressed bool, payload []byte) error {
 	}
 	ev.Op, ev.Compressed = op, compressed
 	switch {
+	case compressed: // what it becomes is put elsewhere
+		ev.Data = payload
 	case !r.reuse:
 		data := append([]byte{}, payload...) // make would clear it first
 		ev.Data, ev.Cost = data[:len(data):len(data)], cost(len(data))
