@@ -20,10 +20,12 @@ import (
 type Client struct {
 	cfg    Config // with its defaults; never changed
 	cfgErr error
+	made   bool                            // by New
 	pings  bool                            // protocol pings can be sent: no browser holds the sockets
 	onWake func(wake func()) (stop func()) // see transport.OnWake
 
 	state            tracker
+	contexts         atomic.Pointer[runContext] // of the runs whose messages may be at hand
 	inbox            inbox.Queue
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
@@ -45,7 +47,7 @@ type Client struct {
 // reported by Connect.
 func New(cfg Config) *Client {
 	c := &Client{
-		cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
+		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, begun: make(chan struct{}),
 		pings: transport.Pings, onWake: transport.OnWake,
 	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {
@@ -102,7 +104,11 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 // closed with code 1000; the *GiveUpError of the policy; or ErrClosed if a later
 // Connect or Run has taken over. If ctx ends before there was a connection, the
 // error is the one that Connect returns. With a Config.DrainTimeout, Run drains the
-// connection before it closes it, and the error says what was left.
+// connection before it closes it.
+//
+// If messages were lost at the end, the error is a *DrainError, which counts them
+// and wraps the error above. It does not match context.Canceled. A message whose
+// callback, or loop body, ends the client itself is not counted.
 func (c *Client) Run(ctx context.Context, url, userID string) error {
 	r, err := c.begin(ctx, url, userID, true)
 	if err != nil {
@@ -114,6 +120,9 @@ func (c *Client) Run(ctx context.Context, url, userID string) error {
 
 // begin makes a run the current one and starts it.
 func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*run, error) {
+	if !c.made {
+		return nil, errNotMade
+	}
 	if c.cfgErr != nil {
 		return nil, c.cfgErr
 	}
@@ -139,6 +148,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		c.outbox.Store(box)
 		before.Bequeath(box)
 		r.prev.supersede()
+		r.prev.endedHere()
 	}
 	r.outbox = c.box()
 	c.run = r
@@ -163,22 +173,28 @@ func (c *Client) current() *run {
 // once. If the client waits for its next attempt, the wait ends; call it when the
 // network is back. While the client is connecting it does nothing. It counts as an
 // attempt, so if the policy allows no more of them the client gives up. It returns
-// once the old connection is no longer used, and ErrClosed if the client is not
-// running, or is closing or draining.
+// once the old connection is no longer used, and ErrClosed if the client is
+// closed, closing or draining; before the first Connect it is ErrNotConnected.
 func (c *Client) Reconnect() error {
 	r := c.current()
-	if r == nil {
-		return ErrClosed
+	switch {
+	case !c.made:
+		return errNotMade
+	case r == nil:
+		return errNeverConnected
 	}
 	return r.reconnect()
 }
 
-// Disconnect is Close with code 1000, within CloseTimeout.
+// Disconnect is CloseWith with code 1000, within CloseTimeout.
 func (c *Client) Disconnect() error {
-	return c.Close(context.Background(), StatusNormalClosure, "")
+	return c.CloseWith(context.Background(), StatusNormalClosure, "")
 }
 
-// Close ends whatever the client does: a wait, a dial, a hook, a connection.
+// Close is Disconnect, so that a Client is an io.Closer.
+func (c *Client) Close() error { return c.Disconnect() }
+
+// CloseWith ends whatever the client does: a wait, a dial, a hook, a connection.
 // On an open one it sends what is queued and the close frame, and waits for
 // the peer's answer, for at most CloseTimeout; ctx can only shorten that. There
 // is no reconnect after it.
@@ -190,9 +206,12 @@ func (c *Client) Disconnect() error {
 // missing answer is no error.
 //
 // code must be 1000, or 3000 to 4999, and reason at most 123 bytes of UTF-8;
-// otherwise Close returns an error and changes nothing. While the client is
-// connecting they are not used. Close does not wait for callbacks: Done does.
-func (c *Client) Close(ctx context.Context, code StatusCode, reason string) error {
+// otherwise CloseWith returns an error and changes nothing. While the client is
+// connecting they are not used. CloseWith does not wait for callbacks: Done does.
+func (c *Client) CloseWith(ctx context.Context, code StatusCode, reason string) error {
+	if !c.made {
+		return errNotMade
+	}
 	if err := checkClose(code, reason); err != nil {
 		return err
 	}
@@ -201,6 +220,7 @@ func (c *Client) Close(ctx context.Context, code StatusCode, reason string) erro
 		c.closed(r)
 		return nil
 	}
+	r.endedHere()
 	r.end(code, reason)
 	select {
 	case <-r.over:
@@ -246,27 +266,25 @@ func checkClose(code StatusCode, reason string) error {
 // a page, the error is always errors.ErrUnsupported, and Status.RTT comes from the
 // replies to the heartbeat's text.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
+	if !c.made {
+		return 0, errNotMade
+	}
 	if !c.pings {
 		return 0, fmt.Errorf("wsnotify: a browser sends no protocol pings: %w", errors.ErrUnsupported)
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	r := c.current()
-	if r == nil {
-		return 0, ErrNotConnected
-	}
-	r.mu.Lock()
-	cn, ended := r.conn, r.told || r.isOver()
-	r.mu.Unlock()
-	switch {
-	case ended:
-		return 0, ErrClosed
-	case cn == nil:
-		return 0, ErrNotConnected
+	r, cn, err := c.connection()
+	if err != nil {
+		return 0, err
 	}
 	cn.turn.Relieve()
-	return cn.beats.ping(ctx, cn.gone)
+	rtt, err = cn.beats.ping(ctx, cn.gone)
+	if err == ErrNotConnected {
+		err = r.notConnected()
+	}
+	return rtt, err
 }
 
 // over is what Done returns before the first Connect.
@@ -287,7 +305,8 @@ func (c *Client) Done() <-chan struct{} {
 }
 
 // Err returns why the latest Connect or Run is over: nil while it is not, and
-// after Disconnect or Close; a *GiveUpError; or the error of its ctx.
+// after Disconnect or Close; a *GiveUpError; or the error of its ctx. For a Run it
+// is what that returned.
 func (c *Client) Err() error {
 	r := c.current()
 	if r == nil {
@@ -313,6 +332,7 @@ func (c *Client) awaited() uint64 {
 
 // ended is told behind the last callback of a run.
 func (c *Client) ended(r *run) {
+	c.forgetContexts(r)
 	close(r.done)
 	r.mu.Lock()
 	superseded := r.superseded

@@ -36,7 +36,7 @@ func TestDisconnectWhileDialling(t *testing.T) {
 		result := make(chan error)
 		go func() { result <- w.c.Connect(context.Background(), w.srv.URL(), "ada") }()
 		w.pass(time.Second)
-		w.must(w.c.Close(context.Background(), 4000, "not used"))
+		w.must(w.c.CloseWith(context.Background(), 4000, "not used"))
 		w.wantErr(<-result, wsnotify.ErrClosed)
 		w.expect("0s CONNECTING", "1s CLOSING", "1s CLOSED")
 	})
@@ -219,7 +219,7 @@ func TestCloseContextShortensTheWait(t *testing.T) {
 		w.srv.AnswerClose(false)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		if err := w.c.Close(ctx, 4001, "bye"); err == nil {
+		if err := w.c.CloseWith(ctx, 4001, "bye"); err == nil {
 			t.Error("Close returned nil")
 		}
 		if d := time.Since(w.start); d != time.Second {
@@ -248,20 +248,20 @@ func TestCloseRefusesCodesThatAreNotForApplications(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.connect()
 		for _, code := range []wsnotify.StatusCode{0, 999, 1001, 1005, 1006, 1011, 2999, 5000, -1} {
-			if err := w.c.Close(context.Background(), code, ""); err == nil || !strings.Contains(err.Error(), "3000 to 4999") {
+			if err := w.c.CloseWith(context.Background(), code, ""); err == nil || !strings.Contains(err.Error(), "3000 to 4999") {
 				t.Errorf("code %d: %v", code, err)
 			}
 		}
-		if w.c.Close(context.Background(), 1000, strings.Repeat("x", 124)) == nil {
+		if w.c.CloseWith(context.Background(), 1000, strings.Repeat("x", 124)) == nil {
 			t.Error("a reason of 124 bytes was taken")
 		}
-		if w.c.Close(context.Background(), 1000, "\xff") == nil {
+		if w.c.CloseWith(context.Background(), 1000, "\xff") == nil {
 			t.Error("a reason that is not UTF-8 was taken")
 		}
 		if !w.c.IsConnected() {
 			t.Error("a refused Close changed something")
 		}
-		w.must(w.c.Close(context.Background(), 4999, strings.Repeat("é", 61)))
+		w.must(w.c.CloseWith(context.Background(), 4999, strings.Repeat("é", 61)))
 	})
 }
 

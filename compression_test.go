@@ -382,7 +382,7 @@ func TestSendIsTakenBackInTheMiddleOfItsCompression(t *testing.T) {
 	inBubble(t, wsnotify.Config{Compression: takeover, Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
 		w.srv.Compress(true)
 		conn := w.connect()
-		large := strings.Repeat("a large text, ", 1<<20)
+		large := strings.Repeat("a large text, ", 1<<16)
 		for i := range 20 {
 			ctx, cancel := context.WithCancel(w.Context())
 			go func() {

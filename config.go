@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/wsnotify/wsnotify/internal/extension"
 	"github.com/wsnotify/wsnotify/internal/handshake"
 )
@@ -37,7 +35,7 @@ import (
 // goes on without it when it is closed, and without the first two when DialTimeout
 // has passed; only Done waits for them. So they should obey their ctx. If a
 // ShouldReconnect ends its goroutine, that counts as true, and if a policy does, as
-// backoff.Stop.
+// Stop.
 //
 // Heartbeat.TextFunc also runs on a goroutine of its own. Heartbeat.Answer runs
 // where messages are read, so it must not block.
@@ -125,11 +123,11 @@ type Config struct {
 
 	// BackOff makes the policy of reconnecting, one for each Connect or Run. The
 	// policy says how long to wait before each attempt, and when to give up
-	// (backoff.Stop). It is Reset together with the counter of reconnects, and
+	// (Stop). It is Reset together with the counter of reconnects, and
 	// again when such a connection is lost, so that a MaxElapsedTime counts from
 	// the loss. It is called like ShouldReconnect, one call at a time. Nil means
 	// 10 s each, at most 6 times. Exponential is a policy for many clients.
-	BackOff func() backoff.BackOff
+	BackOff func() BackOff
 
 	// StableAfter is how long a connection must be open before the counter of
 	// reconnects goes back to 0. Zero means that Open resets it. Then a server that
@@ -165,7 +163,8 @@ type Config struct {
 	// OnError reports a failed attempt, a protocol violation of the peer, a
 	// heartbeat that was not answered (ErrHeartbeatTimeout), a confirmation
 	// that did not come, an error of the Outbox.Store, a message that is not
-	// JSON (*ParseError), content of the wrong type (*DecodeError), and text of
+	// JSON (*ParseError), content of the wrong type (*DecodeError), an error of a
+	// handler (*HandlerError), and text of
 	// Heartbeat's functions that is not UTF-8.
 	//
 	// It is not called for anything else: not when a connection simply breaks or
@@ -179,8 +178,9 @@ type Config struct {
 	// OnNotification gets every text message that is JSON.
 	OnNotification func(Notification)
 	// OnUndelivered gets each message of Enqueue that will not be sent, once, with
-	// the reason: ErrClosed, ErrExpired, ErrOutboxFull, or ErrUnconfirmed, which
-	// means that the peer may have got it.
+	// the reason: ErrClosed, ErrExpired, ErrOutboxFull, or one that matches
+	// ErrUnconfirmed, after which the peer may have it: ErrInterrupted or
+	// ErrNotAcknowledged.
 	OnUndelivered func(Message, error)
 
 	// Logger logs state changes, connections, failures and undelivered messages,
@@ -344,7 +344,7 @@ func (cfg *Config) validate() error {
 		bad("Subprotocols%w", err)
 	}
 	if !validCompression(cfg.Compression) {
-		bad("Compression: %d is none of the CompressionMode constants", cfg.Compression)
+		bad("Compression: %d is none of the CompressionMode constants", int(cfg.Compression))
 	}
 	if w := cfg.CompressionWindow; w < 9 || w > extension.MaxWindow {
 		bad("CompressionWindow: %d is not a number of bits from 9 to 15", w)
@@ -366,4 +366,23 @@ func (cfg *Config) validate() error {
 
 func validCompression(m CompressionMode) bool {
 	return m == CompressionDisabled || m == CompressionContextTakeover || m == CompressionNoContextTakeover
+}
+
+// CompressionMode is a mode of permessage-deflate, RFC 7692.
+type CompressionMode int
+
+const (
+	// CompressionDisabled offers no compression.
+	CompressionDisabled CompressionMode = iota
+	// CompressionContextTakeover keeps a window for each direction of a connection,
+	// so that a message costs little that resembles those before it.
+	CompressionContextTakeover
+	// CompressionNoContextTakeover compresses each message by itself, and keeps no
+	// memory for an idle connection.
+	CompressionNoContextTakeover
+)
+
+// String returns "disabled", "context-takeover" or "no-context-takeover".
+func (m CompressionMode) String() string {
+	return name(int(m), "CompressionMode", "disabled", "context-takeover", "no-context-takeover")
 }

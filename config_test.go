@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/coder/websocket"
 )
 
 // TestZeroConfig walks all fields: each is either one of those below, with the
@@ -164,6 +163,8 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 		"Envelope.Type: ":      {Envelope: Envelope{Type: "."}},
 		"Envelope.ID: ":        {Envelope: Envelope{ID: "."}},
 		"Content: \"\\xff\"":   {Envelope: Envelope{Content: "\xff"}},
+		`both "kind"`:          {Envelope: Envelope{Type: "kind", Content: "kind"}},
+		`both "content"`:       {Envelope: Envelope{Type: "content"}},
 		"set either Parse":     {Envelope: Envelope{Type: "t", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
 		"Heartbeat.Text":       {Heartbeat: Heartbeat{Text: "\xff"}},
 	} {
@@ -176,18 +177,5 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 			t.Errorf("%s: %v", want, c.ReadyState())
 		}
 		<-c.Done()
-	}
-}
-
-// Users hand over the transport's constants, too.
-func TestCompressionModesAreTheTransports(t *testing.T) {
-	for ours, theirs := range map[CompressionMode]websocket.CompressionMode{
-		CompressionDisabled:          websocket.CompressionDisabled,
-		CompressionContextTakeover:   websocket.CompressionContextTakeover,
-		CompressionNoContextTakeover: websocket.CompressionNoContextTakeover,
-	} {
-		if ours != theirs {
-			t.Errorf("%d is %d there", ours, theirs)
-		}
 	}
 }

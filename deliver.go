@@ -176,17 +176,28 @@ func (c *Client) notify(msg Message) {
 
 // notifyOn is notify behind OnNotification.
 func (c *Client) notifyOn(n Notification, content json.RawMessage, subs []*subscription[Notification], handlers []*typedHandler) {
-	inTurn(func() { c.callHandlers(handlers, n, content) },
+	inTurn(func() { c.callHandlers(handlers, n, content, len(subs) > 0) },
 		func() { c.notificationSubs.send(subs, n, c.cfg.Inbox.Reuse, Notification.clone) })
 }
 
-// callHandlers calls each handler of On, also behind one that ends the goroutine.
-func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage) {
+// callHandlers calls each handler of On and Handle, also behind one that ends the
+// goroutine. needed says that somebody behind them looks at the message.
+func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage, needed bool) {
 	if len(list) == 1 {
-		list[0].call(c, n, content)
+		c.callHandler(list[0], n, content, needed)
 	} else if len(list) > 1 {
-		inTurn(func() { list[0].call(c, n, content) }, func() { c.callHandlers(list[1:], n, content) })
+		inTurn(func() { c.callHandler(list[0], n, content, true) }, func() { c.callHandlers(list[1:], n, content, needed) })
 	}
+}
+
+func (c *Client) callHandler(h *typedHandler, n Notification, content json.RawMessage, needed bool) {
+	if h.removed.Load() { // by a callback of this message
+		return
+	}
+	if h.raw && needed {
+		n = n.clone() // content stays that of the message
+	}
+	h.call(c, n, content)
 }
 
 func (m Message) clone() Message {

@@ -55,7 +55,7 @@
 //
 // [Client.Send] returns nil when the operating system has taken the whole
 // message. [ErrNotConnected] and [ErrClosed] mean that it was certainly not
-// sent, [ErrUnconfirmed] that it may have been: the connection or ctx ended in
+// sent, [ErrInterrupted] that it may have been: the connection or ctx ended in
 // the middle of it. ctx bounds the wait and never breaks the connection.
 //
 // Use [Client.Enqueue] when the message must survive a reconnect and you don't
@@ -74,11 +74,12 @@
 // messages that are not JSON objects. [On], [Notification.Decode] and the iterators
 // follow it. [Client.Request] and [RequestJSON] send a request and wait for the
 // message with its id. Each has exactly one outcome: the reply, an error that says
-// that nothing was sent, or ErrUnconfirmed if the connection or ctx ended first.
+// that nothing was sent, or one that matches ErrUnconfirmed if the connection or
+// ctx ended first.
 //
 // # Choosing a policy
 //
-// A policy is any backoff.BackOff of github.com/cenkalti/backoff/v4. The default
+// A policy is any [BackOff], as those of github.com/cenkalti/backoff are. The default
 // suits a command line: it gives up after a minute. A service should use
 // [Exponential] without a limit. Its waits are random, so that clients that lost the
 // same server don't come back together. [FailFast] as ShouldReconnect stops on what

@@ -2,6 +2,7 @@ package wsnotify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ const partingGrace = 100 * time.Millisecond
 // Inside a callback Drain can only wait for its ctx, since it waits for the
 // callback: call it on a goroutine of its own there.
 func (c *Client) Drain(ctx context.Context) error {
+	if !c.made {
+		return errNotMade
+	}
 	r := c.current()
 	if r == nil || r.isOver() {
 		c.closed(r)
@@ -52,15 +56,55 @@ func (c *Client) Drain(ctx context.Context) error {
 	c.closed(r)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.left.nothing() {
+	if r.left == (left{}) {
 		return r.closeErr
 	}
 	hindrance := r.hindrance
 	if hindrance == nil {
-		hindrance = ErrClosed
+		hindrance = r.whyClosed()
 	}
 	return r.left.error(hindrance)
 }
+
+// DrainError says what was lost when Drain or Run ended: messages of the server
+// that were not handled, and messages of Enqueue that were not sent. It does not
+// match context.Canceled, also when ctx was cancelled, so that a program that
+// ignores cancellation does not ignore loss. What an Outbox.Store holds is not
+// lost, and not counted.
+type DrainError struct {
+	Unhandled   int   // received messages whose callbacks had not all returned when the end began
+	Unsent      int   // messages reported to OnUndelivered as certainly not sent
+	Unconfirmed int   // messages reported as ErrUnconfirmed, unless a callback under way confirms them
+	Err         error // why it ended early: ctx, the loss of the connection, a *GiveUpError, or ErrClosed
+}
+
+func (e *DrainError) Error() string {
+	var parts []string
+	for _, part := range []struct {
+		messages int
+		what     string
+	}{{e.Unhandled, "not handled"}, {e.Unsent, "not sent"}, {e.Unconfirmed, "not confirmed"}} {
+		if part.messages > 0 {
+			parts = append(parts, count(part.messages)+" "+part.what)
+		}
+	}
+	if parts == nil {
+		parts = []string{"a callback that had not returned"}
+	}
+	last := len(parts) - 1
+	list := parts[last]
+	if last > 0 {
+		list = strings.Join(parts[:last], ", ") + " and " + list
+	}
+	text := "the client was closed before it was drained, with " + list
+	if e.Err == nil { // made by hand
+		return prefix + text
+	}
+	return prefixed(text, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *DrainError) Unwrap() error { return e.Err }
 
 func (r *run) beginDrain() {
 	r.mu.Lock()
@@ -103,26 +147,28 @@ func (r *run) undone() <-chan struct{} {
 
 // left is what was not done at the end.
 type left struct {
-	unhandled int  // messages received
-	busy      bool // a callback had not returned
-	unsent    int  // messages of Enqueue
+	unhandled           int
+	busy                bool // a callback had not returned
+	unsent, unconfirmed int
 }
-
-func (l left) nothing() bool { return l == left{} }
 
 // error says what was left because of err.
 func (l left) error(err error) error {
-	var parts []string
-	if l.unhandled > 0 {
-		parts = append(parts, count(l.unhandled)+" not handled")
-	} else if l.busy {
-		parts = append(parts, "a callback that had not returned")
+	if errors.Is(err, context.Canceled) {
+		err = &cancelledError{err}
 	}
-	if l.unsent > 0 {
-		parts = append(parts, count(l.unsent)+" not sent")
-	}
-	return fmt.Errorf("wsnotify: the client was closed before it was drained, with %s: %w", strings.Join(parts, " and "), unprefixed(err))
+	return &DrainError{Unhandled: l.unhandled, Unsent: l.unsent, Unconfirmed: l.unconfirmed, Err: err}
 }
+
+// cancelledError is an error that says that ctx was cancelled, and does not match
+// context.Canceled.
+type cancelledError struct{ err error }
+
+func (e *cancelledError) Error() string { return e.err.Error() }
+func (e *cancelledError) Is(target error) bool {
+	return target != context.Canceled && errors.Is(e.err, target)
+}
+func (e *cancelledError) As(target any) bool { return errors.As(e.err, target) }
 
 func count(messages int) string {
 	if messages == 1 {
@@ -139,7 +185,7 @@ func (r *run) leave(connected bool) {
 		return
 	}
 	r.leaving = true
-	r.reported = r.c.state.undelivered.Load()
+	r.reported = r.c.state.undelivered.load()
 	r.mu.Lock()
 	r.left.unhandled, r.left.busy = r.c.inbox.Unhandled()
 	r.left.busy = r.left.busy && connected
@@ -153,14 +199,33 @@ func (r *run) drained() {
 	r.mu.Unlock()
 }
 
-// countLeft completes what is left, before the outbox reports the rest. Of a message
-// that was reported since the end began nobody knows that it was sent.
-func (r *run) countLeft() {
-	queued, _ := r.outbox.Counts()
-	n := queued + int(r.c.state.undelivered.Load()-r.reported)
+// countLeft completes what is left with what was reported since the end began,
+// and is going to be: late messages. It makes the error of a Run that lost
+// something.
+func (r *run) countLeft(late int) {
+	now, before := r.c.state.undelivered.load(), r.reported
 	r.mu.Lock()
-	r.left.unsent = n
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.left.unsent = int(now.Closed + now.Expired + now.OutboxFull - before.Closed - before.Expired - before.OutboxFull)
+	r.left.unconfirmed = int(now.Unconfirmed-before.Unconfirmed) + late
+	if !r.stays {
+		return
+	}
+	lost := r.left
+	if lost.busy = false; r.own && lost.unhandled > 0 {
+		lost.unhandled-- // it is the message whose callback has asked for the end
+	}
+	if lost == (left{}) {
+		return
+	}
+	why := r.err
+	if why == nil {
+		why = r.hindrance
+	}
+	if why == nil {
+		why = r.whyClosed()
+	}
+	r.err = lost.error(why)
 }
 
 // unprefixed is err for the end of an error that says whose it is.
@@ -204,9 +269,6 @@ func (r *run) ctxError() error {
 	e := &noConnectionError{ctx: err}
 	switch {
 	case isClosed(r.opened):
-		if r.draining && !r.left.nothing() {
-			return r.left.error(err)
-		}
 		return err
 	case r.last != nil:
 		e.cause = r.last.Err

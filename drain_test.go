@@ -224,13 +224,26 @@ func TestDrainSaysWhatWasNotSent(t *testing.T) {
 				}
 				synctest.Wait()
 				limit := 3 * time.Second
+				drained := make(chan error, 1)
 				if run {
 					cancel()
-					w.wantLeft(<-ran, context.Canceled, "with 4 messages not sent:")
 				} else {
-					w.wantLeft(w.drainWithin(2*time.Second), context.DeadlineExceeded, "with 4 messages not sent:")
+					drained <- w.drainWithin(2 * time.Second)
 					limit = 2100 * time.Millisecond
-					w.must(<-ran)
+				}
+				errs := []error{<-ran}
+				if !run {
+					errs = append(errs, <-drained)
+				}
+				for _, err := range errs {
+					var lost *wsnotify.DrainError
+					if !errors.As(err, &lost) || lost.Unhandled != 0 || lost.Unsent != 3 || lost.Unconfirmed != 1 {
+						t.Errorf("the error is %v", err)
+					}
+					if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) == run {
+						t.Errorf("the classes of %v", err)
+					}
+					w.wantLeft(err, err, "with 3 messages not sent and 1 message not confirmed: context ")
 				}
 				if d := time.Since(w.start); d > limit {
 					t.Errorf("it took %v", d)
@@ -248,7 +261,7 @@ func TestDrainEndsWithTheConnection(t *testing.T) {
 		says string
 	}{
 		"lost, with work":    {func(c *wsnotifytest.Conn) { c.Reset() }, true, "connection was lost"},
-		"closed, with work":  {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, true, "StatusGoingAway"},
+		"closed, with work":  {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, true, "1001 (going away)"},
 		"closed, no message": {func(c *wsnotifytest.Conn) { c.Close(1001, "") }, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -355,7 +368,7 @@ func TestDrainAndDisconnectAtOnce(t *testing.T) {
 			go func() { drained <- w.drainWithin(time.Minute) }()
 		}
 		w.pass(100 * time.Millisecond)
-		w.must(w.c.Close(bg, 4001, "now"))
+		w.must(w.c.CloseWith(bg, 4001, "now"))
 		for range 2 {
 			w.wantLeft(<-drained, wsnotify.ErrClosed, "with 1 message not handled:")
 		}
@@ -430,7 +443,7 @@ func TestDrainAtRandomMoments(t *testing.T) {
 		var handled atomic.Int32
 		var w *world
 		inBubble(t, wsnotify.Config{
-			BackOff: func() backoff.BackOff { return &backoff.StopBackOff{} },
+			BackOff: func() wsnotify.BackOff { return &backoff.StopBackOff{} },
 			OnMessage: func(m wsnotify.Message) {
 				time.Sleep(time.Duration(m.Data[0]) * time.Millisecond)
 				if w.c.Enqueue(wsnotify.MessageBinary, m.Data) == nil {
@@ -454,5 +467,143 @@ func TestDrainAtRandomMoments(t *testing.T) {
 				t.Errorf("from %d ms on: %d messages, %d handled, %d sent: %v", ms, in, handled.Load(), sent, err)
 			}
 		})
+	}
+}
+
+// A Run that lost something says so, however it ends, and nothing else does.
+func TestRunSaysWhatWasLost(t *testing.T) {
+	type lost struct{ unhandled, unsent, unconfirmed int }
+	enqueue := func(w *world) { w.must(w.c.Enqueue(wsnotify.MessageText, []byte("x"))) }
+	for name, test := range map[string]struct {
+		cfg   wsnotify.Config
+		begin func(*world) // beside Run, before it has a connection
+		end   func(w *world, cancel func())
+		lost  lost
+		why   error // that the error matches; nil: there is none
+	}{
+		"nothing, by Disconnect": {end: func(w *world, _ func()) { w.must(w.c.Disconnect()) }},
+		"nothing, by ctx":        {end: func(_ *world, cancel func()) { cancel() }, why: context.Canceled},
+		"messages in the inbox, by ctx": {
+			cfg: wsnotify.Config{OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) }},
+			end: func(w *world, cancel func()) {
+				for range 3 {
+					w.must(w.conn().SendBinary([]byte("1")))
+				}
+				synctest.Wait()
+				cancel()
+			},
+			lost: lost{unhandled: 3},
+		},
+		"messages in the inbox, by Disconnect": {
+			cfg: wsnotify.Config{OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) }},
+			end: func(w *world, _ func()) {
+				w.must(w.conn().SendBinary([]byte("1")))
+				synctest.Wait()
+				w.must(w.c.Disconnect())
+			},
+			lost: lost{unhandled: 1}, why: wsnotify.ErrClosed,
+		},
+		"messages of the outbox, before a connection": {
+			begin: func(w *world) { w.net.Hang(true); enqueue(w); enqueue(w) },
+			end:   func(_ *world, cancel func()) { cancel() },
+			lost:  lost{unsent: 2},
+		},
+		"messages of the outbox, by giving up": {
+			cfg:   wsnotify.Config{BackOff: never},
+			begin: func(w *world) { w.srv.Refuse(-1, 503, nil, ""); enqueue(w) },
+			end:   func(*world, func()) {},
+			lost:  lost{unsent: 1}, why: &wsnotify.GiveUpError{},
+		},
+		"a message that was not confirmed": {
+			cfg:  wsnotify.Config{Outbox: wsnotify.Outbox{ConfirmID: func(m wsnotify.Message) string { return string(m.Data) }}},
+			end:  func(w *world, _ func()) { enqueue(w); synctest.Wait(); w.must(w.c.Disconnect()) },
+			lost: lost{unconfirmed: 1}, why: wsnotify.ErrClosed,
+		},
+		"a message that a later Connect leaves": {
+			begin: func(w *world) { w.srv.Refuse(1, 503, nil, ""); enqueue(w) },
+			end:   func(w *world, _ func()) { w.must(w.c.Connect(bg, w.srv.URL(), "bob")) },
+			lost:  lost{unsent: 1}, why: wsnotify.ErrClosed,
+		},
+		"a message that stays in a store": {
+			cfg:   wsnotify.Config{Outbox: wsnotify.Outbox{Store: newShelf(t)}},
+			begin: func(w *world) { w.net.Hang(true); enqueue(w) },
+			end:   func(w *world, _ func()) { w.must(w.c.Disconnect()) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, test.cfg, func(w *world) {
+				ctx, cancel := context.WithCancel(bg)
+				defer cancel()
+				if test.begin != nil {
+					test.begin(w)
+				}
+				ran := make(chan error, 1)
+				go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+				synctest.Wait()
+				test.end(w, cancel)
+				err := <-ran
+				var got *wsnotify.DrainError
+				if errors.As(err, &got) != (test.lost != lost{}) {
+					t.Fatalf("Run: %v", err)
+				}
+				if got != nil && (lost{got.Unhandled, got.Unsent, got.Unconfirmed} != test.lost || errors.Is(err, context.Canceled)) {
+					t.Errorf("Run: %v, expected %+v", err, test.lost)
+				}
+				var gaveUp *wsnotify.GiveUpError
+				switch _, wantGiveUp := test.why.(*wsnotify.GiveUpError); {
+				case wantGiveUp:
+					if !errors.As(err, &gaveUp) {
+						t.Errorf("Run: %v", err)
+					}
+				case test.why != nil && !errors.Is(err, test.why), test.why == nil && got == nil && err != nil:
+					t.Errorf("Run: %v, expected %v", err, test.why)
+				}
+				if latest := w.c.Err(); latest != err && test.why != wsnotify.ErrClosed {
+					t.Errorf("Err is %v, and Run returned %v", latest, err)
+				}
+				w.must(w.c.Disconnect())
+			})
+		})
+	}
+}
+
+// Whoever ends the client in a callback, or in the body of a loop, has not lost
+// the message at hand.
+func TestRunThatACallbackEnds(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		for _, behind := range []int{0, 2} {
+			t.Run(fmt.Sprintf("loop=%v, %d behind", loop, behind), func(t *testing.T) {
+				var w *world
+				cfg := wsnotify.Config{}
+				end := func() { w.must(w.c.Disconnect()) }
+				if !loop {
+					cfg.OnMessage = func(wsnotify.Message) { end() }
+				}
+				inBubble(t, cfg, func(world *world) {
+					w = world
+					if loop {
+						seq := w.c.Messages(bg)
+						go func() {
+							for range seq {
+								end()
+								return
+							}
+						}()
+					}
+					ran := make(chan error, 1)
+					go func() { ran <- w.c.Run(bg, w.srv.URL(), "ada") }()
+					synctest.Wait()
+					conn := w.conn()
+					for range 1 + behind {
+						go conn.SendBinary([]byte("1"))
+					}
+					err := <-ran
+					var lost *wsnotify.DrainError
+					if errors.As(err, &lost); behind == 0 && err != nil || lost != nil && lost.Unhandled > behind {
+						t.Errorf("Run: %v", err)
+					}
+				})
+			})
+		}
 	}
 }

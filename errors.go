@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,17 +20,30 @@ import (
 var (
 	// ErrNotConnected means that the message was certainly not sent, because
 	// there is no open connection. Try again once it is Open, or use Enqueue.
+	// It also matches where there won't be one: the client was never connected,
+	// as the text says then, or it is an ErrClosed.
 	ErrNotConnected = errors.New("wsnotify: WebSocket is not connected")
 
-	// ErrClosed means that the client was ended by Disconnect or Close, gave
-	// up, or was taken over by a later Connect. It is an ErrNotConnected too:
-	// nothing was sent, and waiting will not help.
-	ErrClosed error = &closedError{}
+	// ErrClosed means that the client was ended by Disconnect, Close or Drain,
+	// gave up, or was superseded by a later Connect or Run, as the text says. It
+	// matches ErrNotConnected, too: nothing was sent, and waiting does not help.
+	ErrClosed error = &classError{"wsnotify: the client is closed", []error{ErrNotConnected}}
 
-	// ErrUnconfirmed means that the connection or the ctx ended while the
-	// message was being written, or that it was written and the server has
-	// not confirmed it: the peer may or may not get it.
-	ErrUnconfirmed = errors.New("wsnotify: the message may or may not have been sent")
+	// ErrUnconfirmed is the class of errors after which the peer may or may not
+	// have the message. Resend it if duplicates are harmless. It is always one of
+	// the two below.
+	ErrUnconfirmed = errors.New("wsnotify: the peer may or may not have the message")
+
+	// ErrInterrupted means that the connection or the ctx ended while the message
+	// was being written. It matches ErrUnconfirmed.
+	ErrInterrupted error = &classError{"wsnotify: the message was interrupted while it was being written: the peer may or may not have it",
+		[]error{ErrUnconfirmed}}
+
+	// ErrNotAcknowledged means that the message was written, and that the server
+	// has not confirmed it (Outbox.ConfirmID) or not answered it (Request). It
+	// matches ErrUnconfirmed.
+	ErrNotAcknowledged error = &classError{"wsnotify: the message was written and not acknowledged: the peer may or may not have it",
+		[]error{ErrUnconfirmed}}
 
 	// ErrOutboxFull means that the outbox has no room for the message now.
 	ErrOutboxFull = errors.New("wsnotify: the outbox is full")
@@ -43,10 +57,27 @@ var (
 	ErrHeartbeatTimeout = errors.New("wsnotify: no answer to the heartbeat")
 )
 
-type closedError struct{}
+// useNew is the advice to those who have a Client that New did not make.
+const useNew = "this Client was not made by New; use New(Config{…})"
 
-func (*closedError) Error() string        { return "wsnotify: the client is closed" }
-func (*closedError) Is(target error) bool { return target == ErrNotConnected }
+// Why a client does not run, besides ErrClosed.
+var (
+	errNotMade error = &classError{prefix + useNew, []error{ErrNotConnected}}
+
+	errNeverConnected error = &classError{"wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first", []error{ErrNotConnected}}
+
+	errSuperseded error = &classError{"wsnotify: superseded by a later Connect or Run of this client", []error{ErrClosed, ErrNotConnected}}
+)
+
+// classError is an error that belongs to classes, each an error to look for.
+type classError struct {
+	text    string
+	classes []error
+}
+
+func (e *classError) Error() string { return e.text }
+
+func (e *classError) Is(target error) bool { return slices.Contains(e.classes, target) }
 
 // errWriteTimeout is the cause of a connection whose peer stopped reading.
 var errWriteTimeout = errors.New("wsnotify: the peer did not take a write within WriteTimeout")
@@ -149,6 +180,23 @@ func (e *DecodeError) Error() string {
 }
 
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// HandlerError is an error that a handler of Handle returned.
+type HandlerError struct {
+	MsgType string
+	Err     error
+}
+
+func (e *HandlerError) Error() string {
+	text := fmt.Sprintf("the handler of %q notifications", e.MsgType)
+	if e.Err == nil { // made by hand
+		return prefix + text + " failed"
+	}
+	return prefixed(text, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *HandlerError) Unwrap() error { return e.Err }
 
 // Phase says how far an attempt or a connection had come when it failed.
 type Phase int

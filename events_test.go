@@ -28,7 +28,7 @@ func told(lines *[]string, cfg wsnotify.Config) wsnotify.Config {
 
 // Events print with what happened, why, and what comes next.
 func TestEventsPrintAsOneLine(t *testing.T) {
-	once := func() backoff.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(10*time.Second), 1) }
+	once := func() wsnotify.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(10*time.Second), 1) }
 	for name, test := range map[string]struct {
 		watch  time.Duration
 		url    string

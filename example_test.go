@@ -41,6 +41,35 @@ func ExampleOn() {
 	// 3 unread
 }
 
+func ExampleHandle() {
+	withServer(func(srv *wsnotifytest.Server) {
+		type Order struct{ ID, Amount int }
+		done := make(chan bool)
+		client := wsnotify.New(wsnotify.Config{
+			HTTPClient: srv.HTTPClient(),
+			OnError:    func(err error) { fmt.Println(err); close(done) },
+		})
+		wsnotify.Handle(client, "order", func(ctx context.Context, n wsnotify.Typed[Order]) error {
+			if n.Value.Amount < 0 {
+				return fmt.Errorf("order %d has a negative amount", n.Value.ID)
+			}
+			fmt.Println("order", n.Value.ID, "over connection", n.Epoch)
+			return ctx.Err() // nil while the client runs, also while it drains
+		})
+
+		if err := client.Connect(context.Background(), srv.URL(), "ada"); err != nil {
+			log.Fatal(err)
+		}
+		defer client.Close()
+		srv.Notify("ada", "order", Order{1, 10})
+		srv.Notify("ada", "order", Order{2, -3})
+		<-done
+	})
+	// Output:
+	// order 1 over connection 1
+	// wsnotify: the handler of "order" notifications: order 2 has a negative amount
+}
+
 func ExampleClient_Notifications() {
 	withServer(func(srv *wsnotifytest.Server) {
 		client := wsnotify.New(wsnotify.Config{HTTPClient: srv.HTTPClient()})
@@ -94,14 +123,14 @@ func ExampleClient_SendMessage() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, wsnotify.ErrNotConnected))
 	// Output:
-	// wsnotify: WebSocket is not connected
+	// wsnotify: WebSocket is not connected: the client was never connected; call Connect or Run first
 	// true
 }
 
-func ExampleClient_Close() {
+func ExampleClient_CloseWith() {
 	client := wsnotify.New(wsnotify.Config{})
-	fmt.Println(client.Close(context.Background(), 1006, ""))
-	fmt.Println(client.Close(context.Background(), 4001, "signed out"))
+	fmt.Println(client.CloseWith(context.Background(), 1006, ""))
+	fmt.Println(client.CloseWith(context.Background(), 4001, "signed out"))
 	// Output:
 	// wsnotify: the close code 1006 is not for applications; it must be 1000 or 3000 to 4999
 	// <nil>

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
 )
 
@@ -158,8 +157,10 @@ func TestGoexitWhereTheClientAsks(t *testing.T) {
 		again bool
 	}{
 		"ShouldReconnect": {wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { exit(); return false }}, true},
-		"NextBackOff":     {wsnotify.Config{BackOff: func() backoff.BackOff { return &policy{next: func() time.Duration { exit(); return 0 }} }}, false},
-		"Reset":           {wsnotify.Config{BackOff: func() backoff.BackOff { return &policy{reset: exit, next: func() time.Duration { return time.Second }} }}, true},
+		"NextBackOff":     {wsnotify.Config{BackOff: func() wsnotify.BackOff { return &policy{next: func() time.Duration { exit(); return 0 }} }}, false},
+		"Reset": {wsnotify.Config{BackOff: func() wsnotify.BackOff {
+			return &policy{reset: exit, next: func() time.Duration { return time.Second }}
+		}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, test.cfg, func(w *world) {
@@ -173,7 +174,7 @@ func TestGoexitWhereTheClientAsks(t *testing.T) {
 	}
 }
 
-// policy is a user's backoff.BackOff.
+// policy is a user's wsnotify.BackOff.
 type policy struct {
 	reset func()
 	next  func() time.Duration

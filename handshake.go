@@ -48,9 +48,14 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 	return h.conn.w.SendFirst(ctx, wire.Op(typ), data)
 }
 
-// SendMessage is Send of a text message.
-func (h *Handshake) SendMessage(ctx context.Context, text string) error {
+// SendText is Send of a text message.
+func (h *Handshake) SendText(ctx context.Context, text string) error {
 	return h.Send(ctx, MessageText, []byte(text))
+}
+
+// SendMessage is SendText, under the name that the browser store has for it.
+func (h *Handshake) SendMessage(ctx context.Context, text string) error {
+	return h.SendText(ctx, text)
 }
 
 // Receive returns the next message. One that comes later than ctx ends is not

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
@@ -64,7 +63,7 @@ func before[T any](f, first func(T)) func(T) { return harness.Before(f, first) }
 func kind(err error) string                  { return harness.Kind(err) }
 func describe(f wsnotify.Failure) string     { return harness.Describe(f) }
 func checkShown(t *testing.T, text string)   { t.Helper(); harness.CheckShown(t, text) }
-func never() backoff.BackOff                 { return harness.Never() }
+func never() wsnotify.BackOff                { return harness.Never() }
 
 // What no test uses at the moment.
 var _ = []any{before[int], answers, acceptsDeaf, (*world).config, (*rawNet).client}

@@ -109,10 +109,14 @@ func (s *subscribers[T]) remove(sub *subscription[T]) {
 }
 
 func subscribe[T any](c *Client, ctx context.Context, s *subscribers[T]) iter.Seq[T] {
-	first := s.add(c, ctx)
+	if !c.made {
+		panic(prefix + useNew)
+	}
+	var first atomic.Pointer[subscription[T]]
+	first.Store(s.add(c, ctx))
 	return func(yield func(T) bool) {
-		sub := first
-		if first = nil; sub == nil {
+		sub := first.Swap(nil)
+		if sub == nil {
 			sub = s.add(c, ctx) // a further loop over the same sequence
 		}
 		defer s.remove(sub)

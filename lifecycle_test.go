@@ -135,7 +135,7 @@ func TestOldCloseLeavesTheCounterOfALaterRunAlone(t *testing.T) {
 		w.srv.AnswerClose(false)
 		ctx, cancel := context.WithTimeout(bg, 2*time.Second)
 		defer cancel()
-		go w.c.Close(ctx, 1000, "")
+		go w.c.CloseWith(ctx, 1000, "")
 		synctest.Wait()
 		go w.c.Connect(bg, w.srv.URL(), "bob")
 		w.pass(3 * time.Second)
@@ -177,7 +177,7 @@ func TestCloseContextBoundsTheGraceOfAnEarlierEnd(t *testing.T) {
 						want = 10 * time.Millisecond
 					}
 					start := time.Now()
-					w.must(w.c.Close(ctx, 1000, ""))
+					w.must(w.c.CloseWith(ctx, 1000, ""))
 					if d := time.Since(start); d > want {
 						t.Errorf("closed after %v and not %v", d, want)
 					}
@@ -193,7 +193,7 @@ func TestCloseWithAnEndedContextSaysGoodBye(t *testing.T) {
 		w.connect()
 		ctx, cancel := context.WithCancel(bg)
 		cancel()
-		w.c.Close(ctx, 4001, "")
+		w.c.CloseWith(ctx, 4001, "")
 		synctest.Wait()
 		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 4001 || time.Since(w.start) != 0 {
 			t.Errorf("the server got the close codes %v after %v", codes, time.Since(w.start))
@@ -307,7 +307,7 @@ func TestPolicyWithElapsedTimeSurvivesALongConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, wsnotify.Config{
-				BackOff:     func() backoff.BackOff { return backoff.NewExponentialBackOff() },
+				BackOff:     func() wsnotify.BackOff { return backoff.NewExponentialBackOff() },
 				StableAfter: test.stable,
 			}, func(w *world) {
 				conn := w.connect()
@@ -325,7 +325,7 @@ func TestPolicyWithElapsedTimeSurvivesALongConnection(t *testing.T) {
 // A connection that did not last resets nothing, also not the policy's clock.
 func TestPolicyWithElapsedTimeCountsConnectionsThatDoNotLast(t *testing.T) {
 	inBubble(t, wsnotify.Config{
-		BackOff:     func() backoff.BackOff { return backoff.NewExponentialBackOff() },
+		BackOff:     func() wsnotify.BackOff { return backoff.NewExponentialBackOff() },
 		StableAfter: time.Minute,
 	}, func(w *world) {
 		w.srv.OnConn(func(conn *wsnotifytest.Conn) {
@@ -347,7 +347,7 @@ func TestMethodsWhereTheClientAsks(t *testing.T) {
 	for method, call := range map[string]func(context.Context) error{
 		"Reconnect":  func(context.Context) error { return w.c.Reconnect() },
 		"Disconnect": func(context.Context) error { return w.c.Disconnect() },
-		"Close":      func(ctx context.Context) error { return w.c.Close(ctx, 4000, "") },
+		"Close":      func(ctx context.Context) error { return w.c.CloseWith(ctx, 4000, "") },
 		"Drain":      func(ctx context.Context) error { return w.c.Drain(ctx) },
 		"Connect":    func(ctx context.Context) error { return w.c.Connect(ctx, w.srv.URL(), "ada") },
 		"Run":        func(ctx context.Context) error { return w.c.Run(ctx, w.srv.URL(), "ada") },
@@ -360,13 +360,13 @@ func TestMethodsWhereTheClientAsks(t *testing.T) {
 				cfg.ShouldReconnect = func(wsnotify.Failure) bool { f(); return true }
 			},
 			"NextBackOff": func(cfg *wsnotify.Config, f func()) {
-				cfg.BackOff = func() backoff.BackOff { return &policy{next: func() time.Duration { f(); return time.Second }} }
+				cfg.BackOff = func() wsnotify.BackOff { return &policy{next: func() time.Duration { f(); return time.Second }} }
 			},
 			"Reset": func(cfg *wsnotify.Config, f func()) {
-				cfg.BackOff = func() backoff.BackOff { return &policy{reset: f, next: func() time.Duration { return time.Second }} }
+				cfg.BackOff = func() wsnotify.BackOff { return &policy{reset: f, next: func() time.Duration { return time.Second }} }
 			},
 			"BackOff": func(cfg *wsnotify.Config, f func()) {
-				cfg.BackOff = func() backoff.BackOff { f(); return backoff.NewConstantBackOff(time.Second) }
+				cfg.BackOff = func() wsnotify.BackOff { f(); return backoff.NewConstantBackOff(time.Second) }
 			},
 			"BeforeDial": func(cfg *wsnotify.Config, f func()) {
 				cfg.BeforeDial = func(context.Context, *wsnotify.DialRequest) error { f(); return nil }
@@ -427,7 +427,7 @@ func TestReconnectOverrulesShouldReconnect(t *testing.T) {
 // The client goes on without a policy that does not answer when it is closed.
 func TestDisconnectWhileThePolicyBlocks(t *testing.T) {
 	block := make(chan struct{})
-	inBubble(t, wsnotify.Config{BackOff: func() backoff.BackOff {
+	inBubble(t, wsnotify.Config{BackOff: func() wsnotify.BackOff {
 		return &policy{next: func() time.Duration { <-block; return 0 }}
 	}}, func(w *world) {
 		block = make(chan struct{})

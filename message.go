@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,51 +11,30 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify/internal/envelope"
 )
 
-// The transport's own types, so that nothing needs to be converted.
-type (
-	MessageType     = websocket.MessageType
-	StatusCode      = websocket.StatusCode
-	CloseError      = websocket.CloseError
-	CompressionMode = websocket.CompressionMode
+// MessageType is the kind of a message. Its numbers are the opcodes of RFC 6455,
+// section 5.2.
+type MessageType int
+
+const (
+	// MessageText is UTF-8 text.
+	MessageText MessageType = 1
+	// MessageBinary is bytes.
+	MessageBinary MessageType = 2
 )
 
-// The kinds of messages of RFC 6455, section 5.6.
-const (
-	MessageText   = websocket.MessageText
-	MessageBinary = websocket.MessageBinary
-)
-
-// Modes of permessage-deflate, RFC 7692. Off is the default. They are the
-// transport's, which numbers them in another way for js/wasm, where zero would
-// not be off.
-const (
-	CompressionDisabled CompressionMode = iota
-	CompressionContextTakeover
-	CompressionNoContextTakeover
-)
-
-// Close codes of RFC 6455, section 7.4, and the IANA registry.
-const (
-	StatusNormalClosure           = websocket.StatusNormalClosure
-	StatusGoingAway               = websocket.StatusGoingAway
-	StatusProtocolError           = websocket.StatusProtocolError
-	StatusUnsupportedData         = websocket.StatusUnsupportedData
-	StatusNoStatusRcvd            = websocket.StatusNoStatusRcvd
-	StatusAbnormalClosure         = websocket.StatusAbnormalClosure
-	StatusInvalidFramePayloadData = websocket.StatusInvalidFramePayloadData
-	StatusPolicyViolation         = websocket.StatusPolicyViolation
-	StatusMessageTooBig           = websocket.StatusMessageTooBig
-	StatusMandatoryExtension      = websocket.StatusMandatoryExtension
-	StatusInternalError           = websocket.StatusInternalError
-	StatusServiceRestart          = websocket.StatusServiceRestart
-	StatusTryAgainLater           = websocket.StatusTryAgainLater
-	StatusBadGateway              = websocket.StatusBadGateway
-	StatusTLSHandshake            = websocket.StatusTLSHandshake
-)
+// String returns "MessageText" or "MessageBinary".
+func (t MessageType) String() string {
+	switch t {
+	case MessageText:
+		return "MessageText"
+	case MessageBinary:
+		return "MessageBinary"
+	}
+	return fmt.Sprintf("MessageType(%d)", int(t))
+}
 
 // Message is a message as it came, or as it was given to Enqueue.
 type Message struct {
@@ -164,7 +144,7 @@ type Envelope struct {
 	// use Parse.
 	Type string
 	// Content names the field with the content. Zero means "content", and "."
-	// the whole message. It may be the same as Type.
+	// the whole message. It can't be the same as Type.
 	Content string
 	// ID names the field that says which request a message answers, for
 	// Client.Request. Zero means "id". It may be the same as another.
@@ -188,6 +168,9 @@ func (e *Envelope) validate() error {
 	if e.Parse != nil && (e.Type != "" || e.Content != "") {
 		return errors.New("set either Parse or Type and Content: Parse takes over from both")
 	}
+	if e.Parse == nil && e.Type == e.Content {
+		return fmt.Errorf("Type and Content are both %q: name two fields, or \".\" as Content for the whole message", e.Type)
+	}
 	for _, field := range [][2]string{{"Type", e.Type}, {"ID", e.ID}, {"Content", e.Content}} {
 		switch name, value := field[0], field[1]; {
 		case !utf8.ValidString(value):
@@ -206,32 +189,81 @@ func (e *Envelope) validate() error {
 // a message without content, which only a Config.Envelope lets through, it is
 // the zero T.
 //
-// off removes the handler; a call under way is not waited for. Both may be
-// called from anywhere. A handler that is added in OnMessage begins with the
-// message at hand.
+// off removes the handler: it is not called any more for a later message, nor for
+// the one at hand if off is called in a callback. A call under way is not waited
+// for. Both may be called from anywhere. A handler that is added in OnMessage
+// begins with the message at hand.
+//
+// On panics if handler is nil or c was not made by New.
 func On[T any](c *Client, msgType string, handler func(T)) (off func()) {
+	c.mustRegister("On", msgType, handler == nil)
 	d := envelope.NewDecoder(reflect.TypeFor[T]())
-	h := &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
-		decode := func() (T, error) { return envelope.DecodeAs[T](d, content) }
-		if content == nil {
-			decode = func() (v T, err error) { err = n.Decode(&v); return v, err }
+	return c.handlers.add(msgType, &typedHandler{call: func(c *Client, n Notification, content json.RawMessage) {
+		if v, ok := decodeFor[T](c, d, n, content); ok {
+			handler(v)
 		}
-		v, err := decode()
-		if err != nil {
-			c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
+	}})
+}
+
+// Handle is On for handlers that need the whole notification or a context, or can
+// fail. An error goes to Config.OnError as a *HandlerError, and changes nothing
+// else.
+//
+// ctx has the values of the ctx of the Connect or Run that received the
+// notification, and ends when that is over: not when a drain begins, so that the
+// handler can finish. n is the handler's own to change; with Inbox.Reuse its Raw is
+// overwritten after the handler has returned.
+func Handle[T any](c *Client, msgType string, handler func(ctx context.Context, n Typed[T]) error) (off func()) {
+	c.mustRegister("Handle", msgType, handler == nil)
+	d := envelope.NewDecoder(reflect.TypeFor[T]())
+	return c.handlers.add(msgType, &typedHandler{raw: true, call: func(c *Client, n Notification, content json.RawMessage) {
+		v, ok := decodeFor[T](c, d, n, content)
+		if !ok {
 			return
 		}
-		handler(v)
-	}}
-	c.handlers.add(msgType, h)
-	return func() { c.handlers.remove(msgType, h) }
+		if err := handler(c.contextOf(n.Epoch), Typed[T]{Notification: n, Value: v}); err != nil {
+			c.onError(&HandlerError{MsgType: n.MsgType, Err: err})
+		}
+	}})
+}
+
+// Typed is a notification with its content as a value of type T.
+type Typed[T any] struct {
+	Notification
+	Value T
+}
+
+// decodeFor returns the content as a T, or reports why it is none.
+func decodeFor[T any](c *Client, d *envelope.Decoder, n Notification, content json.RawMessage) (v T, ok bool) {
+	var err error
+	if content == nil {
+		err = n.Decode(&v)
+	} else {
+		v, err = envelope.DecodeAs[T](d, content)
+	}
+	if err != nil {
+		c.onError(&DecodeError{MsgType: n.MsgType, Content: n.Content, Err: err})
+	}
+	return v, err == nil
+}
+
+// mustRegister panics where a handler could never be called.
+func (c *Client) mustRegister(function, msgType string, isNil bool) {
+	switch {
+	case c == nil || !c.made:
+		panic("wsnotify: " + function + ": " + useNew)
+	case isNil:
+		panic(fmt.Sprintf("wsnotify: %s: the handler of %q is nil; it must be a function", function, msgType))
+	}
 }
 
 type typedHandler struct {
-	call func(c *Client, n Notification, content json.RawMessage) // nil: as n says
+	call    func(c *Client, n Notification, content json.RawMessage) // nil: as n says
+	raw     bool                                                     // it is given n.Raw
+	removed atomic.Bool
 }
 
-// handlers holds the handlers of On: copied when changed, so that they can be
+// handlers holds the handlers of On and Handle: copied when changed, so that they can be
 // read without a lock.
 type handlers struct {
 	mu     sync.Mutex
@@ -250,11 +282,13 @@ func (hs *handlers) any() bool {
 	return m != nil && len(*m) > 0
 }
 
-func (hs *handlers) add(msgType string, h *typedHandler) {
+func (hs *handlers) add(msgType string, h *typedHandler) (off func()) {
 	hs.change(msgType, func(list []*typedHandler) []*typedHandler { return append(list, h) })
+	return func() { hs.remove(msgType, h) }
 }
 
 func (hs *handlers) remove(msgType string, h *typedHandler) {
+	h.removed.Store(true)
 	hs.change(msgType, func(list []*typedHandler) []*typedHandler {
 		return slices.DeleteFunc(list, func(other *typedHandler) bool { return other == h })
 	})

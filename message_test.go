@@ -45,7 +45,6 @@ func TestEnvelopeOfOtherFields(t *testing.T) {
 		{envelope: wsnotify.Envelope{Content: "params"}, text: `{"msgType":"a","params":0}`, typ: "a", content: "0"},
 		{envelope: wsnotify.Envelope{Type: "op", Content: "."}, text: ` {"op":"a"} `, typ: "a", content: ` {"op":"a"} `},
 		{envelope: wsnotify.Envelope{Type: "op", Content: "."}, text: `{"no":1}`, fallback: true},
-		{envelope: wsnotify.Envelope{Type: "x", Content: "x"}, text: `{"x":"a"}`, typ: "a", content: "a"},
 		{envelope: wsnotify.Envelope{Type: "id", Content: "d", ID: "d"}, text: `{"id":1,"d":2}`, typ: "1", content: "2"},
 		{envelope: wsnotify.Envelope{Type: `a"\`, Content: "内容"}, text: `{"a\"\\":"a","内\u5bb9":"b"}`, typ: "a", content: "b"},
 		// The store's own: what it names is as it was, and so are the words for what lacks it.

@@ -11,8 +11,28 @@ import (
 	"github.com/wsnotify/wsnotify/internal/handshake"
 )
 
+// BackOff is a policy of reconnecting. Every policy of
+// github.com/cenkalti/backoff is one, v4 or v5. Its methods are called one at a
+// time, on a goroutine of their own: see Config.
+type BackOff interface {
+	// NextBackOff returns how long to wait before the next attempt. Stop, or
+	// any negative duration, means to give up.
+	NextBackOff() time.Duration
+	// Reset begins anew, as before the first attempt.
+	Reset()
+}
+
+// Stop is returned by a BackOff that gives up.
+const Stop time.Duration = -1
+
+// never is the policy that gives up at once.
+type never struct{}
+
+func (never) NextBackOff() time.Duration { return Stop }
+func (never) Reset()                     {}
+
 // defaultBackOff is the store's policy.
-func defaultBackOff() backoff.BackOff {
+func defaultBackOff() BackOff {
 	return backoff.WithMaxRetries(backoff.NewConstantBackOff(defaultReconnect), defaultReconnects)
 }
 
@@ -21,14 +41,14 @@ func defaultBackOff() backoff.BackOff {
 // server don't come back together; no wait is longer than max. The policy gives up
 // after so many retries; negative means never. Zero or negative durations mean
 // 500 ms and 10 s.
-func Exponential(initial, max time.Duration, retries int) func() backoff.BackOff {
+func Exponential(initial, max time.Duration, retries int) func() BackOff {
 	if initial <= 0 {
 		initial = 500 * time.Millisecond
 	}
 	if max <= 0 {
 		max = 10 * time.Second
 	}
-	return func() backoff.BackOff {
+	return func() BackOff {
 		const spread = 0.5
 		// backoff/v4 caps before it randomizes, so the cap stands lower and the
 		// jitter survives it.
@@ -46,7 +66,7 @@ func Exponential(initial, max time.Duration, retries int) func() backoff.BackOff
 		case retries < 0:
 			return b
 		case retries == 0:
-			return &backoff.StopBackOff{} // WithMaxRetries takes 0 for no limit before its first Reset
+			return never{} // WithMaxRetries takes 0 for no limit before its first Reset
 		}
 		return backoff.WithMaxRetries(b, uint64(retries))
 	}

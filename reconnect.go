@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 const noTimeout = time.Duration(1 << 62)
@@ -68,12 +66,12 @@ func (r *run) succeed() bool {
 
 // choosePolicy makes the policy of this run.
 func (r *run) choosePolicy() bool {
-	var policy backoff.BackOff
+	var policy BackOff
 	if !r.ask(func() { policy = r.c.cfg.BackOff() }) {
 		return false
 	}
 	if policy == nil {
-		policy = &backoff.StopBackOff{}
+		policy = never{}
 	}
 	r.backoff = policy
 	return r.resetPolicy()
@@ -143,6 +141,7 @@ func (r *run) failed(f Failure) *loss {
 // next attempt. It returns false when there is none.
 func (r *run) wait(l *loss) bool {
 	c := r.c
+	c.state.failures.add(&l.failure)
 	if l.report {
 		c.report(l.failure.Err)
 	}
@@ -166,6 +165,7 @@ func (r *run) wait(l *loss) bool {
 		return false
 	}
 	r.attempts++
+	c.state.retried.add(&l.failure)
 	c.state.update(func(s *Status) {
 		s.ReconnectAttempts = r.attempts
 		s.NextAttempt = time.Now().Add(delay)
@@ -205,7 +205,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 	if !yes && !now {
 		return 0, false
 	}
-	next := backoff.Stop
+	next := Stop
 	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
 		return 0, false
 	}
@@ -232,7 +232,6 @@ func (r *run) finish() {
 	r.hinder(ErrNotConnected)
 	r.conclude()
 	r.outbox.Refuse()
-	r.countLeft()
 	if r.cancelled {
 		r.mu.Lock()
 		r.err = r.ctxError()
@@ -241,13 +240,21 @@ func (r *run) finish() {
 	if !r.gaveUp {
 		r.resetCounter()
 	}
-	r.outbox.Finish()
+	counted := make(chan struct{})
+	if r.c.cfg.Outbox.ConfirmID != nil { // what is reported late must not be counted twice
+		r.c.inbox.Tell(func() { <-counted })
+	}
+	r.countLeft(r.outbox.Finish())
+	close(counted)
 	if k := r.c.post.Keeper; k != nil {
 		removed := k.Settle(r.c.cfg.CloseTimeout)
 		r.hooks.Go(func() { <-removed })
 	}
-	r.listen(nil, ErrClosed)
+	r.listen(nil, r.notConnected())
 	close(r.over)
+	if r.cancel != nil {
+		r.cancel()
+	}
 	r.hooks.Wait() // of hooks that were abandoned
 	if r.prevDone != nil {
 		<-r.prevDone // and those of the run before
@@ -266,6 +273,7 @@ func (r *run) enter(to ReadyState, cause error) {
 		switch to {
 		case Open:
 			s.OpenSince = time.Now()
+			s.Connections++
 			if r.epoch > 1 {
 				s.Reconnects++
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
-func every(d time.Duration) func() backoff.BackOff {
-	return func() backoff.BackOff { return backoff.NewConstantBackOff(d) }
+func every(d time.Duration) func() wsnotify.BackOff {
+	return func() wsnotify.BackOff { return backoff.NewConstantBackOff(d) }
 }
 
 func TestReconnectAfterTheServerHasGone(t *testing.T) {
@@ -316,7 +316,7 @@ func TestReconnectCutsTheWaitShort(t *testing.T) {
 
 func TestReconnectWhileConnectingChangesNothing(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
-		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrNotConnected)
 		w.net.Hang(true)
 		go w.c.Connect(context.Background(), w.srv.URL(), "ada")
 		w.pass(time.Second)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -26,9 +27,8 @@ import (
 // number as it stands in JSON. The answer goes to no callback and no iterator.
 // id is to be in data, too; Request does not put it there.
 //
-// The errors are those of Send. ErrUnconfirmed also means that the connection or
-// ctx ended before the answer came, so that the server may or may not have got
-// the request. An answer that comes later is dropped. An id that is waited for
+// The errors are those of Send, and ErrNotAcknowledged: the request was written,
+// and the connection or ctx ended before the answer came. An answer that comes later is dropped. An id that is waited for
 // on this connection, or was by one of the last 4096 Requests that gave up on
 // it, is refused, so that a late answer can't be taken for another's.
 //
@@ -101,29 +101,32 @@ var errFullInbox = errors.New("wsnotify: the inbox is full, so no answer can be 
 
 var errEndedUnanswered = errors.New("the connection ended")
 
-// noAnswerError is ErrUnconfirmed for a request that was, or may have been, sent.
+// noAnswerError is ErrNotAcknowledged for a request that was written.
 type noAnswerError struct {
 	id    string
 	cause error
 }
 
 func (e *noAnswerError) Error() string {
-	return fmt.Sprintf("wsnotify: no answer to request %q, which the server may or may not have got: %v", e.id, e.cause)
+	return fmt.Sprintf("wsnotify: no answer to request %q, which was written, so that the server may or may not have got it: %v", e.id, e.cause)
 }
 
-func (e *noAnswerError) Unwrap() []error { return []error{ErrUnconfirmed, e.cause} }
+func (e *noAnswerError) Unwrap() []error { return []error{ErrNotAcknowledged, e.cause} }
 
 // connection returns the open connection, or why there is none.
 func (c *Client) connection() (*run, *conn, error) {
 	r := c.current()
-	if r == nil {
-		return nil, nil, ErrNotConnected
+	switch {
+	case !c.made:
+		return nil, nil, errNotMade
+	case r == nil:
+		return nil, nil, errNeverConnected
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.told || r.isOver():
-		return nil, nil, ErrClosed
+		return nil, nil, r.whyClosed()
 	case r.conn == nil:
 		return nil, nil, ErrNotConnected
 	}
@@ -161,8 +164,11 @@ func (cn *conn) readerWaits() bool {
 // dispatcher is the function at the bottom of each callback's stack.
 var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
 
-// inCallback reports whether the caller is called by a callback, of this or
-// of another client.
+// loopBody begins the name of the function that runs the bodies of loops.
+const loopBody = "github.com/wsnotify/wsnotify.subscribe["
+
+// inCallback reports whether the caller is called by a callback or by the body of
+// a loop, of this or of another client.
 func inCallback() bool {
 	var pcs [64]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -173,6 +179,9 @@ func inCallback() bool {
 		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
 			var f runtime.Frame
 			if f, more = frames.Next(); f.Function == dispatcher {
+				return true
+			}
+			if strings.HasPrefix(f.Function, loopBody) {
 				return true
 			}
 		}

@@ -52,7 +52,7 @@ func (a *asked) over(w *world) *asked {
 }
 
 func TestRequestsFindTheirAnswers(t *testing.T) {
-	for _, envelope := range []wsnotify.Envelope{{}, {ID: "re\"f"}, {Type: "id", Content: "id"}, {Parse: split}} {
+	for _, envelope := range []wsnotify.Envelope{{}, {ID: "re\"f"}, {Type: "id", Content: "msgType"}, {Parse: split}} {
 		inBubble(t, wsnotify.Config{Envelope: envelope}, func(w *world) {
 			conn := w.connect()
 			w.journal()

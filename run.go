@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"sync"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/wsnotify/wsnotify/internal/outbox"
 )
 
@@ -36,6 +34,7 @@ type run struct {
 	code       StatusCode
 	reason     string
 	superseded bool
+	own        bool     // a callback or the body of a loop has ended it
 	err        error    // why it is over; nil if it was told so
 	closeErr   error    // what the closing handshake lacked
 	left       left     // what was not done when it was over
@@ -48,7 +47,7 @@ type run struct {
 	prev     *run            // to be ended first
 	prevDone <-chan struct{} // of that
 	ctxDone  <-chan struct{} // nil once it does not matter any more
-	backoff  backoff.BackOff
+	backoff  BackOff
 	proven   bool   // the connection has reset the counter
 	attempts int    // reconnects since the counter was reset
 	dials    int    // dials since then
@@ -56,10 +55,11 @@ type run struct {
 	last     *Failure
 	underway *Phase // of the attempt that was under way when the run was to end
 	gaveUp   bool
-	leaving  bool            // left is noted
-	reported uint64          // undelivered messages before that
-	question <-chan struct{} // closed when the last question is answered
-	hooks    sync.WaitGroup  // goroutines that may be in user code
+	leaving  bool              // left is noted
+	reported UndeliveredCounts // before that
+	question <-chan struct{}   // closed when the last question is answered
+	hooks    sync.WaitGroup    // goroutines that may be in user code
+	cancel   func()            // ends the context of the handlers; nil before the first Open
 }
 
 // request is a Reconnect that may come.
@@ -213,8 +213,8 @@ func (r *run) reconnect() error {
 	r.mu.Lock()
 	req := r.request
 	if r.told || r.draining || r.ctxEnded() || r.isOver() {
-		r.mu.Unlock()
-		return ErrClosed
+		defer r.mu.Unlock()
+		return r.whyClosed()
 	}
 	if req == nil { // it is connecting
 		r.mu.Unlock()
@@ -257,7 +257,36 @@ func (r *run) outcome() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.superseded && r.err == nil {
-		return ErrClosed
+		return errSuperseded
 	}
 	return r.err
+}
+
+// endedHere notes that a callback, or the body of a loop, is about to end the run.
+func (r *run) endedHere() {
+	if !inCallback() {
+		return
+	}
+	r.mu.Lock()
+	r.own = r.own || !r.told
+	r.mu.Unlock()
+}
+
+// whyClosed is the error of a method whose run is over, or about to be. mu is
+// held.
+func (r *run) whyClosed() error {
+	if r.superseded {
+		return errSuperseded
+	}
+	return ErrClosed
+}
+
+// notConnected says why there is no connection any more.
+func (r *run) notConnected() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told || r.isOver() {
+		return r.whyClosed()
+	}
+	return ErrNotConnected
 }

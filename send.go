@@ -14,9 +14,14 @@ import (
 
 // Sending: what users call, and what internal/outbox is told of the Client.
 
-// SendMessage is Send of a text message.
-func (c *Client) SendMessage(ctx context.Context, text string) error {
+// SendText is Send of a text message.
+func (c *Client) SendText(ctx context.Context, text string) error {
 	return c.Send(ctx, MessageText, []byte(text))
+}
+
+// SendMessage is SendText, under the name that the browser store has for it.
+func (c *Client) SendMessage(ctx context.Context, text string) error {
+	return c.SendText(ctx, text)
 }
 
 // SendJSON is Send of the JSON of v.
@@ -32,7 +37,7 @@ func (c *Client) SendJSON(ctx context.Context, v any) error {
 //
 //   - nil: the socket took the whole message.
 //   - ErrNotConnected, ErrClosed, ctx.Err() alone: it was certainly not sent.
-//   - ErrUnconfirmed: the connection or ctx ended while it was being written,
+//   - ErrInterrupted: the connection or ctx ended while it was being written,
 //     so that the peer may or may not get it.
 //
 // ctx bounds the wait and never breaks the connection. Messages of one
@@ -45,7 +50,20 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.box().Send(ctx, wire.Op(typ), data)
+	if !c.made {
+		return errNotMade
+	}
+	box := c.box()
+	return c.whyNot(box, box.Send(ctx, wire.Op(typ), data))
+}
+
+// EnqueueJSON is Enqueue of the JSON of v as a text message.
+func (c *Client) EnqueueJSON(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("wsnotify: %w", err)
+	}
+	return c.Enqueue(MessageText, data)
 }
 
 // Enqueue copies a message to the outbox and returns at once, or, with an
@@ -60,7 +78,23 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 	if err := checkMessage(typ, data); err != nil {
 		return err
 	}
-	return c.box().Enqueue(wire.Op(typ), data)
+	if !c.made {
+		return errNotMade
+	}
+	box := c.box()
+	return c.whyNot(box, box.Enqueue(wire.Op(typ), data))
+}
+
+// whyNot says more of why a box does not send: nobody has connected, or
+// another Connect has a box of its own.
+func (c *Client) whyNot(box *outbox.Box, err error) error {
+	switch {
+	case err == ErrNotConnected && c.current() == nil:
+		return errNeverConnected
+	case err == ErrClosed && c.box() != box:
+		return errSuperseded
+	}
+	return err
 }
 
 // Flush waits until every message that was given to Enqueue before is written
@@ -68,7 +102,11 @@ func (c *Client) Enqueue(typ MessageType, data []byte) error {
 // whatever comes behind them. It returns ctx.Err(), or ErrClosed when the
 // client was closed, or gave up, with some of these messages left.
 func (c *Client) Flush(ctx context.Context) error {
-	return c.box().Flush(ctx)
+	if !c.made {
+		return errNotMade
+	}
+	box := c.box()
+	return c.whyNot(box, box.Flush(ctx))
 }
 
 // Confirm says that the server has the messages with these ids, so that they
@@ -76,6 +114,9 @@ func (c *Client) Flush(ctx context.Context) error {
 // Ids that are unknown, or were confirmed before, do no harm; of several
 // messages with the same id it ends the oldest. It does not block.
 func (c *Client) Confirm(ids ...string) int {
+	if !c.made {
+		panic(prefix + "Confirm: " + useNew)
+	}
 	return c.box().Confirm(ids)
 }
 
@@ -229,12 +270,12 @@ func (c *Client) initPost() {
 }
 
 var sendErrors = outbox.Errors{
-	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrUnconfirmed: ErrUnconfirmed,
-	ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
+	ErrNotConnected: ErrNotConnected, ErrClosed: ErrClosed, ErrOutboxFull: ErrOutboxFull, ErrExpired: ErrExpired,
+	ErrInterrupted: ErrInterrupted, ErrNotAcknowledged: ErrNotAcknowledged,
 	TooLarge: func(size, limit int) error { return &MessageTooLargeError{Size: size, Limit: limit} },
 }
 
-func (c *Client) lost() { c.state.undelivered.Add(1) }
+func (c *Client) lost(reason error) { c.state.undelivered.add(reason) }
 
 func (c *Client) written(messages, bytes, again int) {
 	c.state.messagesOut.Add(uint64(messages))

@@ -306,7 +306,7 @@ func TestCloseFrameIsTheLastOfABurst(t *testing.T) {
 				})
 			}
 			<-flowing
-			w.must(w.c.Close(bg, 4002, "enough"))
+			w.must(w.c.CloseWith(bg, 4002, "enough"))
 			wg.Wait()
 			synctest.Wait()
 			total := 0

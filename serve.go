@@ -113,6 +113,9 @@ func (r *run) open(cn *conn, req *request) {
 	r.mu.Unlock()
 	r.outbox.Attach(cn.w)
 	r.enter(Open, nil)
+	if r.cancel == nil {
+		r.cancel = c.addContext(r.ctx, r.number, cn.epoch)
+	}
 	c.onOpen(*cn.event)
 	cn.event = nil
 	cn.start()
@@ -191,7 +194,7 @@ func (r *run) close(cn *conn) {
 	r.mu.Lock()
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
-	r.listen(nil, ErrClosed)
+	r.listen(nil, r.notConnected())
 	r.outbox.Refuse()
 	cn.deafen()
 	r.enter(Closing, nil)

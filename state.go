@@ -73,11 +73,18 @@ type Status struct {
 	MessagesIn, MessagesOut uint64
 	BytesIn, BytesOut       uint64
 
-	Reconnects  uint64 // connections opened after the first
+	// What ended attempts and connections since New, except by Disconnect,
+	// CloseWith, Drain and ctx; and those of them that a reconnect was scheduled for.
+	Failures, FailuresRetried FailureCounts
+
+	Connections uint64 // opened since New
+	Reconnects  uint64 // those of them after the first
 	Queued      int    // messages in the outbox
 	Unconfirmed int    // those of them that were written and wait for Client.Confirm
 	Resent      uint64 // messages that were written again, after the end of the connection before
 	Undelivered uint64 // messages that were reported to OnUndelivered, or would have been
+
+	UndeliveredBy UndeliveredCounts // those, by reason
 }
 
 // tracker holds what Status shows. The owner goroutine of the current run is
@@ -91,7 +98,9 @@ type tracker struct {
 	entered [4]chan struct{} // closed and forgotten when its state is entered
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
-	undelivered, resent                        atomic.Uint64
+	resent                                     atomic.Uint64
+	undelivered                                reasonCounter
+	failures, retried                          causeCounter
 	lastReceived                               atomic.Int64 // UnixNano
 	rtt                                        atomic.Int64
 }
@@ -164,12 +173,20 @@ func (t *tracker) snapshot() Status {
 	s.RTT = time.Duration(t.rtt.Load())
 	s.MessagesIn, s.BytesIn = t.messagesIn.Load(), t.bytesIn.Load()
 	s.MessagesOut, s.BytesOut = t.messagesOut.Load(), t.bytesOut.Load()
-	s.Undelivered, s.Resent = t.undelivered.Load(), t.resent.Load()
+	s.Resent = t.resent.Load()
+	s.UndeliveredBy = t.undelivered.load()
+	s.Undelivered = s.UndeliveredBy.Closed + s.UndeliveredBy.Expired + s.UndeliveredBy.OutboxFull + s.UndeliveredBy.Unconfirmed
+	s.Failures, s.FailuresRetried = t.failures.load(), t.retried.load()
 	return s
 }
 
 // ReadyState returns the state of the current socket. It never blocks.
-func (c *Client) ReadyState() ReadyState { return c.state.readyState() }
+func (c *Client) ReadyState() ReadyState {
+	if !c.made {
+		return Closed
+	}
+	return c.state.readyState()
+}
 
 // IsConnected reports whether the ReadyState is Open.
 func (c *Client) IsConnected() bool { return c.ReadyState() == Open }
@@ -182,6 +199,9 @@ func (c *Client) ReconnectAttempts() int {
 
 // Status returns a consistent snapshot.
 func (c *Client) Status() Status {
+	if !c.made {
+		return Status{ReadyState: Closed}
+	}
 	s := c.state.snapshot()
 	s.Queued, s.Unconfirmed = c.box().Counts()
 	return s
@@ -194,6 +214,9 @@ func (c *Client) Status() Status {
 func (c *Client) WaitFor(ctx context.Context, s ReadyState) error {
 	if s < Connecting || s > Closed {
 		return fmt.Errorf("wsnotify: WaitFor: %v is none of Connecting, Open, Closing and Closed", s)
+	}
+	if !c.made {
+		return errNotMade
 	}
 	reached := c.state.reach(s)
 	if reached == nil {

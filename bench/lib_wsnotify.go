@@ -27,7 +27,7 @@ func openWsnotify(t target, h *handlers) (client, error) {
 	}
 	if h.opened != nil {
 		cfg.OnOpen = func(wsnotify.OpenEvent) { h.opened() }
-		cfg.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(0) }
+		cfg.BackOff = func() wsnotify.BackOff { return backoff.NewConstantBackOff(0) }
 	}
 	c := wsnotify.New(cfg)
 	if h.order != nil {

@@ -104,8 +104,10 @@ func report(w io.Writer, results []Result, o options) error {
 			fmt.Fprintf(w, "\n%s\n\n%s", sentence(v.title), t.render(chosen, v))
 		}
 	}
+	told := map[[2]string]bool{} // once for all rounds
 	for _, r := range results {
-		if r.Skipped != "" {
+		if which := [2]string{r.Work, r.Lib}; r.Skipped != "" && !told[which] {
+			told[which] = true
 			fmt.Fprintf(w, "\nSkipped: %s with %s, since %s.\n", r.Work, r.Lib, r.Skipped)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // quick reconnects every 100 ms for ever.
-func quick() backoff.BackOff { return backoff.NewConstantBackOff(100 * time.Millisecond) }
+func quick() wsnotify.BackOff { return backoff.NewConstantBackOff(100 * time.Millisecond) }
 
 // client is a wsnotify.Client whose callbacks are written down.
 type client struct {

@@ -1,17 +1,19 @@
-// Package wsnotifyotel shows a wsnotify.Client to OpenTelemetry. One call
-// stands in for wsnotify.New:
+// Package wsnotifyotel shows a wsnotify.Client to OpenTelemetry:
 //
-//	client, registration, err := wsnotifyotel.NewClient("mail", cfg)
+//	client := wsnotify.New(cfg)
+//	registration, err := wsnotifyotel.Observe("mail", client)
 //
 // Every metric has the attribute wsnotify.client.name. Heartbeats do not count
-// as messages. Counters begin at 0 with NewClient and go on over every Connect
+// as messages. Counters begin at 0 with wsnotify.New and go on over every Connect
 // and Run.
 //
 //	wsnotify.connection.state          {client}      1 for the ready state that the client is in, 0 for the others:
 //	                                                 wsnotify.connection.state = connecting, open, closing, closed
 //	wsnotify.gave_up                   {client}      1 once the policy has ended the last Connect or Run
 //	wsnotify.connections               {connection}  connections that were opened
-//	wsnotify.reconnects                {reconnect}   reconnects that were scheduled, by wsnotify.reconnect.cause
+//	wsnotify.failures                  {failure}     attempts that failed, and connections that ended other than by Disconnect,
+//	                                                 CloseWith, Drain and ctx, by wsnotify.failure.cause
+//	wsnotify.reconnects                {reconnect}   those of them for which a reconnect was scheduled, by wsnotify.failure.cause
 //	wsnotify.reconnect.attempts        {attempt}     reconnects in a row, since the counter was last reset
 //	wsnotify.connection.round_trip     s             of the last ping that was answered; only while open
 //	wsnotify.connection.silence        s             since the last byte of the server; only while open
@@ -23,11 +25,29 @@
 //	wsnotify.undelivered               {message}     messages of the outbox that were not sent, by
 //	                                                 wsnotify.undelivered.reason = closed, expired, outbox_full, unconfirmed
 //
-// The causes are: hook (BeforeDial or OnHandshake returned an error), dial (no
+// The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
-// lost (the connection broke without a word), heartbeat (it was silent for
+// lost (the connection broke without a close frame), heartbeat (it was silent for
 // too long), closed (the server sent a close frame), violation (the server
 // broke the protocol) and requested (Reconnect was called).
+//
+// # Many clients
+//
+// No instrument has more than 8 attribute sets for each client. The SDK limits an
+// instrument to 2000 by default, and adds up what is beyond that under the
+// attribute otel.metric.overflow, so a MeterProvider takes 249 clients as it is.
+// For a thousand, either raise its limit, 8 for each client and 1 more:
+//
+//	metric.NewMeterProvider(metric.WithReader(reader), metric.WithCardinalityLimit(8*1000+1))
+//
+// or have it add all clients up, which leaves 8 attribute sets altogether. Of the
+// two gauges, round_trip and silence, it then shows any one client:
+//
+//	metric.NewMeterProvider(metric.WithReader(reader), metric.WithView(metric.NewView(
+//		metric.Instrument{Name: "wsnotify.*"},
+//		metric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("wsnotify.client.name")})))
+//
+// # Spans
 //
 // There are no spans: a connection that lasts for weeks is not an operation
 // that begins and ends.
@@ -35,6 +55,7 @@ package wsnotifyotel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,7 +69,7 @@ import (
 
 const scope = "github.com/wsnotify/wsnotify/otel"
 
-// Option changes what NewClient does.
+// Option changes what Observe does.
 type Option func(*options)
 
 type options struct {
@@ -61,17 +82,18 @@ func WithMeterProvider(provider metric.MeterProvider) Option {
 	return func(o *options) { o.provider = provider }
 }
 
-// NewClient is wsnotify.New, with metrics of the client. The name tells
-// clients apart that share a MeterProvider; no two may have the same.
+// Observe registers metrics of the client. The name tells clients apart that
+// share a MeterProvider; no two may have the same. A client may be observed by
+// several MeterProviders, and have metrics of other kinds, too.
 //
 // No goroutine is started: when metrics are collected, the client's Status is
 // read, which does not block. Unregister the Registration when the client is
 // no longer used; until then the MeterProvider keeps it. The error is that of
-// the MeterProvider, and then there is no client.
-//
-// OnOpen, OnReconnecting and OnUndelivered of cfg are called as before. The
-// counts taken there lag behind while a callback of yours blocks.
-func NewClient(name string, cfg wsnotify.Config, opts ...Option) (*wsnotify.Client, metric.Registration, error) {
+// the MeterProvider, or says that client is nil.
+func Observe(name string, client *wsnotify.Client, opts ...Option) (metric.Registration, error) {
+	if client == nil {
+		return nil, errors.New("wsnotifyotel: Observe: the client is nil; make it with wsnotify.New")
+	}
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -79,22 +101,18 @@ func NewClient(name string, cfg wsnotify.Config, opts ...Option) (*wsnotify.Clie
 	if o.provider == nil {
 		o.provider = otel.GetMeterProvider()
 	}
-	in := &instruments{}
-	client := wsnotify.New(in.counts.Hook(cfg))
-	registration, err := in.register(o.provider.Meter(scope), client, attribute.String("wsnotify.client.name", name))
+	registration, err := new(instruments).register(o.provider.Meter(scope), client, attribute.String("wsnotify.client.name", name))
 	if err != nil {
-		return nil, nil, fmt.Errorf("wsnotifyotel: %w", err)
+		return nil, fmt.Errorf("wsnotifyotel: %w", err)
 	}
-	return client, registration, nil
+	return registration, nil
 }
 
 // instruments are those of one client.
 type instruments struct {
-	counts observe.Counts
-
-	state, gaveUp, attempts, queued, unconfirmed               metric.Int64ObservableUpDownCounter
-	connections, reconnects, messages, resent, io, undelivered metric.Int64ObservableCounter
-	roundTrip, silence                                         metric.Float64ObservableGauge
+	state, gaveUp, attempts, queued, unconfirmed                         metric.Int64ObservableUpDownCounter
+	connections, failures, reconnects, messages, resent, io, undelivered metric.Int64ObservableCounter
+	roundTrip, silence                                                   metric.Float64ObservableGauge
 }
 
 func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, name attribute.KeyValue) (metric.Registration, error) {
@@ -118,6 +136,7 @@ func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, nam
 	current(&in.queued, "wsnotify.outbox.messages", "{message}", "Messages in the outbox.")
 	current(&in.unconfirmed, "wsnotify.outbox.unconfirmed", "{message}", "Messages in the outbox that were written and wait for their confirmation.")
 	total(&in.connections, "wsnotify.connections", "{connection}", "Connections that were opened.")
+	total(&in.failures, "wsnotify.failures", "{failure}", "Attempts that failed and connections that were lost, by cause.")
 	total(&in.reconnects, "wsnotify.reconnects", "{reconnect}", "Reconnects that were scheduled, by what made them necessary.")
 	total(&in.messages, "wsnotify.messages", "{message}", "Messages, heartbeats not counted.")
 	total(&in.resent, "wsnotify.messages.resent", "{message}", "Messages that were written again over a later connection.")
@@ -146,9 +165,12 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	o.ObserveInt64(in.queued, int64(s.Queued), with())
 	o.ObserveInt64(in.unconfirmed, int64(s.Unconfirmed), with())
 
-	o.ObserveInt64(in.connections, int64(in.counts.Connections()), with())
-	for cause, n := range in.counts.Reconnects {
-		o.ObserveInt64(in.reconnects, int64(n), with(attribute.String("wsnotify.reconnect.cause", cause.String())))
+	o.ObserveInt64(in.connections, int64(s.Connections), with())
+	for cause, n := range observe.Causes(s.Failures) {
+		o.ObserveInt64(in.failures, int64(n), with(attribute.String("wsnotify.failure.cause", cause)))
+	}
+	for cause, n := range observe.Causes(s.FailuresRetried) {
+		o.ObserveInt64(in.reconnects, int64(n), with(attribute.String("wsnotify.failure.cause", cause)))
 	}
 	receive, transmit := attribute.String("network.io.direction", "receive"), attribute.String("network.io.direction", "transmit")
 	o.ObserveInt64(in.messages, int64(s.MessagesIn), with(receive))
@@ -156,8 +178,8 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	o.ObserveInt64(in.resent, int64(s.Resent), with())
 	o.ObserveInt64(in.io, int64(s.BytesIn), with(receive))
 	o.ObserveInt64(in.io, int64(s.BytesOut), with(transmit))
-	for reason, n := range in.counts.Undelivered {
-		o.ObserveInt64(in.undelivered, int64(n), with(attribute.String("wsnotify.undelivered.reason", reason.String())))
+	for reason, n := range observe.Reasons(s.UndeliveredBy) {
+		o.ObserveInt64(in.undelivered, int64(n), with(attribute.String("wsnotify.undelivered.reason", reason)))
 	}
 
 	if s.ReadyState != wsnotify.Open {

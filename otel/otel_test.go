@@ -34,7 +34,8 @@ func TestCollects(t *testing.T) {
 			HTTPClient: net.HTTPClient(), OnOpen: func(wsnotify.OpenEvent) { opened++ },
 			Outbox: wsnotify.Outbox{ConfirmID: func(m wsnotify.Message) string { return string(m.Data) }},
 		}
-		client, registration, err := wsnotifyotel.NewClient("mail", cfg, provider(reader))
+		client := wsnotify.New(cfg)
+		registration, err := wsnotifyotel.Observe("mail", client, provider(reader))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +56,8 @@ func TestCollects(t *testing.T) {
 			"wsnotify.messages.resent{message} wsnotify.client.name=mail":                                      0,
 		}
 		for _, cause := range strings.Fields("hook dial refused lost heartbeat closed violation requested") {
-			want["wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause="+cause] = 0
+			want["wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause="+cause] = 0
+			want["wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.failure.cause="+cause] = 0
 		}
 		for _, reason := range strings.Fields("closed expired outbox_full unconfirmed") {
 			want["wsnotify.undelivered{message} wsnotify.client.name=mail wsnotify.undelivered.reason="+reason] = 0
@@ -125,8 +127,10 @@ func TestCollects(t *testing.T) {
 			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed": 1,
 			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                  1,
 			"wsnotify.reconnect.attempts{attempt} wsnotify.client.name=mail":                               2,
-			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=dial":       1,
-			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=lost":       1,
+			"wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause=dial":             1,
+			"wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause=lost":             1,
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.failure.cause=dial":         1,
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.failure.cause=lost":         1,
 		})
 
 		<-client.Done()
@@ -134,7 +138,8 @@ func TestCollects(t *testing.T) {
 			"wsnotify.gave_up{client} wsnotify.client.name=mail":                                         1,
 			"wsnotify.outbox.messages{message} wsnotify.client.name=mail":                                0,
 			"wsnotify.reconnect.attempts{attempt} wsnotify.client.name=mail":                             6,
-			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.reconnect.cause=dial":     5,
+			"wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause=dial":           6, // no reconnect followed the last
+			"wsnotify.reconnects{reconnect} wsnotify.client.name=mail wsnotify.failure.cause=dial":       5,
 			"wsnotify.undelivered{message} wsnotify.client.name=mail wsnotify.undelivered.reason=closed": 1,
 		})
 		if opened != 1 {
@@ -153,7 +158,7 @@ func TestClientsShareAProviderByName(t *testing.T) {
 	reader := sdk.NewManualReader()
 	with := provider(reader)
 	for _, name := range []string{"mail", "chat"} {
-		if _, _, err := wsnotifyotel.NewClient(name, wsnotify.Config{}, with); err != nil {
+		if _, err := wsnotifyotel.Observe(name, wsnotify.New(wsnotify.Config{}), with); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -170,7 +175,7 @@ func TestGlobalProviderIsTheDefault(t *testing.T) {
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader)))
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
-	if _, _, err := wsnotifyotel.NewClient("mail", wsnotify.Config{}, wsnotifyotel.WithMeterProvider(nil)); err != nil {
+	if _, err := wsnotifyotel.Observe("mail", wsnotify.New(wsnotify.Config{}), wsnotifyotel.WithMeterProvider(nil)); err != nil {
 		t.Fatal(err)
 	}
 	if got := collected(t, reader); len(got) == 0 {
@@ -180,11 +185,77 @@ func TestGlobalProviderIsTheDefault(t *testing.T) {
 
 func TestErrorOfTheProviderIsReturned(t *testing.T) {
 	broken := errors.New("no more instruments")
-	client, registration, err := wsnotifyotel.NewClient("mail", wsnotify.Config{},
+	registration, err := wsnotifyotel.Observe("mail", wsnotify.New(wsnotify.Config{}),
 		wsnotifyotel.WithMeterProvider(brokenProvider{err: broken}))
-	if client != nil || registration != nil || !errors.Is(err, broken) {
-		t.Errorf("NewClient returned %v, %v, %v", client, registration, err)
+	if registration != nil || !errors.Is(err, broken) {
+		t.Errorf("Observe returned %v, %v", registration, err)
 	}
+	if registration, err := wsnotifyotel.Observe("mail", nil); registration != nil || err == nil || !strings.Contains(err.Error(), "wsnotify.New") {
+		t.Errorf("without a client Observe returned %v, %v", registration, err)
+	}
+}
+
+// What the package says of many clients is so.
+func TestAThousandClients(t *testing.T) {
+	const clients = 1000
+	filter := sdk.NewView(sdk.Instrument{Name: "wsnotify.*"},
+		sdk.Stream{AttributeFilter: attribute.NewDenyKeysFilter("wsnotify.client.name")})
+	for name, test := range map[string]struct {
+		clients  int
+		option   sdk.Option
+		overflow bool
+		closed   int // the sum over all clients that are shown by themselves
+	}{
+		"the SDK's default, few clients": {249, sdk.WithCardinalityLimit(2000), false, 249},
+		"one more":                       {250, sdk.WithCardinalityLimit(2000), true, 250},
+		"a limit for all":                {clients, sdk.WithCardinalityLimit(8*clients + 1), false, clients},
+		"added up":                       {clients, sdk.WithView(filter), false, clients},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reader := sdk.NewManualReader()
+			with := wsnotifyotel.WithMeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader), test.option))
+			for i := range test.clients {
+				if _, err := wsnotifyotel.Observe(fmt.Sprint("client", i), wsnotify.New(wsnotify.Config{}), with); err != nil {
+					t.Fatal(err)
+				}
+			}
+			overflow, closed := false, 0
+			for key, v := range collected(t, reader) {
+				overflow = overflow || strings.Contains(key, "otel.metric.overflow")
+				if strings.HasSuffix(key, "wsnotify.connection.state=closed") {
+					closed += int(v)
+				}
+			}
+			if overflow != test.overflow || closed != test.closed {
+				t.Errorf("overflow: %v, and %d clients are shown as closed", overflow, closed)
+			}
+		})
+	}
+}
+
+// One client has the metrics of two packages and its own callbacks.
+func TestMetricsBesideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		opened := 0
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient(), OnOpen: func(wsnotify.OpenEvent) { opened++ }})
+		readers := []sdk.Reader{sdk.NewManualReader(), sdk.NewManualReader()}
+		for _, reader := range readers {
+			if _, err := wsnotifyotel.Observe("mail", client, provider(reader)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := client.Connect(t.Context(), net.NewServer().URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		synctest.Wait()
+		for i, reader := range readers {
+			if n := collected(t, reader)["wsnotify.connections{connection} wsnotify.client.name=mail"]; n != 1 || opened != 1 {
+				t.Errorf("reader %d shows %v connections, and OnOpen was called %d times", i, n, opened)
+			}
+		}
+	})
 }
 
 type brokenProvider struct {

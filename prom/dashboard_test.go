@@ -211,7 +211,7 @@ func everyMetric(t *testing.T) map[string]map[string]map[string]bool {
 		net := wsnotifytest.NewNetwork(t)
 		srv := net.NewServer()
 		srv.Latency(time.Millisecond)
-		client, collector := wsnotifyprom.NewClient("mail", wsnotify.Config{HTTPClient: net.HTTPClient()})
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
 		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +220,7 @@ func everyMetric(t *testing.T) map[string]map[string]map[string]bool {
 			t.Fatal(err)
 		}
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(collector)
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)

@@ -1,18 +1,19 @@
-// Package wsnotifyprom shows a wsnotify.Client to Prometheus. One call stands
-// in for wsnotify.New:
+// Package wsnotifyprom shows a wsnotify.Client to Prometheus:
 //
-//	client, metrics := wsnotifyprom.NewClient("mail", cfg)
-//	prometheus.MustRegister(metrics)
+//	client := wsnotify.New(cfg)
+//	prometheus.MustRegister(wsnotifyprom.NewCollector("mail", client))
 //
 // Every metric has the label client, whose value is that name. Durations are
 // in seconds, sizes in bytes of application payload; heartbeats do not count.
-// Counters begin at 0 with NewClient and go on over every Connect and Run.
+// Counters begin at 0 with wsnotify.New and go on over every Connect and Run.
 //
 //	wsnotify_connection_state{state}     1 for the ready state that the client is in, 0 for the others:
 //	                                     connecting, open, closing, closed
 //	wsnotify_gave_up                     1 once the policy has ended the last Connect or Run
 //	wsnotify_connections_total           connections that were opened
-//	wsnotify_reconnects_total{cause}     reconnects that were scheduled, each by what made it necessary
+//	wsnotify_failures_total{cause}       attempts that failed, and connections that ended other than by
+//	                                     Disconnect, CloseWith, Drain and ctx
+//	wsnotify_reconnects_total{cause}     those of them for which a reconnect was scheduled
 //	wsnotify_reconnect_attempts          reconnects in a row, since the counter was last reset
 //	wsnotify_round_trip_seconds          of the last ping that was answered; only while open
 //	wsnotify_last_received_timestamp_seconds
@@ -27,9 +28,9 @@
 //	wsnotify_undelivered_total{reason}   messages of the outbox that were not sent:
 //	                                     closed, expired, outbox_full, unconfirmed
 //
-// The causes are: hook (BeforeDial or OnHandshake returned an error), dial (no
+// The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
-// lost (the connection broke without a word), heartbeat (it was silent for
+// lost (the connection broke without a close frame), heartbeat (it was silent for
 // too long), closed (the server sent a close frame), violation (the server
 // broke the protocol) and requested (Reconnect was called).
 //
@@ -43,21 +44,22 @@ import (
 	"github.com/wsnotify/wsnotify/internal/observe"
 )
 
-// NewClient is wsnotify.New, with a Collector of the client's metrics. The
-// name tells clients apart that share a registry: registering a second
-// Collector of the same name fails.
-//
-// OnOpen, OnReconnecting and OnUndelivered of cfg are called as before. The
-// counts taken there lag behind while a callback of yours blocks; everything
-// else is read from Status.
-func NewClient(name string, cfg wsnotify.Config) (*wsnotify.Client, *Collector) {
-	c := &Collector{}
+// NewCollector returns a Collector of the client's metrics. The name tells
+// clients apart that share a registry: registering a second Collector of the
+// same name fails. A client may have several Collectors, and metrics of other
+// kinds, too. NewCollector panics if client is nil.
+func NewCollector(name string, client *wsnotify.Client) *Collector {
+	if client == nil {
+		panic("wsnotifyprom: NewCollector: the client is nil; make it with wsnotify.New")
+	}
+	c := &Collector{client: client}
 	desc := func(metric, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("wsnotify_"+metric, help, labels, prometheus.Labels{"client": name})
 	}
 	c.state = desc("connection_state", "1 for the ready state that the client is in.", "state")
 	c.gaveUp = desc("gave_up", "1 once the reconnect policy has given up.")
 	c.connections = desc("connections_total", "Connections that were opened.")
+	c.failures = desc("failures_total", "Attempts that failed and connections that were lost, by cause.", "cause")
 	c.reconnects = desc("reconnects_total", "Reconnects that were scheduled, by what made them necessary.", "cause")
 	c.attempts = desc("reconnect_attempts", "Reconnects in a row.")
 	c.roundTrip = desc("round_trip_seconds", "Round-trip time of the last ping that was answered.")
@@ -70,9 +72,7 @@ func NewClient(name string, cfg wsnotify.Config) (*wsnotify.Client, *Collector) 
 	c.unconfirmed = desc("outbox_unconfirmed_messages", "Messages in the outbox that were written and wait for their confirmation.")
 	c.resent = desc("messages_resent_total", "Messages that were written again over a later connection.")
 	c.undelivered = desc("undelivered_total", "Messages of the outbox that were not sent.", "reason")
-
-	c.client = wsnotify.New(c.counts.Hook(cfg))
-	return c.client, c
+	return c
 }
 
 // Collector is a prometheus.Collector of one client. It starts no goroutine
@@ -81,10 +81,10 @@ func NewClient(name string, cfg wsnotify.Config) (*wsnotify.Client, *Collector) 
 // registry keeps both.
 type Collector struct {
 	client *wsnotify.Client
-	counts observe.Counts
 
 	state, gaveUp                              *prometheus.Desc
-	connections, reconnects, attempts          *prometheus.Desc
+	connections, failures, reconnects          *prometheus.Desc
+	attempts                                   *prometheus.Desc
 	roundTrip, lastReceived                    *prometheus.Desc
 	messagesIn, messagesOut, bytesIn, bytesOut *prometheus.Desc
 	queued, unconfirmed, resent, undelivered   *prometheus.Desc
@@ -93,7 +93,7 @@ type Collector struct {
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		c.state, c.gaveUp, c.connections, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
+		c.state, c.gaveUp, c.connections, c.failures, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
 		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.unconfirmed, c.resent, c.undelivered,
 	} {
 		ch <- desc
@@ -124,17 +124,20 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.lastReceived, float64(s.LastReceived.UnixMilli())/1000)
 	}
 
-	counter(c.connections, c.counts.Connections())
-	for cause, n := range c.counts.Reconnects {
-		counter(c.reconnects, n, cause.String())
+	counter(c.connections, s.Connections)
+	for cause, n := range observe.Causes(s.Failures) {
+		counter(c.failures, n, cause)
+	}
+	for cause, n := range observe.Causes(s.FailuresRetried) {
+		counter(c.reconnects, n, cause)
 	}
 	counter(c.messagesIn, s.MessagesIn)
 	counter(c.messagesOut, s.MessagesOut)
 	counter(c.resent, s.Resent)
 	counter(c.bytesIn, s.BytesIn)
 	counter(c.bytesOut, s.BytesOut)
-	for reason, n := range c.counts.Undelivered {
-		counter(c.undelivered, n, reason.String())
+	for reason, n := range observe.Reasons(s.UndeliveredBy) {
+		counter(c.undelivered, n, reason)
 	}
 }
 

@@ -1,6 +1,7 @@
 package wsnotifyprom_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,9 +21,9 @@ func TestScrapes(t *testing.T) {
 		net := wsnotifytest.NewNetwork(t)
 		srv := net.NewServer()
 		srv.Latency(10 * time.Millisecond)
-		client, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{HTTPClient: net.HTTPClient()})
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(metrics)
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
 
 		scrape(t, registry, "before the first Connect", `
 			# HELP wsnotify_connection_state 1 for the ready state that the client is in.
@@ -34,6 +35,16 @@ func TestScrapes(t *testing.T) {
 			# HELP wsnotify_connections_total Connections that were opened.
 			# TYPE wsnotify_connections_total counter
 			wsnotify_connections_total{client="mail"} 0
+			# HELP wsnotify_failures_total Attempts that failed and connections that were lost, by cause.
+			# TYPE wsnotify_failures_total counter
+			wsnotify_failures_total{cause="closed",client="mail"} 0
+			wsnotify_failures_total{cause="dial",client="mail"} 0
+			wsnotify_failures_total{cause="heartbeat",client="mail"} 0
+			wsnotify_failures_total{cause="hook",client="mail"} 0
+			wsnotify_failures_total{cause="lost",client="mail"} 0
+			wsnotify_failures_total{cause="refused",client="mail"} 0
+			wsnotify_failures_total{cause="requested",client="mail"} 0
+			wsnotify_failures_total{cause="violation",client="mail"} 0
 			# HELP wsnotify_gave_up 1 once the reconnect policy has given up.
 			# TYPE wsnotify_gave_up gauge
 			wsnotify_gave_up{client="mail"} 0
@@ -123,6 +134,8 @@ func TestScrapes(t *testing.T) {
 		<-client.Done()
 		wantValues(t, registry, "after giving up",
 			`wsnotify_gave_up{client="mail"} 1`,
+			`wsnotify_failures_total{cause="dial",client="mail"} 6`, // no reconnect followed the last
+			`wsnotify_failures_total{cause="lost",client="mail"} 1`,
 			`wsnotify_outbox_messages{client="mail"} 0`,
 			`wsnotify_reconnects_total{cause="dial",client="mail"} 5`,
 			`wsnotify_undelivered_total{client="mail",reason="closed"} 1`,
@@ -136,12 +149,12 @@ func TestConfirmationsAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := wsnotifytest.NewNetwork(t)
 		srv := net.NewServer()
-		client, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{
+		client := wsnotify.New(wsnotify.Config{
 			HTTPClient: net.HTTPClient(),
 			Outbox:     wsnotify.Outbox{ConfirmID: func(wsnotify.Message) string { return "1" }},
 		})
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(metrics)
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
 		defer func() { client.Disconnect(); <-client.Done() }()
 		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
 			t.Fatal(err)
@@ -167,7 +180,7 @@ func TestConfirmationsAreShown(t *testing.T) {
 }
 
 func TestNamesAndUnitsFollowPrometheus(t *testing.T) {
-	_, metrics := wsnotifyprom.NewClient("mail", wsnotify.Config{})
+	metrics := wsnotifyprom.NewCollector("mail", wsnotify.New(wsnotify.Config{}))
 	problems, err := testutil.CollectAndLint(metrics)
 	if err != nil {
 		t.Fatal(err)
@@ -179,9 +192,9 @@ func TestNamesAndUnitsFollowPrometheus(t *testing.T) {
 
 func TestClientsShareARegistryByName(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	_, mail := wsnotifyprom.NewClient("mail", wsnotify.Config{})
-	_, chat := wsnotifyprom.NewClient("chat", wsnotify.Config{})
-	_, again := wsnotifyprom.NewClient("mail", wsnotify.Config{})
+	client := wsnotify.New(wsnotify.Config{})
+	mail, chat := wsnotifyprom.NewCollector("mail", client), wsnotifyprom.NewCollector("chat", wsnotify.New(wsnotify.Config{}))
+	again := wsnotifyprom.NewCollector("mail", client)
 	registry.MustRegister(mail, chat)
 	if err := registry.Register(again); err == nil {
 		t.Error("a second client of the same name was registered")
@@ -194,23 +207,33 @@ func TestClientsShareARegistryByName(t *testing.T) {
 	registry.MustRegister(again)
 }
 
-func TestCallbacksOfTheConfigAreCalled(t *testing.T) {
+// A client that failed once and was not to try again has one failure and no
+// reconnect.
+func TestFailureThatNoReconnectFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := wsnotifytest.NewNetwork(t)
-		opened := false
-		client, _ := wsnotifyprom.NewClient("mail", wsnotify.Config{
-			HTTPClient: net.HTTPClient(),
-			OnOpen:     func(wsnotify.OpenEvent) { opened = true },
-		})
-		if err := client.Connect(t.Context(), net.NewServer().URL(), "ada"); err != nil {
-			t.Fatal(err)
+		srv := net.NewServer()
+		srv.Refuse(1, 404, nil, "")
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient(), ShouldReconnect: wsnotify.FailFast})
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err == nil {
+			t.Fatal("it is connected")
 		}
-		client.Disconnect()
-		<-client.Done()
-		if !opened {
-			t.Error("OnOpen was not called")
-		}
+		wantValues(t, registry, "after a 404",
+			`wsnotify_failures_total{cause="refused",client="mail"} 1`,
+			`wsnotify_reconnects_total{cause="refused",client="mail"} 0`,
+		)
 	})
+}
+
+func TestNoClientPanics(t *testing.T) {
+	defer func() {
+		if text := fmt.Sprint(recover()); !strings.Contains(text, "wsnotify.New") {
+			t.Errorf("it panics with %q", text)
+		}
+	}()
+	wsnotifyprom.NewCollector("mail", nil)
 }
 
 // scrape compares all of a registry.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,21 +56,57 @@ func TestPackagesKeepTheirBorders(t *testing.T) {
 	}
 }
 
-// The root reaches a WebSocket through internal/transport alone: from
-// coder/websocket it has no more than the types that users see.
-func TestRootKnowsTheTransportsTypesAlone(t *testing.T) {
+// The root reaches a WebSocket through internal/transport alone.
+func TestRootDoesNotKnowTheTransport(t *testing.T) {
 	for imported, file := range importsOf(t, "..") {
 		inside, ours := strings.CutPrefix(imported, module+"/")
 		if ours && (!strings.HasPrefix(inside, "internal/") || inside == "internal/harness" || inside == "internal/observe") {
 			t.Errorf("the root imports %s in %s", imported, file)
 		}
+		if imported == "github.com/coder/websocket" {
+			t.Errorf("%s imports %s", file, imported)
+		}
 	}
+}
+
+// A reader finds what these names say.
+func TestRootFilesKeepTheirNames(t *testing.T) {
+	files := sources(t, "..")
+	for _, name := range []string{"client", "config", "reconnect", "heartbeat", "message", "state", "errors", "events", "policy", "iter"} {
+		if !slices.Contains(files, filepath.Join("..", name+".go")) {
+			t.Errorf("there is no %s.go", name)
+		}
+	}
+}
+
+// The types of the public API are the module's own or the standard library's,
+// so that an importer's code does not change when a dependency does.
+func TestPublicAPIHasNoTypeOfAnotherModule(t *testing.T) {
+	foreign := map[string]bool{}
 	for _, file := range sources(t, "..") {
-		source := read(t, file)
-		for _, call := range []string{"websocket.Dial", "websocket.Accept", "*websocket.Conn", "websocket.Conn"} {
-			if bytes.Contains(source, []byte(call)) {
-				t.Errorf("%s uses %s", file, call)
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				t.Fatal(err)
 			}
+			if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
+				continue // the standard library
+			}
+			name = strings.TrimSuffix(name, "/v4")
+			foreign[path.Base(name)] = true
+		}
+	}
+	if !foreign["backoff"] {
+		t.Error("no foreign import was found, not even that of the policies")
+	}
+	api := read(t, "../testdata/api.txt")
+	for name := range foreign {
+		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).Match(api) {
+			t.Errorf("testdata/api.txt shows a type of package %s", name)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func main() {
 
 	policies := []policy{
 		{"Exponential(500 ms, 10 s, -1)", wsnotify.Exponential(500*time.Millisecond, 10*time.Second, -1)},
-		{"the default: 10 s, 6 times", func() backoff.BackOff {
+		{"the default: 10 s, 6 times", func() wsnotify.BackOff {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(10*time.Second), 6)
 		}},
 	}
@@ -57,7 +57,7 @@ func main() {
 
 type policy struct {
 	name string
-	make func() backoff.BackOff
+	make func() wsnotify.BackOff
 }
 
 // spread is when the clients came back, in buckets from the server's return on.

@@ -22,7 +22,7 @@ func TestExponentialSpreads(t *testing.T) {
 }
 
 func TestAConstantWaitSpreadsNothing(t *testing.T) {
-	p := policy{"constant", func() backoff.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Second), 3) }}
+	p := policy{"constant", func() wsnotify.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Second), 3) }}
 	if s := p.spread(10, 2500*time.Millisecond); s.back != 10 || s.buckets[5] != 10 {
 		t.Errorf("%+v", s)
 	}

@@ -112,7 +112,7 @@ func (o *connection) config(cmd *cobra.Command, to string) (cfg wsnotify.Config,
 	if o.showPings {
 		hb.Replies = []string{}
 	}
-	cfg.BackOff = func() backoff.BackOff {
+	cfg.BackOff = func() wsnotify.BackOff {
 		b := backoff.BackOff(backoff.NewConstantBackOff(o.interval))
 		switch {
 		case o.attempts < 0:

@@ -32,7 +32,7 @@ func TestFlagsOfTheHandshake(t *testing.T) {
 		{"-o https://example.com", "Origin", "https://example.com"},
 		{"--basic-auth ada:secret:too", "Authorization", "Basic YWRhOnNlY3JldDp0b28="},
 		{"", "Sec-WebSocket-Extensions", ""},
-		{"--compress", "Sec-WebSocket-Extensions", "permessage-deflate"},
+		{"--compress", "Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"},
 	} {
 		before := len(srv.Handshakes())
 		c := start(t, nil, append([]string{"listen", srv.URL(), "--timeout", "5s"}, strings.Fields(test.args)...)...)

@@ -118,6 +118,7 @@ func closedOddly(code wsnotify.StatusCode, reason string) error {
 func outcome(err error) error {
 	var gaveUp *wsnotify.GiveUpError
 	var closed wsnotify.CloseError
+	var lost *wsnotify.DrainError
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return nil
@@ -130,6 +131,12 @@ func outcome(err error) error {
 			f.code = exitRefused
 		}
 		return f
+	}
+	if errors.As(err, &lost) {
+		if lost.Unsent+lost.Unconfirmed == 0 {
+			return nil // what was not handled has been since: Done is closed
+		}
+		return &failure{code: exitFailure, err: errors.New(plain(err))}
 	}
 	return &failure{code: exitUsage, err: err} // nothing was dialled
 }

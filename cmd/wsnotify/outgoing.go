@@ -255,7 +255,7 @@ func (g *outgoing) close(code wsnotify.StatusCode, reason string) error {
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := g.client.Close(ctx, code, reason)
+	err := g.client.CloseWith(ctx, code, reason)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.read >= g.given {

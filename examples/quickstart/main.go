@@ -136,7 +136,7 @@ func newApp(o options, out io.Writer) *app {
 	a := &app{options: o, start: time.Now(), out: out}
 	a.countdown = time.NewTicker(a.countdownStep())
 	a.client = wsnotify.New(wsnotify.Config{
-		BackOff: func() backoff.BackOff {
+		BackOff: func() wsnotify.BackOff {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(o.interval), o.attempts)
 		},
 		Heartbeat: wsnotify.Heartbeat{Interval: o.heartbeat},

@@ -116,7 +116,7 @@ func (r *replica) connected(ctx, held context.Context, s *sender) error {
 			r.log.Warn("not all is done", "err", err)
 		}
 	case <-held.Done():
-		s.client.Close(held, wsnotify.StatusNormalClosure, "") // at once: another one sends what is left
+		s.client.CloseWith(held, wsnotify.StatusNormalClosure, "") // at once: another one sends what is left
 	case <-s.client.Done():
 	}
 	<-s.client.Done()

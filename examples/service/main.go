@@ -36,7 +36,7 @@ const grace = 10 * time.Second
 
 // run is the service. It ends with ctx, and with an error when it can't go on.
 func run(ctx context.Context, url string, web net.Listener, log *slog.Logger) error {
-	client, metrics := wsnotifyprom.NewClient("orders", wsnotify.Config{
+	client := wsnotify.New(wsnotify.Config{
 		// As long as it takes, and from many instances not at once. A refusal that no
 		// waiting changes ends the service, which says so to whoever started it.
 		BackOff:         wsnotify.Exponential(time.Second, time.Minute, -1),
@@ -50,7 +50,7 @@ func run(ctx context.Context, url string, web net.Listener, log *slog.Logger) er
 	wsnotify.On(client, "order", orders.take)
 
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics)
+	registry.MustRegister(wsnotifyprom.NewCollector("orders", client))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	health(mux, client)

@@ -160,6 +160,9 @@ func TestInflateLikeZlib(t *testing.T) {
 	count, accepted := streams(t, 3000), 0
 	m := newMaker(11)
 	for done := 0; done < count; done += batch {
+		if done > 0 && done%100_000 == 0 {
+			t.Logf("%d streams", done)
+		}
 		list := make([]stream, batch)
 		for i := range list {
 			list[i] = m.stream()
@@ -198,6 +201,9 @@ func TestRoundTripWithZlib(t *testing.T) {
 		window     int
 	}
 	for done := 0; done < count; done += batch {
+		if done > 0 && done%100_000 == 0 {
+			t.Logf("%d streams", done)
+		}
 		list := make([]sample, batch)
 		for i := range list {
 			s := sample{window: 9 + m.IntN(7)}

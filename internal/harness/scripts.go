@@ -9,9 +9,9 @@ import (
 )
 
 // Never and Every are policies: no reconnect, and one after each d.
-func Never() backoff.BackOff { return &backoff.StopBackOff{} }
-func Every(d time.Duration) func() backoff.BackOff {
-	return func() backoff.BackOff { return backoff.NewConstantBackOff(d) }
+func Never() wsnotify.BackOff { return &backoff.StopBackOff{} }
+func Every(d time.Duration) func() wsnotify.BackOff {
+	return func() wsnotify.BackOff { return backoff.NewConstantBackOff(d) }
 }
 
 // Answers is a script that gives a response to the request and then waits.

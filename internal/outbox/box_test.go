@@ -18,7 +18,7 @@ func newTestBox(id func(wire.Op, []byte) string) *Box {
 	return New(&Post{
 		Config: Config{Messages: -1, Bytes: -1, ConfirmID: id},
 		Errors: &Errors{ErrNotConnected: errNotConnected, ErrClosed: errors.New("closed"), ErrOutboxFull: errors.New("full")},
-		Tell:   func(f func()) { f() }, Lost: func() {}, Written: func(int, int, int) {},
+		Tell:   func(f func()) { f() }, Lost: func(error) {}, Written: func(int, int, int) {},
 	})
 }
 

@@ -178,6 +178,7 @@ func (b *Box) begun(e *entry) {
 // await keeps a message that was written now until it is confirmed.
 func (b *Box) await(e *entry, now int64) {
 	b.begun(e)
+	e.whole = true
 	e.written = now
 	e.place = unconfirmed
 	b.unconfirmed.push(e)

@@ -95,7 +95,7 @@ func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
 	case err := <-f.result:
 		return err
 	default:
-		return w.box.post.unconfirmed(ctx.Err())
+		return w.box.post.interrupted(ctx.Err())
 	}
 }
 

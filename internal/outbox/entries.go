@@ -22,6 +22,7 @@ type entry struct {
 	place   place
 	gone    bool // taken, and nobody cares any more: a Send that was given up, or confirmed before it was settled
 	sent    bool // the peer may have it, from an earlier write
+	whole   bool // all of it was written, and it is not acknowledged
 	fresh   bool // the Store does not have it yet
 	awaits  bool // it will be confirmed by the id of its receipt
 	indexed bool // that is in the map
@@ -249,7 +250,7 @@ func (s *entries) clear(e *entry) {
 	if e.awaits {
 		e.awaits, e.receipt.id = false, "" // which may be a part of something large
 	}
-	e.seq, e.place, e.gone, e.sent, e.fresh, e.indexed = 0, nowhere, false, false, false, false
+	e.seq, e.place, e.gone, e.sent, e.whole, e.fresh, e.indexed = 0, nowhere, false, false, false, false, false
 }
 
 // trim is called when no entry is in use, of these and those of other. It keeps

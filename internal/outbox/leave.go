@@ -9,9 +9,9 @@ import "time"
 func (b *Box) discard(e *entry, reason error) {
 	b.done(e)
 	if e.sent {
-		reason = b.post.ErrUnconfirmed
+		reason = b.post.unknown(e)
 	}
-	b.post.Lost()
+	b.post.Lost(reason)
 	if p := b.post; p.Undelivered != nil {
 		op, size, data := e.op, len(e.data), []byte(nil)
 		if p.KeepData {
@@ -24,6 +24,14 @@ func (b *Box) discard(e *entry, reason error) {
 		})
 	}
 	b.remove(e)
+}
+
+// unknown is why nobody knows whether the peer has a message.
+func (p *Post) unknown(e *entry) error {
+	if e.whole {
+		return p.ErrNotAcknowledged
+	}
+	return p.ErrInterrupted
 }
 
 // arm sets the timer of the oldest message that may expire.
@@ -77,8 +85,9 @@ func (b *Box) Refuse() {
 }
 
 // Finish reports what is left, or leaves it to the Store. There is no writer
-// any more.
-func (b *Box) Finish() {
+// any more. It returns how many messages are reported later, unless a callback
+// of what has been received confirms them.
+func (b *Box) Finish() (late int) {
 	b.lock()
 	b.refused, b.finished = true, true
 	for _, timer := range []*time.Timer{b.expiry, b.watch} {
@@ -97,6 +106,7 @@ func (b *Box) Finish() {
 			b.unlink(e)
 		case b.post.Keeper != nil:
 		case e.sent && e.awaits:
+			late++
 			b.tellLate(e)
 		default:
 			b.discard(e, b.post.ErrClosed)
@@ -111,6 +121,7 @@ func (b *Box) Finish() {
 	if heir != nil {
 		heir.inherit(rest)
 	}
+	return late
 }
 
 // tellLate reports a message behind the callbacks of what has been received,
@@ -126,12 +137,12 @@ func (b *Box) tellLate(e *entry) {
 			return
 		}
 		b.leave(e)
-		op, data := e.op, e.takeData()
+		op, data, reason := e.op, e.takeData(), p.unknown(e)
 		b.remove(e)
 		b.mu.Unlock()
-		p.Lost()
+		p.Lost(reason)
 		if p.Undelivered != nil {
-			p.Undelivered(op, data, size, p.ErrUnconfirmed)
+			p.Undelivered(op, data, size, reason)
 		}
 	})
 }

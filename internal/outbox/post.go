@@ -22,7 +22,11 @@ type Config struct {
 // Errors are what senders are answered. They are those of the package that
 // users import.
 type Errors struct {
-	ErrNotConnected, ErrClosed, ErrUnconfirmed, ErrOutboxFull, ErrExpired error
+	ErrNotConnected, ErrClosed, ErrOutboxFull, ErrExpired error
+
+	// The peer may have the message: the connection or ctx ended inside its
+	// write, or it was written and is not acknowledged.
+	ErrInterrupted, ErrNotAcknowledged error
 
 	TooLarge func(size, limit int) error
 }
@@ -38,7 +42,7 @@ type Post struct {
 	Tell        func(func())                                          // queues an event; never blocks
 	Undelivered func(op wire.Op, data []byte, size int, reason error) // on the goroutine of the events; nil if nobody wants to know
 	KeepData    bool                                                  // for Undelivered
-	Lost        func()                                                // counts
+	Lost        func(reason error)                                    // counts
 	Written     func(messages, bytes, again int)                      // counts
 
 	// Messages that wait for Undelivered, and their bytes.
@@ -55,10 +59,10 @@ func (p *Post) release(size int) {
 	p.bytes.Add(-int64(size))
 }
 
-func (p *Post) unconfirmed(cause error) error { return &unconfirmedError{p.ErrUnconfirmed, cause} }
+func (p *Post) interrupted(cause error) error { return &interruptedError{p.ErrInterrupted, cause} }
 
-// unconfirmedError is ErrUnconfirmed with the reason why.
-type unconfirmedError struct{ unconfirmed, cause error }
+// interruptedError is ErrInterrupted with the reason why.
+type interruptedError struct{ interrupted, cause error }
 
-func (e *unconfirmedError) Error() string   { return e.unconfirmed.Error() + ": " + e.cause.Error() }
-func (e *unconfirmedError) Unwrap() []error { return []error{e.unconfirmed, e.cause} }
+func (e *interruptedError) Error() string   { return e.interrupted.Error() + ": " + e.cause.Error() }
+func (e *interruptedError) Unwrap() []error { return []error{e.interrupted, e.cause} }

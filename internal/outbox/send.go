@@ -87,7 +87,7 @@ func (b *Box) cancel(w *Writer, wt *waiter, cause error) error {
 	begun := w.withdraw(b.position(e))
 	e.wait, e.data, e.gone = nil, nil, true
 	if begun {
-		return b.post.unconfirmed(cause)
+		return b.post.interrupted(cause)
 	}
 	return cause
 }

@@ -155,13 +155,13 @@ func (b *Box) detach(w *Writer, torn bool) {
 		switch e := b.queue.first; {
 		case e.gone:
 		case e.wait != nil:
-			e.wait.result <- b.post.ErrUnconfirmed
+			e.wait.result <- b.post.ErrInterrupted
 			e.wait, e.gone = nil, true
 		case e.awaits || b.post.Resend:
 			b.begun(e)
 		default:
 			e.sent = true
-			b.discard(e, b.post.ErrUnconfirmed)
+			b.discard(e, b.post.ErrInterrupted)
 		}
 	}
 	reason := b.post.ErrNotConnected

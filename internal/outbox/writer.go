@@ -240,7 +240,7 @@ func (w *Writer) fail(torn bool) {
 	for i, f := range w.opening {
 		err := w.box.post.ErrNotConnected
 		if torn && w.base-len(w.opening)+i == w.ended {
-			err = w.box.post.ErrUnconfirmed
+			err = w.box.post.ErrInterrupted
 		}
 		f.result <- err
 	}

@@ -178,8 +178,8 @@ func receive[T any](t *testing.T, what string, ch <-chan T) (v T) {
 }
 
 // retries is a policy of n retries that hardly wait.
-func retries(n uint64) func() backoff.BackOff {
-	return func() backoff.BackOff {
+func retries(n uint64) func() wsnotify.BackOff {
+	return func() wsnotify.BackOff {
 		if n == 0 {
 			return &backoff.StopBackOff{}
 		}

@@ -133,7 +133,7 @@ func (row *hostile) run(t *testing.T) {
 
 const (
 	failuresPage = "../../docs/failures.md"
-	tableBegins  = "<!-- The table is written by: go test -run TestFailuresPage -update ./tests/hostile -->\n"
+	tableBegins  = "<!-- The table is written by: go test ./tests/hostile -run TestFailuresPage -update -->\n"
 	tableEnds    = "<!-- end of the table -->\n"
 )
 
@@ -158,7 +158,7 @@ func TestFailuresPage(t *testing.T) {
 		return
 	}
 	if table != want {
-		t.Errorf("%s is not what the tests hold; run: go test -run TestFailuresPage -update ./tests/hostile", failuresPage)
+		t.Errorf("%s is not what the tests hold; run: go test ./tests/hostile -run TestFailuresPage -update", failuresPage)
 	}
 }
 

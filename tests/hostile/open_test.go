@@ -133,7 +133,7 @@ func endings() (rows []hostile) {
 	add := func(does, code string, stops bool, script func(*harness.Peer)) *hostile {
 		rows = append(rows, hostile{
 			does: does, script: harness.Accepts(script), failure: "open, remote, code " + code, close: code + " clean",
-			as: "CloseError", err: "status = Status", silent: true, stops: stops,
+			as: "CloseError", err: "the server closed the connection with " + code, silent: true, stops: stops,
 		})
 		return &rows[len(rows)-1]
 	}

@@ -37,6 +37,7 @@ type model struct {
 	gaveUp    bool
 	err       string
 	closeErr  string
+	why       string // a Run that lost something ended
 	conn      *peer
 	received  int
 }
@@ -240,6 +241,7 @@ func (m *model) again(closing string, after time.Duration) {
 	if !more {
 		m.note("give up after %d", m.dials)
 		m.gaveUp, m.err = true, "gave up"
+		m.box.ending = m.box.reported
 		m.finish("gave up")
 		return
 	}
@@ -268,6 +270,7 @@ func (m *model) stop() {
 
 // end is what Close does until the client is closed.
 func (m *model) end(code int, reason string) {
+	m.box.ending = m.box.reported
 	switch m.phase {
 	case dials:
 		m.note("CLOSING")
@@ -308,6 +311,14 @@ func (m *model) finish(result string) {
 	}
 	m.phase = off
 	m.box.finish(m)
+	unsent, unconfirmed := m.box.reported[0]-m.box.ending[0], m.box.reported[1]-m.box.ending[1]
+	if m.call.stays && unsent+unconfirmed > 0 { // a Run that lost something says so
+		if result == "nil" {
+			result = m.why
+		}
+		result = lostText(unsent, unconfirmed, result)
+		m.err = result
+	}
 	if !m.call.done {
 		m.returns(result)
 	}
@@ -321,6 +332,7 @@ func (m *model) close(code int, reason string) (err string) {
 		return ""
 	}
 	m.end(code, reason)
+	m.why = "ErrClosed"
 	result := "ErrClosed"
 	if m.call != nil && m.call.stays {
 		result = "nil"
@@ -332,12 +344,25 @@ func (m *model) close(code int, reason string) (err string) {
 // drain is Drain. Callbacks take no time here, and a socket takes everything, so
 // that something is left only where there is no connection.
 func (m *model) drain() (err string) {
-	left := m.call != nil && m.phase != isOpen && len(m.box.all()) > 0
-	err = m.close(1000, "")
-	if left {
-		err = "ErrNotConnected"
+	if m.call == nil || m.phase == isOpen || m.box.stores {
+		return m.close(1000, "")
 	}
-	return err
+	m.end(1000, "")
+	m.why = "ErrNotConnected"
+	result := "ErrClosed"
+	if m.call.stays {
+		result = "nil"
+	}
+	m.finish(result)
+	if unsent, unconfirmed := m.box.reported[0]-m.box.ending[0], m.box.reported[1]-m.box.ending[1]; unsent+unconfirmed > 0 {
+		return lostText(unsent, unconfirmed, m.why)
+	}
+	return m.closeErr
+}
+
+// lostText is a DrainError.
+func lostText(unsent, unconfirmed int, why string) string {
+	return fmt.Sprintf("%d not sent, %d not confirmed: %s", unsent, unconfirmed, why)
 }
 
 // cancel ends the context of the latest Connect or Run.
@@ -354,6 +379,9 @@ func (m *model) cancel() {
 func (m *model) reconnect() (err string) {
 	switch m.phase {
 	case off:
+		if !m.begun {
+			return "ErrNotConnected"
+		}
 		return "ErrClosed"
 	case waiting:
 		m.dial()

@@ -21,6 +21,7 @@ type modelBox struct {
 	queue, unconfirmed []*letter
 	flushes            []*modelFlush
 	sent, resent, lost int
+	reported, ending   [2]int // as not sent, and as unconfirmed: so far, and when the end began
 }
 
 // letter is a message of Enqueue.
@@ -64,6 +65,9 @@ func (b *modelBox) expire(m *model) {
 func (b *modelBox) report(m *model, l *letter, reason string) {
 	if l.sent {
 		reason = "unconfirmed"
+		b.reported[1]++
+	} else {
+		b.reported[0]++
 	}
 	m.note("undelivered %q: %s", l.text, reason)
 	b.lost++

@@ -80,7 +80,7 @@ func runScript(t *testing.T, seed uint64) {
 		StableAfter: m.stable,
 		Envelope:    wsnotify.Envelope{Type: env.Type, Content: env.Content},
 		Outbox:      wsnotify.Outbox{Messages: b.room, MaxAge: b.maxAge, ConfirmTimeout: b.within},
-		BackOff: func() backoff.BackOff {
+		BackOff: func() wsnotify.BackOff {
 			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
 			if m.retries >= 0 {
 				b = backoff.WithMaxRetries(b, uint64(m.retries))
@@ -141,7 +141,7 @@ func (s *script) step() {
 	case 3:
 		s.do("Disconnect", s.Client.Disconnect, func() string { return s.m.close(1000, "") })
 	case 4:
-		s.do("Close", func() error { return s.Client.Close(context.Background(), 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
+		s.do("Close", func() error { return s.Client.CloseWith(context.Background(), 4001, "bye") }, func() string { return s.m.close(4001, "bye") })
 	case 5:
 		s.do("Reconnect", s.Client.Reconnect, s.m.reconnect)
 	case 6, 7:
@@ -359,9 +359,19 @@ func closedFirst(journal []string) []string {
 // answer names an error as the model does.
 func answer(err error, none string) string {
 	var gaveUp *wsnotify.GiveUpError
+	var lost *wsnotify.DrainError
 	switch {
 	case err == nil:
 		return none
+	case errors.As(err, &lost):
+		if errors.Is(err, context.Canceled) || lost.Unhandled != 0 {
+			return err.Error()
+		}
+		why := answer(lost.Err, none)
+		if strings.Contains(lost.Err.Error(), context.Canceled.Error()) {
+			why = "canceled"
+		}
+		return lostText(lost.Unsent, lost.Unconfirmed, why)
 	case errors.As(err, &gaveUp):
 		return "gave up"
 	case errors.Is(err, wsnotify.ErrClosed):

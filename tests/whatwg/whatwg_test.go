@@ -104,20 +104,20 @@ func replay(t *testing.T, s scenario) {
 			w.Net.Refuse(true)
 		case strings.Contains(name, "while CONNECTING"):
 			w.Server.HangHandshake(-1)
-			dialled = func() { w.Client.Close(context.Background(), 3001, "x") }
+			dialled = func() { w.Client.CloseWith(context.Background(), 3001, "x") }
 		case name == "server never answers the close":
 			w.Server.AnswerClose(false)
-			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 1000, "bye") }
+			opened = func(*wsnotifytest.Conn) { w.Client.CloseWith(context.Background(), 1000, "bye") }
 		case name == `open, client close(1000,"bye"), echoed`:
-			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 1000, "bye") }
+			opened = func(*wsnotifytest.Conn) { w.Client.CloseWith(context.Background(), 1000, "bye") }
 		case name == `open, client close(4001,"app"), echoed`:
-			opened = func(*wsnotifytest.Conn) { w.Client.Close(context.Background(), 4001, "app") }
+			opened = func(*wsnotifytest.Conn) { w.Client.CloseWith(context.Background(), 4001, "app") }
 		case name == "close() twice, second other code":
 			w.Server.AnswerClose(false)
 			opened = func(c *wsnotifytest.Conn) {
-				go w.Client.Close(context.Background(), 4001, "a")
+				go w.Client.CloseWith(context.Background(), 4001, "a")
 				synctest.Wait()
-				go w.Client.Close(context.Background(), 4002, "b")
+				go w.Client.CloseWith(context.Background(), 4002, "b")
 				synctest.Wait()
 				c.CloseFrame(4001, "a")
 			}

@@ -69,7 +69,7 @@ func newClient(cfg config) *client {
 		CloseTimeout: cfg.CloseTimeout, WriteTimeout: cfg.WriteTimeout, DialTimeout: cfg.DialTimeout,
 		Heartbeat: wsnotify.Heartbeat{Interval: cfg.Heartbeat.Interval, Timeout: cfg.Heartbeat.Timeout},
 		ReadLimit: cfg.ReadLimit, Inbox: cfg.Inbox, Outbox: wsnotify.Outbox{Bytes: cfg.Outbox},
-		BackOff: func() backoff.BackOff {
+		BackOff: func() wsnotify.BackOff {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(cfg.Delay), cfg.Retries)
 		},
 		OnStateChange:  func(ev wsnotify.StateChange) { c.note("%v", ev.To) },
@@ -150,7 +150,7 @@ func (c *client) do(o order) (any, error) {
 		defer func() { <-c.Done() }()
 		return nil, c.Disconnect()
 	case "close":
-		return nil, c.Close(ctx, wsnotify.StatusCode(o.Code), o.Reason)
+		return nil, c.CloseWith(ctx, wsnotify.StatusCode(o.Code), o.Reason)
 	case "reconnect":
 		return nil, c.Reconnect()
 	case "send":
