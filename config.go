@@ -238,11 +238,12 @@ type Heartbeat struct {
 // from it, at most 64 KiB, waits in addition, and what was not read is lost.
 type Inbox struct {
 	Messages int // zero means 1024, negative no limit
-	Bytes    int // zero means 4 MiB, negative no limit; a larger message is taken alone
 
 	// Bytes counts the memory that is kept: of a message that came compressed the
-	// larger of what came and what it became, and 256 bytes for each at least. At
-	// most 64 KiB and one message are decompressed before there is room for them.
+	// larger of what came and what it became, and at least 256 bytes of each. Zero
+	// means 4 MiB, negative no limit. A larger message is taken alone. At most 64 KiB
+	// and one message are decompressed before there is room for them.
+	Bytes int
 
 	// Reuse lets messages share memory: Message.Data and Notification.Raw are
 	// overwritten after the callbacks of that message have returned, so a callback

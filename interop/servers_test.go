@@ -51,6 +51,16 @@ func TestServersWithCompression(t *testing.T) {
 				}}.conversation(t)
 			})
 		}
+		if kind == "gorilla" || kind == "gws" {
+			continue // which agree to other windows than were asked for, as RFC 7692 does not allow
+		}
+		t.Run(kind+" windows of 9 bits", func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, kind, options{Deflate: true})
+			way{server: s, url: s.url(), config: wsnotify.Config{
+				Compression: wsnotify.CompressionContextTakeover, CompressionWindow: 9,
+			}}.conversation(t)
+		})
 	}
 }
 

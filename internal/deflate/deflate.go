@@ -37,8 +37,7 @@ const (
 	// takes half of the memory, and notifications repeat what is near.
 	minBuffer = 4 << 10
 
-	ways     = 2 // positions for each hash
-	minMatch = 4 // what is hashed
+	ways = 2 // positions for each hash
 )
 
 // histories are used again where they are not kept: one pool for each size that

@@ -85,9 +85,6 @@ func (m maker) text(size int) []byte {
 // size is a size for text: small ones mostly.
 func (m maker) size() int { return []int{8, 60, 200, 200, 1000, 5000, 40_000}[m.IntN(1+m.IntN(7))] }
 
-// window is a window, in bits.
-func (m maker) window() int { return 8 + m.IntN(8) }
-
 // blocks are blocks of any kind, of symbols by chance: many refer to what is not
 // there, or have codes that don't work.
 func (m maker) blocks() []byte {

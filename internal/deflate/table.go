@@ -16,10 +16,9 @@ const (
 	link    entry = 1 << 15 // the code is longer; extra bits choose from a second table
 )
 
-func (e entry) bits() uint      { return uint(e & 63) }
-func (e entry) extra() uint     { return uint(e >> 8 & 15) }
-func (e entry) value() int      { return int(e >> 16) }
-func (e entry) is(k entry) bool { return e&k != 0 }
+func (e entry) bits() uint  { return uint(e & 63) }
+func (e entry) extra() uint { return uint(e >> 8 & 15) }
+func (e entry) value() int  { return int(e >> 16) }
 
 const (
 	numLiterals  = 286 // literals, the end of a block, and lengths, RFC 1951, 3.2.5
