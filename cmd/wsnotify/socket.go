@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/wsnotify/wsnotify/internal/extension"
 )
 
 // A socket is a WebSocket as a server has it (RFC 6455). It is written for serve, and stands neither
@@ -30,7 +32,8 @@ type socket struct {
 	holds   bool          // a token of large; the reader's
 	writing chan struct{} // full while somebody writes: a lock that may be held over I/O
 	sealed  bool          // a close frame was sent; guarded by writing
-	over    chan struct{} // closed by end
+	compression
+	over chan struct{} // closed by end
 }
 
 // Opcodes of RFC 6455, section 5.2.
@@ -41,6 +44,8 @@ const (
 	opClose        byte = 0x8
 	opPing         byte = 0x9
 	opPong         byte = 0xA
+
+	rsv1 byte = 0x40 // beside the opcode: the message is compressed
 )
 
 const (
@@ -84,13 +89,19 @@ func accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	conn.SetDeadline(time.Time{})
 	conn.SetWriteDeadline(time.Now().Add(writeWait))
-	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(sum[:]))
+	agreed, extensions := extension.Accept(r.Header.Values("Sec-WebSocket-Extensions"))
+	if agreed != nil {
+		extensions = "Sec-WebSocket-Extensions: " + extensions + "\r\n"
+	}
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n",
+		base64.StdEncoding.EncodeToString(sum[:]), extensions)
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	return newSocket(conn, rw.Reader), nil
+	s := newSocket(conn, rw.Reader)
+	s.agree(agreed)
+	return s, nil
 }
 
 func newSocket(conn net.Conn, in *bufio.Reader) *socket {
@@ -176,6 +187,7 @@ func (s *socket) release() {
 
 // message puts the next one together.
 func (s *socket) message() (op byte, data []byte, err error) {
+	compressed := false
 	for {
 		h, err := s.header()
 		switch {
@@ -191,16 +203,25 @@ func (s *socket) message() (op byte, data []byte, err error) {
 		case h.op != opContinuation && op != 0:
 			return 0, nil, violation("a message began inside another one (section 5.4)")
 		case h.op != opContinuation:
-			op = h.op
+			op, compressed = h.op, h.compressed
 		}
-		if s.limit >= 0 && h.size > s.limit-int64(len(data)) {
-			return 0, nil, &refusedError{1009, fmt.Sprintf("a message of more than %s", bytesText(s.limit))}
+		limit := s.limit
+		if compressed {
+			limit = s.mayGrow(limit)
+		}
+		if s.limit >= 0 && h.size > limit-int64(len(data)) {
+			return 0, nil, s.tooBig()
 		}
 		if data, err = s.payload(h, data); err != nil {
 			return 0, nil, err
 		}
 		if !h.fin {
 			continue
+		}
+		if compressed {
+			if data, err = s.inflate(data); err != nil {
+				return 0, nil, err
+			}
 		}
 		if op == opText && !utf8.Valid(data) {
 			return 0, nil, &refusedError{1007, "a text message is not UTF-8 (section 5.6)"}
@@ -209,12 +230,16 @@ func (s *socket) message() (op byte, data []byte, err error) {
 	}
 }
 
+func (s *socket) tooBig() error {
+	return &refusedError{1009, fmt.Sprintf("a message of more than %s", bytesText(s.limit))}
+}
+
 // frameHeader is that of a frame.
 type frameHeader struct {
-	fin  bool
-	op   byte
-	size int64
-	mask [4]byte
+	fin, compressed bool
+	op              byte
+	size            int64
+	mask            [4]byte
 }
 
 func (s *socket) header() (h frameHeader, err error) {
@@ -224,8 +249,13 @@ func (s *socket) header() (h frameHeader, err error) {
 	}
 	h.fin, h.op, h.size = b[0]&0x80 != 0, b[0]&0x0F, int64(b[1]&0x7F)
 	control := h.op >= opClose
+	reserved := b[0] & 0x70
+	if s.inflater != nil && (h.op == opText || h.op == opBinary) {
+		h.compressed = reserved&rsv1 != 0
+		reserved &^= rsv1
+	}
 	switch {
-	case b[0]&0x70 != 0:
+	case reserved != 0:
 		return h, violation("a frame has reserved bits set, and no extension was agreed on (section 5.2)")
 	case h.op > opBinary && h.op < opClose || h.op > opPong:
 		return h, violation("a frame has the unknown opcode %#x (section 5.2)", h.op)
@@ -256,16 +286,27 @@ func (s *socket) header() (h frameHeader, err error) {
 	return h, err
 }
 
+// hold waits until the message under way is one of those that may be large.
+func (s *socket) hold() error {
+	if s.holds {
+		return nil
+	}
+	select {
+	case s.large <- struct{}{}:
+		s.holds = true
+		return nil
+	case <-s.over:
+		return net.ErrClosed
+	}
+}
+
 // payload appends that of a frame to data. What is allocated for more than a small message is
 // one of a few, so that what clients announce can't take more memory than that.
 func (s *socket) payload(h frameHeader, data []byte) ([]byte, error) {
 	have := len(data)
-	if int64(have)+h.size > smallMessage && !s.holds {
-		select {
-		case s.large <- struct{}{}:
-			s.holds = true
-		case <-s.over:
-			return nil, net.ErrClosed
+	if int64(have)+h.size > smallMessage {
+		if err := s.hold(); err != nil {
+			return nil, err
 		}
 	}
 	for left := h.size; left > 0; {
@@ -336,6 +377,7 @@ func (s *socket) write(op byte, payload []byte) error {
 		return errSealed
 	}
 	s.sealed = op == opClose
+	op, payload = s.deflate(op, payload)
 	frame := appendServerFrame(nil, op, payload)
 	s.conn.SetWriteDeadline(time.Now().Add(writeWait))
 	_, err := s.conn.Write(frame)

@@ -27,9 +27,15 @@ type rawClient struct {
 }
 
 const rawHandshake = "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n"
 
 func dialRaw(t *testing.T, srv *httptest.Server, path string) *rawClient {
+	t.Helper()
+	return dialOffering(t, srv, path, "")
+}
+
+// dialOffering dials with more headers.
+func dialOffering(t *testing.T, srv *httptest.Server, path, headers string) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
@@ -37,7 +43,7 @@ func dialRaw(t *testing.T, srv *httptest.Server, path string) *rawClient {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr())
+	fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr(), headers)
 	c := &rawClient{conn, bufio.NewReader(conn)}
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -98,30 +104,30 @@ func TestServeSurvivesItsPeers(t *testing.T) {
 		bytes string
 		code  int
 	}{
-		"permessage-deflate was offered, and not agreed on": {"\x41\x81\x00\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8", 1002},
-		"reserved bit":                 {mask(0xC1, "x"), 1002},
-		"no mask":                      {"\x81\x01x", 1002},
-		"unknown opcode":               {mask(0x83, "x"), 1002},
-		"unknown control opcode":       {mask(0x8B, "x"), 1002},
-		"fragmented ping":              {mask(0x09, "x"), 1002},
-		"ping of 126 bytes":            {mask(0x89, strings.Repeat("x", 126)), 1002},
-		"continuation of nothing":      {mask(0x80, "x"), 1002},
-		"a message in a message":       {mask(0x01, "x") + mask(0x81, "y"), 1002},
-		"length of 125 in two bytes":   {"\x81\xfe\x00\x7d\x00\x00\x00\x00", 1002},
-		"length of 65535 in eight":     {"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x00\x00", 1002},
-		"negative length":              {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1002},
-		"length of 2⁶³-1":              {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009},
-		"a byte over the limit":        {mask(0x82, strings.Repeat("x", 70_001)), 1009},
-		"fragments over the limit":     {mask(0x02, strings.Repeat("x", 70_000)) + mask(0x80, "x"), 1009},
-		"text that is not UTF-8":       {mask(0x81, "a\xff"), 1007},
-		"half a character at the end":  {mask(0x01, "a\xe2\x82") + mask(0x80, ""), 1007},
-		"close with one byte":          {mask(0x88, "x"), 1002},
-		"close with 1005":              {mask(0x88, "\x03\xed"), 1002},
-		"close with 999":               {mask(0x88, "\x03\xe7"), 1002},
-		"a reason that is not UTF-8":   {mask(0x88, "\x03\xe8\xff"), 1007},
-		"close without a code":         {mask(0x88, ""), 0},
-		"close with 4000 and a reason": {mask(0x88, "\x0f\xa0bye"), 4000},
-		"close in a message":           {mask(0x01, "x") + mask(0x88, "\x03\xe8"), 1000},
+		"compressed, and that was not agreed on": {"\x41\x81\x00\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8", 1002},
+		"reserved bit":                           {mask(0xC1, "x"), 1002},
+		"no mask":                                {"\x81\x01x", 1002},
+		"unknown opcode":                         {mask(0x83, "x"), 1002},
+		"unknown control opcode":                 {mask(0x8B, "x"), 1002},
+		"fragmented ping":                        {mask(0x09, "x"), 1002},
+		"ping of 126 bytes":                      {mask(0x89, strings.Repeat("x", 126)), 1002},
+		"continuation of nothing":                {mask(0x80, "x"), 1002},
+		"a message in a message":                 {mask(0x01, "x") + mask(0x81, "y"), 1002},
+		"length of 125 in two bytes":             {"\x81\xfe\x00\x7d\x00\x00\x00\x00", 1002},
+		"length of 65535 in eight":               {"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x00\x00", 1002},
+		"negative length":                        {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1002},
+		"length of 2⁶³-1":                        {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009},
+		"a byte over the limit":                  {mask(0x82, strings.Repeat("x", 70_001)), 1009},
+		"fragments over the limit":               {mask(0x02, strings.Repeat("x", 70_000)) + mask(0x80, "x"), 1009},
+		"text that is not UTF-8":                 {mask(0x81, "a\xff"), 1007},
+		"half a character at the end":            {mask(0x01, "a\xe2\x82") + mask(0x80, ""), 1007},
+		"close with one byte":                    {mask(0x88, "x"), 1002},
+		"close with 1005":                        {mask(0x88, "\x03\xed"), 1002},
+		"close with 999":                         {mask(0x88, "\x03\xe7"), 1002},
+		"a reason that is not UTF-8":             {mask(0x88, "\x03\xe8\xff"), 1007},
+		"close without a code":                   {mask(0x88, ""), 0},
+		"close with 4000 and a reason":           {mask(0x88, "\x0f\xa0bye"), 4000},
+		"close in a message":                     {mask(0x01, "x") + mask(0x88, "\x03\xe8"), 1000},
 	} {
 		c := dialRaw(t, srv, "/ws/raw")
 		io.WriteString(c, test.bytes)
@@ -264,7 +270,7 @@ func TestServeAnswersToItsOwnNamesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	io.WriteString(c, strings.Replace(fmt.Sprintf(rawHandshake, "/ws/ada", srv.Listener.Addr()), "Upgrade:", "Origin: http://evil.example\r\nUpgrade:", 1))
+	io.WriteString(c, strings.Replace(fmt.Sprintf(rawHandshake, "/ws/ada", srv.Listener.Addr(), ""), "Upgrade:", "Origin: http://evil.example\r\nUpgrade:", 1))
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusForbidden {
 		t.Errorf("its handshake ends with %v, %v", resp, err)
 	}
@@ -313,7 +319,7 @@ func TestServeSendsUTF8(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr())
+		fmt.Fprintf(conn, rawHandshake, path, srv.Listener.Addr(), "")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -61,8 +61,11 @@ func TestRoundTrip(t *testing.T) {
 func TestInflateLikeCompressFlate(t *testing.T) {
 	const limit = 100_000
 	m := newMaker(1)
-	accepted := 0
-	for range 20_000 {
+	count, accepted := 20_000, 0
+	if testing.Short() {
+		count = 2000
+	}
+	for range count {
 		past := m.text(m.size())
 		past = past[max(0, len(past)-32<<10):]
 		var message []byte
@@ -84,8 +87,8 @@ func TestInflateLikeCompressFlate(t *testing.T) {
 		}
 	}
 	t.Logf("%d accepted", accepted)
-	if accepted < 5000 || accepted > 15_000 {
-		t.Errorf("%d of 20,000 were accepted: the test shows little", accepted)
+	if accepted < count/4 || accepted > count*3/4 {
+		t.Errorf("%d of %d were accepted: the test shows little", accepted, count)
 	}
 }
 
