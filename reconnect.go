@@ -74,7 +74,7 @@ func (r *run) load() bool {
 	defer timer.Stop()
 	select {
 	case <-l.Over():
-		err, panicked := l.Result()
+		panicked, err := l.Result()
 		if panicked != nil {
 			r.panicked = panicked
 			return false
@@ -90,7 +90,7 @@ func (r *run) load() bool {
 	}
 	r.hooks.Go(func() {
 		<-l.Over()
-		if err, _ := l.Result(); err != nil {
+		if _, err := l.Result(); err != nil {
 			r.c.report(err)
 		}
 	})

@@ -5,7 +5,6 @@
 package wsnotify
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -260,11 +259,11 @@ func newResume(c *Client) *resume {
 func (cfg *Resume) validate() error {
 	switch {
 	case cfg.Position == nil && (cfg.Query != "" || cfg.Order != 0 || cfg.OnGap != nil || cfg.OnHandlerError != 0 || cfg.Store != nil):
-		return errors.New(`Position is nil, so nothing resumes; set it, for instance to PositionField("seq")`)
+		return fmt.Errorf("%s is nil, so nothing resumes; set it, for instance to PositionField(%q)", "Position", "seq")
 	case cfg.Order < PositionOpaque || cfg.Order > PositionConsecutive:
-		return fmt.Errorf("Order: %d is none of the PositionOrder constants", int(cfg.Order))
+		return fmt.Errorf("%s: %d is none of the PositionOrder constants", "Order", int(cfg.Order))
 	case cfg.OnHandlerError != HandlerErrorContinue && cfg.OnHandlerError != HandlerErrorRedeliver:
-		return fmt.Errorf("OnHandlerError: %d is neither HandlerErrorContinue nor HandlerErrorRedeliver", int(cfg.OnHandlerError))
+		return fmt.Errorf("%s: %d is neither HandlerErrorContinue nor HandlerErrorRedeliver", "OnHandlerError", int(cfg.OnHandlerError))
 	}
 	return nil
 }

@@ -324,7 +324,7 @@ func (c *Client) load() {
 	defer timer.Stop()
 	select {
 	case <-l.Over():
-		if _, panicked := l.Result(); panicked != nil {
+		if panicked, _ := l.Result(); panicked != nil {
 			panic(panicked)
 		}
 	case <-timer.C:

@@ -203,9 +203,9 @@ func newSubscriptions(c *Client) *subscriptions {
 func (cfg *Subscriptions) validate() error {
 	switch {
 	case cfg.Subscribe == nil && (cfg.Unsubscribe != nil || cfg.Confirm != nil || cfg.Batch > 1):
-		return errors.New("Subscribe is nil, so nothing can be subscribed; set it")
+		return fmt.Errorf("%s is nil, so nothing can be subscribed; set it", "Subscribe")
 	case cfg.Batch < 0:
-		return fmt.Errorf("Batch: %d is negative; 0 means one key in each message", cfg.Batch)
+		return fmt.Errorf("%s: %d is negative; 0 means one key in each message", "Batch", cfg.Batch)
 	}
 	return nil
 }

@@ -14,7 +14,6 @@ require (
 )
 
 require (
-	github.com/dolthub/maphash v0.1.0 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
 	github.com/klauspost/compress v1.17.9 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect

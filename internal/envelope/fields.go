@@ -99,7 +99,7 @@ func (f *IDField) Scan(data []byte) (id []byte, ok bool) {
 		return nil, false
 	}
 	s := scanner{data: data, pos: i + len(key)}
-	if !s.token(':') || bytes.Index(data[s.pos:], key) >= 0 || !isOutermost(data[:i]) {
+	if !s.token(':') || bytes.Contains(data[s.pos:], key) || !isOutermost(data[:i]) {
 		return f.Find(data)
 	}
 	switch c := s.space(); {

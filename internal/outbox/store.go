@@ -53,11 +53,11 @@ func (l *Loading) Over() <-chan struct{} { return l.over }
 
 // Result returns what became of it, after Over. If it has panicked, the first
 // caller also gets the value of that, to panic with on the goroutine of the user.
-func (l *Loading) Result() (err error, panicked any) {
+func (l *Loading) Result() (panicked any, err error) {
 	if l.panicked != nil && l.rethrown.CompareAndSwap(false, true) {
-		return l.err, l.panicked
+		return l.panicked, l.err
 	}
-	return l.err, nil
+	return nil, l.err
 }
 
 // Load has the messages of the Store loaded, unless that was done: then it
@@ -141,7 +141,7 @@ func (o *Outbox) awaitLoad() error {
 	case <-latest.wait(&latest.closing):
 		return o.ErrClosed
 	}
-	err, panicked := l.Result()
+	panicked, err := l.Result()
 	if panicked != nil {
 		panic(panicked)
 	}
@@ -176,10 +176,10 @@ func (o *Outbox) removeSome() (more bool) {
 	o.mu.Lock()
 	some := slices.Clone(o.store.removals[:min(removeAtOnce, len(o.store.removals))])
 	o.mu.Unlock()
-	err := errors.New("Remove ended its goroutine")
+	err := errors.New("its Remove ended its goroutine")
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("Remove panicked: %v", v)
+			err = fmt.Errorf("its Remove panicked: %v", v)
 		}
 		more = o.removed(len(some), err)
 	}()

@@ -230,7 +230,6 @@ type slowConn struct {
 	net.Conn
 	every  time.Duration
 	bytes  int
-	tells  bool // what the peer's host has acknowledged
 	acked  atomic.Int64
 	once   sync.Once
 	closed chan struct{}

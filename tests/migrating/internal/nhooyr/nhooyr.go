@@ -1,6 +1,8 @@
 // Package nhooyr is the program of package coder with the old name of its library.
 package nhooyr
 
+//lint:file-ignore SA1019 that the library is deprecated is why its users migrate
+
 import (
 	"context"
 	"log"
