@@ -23,7 +23,9 @@ type conn struct {
 	tr    transport.Conn
 	w     *outbox.Writer
 	spawn func(func()) // starts a goroutine that Done waits for
-	beats *heartbeat
+
+	peerTime func() time.Duration // a reading for what the server has to confirm; nil if that is nothing
+	beats    *heartbeat
 
 	requests requests
 
@@ -92,8 +94,9 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, Spawn: spawn, TextPings: !c.pings}
-	if c.cfg.Outbox.ConfirmID != nil {
-		hooks.PeerTime = clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now
+	if c.cfg.Outbox.ConfirmID != nil || c.subscriptions.awaitsAnswers() {
+		hooks.PeerTime = clock.Meter(max(c.cfg.Outbox.ConfirmTimeout, c.cfg.Subscriptions.ConfirmTimeout)).Now
+		cn.peerTime = hooks.PeerTime
 	}
 	cn.w = outbox.NewWriter(tr, out, hooks)
 	cn.beats.w = cn.w
@@ -345,9 +348,6 @@ func (cn *conn) writeFailed(err error) {
 	cn.mu.Unlock()
 	cn.isBroken.Do(func() { close(cn.broken) })
 }
-
-// peerTime is how long the connection has been open.
-func (cn *conn) peerTime() time.Duration { return time.Since(cn.opened) }
 
 // unbind makes the reader not wait for callbacks any more. Nothing new can
 // come, or it is dropped. Only the owner calls it.

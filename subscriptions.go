@@ -199,6 +199,11 @@ func newSubscriptions(c *Client) *subscriptions {
 	return &subscriptions{Subscriptions: cfg, c: c, keys: map[string]*key{}}
 }
 
+// awaitsAnswers reports whether a key has to be answered in time.
+func (s *subscriptions) awaitsAnswers() bool {
+	return s != nil && s.Confirm != nil && s.ConfirmTimeout > 0
+}
+
 // validate expects the defaults to be set.
 func (cfg *Subscriptions) validate() error {
 	switch {
@@ -532,6 +537,10 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 		err = s.c.outbox.SendOver(ctx, cn.w, wire.Op(m.Type), m.Data)
 	}
 
+	var now time.Duration
+	if err == nil && s.awaitsAnswers() {
+		now = cn.peerTime()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != cn {
@@ -541,7 +550,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	switch {
 	case unsubscribe:
 	case err == nil:
-		s.sent(cn, m.keys)
+		s.sent(cn, m.keys, now)
 	case errors.Is(err, context.Canceled) && !errors.Is(err, ErrUnconfirmed): // certainly not sent
 		s.putBack(m.keys, first)
 		return true
@@ -550,7 +559,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 }
 
 // sent is called with mu.
-func (s *subscriptions) sent(cn *conn, keys []*key) {
+func (s *subscriptions) sent(cn *conn, keys []*key, at time.Duration) {
 	now := time.Now()
 	for _, k := range keys {
 		k.inHand = false
@@ -560,7 +569,7 @@ func (s *subscriptions) sent(cn *conn, keys []*key) {
 			s.enter(k, SubscriptionActive, nil, now)
 		default:
 			s.enter(k, SubscriptionSent, nil, now)
-			s.awaitAnswer(cn, k)
+			s.awaitAnswer(cn, k, at)
 		}
 	}
 }
@@ -586,11 +595,11 @@ func (s *subscriptions) putBack(keys []*key, first bool) {
 }
 
 // awaitAnswer bounds the wait for the answer to a key. It is called with mu.
-func (s *subscriptions) awaitAnswer(cn *conn, k *key) {
-	if s.ConfirmTimeout < 0 {
+func (s *subscriptions) awaitAnswer(cn *conn, k *key, at time.Duration) {
+	if !s.awaitsAnswers() {
 		return
 	}
-	k.sentAt = cn.peerTime()
+	k.sentAt = at
 	s.unanswered = append(s.unanswered, k)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(s.ConfirmTimeout, func() { s.check(cn, false) })
@@ -600,6 +609,7 @@ func (s *subscriptions) awaitAnswer(cn *conn, k *key) {
 // check ends a connection over which the oldest answer has not come in time.
 // What was received by then is handled first: that is when again is true.
 func (s *subscriptions) check(cn *conn, again bool) {
+	now := cn.peerTime()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != cn {
@@ -613,8 +623,9 @@ func (s *subscriptions) check(cn *conn, again bool) {
 		return
 	}
 	k := s.unanswered[0]
-	switch left := s.ConfirmTimeout - (cn.peerTime() - k.sentAt); {
+	switch left := s.ConfirmTimeout - (now - k.sentAt); {
 	case left > 0:
+		left = max(left, s.ConfirmTimeout/64) // peer time may stand still
 		s.timer = time.AfterFunc(left, func() { s.check(cn, false) })
 	case again:
 		cn.kill(&SubscriptionError{Key: k.name, Err: fmt.Errorf("%w: no answer within %v", errUnanswered, s.ConfirmTimeout)})

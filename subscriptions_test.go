@@ -174,6 +174,31 @@ func TestUnansweredSubscriptionDropsTheConnection(t *testing.T) {
 	})
 }
 
+// Time in which the reader waits for callbacks does not count for the answers.
+func TestFullInboxDoesNotCountForSubscriptions(t *testing.T) {
+	var block chan struct{}
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins()), Inbox: wsnotify.Inbox{Messages: 1}}
+	cfg.OnMessage = func(m wsnotify.Message) {
+		if string(m.Data) == "block" {
+			<-block
+		}
+	}
+	cfg.Subscriptions.ConfirmTimeout = 5 * time.Second
+	cfg.Envelope.Parse = func(m wsnotify.Message) (string, []byte, error) { return "x", nil, nil }
+	inBubble(t, cfg, func(w *world) {
+		block = make(chan struct{})
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		w.send(conn, "block", "1", "2", "ok a")
+		w.pass(time.Minute)
+		close(block)
+		w.wantStates("a active")
+		if got := w.srv.Total(); got != 1 {
+			t.Errorf("%d connections", got)
+		}
+	})
+}
+
 // Without a message that unsubscribes, the server has a key until the
 // connection ends.
 func TestUnsubscribeWithoutAMessage(t *testing.T) {
