@@ -512,7 +512,7 @@ func TestHandlerErrorRedelivers(t *testing.T) {
 					for n := after + 1; n <= 5 && c.SendText(event(n)) == nil; n++ {
 					}
 				})
-				w.connect()
+				w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
 				w.pass(5 * time.Second)
 				if got := w.c.Position(""); got != "2" {
 					t.Errorf("handled up to %q, not 2", got)
