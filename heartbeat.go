@@ -196,7 +196,9 @@ func (h *heartbeat) written(before transport.Progress) {
 	now := h.progress()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.stopped || !h.replies.trusts() || h.watch.On() && now.Received == h.received {
+	// A watch that expires together with this beat must not begin anew: overdue,
+	// which is about to look, would take that for a sign of life.
+	if h.stopped || !h.replies.trusts() || h.watch.Pending() && now.Received == h.received {
 		return
 	}
 	h.received = before.Received

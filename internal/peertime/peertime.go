@@ -256,6 +256,16 @@ func (w *Watch) On() bool {
 	return w.on
 }
 
+// Pending reports whether it waits, or has expired since it began.
+func (w *Watch) Pending() bool {
+	if w.timeout <= 0 {
+		return false
+	}
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.on || w.over
+}
+
 // see notes what is acknowledged. When that is all up to the mark, it shows no
 // more than a host that lives. The clock's mu is held.
 func (w *Watch) see(acknowledged int64) {
