@@ -54,7 +54,7 @@ type conn struct {
 	have      []transport.Event             // what of it was not looked at
 	asked     bool                          // Heartbeat.Answer has seen the first of have
 	replies   []string                      // to the heartbeat's text
-	batch     *inbox.Bunch                  // for the inbox; nil if empty
+	batch     *inbox.Batch                  // for the inbox; nil if empty
 	counted   struct{ messages, bytes int } // of batch, and not yet of the client's state
 	brisk     bool                          // see transport.Conn.Read
 	turn      inbox.Turn                    // of running callbacks, meanwhile
@@ -167,7 +167,7 @@ func (cn *conn) readOn() {
 		}
 		cn.readErr = cn.receive()
 	}
-	cn.handOver()
+	cn.enqueueBatch()
 	for _, ev := range cn.have { // behind a close frame
 		ev.Release()
 	}
@@ -202,7 +202,7 @@ func (cn *conn) receive() error {
 	return err
 }
 
-var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, inbox.HandOver); return &e }}
+var manyEvents = sync.Pool{New: func() any { e := make([]transport.Event, inbox.BatchSize); return &e }}
 
 func (cn *conn) putMany() {
 	if cn.many != nil {
@@ -274,7 +274,7 @@ func (cn *conn) take(ev *transport.Event) {
 		cn.counted.bytes += len(ev.Data)
 	}
 	if in := &cn.c.inbox; !late && !in.Take(ev.Cost, cn.batch) {
-		cn.handOver()
+		cn.enqueueBatch()
 		cn.count()
 		cn.beats.stalling(true)
 		cn.requests.stall()
@@ -282,22 +282,22 @@ func (cn *conn) take(ev *transport.Event) {
 		cn.beats.stalling(false)
 	}
 	if cn.batch == nil {
-		cn.batch = inbox.NewBunch()
+		cn.batch = inbox.NewBatch()
 	}
 	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, Late: late}) {
-		cn.handOver()
+		cn.enqueueBatch()
 	}
 }
 
-// handOver gives the inbox what was read: several messages at once if they
+// enqueueBatch gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
-func (cn *conn) handOver() {
+func (cn *conn) enqueueBatch() {
 	if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
 		go cn.c.inbox.Run()
 	}
 }
 
-func (cn *conn) takeBatch() *inbox.Bunch {
+func (cn *conn) takeBatch() *inbox.Batch {
 	cn.count()
 	b := cn.batch
 	cn.batch = nil

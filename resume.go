@@ -353,7 +353,7 @@ func (rs *resume) admit(cn *conn, msg Message, answer bool) (mark *position.Mark
 	mark, v := rs.positions.Admit(stream, at, answer)
 	switch {
 	case v.Behind != nil:
-		cn.handOver() // what was received before it is handled before it is reported
+		cn.enqueueBatch() // what was received before it is handled before it is reported
 		rs.c.report(&ResumeError{Stream: v.Behind.Stream, Asked: v.Behind.Asked, Got: v.Behind.Got})
 	case v.NoNumber && !cn.mispositioned:
 		cn.mispositioned = true
@@ -373,7 +373,7 @@ func (rs *resume) answered(cn *conn, msg Message) {
 		return
 	}
 	if mark, _ := rs.admit(cn, msg, true); mark != nil {
-		cn.handOver()
+		cn.enqueueBatch()
 		rs.c.inbox.Tell(func() { rs.done(mark) })
 	}
 }

@@ -1,7 +1,7 @@
 // Package inbox stands between the client, which has something to tell, and the
 // one goroutine that runs the user's callbacks.
 //
-// inbox.go holds the Queue, and the Bunches in which a reader hands over what it
+// inbox.go holds the Queue, and the Batches in which a reader hands over what it
 // has read. It knows messages as opcode and bytes, and calls Dispatch for each;
 // an event is a function. room.go holds the bound, and the wait for room;
 // turn.go the Turn, in which a reader may run callbacks itself.

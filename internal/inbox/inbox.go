@@ -30,7 +30,7 @@ type Queue struct {
 	Count    func(messages, bytes int) // told of a message that was put past the bound
 	Idle     func()                    // told that nothing is left to dispatch, before anything else can be; may be nil. It must not block.
 
-	// The reader's own: what may certainly be added to its Bunch. It looks how
+	// The reader's own: what may certainly be added to its Batch. It looks how
 	// much room there is only when that has been used up, so that it and the
 	// dispatcher don't take a cache line from each other for each message.
 	room Limit
@@ -40,8 +40,8 @@ type Queue struct {
 	loops   atomic.Int64 // bodies of loops over iterators that have a value
 
 	mu      sync.Mutex
-	first   *Bunch // of what is queued
-	last    *Bunch
+	first   *Batch // of what is queued
+	last    *Batch
 	freed   chan struct{} // closed when there may be room; nil if nobody waits
 	calm    chan struct{} // closed when all may be handled; nil if nobody waits
 	begun   uint64        // how often something came to an inbox that was at rest
@@ -50,7 +50,7 @@ type Queue struct {
 	passing int    // events of series that are queued
 
 	// Of the goroutine that dispatches.
-	current *Bunch
+	current *Batch
 	next    int   // in current
 	holds   int32 // not yet released, of those before next that share its memory
 }
@@ -66,18 +66,18 @@ type Item struct {
 	Late   bool // the message was put past the bound
 }
 
-// Bunch is what was handed over together, or came one after another.
-type Bunch struct {
-	list [HandOver]delivery
+// Batch is what was handed over together, or came one after another.
+type Batch struct {
+	list [BatchSize]delivery
 	n    int
 	cost int // of its messages
-	next *Bunch
+	next *Batch
 }
 
-// HandOver is how many messages a reader hands over at once.
-const HandOver = 32
+// BatchSize is how many messages a reader hands over at once.
+const BatchSize = 32
 
-var bunches = sync.Pool{New: func() any { return new(Bunch) }}
+var batches = sync.Pool{New: func() any { return new(Batch) }}
 
 // delivery is a message, or an event that is told by calling it.
 type delivery struct {
@@ -85,21 +85,21 @@ type delivery struct {
 	event func()
 }
 
-// NewBunch returns an empty one.
-func NewBunch() *Bunch { return bunches.Get().(*Bunch) }
+// NewBatch returns an empty one.
+func NewBatch() *Batch { return batches.Get().(*Batch) }
 
 // Add adds a message, and reports whether that was the last that there is room for.
-func (bu *Bunch) Add(m Item) (full bool) {
-	bu.list[bu.n].Item = m
-	bu.n++
-	bu.cost += m.Cost
-	return bu.n == HandOver
+func (batch *Batch) Add(m Item) (full bool) {
+	batch.list[batch.n].Item = m
+	batch.n++
+	batch.cost += m.Cost
+	return batch.n == BatchSize
 }
 
 // series is where the events of one attempt and what came of it begin: behind the
-// first n deliveries of a Bunch that is still queued.
+// first n deliveries of a Batch that is still queued.
 type series struct {
-	bunch *Bunch // nil if there is none
+	batch *Batch // nil if there is none
 	n     int
 }
 
@@ -114,18 +114,18 @@ const maxPassing = 256
 func (b *Queue) Begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.series.bunch != nil && b.passing >= maxPassing {
+	if b.series.batch != nil && b.passing >= maxPassing {
 		b.dropSeries()
 	}
 	if b.last == nil || b.last.n == len(b.last.list) {
-		b.link(bunches.Get().(*Bunch))
+		b.link(batches.Get().(*Batch))
 	}
 	b.series = series{b.last, b.last.n}
 }
 
 // dropSeries is called with mu.
 func (b *Queue) dropSeries() {
-	kept := b.series.bunch
+	kept := b.series.batch
 	for dropped := kept.next; dropped != nil; {
 		next := dropped.next
 		b.passing -= dropped.n
@@ -152,7 +152,7 @@ func (b *Queue) tell(event func(), passes bool) {
 		b.series = series{}
 	}
 	if b.last == nil || b.last.n == len(b.last.list) {
-		b.link(bunches.Get().(*Bunch))
+		b.link(batches.Get().(*Batch))
 	}
 	b.last.list[b.last.n] = delivery{event: event}
 	b.last.n++
@@ -165,7 +165,7 @@ func (b *Queue) tell(event func(), passes bool) {
 
 // Put queues messages for which there is room, and returns true when the
 // caller is to call Run, since nobody else does.
-func (b *Queue) Put(more *Bunch) (mine bool) {
+func (b *Queue) Put(more *Batch) (mine bool) {
 	b.held.add(more.n, more.cost)
 	b.mu.Lock()
 	b.series = series{}
@@ -182,7 +182,7 @@ func (b *Queue) Put(more *Bunch) (mine bool) {
 }
 
 // link is called with mu.
-func (b *Queue) link(more *Bunch) {
+func (b *Queue) link(more *Batch) {
 	if b.last == nil {
 		b.first = more
 	} else {
@@ -191,10 +191,10 @@ func (b *Queue) link(more *Bunch) {
 	b.last = more
 }
 
-// release gives a Bunch back whose deliveries are over.
-func (bu *Bunch) release() {
-	bu.n, bu.cost, bu.next = 0, 0, nil
-	bunches.Put(bu)
+// release gives a Batch back whose deliveries are over.
+func (batch *Batch) release() {
+	batch.n, batch.cost, batch.next = 0, 0, nil
+	batches.Put(batch)
 }
 
 // claim is called with mu.

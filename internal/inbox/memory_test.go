@@ -39,12 +39,12 @@ func TestMemoryOfMessages(t *testing.T) {
 	}
 	r := wire.NewReader(bytes.NewReader(stream), -1, false, true)
 	events := make([]wire.Event, 16)
-	bunch := NewBunch()
+	batch := NewBatch()
 	hand := func() {
-		if q.Put(bunch) {
+		if q.Put(batch) {
 			q.Run()
 		}
-		bunch = NewBunch()
+		batch = NewBatch()
 	}
 	for {
 		n, err := r.Read(events)
@@ -52,7 +52,7 @@ func TestMemoryOfMessages(t *testing.T) {
 			break
 		}
 		for _, ev := range events[:n] {
-			if bunch.Add(Item{Data: ev.Data, Memory: ev.Memory}) {
+			if batch.Add(Item{Data: ev.Data, Memory: ev.Memory}) {
 				hand()
 			}
 		}

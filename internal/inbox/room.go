@@ -31,7 +31,7 @@ func (c *count) bytes() int    { return int(c.word.Load() & (1<<byteBits - 1)) }
 // Take takes room for a message of size, which is then added to more, and
 // reports false if there is none. A message that is larger than the bound fits
 // when it is alone.
-func (b *Queue) Take(size int, more *Bunch) bool {
+func (b *Queue) Take(size int, more *Batch) bool {
 	if b.room.Messages < 1 || b.room.Bytes < size {
 		b.look(more)
 		if b.room.Messages < 1 || b.room.Bytes < size {
@@ -45,7 +45,7 @@ func (b *Queue) Take(size int, more *Bunch) bool {
 }
 
 // look sets room to what is left beside what is queued and in more.
-func (b *Queue) look(more *Bunch) {
+func (b *Queue) look(more *Batch) {
 	b.room = Limit{bound(b.Limit.Messages, maxMessages), bound(b.Limit.Bytes, maxBytes)}
 	b.room.Messages -= b.held.messages()
 	b.room.Bytes -= b.held.bytes()

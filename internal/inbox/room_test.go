@@ -11,14 +11,14 @@ import (
 // returned from its callbacks.
 func TestRoomForOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const limit = 3*HandOver + 1
+		const limit = 3*BatchSize + 1
 		q := &Queue{Limit: Limit{limit, -1}, Dispatch: func(*Item) { time.Sleep(time.Second) }}
 		put := func() {
-			bunch := NewBunch()
-			for full := false; !full && q.Take(0, bunch); {
-				full = bunch.Add(Item{})
+			batch := NewBatch()
+			for full := false; !full && q.Take(0, batch); {
+				full = batch.Add(Item{})
 			}
-			if q.Put(bunch) {
+			if q.Put(batch) {
 				go q.Run()
 			}
 		}
@@ -33,9 +33,9 @@ func TestRoomForOneAfterAnother(t *testing.T) {
 			if !q.Wait(0, nil) || time.Since(began) != time.Second {
 				t.Fatalf("the wait took %v", time.Since(began))
 			}
-			bunch := NewBunch()
-			bunch.Add(Item{})
-			q.Put(bunch)
+			batch := NewBatch()
+			batch.Add(Item{})
+			q.Put(batch)
 		}
 		time.Sleep(time.Hour)
 		if left, busy := q.Unhandled(); left != 0 || busy {
@@ -48,15 +48,15 @@ func TestNoRoomBeforeTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})
 		q := &Queue{Limit: Limit{1024, 10}, Dispatch: func(*Item) { <-over }}
-		bunch := NewBunch()
-		if !q.Take(100, bunch) { // alone it fits
+		batch := NewBatch()
+		if !q.Take(100, batch) { // alone it fits
 			t.Fatal("no room in an empty inbox")
 		}
-		bunch.Add(Item{Cost: 100})
-		if q.Take(1, bunch) {
+		batch.Add(Item{Cost: 100})
+		if q.Take(1, batch) {
 			t.Error("room behind a message that is too large")
 		}
-		q.Put(bunch)
+		q.Put(batch)
 		go q.Run()
 		quit := make(chan struct{})
 		time.AfterFunc(time.Minute, func() { close(quit) })
@@ -74,12 +74,12 @@ func TestNoRoomBeforeTheEnd(t *testing.T) {
 func TestBoundOfWhatIsCounted(t *testing.T) {
 	for _, limit := range []Limit{{-1, -1}, {math.MaxInt, math.MaxInt}} {
 		q := &Queue{Limit: limit, Dispatch: func(*Item) {}}
-		bunch := NewBunch()
-		if !q.Take(maxBytes, bunch) {
+		batch := NewBatch()
+		if !q.Take(maxBytes, batch) {
 			t.Fatalf("%+v: an empty inbox has no room", limit)
 		}
-		bunch.Add(Item{Cost: maxBytes})
-		mine := q.Put(bunch)
+		batch.Add(Item{Cost: maxBytes})
+		mine := q.Put(batch)
 		if q.Take(1, nil) {
 			t.Errorf("%+v: there is room for more", limit)
 		}

@@ -25,7 +25,7 @@ func TestSeriesAreDroppedAsAWhole(t *testing.T) {
 		case 500:
 			q.Tell(tell("an event"))
 		case 501:
-			b := NewBunch()
+			b := NewBatch()
 			b.Add(Item{Data: []byte("a message")})
 			q.Put(b)
 		}

@@ -19,10 +19,10 @@ func turning(dispatch func()) (t *Turn, q *Queue, readOn chan time.Time) {
 
 // take runs the callbacks of one message in a turn.
 func take(test *testing.T, t *Turn, q *Queue) (mine bool) {
-	bunch := NewBunch()
-	bunch.Add(Item{Op: wire.Text})
+	batch := NewBatch()
+	batch.Add(Item{Op: wire.Text})
 	q.Take(0, nil)
-	if !q.Put(bunch) {
+	if !q.Put(batch) {
 		test.Fatal("somebody else runs callbacks")
 	}
 	return t.Run(q)
