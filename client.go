@@ -291,7 +291,7 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cn.turn.Relieve()
+	cn.inline.HandOff()
 	rtt, err = cn.beats.ping(ctx, cn.gone)
 	if err == ErrNotConnected {
 		err = r.notConnected()

@@ -57,7 +57,7 @@ type conn struct {
 	batch     *inbox.Batch                  // for the inbox; nil if empty
 	counted   struct{ messages, bytes int } // of batch, and not yet of the client's state
 	brisk     bool                          // see transport.Conn.Read
-	turn      inbox.Turn                    // of running callbacks, meanwhile
+	inline    inbox.InlineDispatch          // runs callbacks on this goroutine
 	late      bool                          // what was read goes past the inbox's bound
 	lateBytes int                           // how much of it
 	pending   chan received                 // a read that Receive began and did not see the end of; of capacity 1
@@ -87,7 +87,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 		c.resume.positions.Connection()
 	}
 	progress := func() transport.Progress {
-		cn.turn.Relieve() // what has come may be a sign of life
+		cn.inline.HandOff() // what has come may be a sign of life
 		return tr.Progress()
 	}
 	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, progress, func() { cn.kill(ErrHeartbeatTimeout) },
@@ -101,7 +101,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 	cn.w = outbox.NewWriter(tr, out, hooks)
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
-	cn.turn.ReadOn = cn.resume
+	cn.inline.ReadOn = cn.resume
 	return cn
 }
 
@@ -161,7 +161,7 @@ func (cn *conn) readOn() {
 				cn.c.inbox.Run()
 				return
 			}
-			if mine = cn.turn.Run(&cn.c.inbox); !mine {
+			if mine = cn.inline.Run(&cn.c.inbox); !mine {
 				return
 			}
 		}
@@ -352,7 +352,7 @@ func (cn *conn) writeFailed(err error) {
 // unbind makes the reader not wait for callbacks any more. Nothing new can
 // come, or it is dropped. Only the owner calls it.
 func (cn *conn) unbind() {
-	cn.turn.Relieve()
+	cn.inline.HandOff()
 	select {
 	case <-cn.unbound:
 	default:
@@ -382,7 +382,7 @@ func (cn *conn) shut(grace time.Duration) {
 	gone := cn.tr.End()
 	cn.deafen()
 	cn.join(gone)
-	cn.turn.Stop()
+	cn.inline.Stop()
 	close(cn.gone)
 }
 

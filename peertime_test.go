@@ -427,7 +427,7 @@ func TestInlineDispatchHandsOffReading(t *testing.T) {
 	var inline atomic.Int64
 	inBubble(t, wsnotify.Config{
 		OnMessage: func(m wsnotify.Message) {
-			if bytes.Contains(debug.Stack(), []byte("inbox.(*Turn).Run")) {
+			if bytes.Contains(debug.Stack(), []byte("inbox.(*InlineDispatch).Run")) {
 				inline.Add(1)
 			}
 			if string(m.Data) == "block" {

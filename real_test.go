@@ -283,7 +283,7 @@ func TestBlockingBriskly(t *testing.T) {
 				OnMessage: func(wsnotify.Message) {
 					switch {
 					case blocked:
-					case bytes.Contains(debug.Stack(), []byte("inbox.(*Turn).Run")):
+					case bytes.Contains(debug.Stack(), []byte("inbox.(*InlineDispatch).Run")):
 						blocked = true
 						if err := block(ctx, c); err != nil {
 							t.Error(err)

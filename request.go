@@ -135,7 +135,7 @@ func (c *Client) connection() (*run, *conn, error) {
 
 // await returns the answer, or why it is not waited for any longer.
 func (cn *conn) await(ctx context.Context, w *awaited) (answer Message, cause error) {
-	cn.turn.Relieve()
+	cn.inline.HandOff()
 	stalls := w.stalls
 	for {
 		select {

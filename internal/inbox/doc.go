@@ -4,7 +4,7 @@
 // inbox.go holds the Queue, and the Batches in which a reader hands over what it
 // has read. It knows messages as opcode and bytes, and calls Dispatch for each;
 // an event is a function. room.go holds the bound, and the wait for room;
-// turn.go the Turn, in which a reader may run callbacks itself.
+// inline.go InlineDispatch, with which a reader runs callbacks itself.
 //
 // What must hold:
 //
@@ -14,6 +14,6 @@
 //   - The bound counts what is queued and what callbacks have in hand, over any
 //     number of connections.
 //   - No lock is held over a callback.
-//   - No callback holds up reading for longer than twice the patience of a Turn,
+//   - No callback holds up reading for longer than twice inlineLimit,
 //     and none does where time is virtual.
 package inbox
