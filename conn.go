@@ -56,7 +56,7 @@ type conn struct {
 	replies   []string                      // to the heartbeat's text
 	batch     *inbox.Batch                  // for the inbox; nil if empty
 	counted   struct{ messages, bytes int } // of batch, and not yet of the client's state
-	brisk     bool                          // see transport.Conn.Read
+	pingPong  bool                          // see transport.Conn.Read
 	inline    inbox.InlineDispatch          // runs callbacks on this goroutine
 	late      bool                          // what was read goes past the inbox's bound
 	lateBytes int                           // how much of it
@@ -156,7 +156,7 @@ func (cn *conn) readOn() {
 		}
 		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
 			mine = false
-			if !cn.brisk {
+			if !cn.pingPong {
 				go cn.resume()
 				cn.c.inbox.Run()
 				return
@@ -195,8 +195,8 @@ func (cn *conn) receive() error {
 		events = *cn.many
 	}
 	clear(events) // or what was handed on would be kept for as long as nothing comes
-	n, brisk, err := cn.tr.Read(events)
-	cn.brisk = brisk
+	n, pingPong, err := cn.tr.Read(events)
+	cn.pingPong = pingPong
 	cn.came = events[:n]
 	cn.have = cn.came
 	return err

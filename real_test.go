@@ -304,7 +304,7 @@ func TestBlockingBriskly(t *testing.T) {
 				t.Fatal("it is not over")
 			}
 			if !blocked {
-				t.Error("the messages were not brisk")
+				t.Error("the messages were not ping-pong traffic")
 			}
 		})
 	}

@@ -133,8 +133,8 @@ func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, o
 }
 
 // Read records what came, and the end.
-func (c *recorded) Read(events []transport.Event) (n int, brisk bool, err error) {
-	n, brisk, err = c.Conn.Read(events)
+func (c *recorded) Read(events []transport.Event) (n int, pingPong bool, err error) {
+	n, pingPong, err = c.Conn.Read(events)
 	if n > 0 {
 		c.came.Store(int64(time.Since(c.opened)))
 	}
@@ -151,7 +151,7 @@ func (c *recorded) Read(events []transport.Event) (n int, brisk bool, err error)
 	if err != nil {
 		c.end(err)
 	}
-	return n, brisk, err
+	return n, pingPong, err
 }
 
 // end records the end of a connection whose peer has sent no close frame.

@@ -205,9 +205,9 @@ func (b *browser) detach() {
 	})
 }
 
-// Read implements Conn. It is never brisk: what the browser has received is
+// Read implements Conn. The traffic never counts as ping-pong: what the browser has received is
 // there already.
-func (b *browser) Read(events []Event) (n int, brisk bool, err error) {
+func (b *browser) Read(events []Event) (n int, pingPong bool, err error) {
 	for {
 		b.mu.Lock()
 		n, err := copy(events, b.queue), b.end

@@ -12,12 +12,12 @@ import (
 // Conn is one open WebSocket.
 type Conn interface {
 	// Read waits until something has come, and returns what there is, as far as
-	// it fits into events, in the order of the stream. If brisk, it was one thing
+	// it fits into events, in the order of the stream. pingPong says that it was one event
 	// alone, soon after the one before, and waiting for the next costs the system
 	// a wake-up. An error is final: a *wire.Violation, or why the connection
 	// broke. After the close frame of the peer, or an error, it is not to be
 	// called again.
-	Read(events []Event) (n int, brisk bool, err error)
+	Read(events []Event) (n int, pingPong bool, err error)
 
 	// Write sends the next part of a batch with one write, and returns how many
 	// of the batch's frames it ended. The batch is written when its Done says

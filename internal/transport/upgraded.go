@@ -55,7 +55,7 @@ func (s source) Read(p []byte) (int, error) {
 }
 
 // Read implements Conn.
-func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
+func (u *Upgraded) Read(events []Event) (n int, pingPong bool, err error) {
 	if len(u.pending) > 0 {
 		n, err = u.next(events)
 		return n, false, err
@@ -71,14 +71,14 @@ func (u *Upgraded) Read(events []Event) (n int, brisk bool, err error) {
 	}
 	if u.sock.kind == System {
 		now := time.Now()
-		brisk = n == 1 && now.Sub(u.came) < soon
+		pingPong = n == 1 && now.Sub(u.came) < soon
 		u.came = now
 	}
 	if u.in != nil {
 		n, err = u.inflateAll(events[:n])
 		u.refuses(err)
 	}
-	return n, brisk, err
+	return n, pingPong, err
 }
 
 // refuses goes on to read if the peer broke the protocol: one that can't write
