@@ -39,7 +39,7 @@ type conn struct {
 	readErr       error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
 	broken        chan struct{} // a write failed, or the socket was killed
 	unbound       chan struct{} // closed when the reader must not wait for room
-	deaf          atomic.Bool   // what comes is not delivered any more
+	discarding    atomic.Bool   // what comes is not delivered any more
 	gone          chan struct{} // closed when it is over
 	isBroken      sync.Once
 	killed        atomic.Bool
@@ -119,7 +119,7 @@ func (cn *conn) read() {
 	if in := &cn.c.inbox; !in.Take(0, nil) {
 		cn.beats.stalling(true)
 		if !in.Wait(0, cn.unbound) {
-			cn.deaf.Store(true)
+			cn.discarding.Store(true)
 		}
 		cn.beats.stalling(false)
 	}
@@ -224,7 +224,7 @@ func (cn *conn) accept(ev *transport.Event) error {
 		return CloseError{Code: StatusCode(ev.Code), Reason: string(ev.Data)}
 	}
 	switch {
-	case cn.deaf.Load(): // as a browser while CLOSING
+	case cn.discarding.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
 		cn.beats.reply(true)
 	default:
@@ -265,7 +265,7 @@ func (cn *conn) take(ev *transport.Event) {
 			if mark != nil {
 				cn.c.resume.positions.Withdraw(mark)
 			}
-			cn.deaf.Store(true)
+			cn.discarding.Store(true)
 			ev.Release()
 			return
 		}
@@ -360,9 +360,9 @@ func (cn *conn) unbind() {
 	}
 }
 
-// deafen makes the reader drop what comes.
-func (cn *conn) deafen() {
-	cn.deaf.Store(true)
+// discardIncoming makes the reader drop what comes.
+func (cn *conn) discardIncoming() {
+	cn.discarding.Store(true)
 	cn.unbind()
 }
 
@@ -380,7 +380,7 @@ func (cn *conn) shut(grace time.Duration) {
 	cn.w.Stop()
 	cn.w.Finish()
 	gone := cn.tr.End()
-	cn.deafen()
+	cn.discardIncoming()
 	cn.join(gone)
 	cn.inline.Stop()
 	close(cn.gone)

@@ -182,7 +182,7 @@ func (cn *conn) discard() {
 func (cn *conn) refuse() *Failure {
 	guard := time.AfterFunc(closeGrace, cn.tr.Kill)
 	defer guard.Stop()
-	cn.deaf.Store(true)
+	cn.discarding.Store(true)
 	cn.w.Stop() // and whether a write failed is known
 	code, reason := StatusNormalClosure, ""
 	peer := cn.lastWord()

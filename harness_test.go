@@ -72,7 +72,7 @@ func checkShown(t *testing.T, text string)   { t.Helper(); harness.CheckShown(t,
 func never() wsnotify.BackOff                { return harness.Never() }
 
 // What no test uses at the moment.
-var _ = []any{before[int], answers, acceptsDeaf, (*world).config, (*rawNet).client}
+var _ = []any{before[int], answers, acceptsThenStopsReading, (*world).config, (*rawNet).client}
 
 // inBubble runs f in virtual time, with the client of cfg, a network and a server.
 func inBubble(t *testing.T, cfg wsnotify.Config, f func(*world)) {

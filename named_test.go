@@ -15,7 +15,7 @@ import (
 func TestErrorsNameTheAddressAndTheHook(t *testing.T) {
 	const address, shown = "ws://server.test/ws/?token=hunter2", "ws://server.test/ws/?token=xxxxx"
 	hangs := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-	deaf := func(ctx context.Context) error { time.Sleep(time.Minute); return nil }
+	blocks := func(ctx context.Context) error { time.Sleep(time.Minute); return nil }
 	before := func(f func(context.Context) error) wsnotify.Config {
 		return wsnotify.Config{BeforeDial: func(ctx context.Context, _ *wsnotify.DialRequest) error { return f(ctx) }}
 	}
@@ -36,10 +36,10 @@ func TestErrorsNameTheAddressAndTheHook(t *testing.T) {
 		"a FIN":                         {wsnotify.Config{}, func(p *rawPeer) { p.request() }, "-"},
 		"BeforeDial fails":              {before(fails), open, "BeforeDial: no token"},
 		"BeforeDial waits for its ctx":  {before(hangs), open, "BeforeDial"},
-		"BeforeDial waits":              {before(deaf), open, "BeforeDial"},
+		"BeforeDial waits":              {before(blocks), open, "BeforeDial"},
 		"OnHandshake fails":             {on(fails), open, "OnHandshake: no token"},
 		"OnHandshake waits for its ctx": {on(hangs), open, "OnHandshake"},
-		"OnHandshake waits":             {on(deaf), open, "OnHandshake"},
+		"OnHandshake waits":             {on(blocks), open, "OnHandshake"},
 		"a proxy hangs up":              {throughProxy("http://proxy.test", nil), func(p *rawPeer) { p.request() }, "-"},
 	} {
 		for how, limit := range map[string]time.Duration{

@@ -58,7 +58,7 @@ func rawScriptOf(script func(*harness.Peer)) func(*rawPeer) {
 	return func(p *rawPeer) { script(p.Peer) }
 }
 
-func (p *rawPeer) deafen()                            { p.Deafen() }
+func (p *rawPeer) stopReading()                       { p.StopReading() }
 func (p *rawPeer) take(find func([]byte) int) []byte  { return p.Take(find) }
 func (p *rawPeer) request() string                    { return p.Request() }
 func (p *rawPeer) closed() []byte                     { return p.Closed() }
@@ -120,8 +120,8 @@ func flood(n int, frame []byte) func(*rawPeer) { return rawScriptOf(harness.Floo
 func accepts(then func(*rawPeer), headers ...string) func(*rawPeer) {
 	return rawScriptOf(harness.Accepts(scriptOf(then), headers...))
 }
-func acceptsDeaf(then func(*rawPeer)) func(*rawPeer) {
-	return rawScriptOf(harness.AcceptsDeaf(scriptOf(then)))
+func acceptsThenStopsReading(then func(*rawPeer)) func(*rawPeer) {
+	return rawScriptOf(harness.AcceptsThenStopsReading(scriptOf(then)))
 }
 
 // inRawBubble is inBubble with a script for a server.

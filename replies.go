@@ -77,7 +77,7 @@ func (h *heartbeat) reply(exact bool) {
 func (cn *conn) next() (ev *transport.Event, ok bool) {
 	ev = &cn.have[0]
 	answer := cn.c.cfg.Heartbeat.Answer
-	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.deaf.Load() {
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.discarding.Load() {
 		cn.asked = true
 		var reply string
 		if reply, ok = answer(cn.message(ev)); ok {

@@ -218,7 +218,7 @@ func TestUnansweredPingsAreNotKept(t *testing.T) {
 	}
 	inRawBubble(t, wsnotify.Config{BackOff: never, WriteTimeout: -1}, func(p *rawPeer) {
 		request := p.request()
-		p.deafen()
+		p.stopReading()
 		p.write(switching(request))
 		flood(count*1000, ping(strings.Repeat("x", 125)))(p)
 	}, func(w *world, _ *rawNet) {

@@ -199,7 +199,7 @@ var errRedeliver = errors.New("wsnotify: a handler returned an error, and its me
 // drop ends a connection for a reconnect that this side wants: with a request at
 // once, else as the policy says.
 func (r *run) drop(cn *conn, req *request, cause error) *loss {
-	cn.deafen()
+	cn.discardIncoming()
 	r.leave(true)
 	r.c.subscriptions.closed()
 	r.outbox.Part()
@@ -236,7 +236,7 @@ func (r *run) close(cn *conn) {
 	r.outbox.Close()
 	r.c.subscriptions.closed()
 	cn.w.Release()
-	cn.deafen()
+	cn.discardIncoming()
 	r.enter(Closing, nil)
 	began := time.Now()
 	cn.w.Bye(int(code), reason, true)

@@ -108,10 +108,10 @@ type Peer struct {
 	net.Conn
 	Gone <-chan struct{} // closed when the client has gone
 
-	rst  func()
-	gone chan struct{} // Gone
-	deaf atomic.Bool   // nothing more is read
-	over chan struct{} // the script has ended
+	rst     func()
+	gone    chan struct{} // Gone
+	stopped atomic.Bool   // nothing more is read
+	over    chan struct{} // the script has ended
 
 	mu   sync.Mutex
 	more sync.Cond
@@ -132,10 +132,10 @@ func (p *Peer) collect() {
 		n, err := p.Conn.Read(buf)
 		p.mu.Lock()
 		p.got = append(p.got, buf[:n]...)
-		p.end = err != nil && !p.deaf.Load()
+		p.end = err != nil && !p.stopped.Load()
 		p.more.Broadcast()
 		p.mu.Unlock()
-		if p.deaf.Load() {
+		if p.stopped.Load() {
 			<-p.over
 		}
 		if err != nil {
@@ -145,9 +145,9 @@ func (p *Peer) collect() {
 	}
 }
 
-// Deafen reads nothing more, not even by a read that is under way.
-func (p *Peer) Deafen() {
-	p.deaf.Store(true)
+// StopReading reads nothing more, not even by a read that is under way.
+func (p *Peer) StopReading() {
+	p.stopped.Store(true)
 	p.Conn.SetReadDeadline(time.Unix(1, 0))
 }
 

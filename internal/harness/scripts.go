@@ -24,11 +24,11 @@ func Accepts(then func(*Peer), headers ...string) func(*Peer) {
 	return func(p *Peer) { p.Accept(headers...); then(p) }
 }
 
-// AcceptsDeaf is Accepts by a server that reads nothing after the request.
-func AcceptsDeaf(then func(*Peer)) func(*Peer) {
+// AcceptsThenStopsReading is Accepts by a server that reads nothing after the request.
+func AcceptsThenStopsReading(then func(*Peer)) func(*Peer) {
 	return func(p *Peer) {
 		request := p.Request()
-		p.Deafen()
+		p.StopReading()
 		p.Send(Switching(request))
 		then(p)
 	}

@@ -49,7 +49,7 @@ func openBreaks() (rows []hostile) {
 	return append(rows,
 		hostile{
 			does: "reads no more", act: harness.Enqueue, within: 10 * time.Second, silent: true,
-			script: harness.AcceptsDeaf(func(p *harness.Peer) {
+			script: harness.AcceptsThenStopsReading(func(p *harness.Peer) {
 				for p.Send(string(pong(""))) == nil && p.Rest(time.Second) { // it lives
 				}
 			}),
@@ -57,7 +57,7 @@ func openBreaks() (rows []hostile) {
 		},
 		hostile{
 			does: "sends pings and reads no pongs", within: 10 * time.Second, silent: true,
-			script: harness.AcceptsDeaf(func(p *harness.Peer) {
+			script: harness.AcceptsThenStopsReading(func(p *harness.Peer) {
 				for many := bytes.Repeat(ping(strings.Repeat("x", 125)), 10); ; {
 					if _, err := p.Write(many); err != nil || !p.Rest(50*time.Millisecond) {
 						return
@@ -147,7 +147,7 @@ func endings() (rows []hostile) {
 	add("closes ten thousand times", "1000", false, harness.Flood(10_000, closeFrame(1000, "")))
 	add("closes, and never lets go", "1000", false, func(p *harness.Peer) { p.Frames(closeFrame(1000, "")); p.Silence() })
 	add("closes, having read nothing", "1000", false, nil).within = time.Second
-	rows[len(rows)-1].script = harness.AcceptsDeaf(func(p *harness.Peer) { p.Frames(closeFrame(1000, "")); p.Rest(time.Hour) })
+	rows[len(rows)-1].script = harness.AcceptsThenStopsReading(func(p *harness.Peer) { p.Frames(closeFrame(1000, "")); p.Rest(time.Hour) })
 	add("sends 100,000 pings, and closes", "1000", false, func(p *harness.Peer) {
 		harness.Flood(100_000, ping(strings.Repeat("x", 125)))(p)
 		p.Frames(closeFrame(1000, ""))
@@ -199,6 +199,6 @@ func endings() (rows []hostile) {
 	local("answers it with RST", "ended before the close frame was answered", "", 0,
 		func(p *harness.Peer) { p.Closed(); p.RST() })
 	local("reads no more, and `Disconnect` is called", "did not answer the close frame in time", "", 5*time.Second, nil)
-	rows[len(rows)-1].script = harness.AcceptsDeaf(func(p *harness.Peer) { p.Rest(time.Hour) })
+	rows[len(rows)-1].script = harness.AcceptsThenStopsReading(func(p *harness.Peer) { p.Rest(time.Hour) })
 	return rows
 }
