@@ -223,8 +223,8 @@ func (a *attempt) answered(resp *http.Response) {
 }
 
 // abandon ends the attempt, whose result does not matter any more, and waits
-// for that unless it is in a hook, or rush is closed.
-func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
+// for that unless it is in a hook, or aborted is closed.
+func (a *attempt) abandon(cancel context.CancelFunc, aborted <-chan struct{}) {
 	cancel()
 	a.mu.Lock()
 	a.abandoned = true
@@ -248,7 +248,7 @@ func (a *attempt) abandon(cancel context.CancelFunc, rush <-chan struct{}) {
 	select {
 	case <-a.ended:
 	case <-timer.C:
-	case <-rush:
+	case <-aborted:
 	}
 }
 

@@ -25,7 +25,7 @@ var (
 )
 
 // callbacks knows which callback runs and since when, and has one that runs for
-// long told of from another goroutine.
+// long reported from another goroutine.
 //
 // To read the clock for each message would cost a tenth of its way. So the
 // dispatcher reads it for the first callback after it was idle, and for the first
@@ -33,16 +33,16 @@ var (
 // a callback between those is when one shortly before it began, less than a tick
 // earlier.
 type callbacks struct {
-	slow time.Duration                                // that is told of; negative: never
-	tell func(name *callbackName, took time.Duration) // on a goroutine of a timer
+	slow   time.Duration                                // that is reported; negative: never
+	report func(name *callbackName, took time.Duration) // on a goroutine of a timer
 
 	name  atomic.Pointer[callbackName] // of the one that runs; nil if none does
 	since atomic.Int64                 // when it began, as sinceStart
 	clock atomic.Bool                  // the next one reads the clock
 
-	mu    sync.Mutex
-	timer *time.Timer // nil while there are no ticks
-	told  int64       // since of the last one that was told of: one that is late has read the clock
+	mu       sync.Mutex
+	timer    *time.Timer // nil while there are no ticks
+	reported int64       // since of the last one that was reported: a late one has read the clock
 }
 
 // start is when this package's clock began, which has no leaps.
@@ -61,8 +61,8 @@ func (c *callbacks) tick() time.Duration {
 	return min(max(c.slow/16, time.Millisecond), longestTick)
 }
 
-func (c *callbacks) init(slow time.Duration, tell func(*callbackName, time.Duration)) {
-	c.slow, c.tell = slow, tell
+func (c *callbacks) init(slow time.Duration, report func(*callbackName, time.Duration)) {
+	c.slow, c.report = slow, report
 	c.clock.Store(true)
 }
 
@@ -90,18 +90,18 @@ func (c *callbacks) watch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timer == nil {
-		c.timer = time.AfterFunc(c.tick(), c.look)
+		c.timer = time.AfterFunc(c.tick(), c.check)
 	}
 }
 
-// look is a tick.
-func (c *callbacks) look() {
+// check is a tick.
+func (c *callbacks) check() {
 	if name, took := c.due(); name != nil {
-		c.tell(name, took)
+		c.report(name, took)
 	}
 }
 
-// due returns the callback that is to be told of, and goes on ticking while one
+// due returns the callback that is to be reported, and goes on ticking while one
 // runs.
 func (c *callbacks) due() (slow *callbackName, took time.Duration) {
 	c.mu.Lock()
@@ -121,10 +121,10 @@ func (c *callbacks) due() (slow *callbackName, took time.Duration) {
 	case c.slow < 0:
 	case took < c.slow:
 		next = min(next, c.slow-took)
-	case c.told != since:
-		c.told, slow = since, name
+	case c.reported != since:
+		c.reported, slow = since, name
 	}
-	c.timer = time.AfterFunc(next, c.look)
+	c.timer = time.AfterFunc(next, c.check)
 	return slow, took
 }
 

@@ -148,7 +148,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 	}
 	r := &run{
 		c: c, number: 1, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
-		stop: make(chan struct{}), rush: make(chan struct{}), drain: make(chan struct{}),
+		stop: make(chan struct{}), aborted: make(chan struct{}), drain: make(chan struct{}),
 		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
 		handlerFailed: make(chan struct{}, 1), recovered: make(chan struct{}, 1),
 	}
@@ -160,7 +160,7 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		r.number = r.prev.number + 1
 		r.outbox = c.outbox.Begin()
 		r.prev.supersede()
-		r.prev.endedHere()
+		r.prev.noteOwnEnd()
 		if r.prev.wasDone.Load() {
 			r.prev = nil // there is nothing to wait for
 		}
@@ -232,12 +232,12 @@ func (c *Client) CloseWith(ctx context.Context, code StatusCode, reason string) 
 		c.closed(r)
 		return nil
 	}
-	r.endedHere()
+	r.noteOwnEnd()
 	r.end(code, reason)
 	select {
 	case <-r.over:
 	case <-ctx.Done():
-		r.hurry()
+		r.abort()
 		<-r.over
 	}
 	c.closed(r)
@@ -329,9 +329,9 @@ func (c *Client) Err() error {
 	return r.err
 }
 
-// awaited returns the number of the run whose messages are still to come: that
+// subscriptionRun returns the number of the run whose messages are still to come: that
 // of the latest, or of the next if that has nothing more to tell.
-func (c *Client) awaited() uint64 {
+func (c *Client) subscriptionRun() uint64 {
 	r := c.current()
 	switch {
 	case r == nil:

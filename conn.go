@@ -107,7 +107,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
-	cn.replies = cn.beats.awaited(cn.c.named)
+	cn.replies = cn.beats.replyTexts(cn.c.named)
 	go cn.read()
 	cn.beats.start()
 }

@@ -45,14 +45,14 @@ func (c *Client) Drain(ctx context.Context) error {
 	select {
 	case <-r.over:
 	case <-ctx.Done():
-		r.hinder(ctx.Err())
+		r.setDrainErr(ctx.Err())
 		r.end(StatusNormalClosure, "")
 		timer := time.NewTimer(partingGrace)
 		defer timer.Stop()
 		select {
 		case <-r.over:
 		case <-timer.C:
-			r.hurry()
+			r.abort()
 			<-r.over
 		}
 	}
@@ -62,11 +62,11 @@ func (c *Client) Drain(ctx context.Context) error {
 	if r.left == (left{}) {
 		return r.closeErr
 	}
-	hindrance := r.hindrance
-	if hindrance == nil {
-		hindrance = r.whyClosed()
+	drainErr := r.drainErr
+	if drainErr == nil {
+		drainErr = r.whyClosed()
 	}
-	return r.left.error(hindrance)
+	return r.left.error(drainErr)
 }
 
 // DrainError says what was lost when Drain or Run ended: messages of the server
@@ -118,12 +118,12 @@ func (r *run) beginDrain() {
 	}
 }
 
-// hinder says why a drain ends with something left. The first reason counts.
-func (r *run) hinder(err error) {
+// setDrainErr notes why a drain ends with something left. The first reason counts.
+func (r *run) setDrainErr(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.hindrance == nil && !r.told {
-		r.hindrance = err
+	if r.drainErr == nil && !r.isEnding {
+		r.drainErr = err
 	}
 }
 
@@ -180,14 +180,14 @@ func count(messages int) string {
 	return fmt.Sprintf("%d messages", messages)
 }
 
-// leave notes what is left when an end begins, before that is told. The owner
+// noteLeft notes what is left when an end begins, before any event of it. The owner
 // calls it. Without a connection only messages count: a callback that runs then
-// is told of what came of the attempts.
-func (r *run) leave(connected bool) {
-	if r.leaving {
+// only reports how the attempts went.
+func (r *run) noteLeft(connected bool) {
+	if r.leftNoted {
 		return
 	}
-	r.leaving = true
+	r.leftNoted = true
 	r.reported = r.c.state.undelivered.load()
 	r.mu.Lock()
 	r.left.unhandled, r.left.busy = r.c.inbox.Unhandled()
@@ -215,7 +215,7 @@ func (r *run) countLeft(late int) {
 		return
 	}
 	lost := r.left
-	if lost.busy = false; r.own && lost.unhandled > 0 {
+	if lost.busy = false; r.ownEnd && lost.unhandled > 0 {
 		lost.unhandled-- // it is the message whose callback has asked for the end
 	}
 	if lost == (left{}) {
@@ -223,7 +223,7 @@ func (r *run) countLeft(late int) {
 	}
 	why := r.err
 	if why == nil {
-		why = r.hindrance
+		why = r.drainErr
 	}
 	if why == nil {
 		why = r.whyClosed()

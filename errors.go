@@ -284,13 +284,13 @@ type wrapped struct {
 func (e *wrapped) Error() string { return prefixed(e.text, e.err) }
 func (e *wrapped) Unwrap() error { return e.err }
 
-// own is the Failure of a connection that this side ends.
-func (cn *conn) own(cause error) Failure {
+// localFailure is the Failure of a connection that this side ends.
+func (cn *conn) localFailure(cause error) Failure {
 	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
 }
 
-// verdict says why the connection ended. readErr is why the reader has returned.
-func (cn *conn) verdict(readErr error) (f Failure, ev CloseEvent, violation bool) {
+// outcome says why the connection ended. readErr is why the reader has returned.
+func (cn *conn) outcome(readErr error) (f Failure, ev CloseEvent, violation bool) {
 	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
 	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
 	cn.mu.Lock()
@@ -323,9 +323,9 @@ func (cn *conn) verdict(readErr error) (f Failure, ev CloseEvent, violation bool
 	return f, ev, violation
 }
 
-// loss is the error of verdict.
+// loss is the error of outcome.
 func (cn *conn) loss() error {
-	f, _, _ := cn.verdict(cn.lastErr())
+	f, _, _ := cn.outcome(cn.lastErr())
 	return f.Err
 }
 

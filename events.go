@@ -157,9 +157,9 @@ func (c *Client) report(err error) { c.reportBy(c.inbox.Tell, err) }
 // reportAttempt is report for the failure of an attempt or a connection.
 func (c *Client) reportAttempt(err error) { c.reportBy(c.inbox.Pass, err) }
 
-func (c *Client) reportBy(tell func(func()), err error) {
+func (c *Client) reportBy(notify func(func()), err error) {
 	if c.cfg.OnError != nil || c.cfg.Logger != nil {
-		tell(func() { c.onError(err) })
+		notify(func() { c.onError(err) })
 	}
 }
 

@@ -126,7 +126,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 // seen says what the peer did that ended reading with err, as it is told of an
 // open connection.
 func (cn *conn) seen(err error) *Failure {
-	f, _, _ := cn.verdict(err)
+	f, _, _ := cn.outcome(err)
 	return &f
 }
 

@@ -93,9 +93,9 @@ func (h *heartbeat) start() {
 	h.ticker = time.AfterFunc(h.interval, h.tick)
 }
 
-// awaited are the messages that answer the text. A connection without a
+// replyTexts are the messages that answer the text. A connection without a
 // heartbeat has none, unless Config names them.
-func (h *heartbeat) awaited(named bool) []string {
+func (h *heartbeat) replyTexts(named bool) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.interval < 0 && !named {

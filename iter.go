@@ -117,7 +117,7 @@ func (s *subscribers[T]) add(c *Client, ctx context.Context) *subscription[T] {
 	sub := &subscription[T]{ctx: ctx, next: make(chan handed[T]), gone: make(chan struct{}), over: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub.run = c.awaited()
+	sub.run = c.subscriptionRun()
 	list := append(slices.Clone(s.load()), sub)
 	s.list.Store(&list)
 	return sub

@@ -20,7 +20,7 @@ type loss struct {
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
 	defer r.finish()
-	if !r.succeed() || !r.load() || !r.c.resume.begin(r) || !r.choosePolicy() {
+	if !r.awaitPredecessor() || !r.load() || !r.c.resume.begin(r) || !r.choosePolicy() {
 		return
 	}
 	if r.woke != nil {
@@ -39,21 +39,21 @@ func (r *run) supervise() {
 	}
 }
 
-// succeed ends the Connect or Run before this one and waits for it.
-func (r *run) succeed() bool {
+// awaitPredecessor ends the Connect or Run before this one and waits for it.
+func (r *run) awaitPredecessor() bool {
 	if prev := r.prev; prev != nil {
 		r.prev, r.prevDone = nil, prev.done
 		prev.end(StatusNormalClosure, "")
 		select {
 		case <-prev.over:
-		case <-r.rush:
-			prev.hurry()
+		case <-r.aborted:
+			prev.abort()
 		case <-r.ctxDone:
-			prev.hurry()
+			prev.abort()
 		}
 		<-prev.over
 		r.mu.Lock()
-		if r.told { // Close came meanwhile: it is told how the closing went
+		if r.isEnding { // Close came meanwhile: it is told how the closing went
 			r.closeErr = prev.closeErr
 		}
 		r.mu.Unlock()
@@ -130,10 +130,10 @@ func (r *run) dial() (*conn, *Failure) {
 	a := newAttempt(r)
 	r.c.resume.dialling(a.req, r.c.opened)
 	r.dials++
-	r.leaving = false
+	r.leftNoted = false
 	r.c.inbox.Begin()
 	r.enter(Connecting, nil)
-	r.listen(nil, nil)
+	r.setReconnectRequest(nil, nil)
 	r.hooks.Go(func() { a.run(ctx) })
 
 	var err error
@@ -153,20 +153,20 @@ func (r *run) dial() (*conn, *Failure) {
 	}
 	if err != nil {
 		failure := a.failure(err)
-		a.abandon(cancel, r.rush)
+		a.abandon(cancel, r.aborted)
 		return nil, &failure
 	}
 	underway := a.where()
 	r.underway = &underway
 	r.enter(Closing, nil)
-	a.abandon(cancel, r.rush)
+	a.abandon(cancel, r.aborted)
 	r.enter(Closed, nil)
 	return nil, nil
 }
 
 // failed says what an attempt's failure means.
 func (r *run) failed(f Failure) *loss {
-	r.listen(newRequest(), nil)
+	r.setReconnectRequest(newReconnectRequest(), nil)
 	r.last = &f
 	r.c.recorder.failed(r.url, f)
 	r.enter(Closed, f.Err)
@@ -195,7 +195,7 @@ func (r *run) wait(l *loss) bool {
 	if stopping {
 		return false
 	}
-	r.leaving = false
+	r.leftNoted = false
 	if !again {
 		r.giveUp(l.failure)
 		return false
@@ -210,13 +210,13 @@ func (r *run) wait(l *loss) bool {
 	defer c.state.update(func(s *Status) { s.NextAttempt = time.Time{} })
 
 	r.mu.Lock()
-	req := r.request
+	req := r.reconnectReq
 	r.mu.Unlock()
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-req.asked:
+	case <-req.requested:
 	case <-r.woke:
 	case <-r.stop:
 		return false
@@ -237,7 +237,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 			return 0, false
 		}
 	}
-	now := l.now || r.isAsked()
+	now := l.now || r.reconnectRequested()
 	if !yes && !now {
 		return 0, false
 	}
@@ -245,7 +245,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
 		return 0, false
 	}
-	if now || r.isAsked() {
+	if now || r.reconnectRequested() {
 		return 0, true
 	}
 	return max(next, l.failure.RetryAfter), true
@@ -264,8 +264,8 @@ func (r *run) giveUp(f Failure) {
 
 // finish is the last that the owner does.
 func (r *run) finish() {
-	r.leave(false)
-	r.hinder(ErrNotConnected)
+	r.noteLeft(false)
+	r.setDrainErr(ErrNotConnected)
 	r.conclude()
 	r.outbox.Close()
 	if r.cancelled {
@@ -284,7 +284,7 @@ func (r *run) finish() {
 	close(counted)
 	r.hooks.Go(func() { <-r.outbox.Reported() })
 	r.awaitStores()
-	r.listen(nil, r.notConnected())
+	r.setReconnectRequest(nil, r.notConnected())
 	r.wasOver.Store(true)
 	close(r.over)
 	if r.cancel != nil {
@@ -313,7 +313,7 @@ func (r *run) awaitStores() {
 		}
 	})
 	r.mu.Lock()
-	began := r.toldAt
+	began := r.endingSince
 	r.mu.Unlock()
 	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
 	defer timer.Stop()
@@ -325,7 +325,7 @@ func (r *run) awaitStores() {
 		case <-done:
 		case <-timer.C:
 			return
-		case <-r.rush:
+		case <-r.aborted:
 			return
 		}
 	}

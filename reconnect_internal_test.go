@@ -2,21 +2,21 @@ package wsnotify
 
 import "testing"
 
-// A Reconnect that was asked when the connection had just been lost is for
+// A Reconnect that was requested when the connection had just been lost cuts short
 // the wait that follows.
-func TestAskedReconnectIsKept(t *testing.T) {
+func TestReconnectRequestWaitsForTheNextDial(t *testing.T) {
 	r := &run{}
-	first, second := newRequest(), newRequest()
-	r.listen(first, nil)
-	first.isAsked = true
-	close(first.asked)
-	r.listen(second, nil)
-	if r.request != first {
+	first, second := newReconnectRequest(), newReconnectRequest()
+	r.setReconnectRequest(first, nil)
+	first.isRequested = true
+	close(first.requested)
+	r.setReconnectRequest(second, nil)
+	if r.reconnectReq != first {
 		t.Error("it was forgotten")
 	}
-	r.listen(nil, nil)
+	r.setReconnectRequest(nil, nil)
 	<-first.done
-	if r.request != nil {
+	if r.reconnectReq != nil {
 		t.Error("it is still there")
 	}
 }

@@ -125,7 +125,7 @@ func (c *Client) connection() (*run, *conn, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.told || r.isOver():
+	case r.isEnding || r.isOver():
 		return nil, nil, r.whyClosed()
 	case r.conn == nil:
 		return nil, nil, ErrNotConnected

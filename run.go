@@ -14,18 +14,18 @@ import (
 // the only one that writes the state and asks the policy; the others tell it
 // what they want through the channels.
 type run struct {
-	c      *Client
-	number uint64 // of the client's runs: 1 the first
-	url    *url.URL
-	outbox *outbox.Session
-	ctx    context.Context // of the caller who waits
-	stays  bool            // Run: ctx matters to the end
-	stop   chan struct{}   // closed: end
-	rush   chan struct{}   // closed: end without waiting for the peer
-	drain  chan struct{}   // closed: end once nothing is left to be done
-	opened chan struct{}   // closed by the first Open
-	over   chan struct{}   // closed when the owner has returned
-	done   chan struct{}   // closed when the last callback has, too
+	c       *Client
+	number  uint64 // of the client's runs: 1 the first
+	url     *url.URL
+	outbox  *outbox.Session
+	ctx     context.Context // of the caller who waits
+	stays   bool            // Run: ctx matters to the end
+	stop    chan struct{}   // closed: end
+	aborted chan struct{}   // closed: end without waiting for the peer
+	drain   chan struct{}   // closed: end once nothing is left to be done
+	opened  chan struct{}   // closed by the first Open
+	over    chan struct{}   // closed when the owner has returned
+	done    chan struct{}   // closed when the last callback has, too
 
 	// As over and done, for those who don't wait: a client that is done may be used
 	// in another bubble of synctest, where its channels can't be looked at.
@@ -34,51 +34,51 @@ type run struct {
 	recovered        chan struct{} // of capacity 1: it was handled
 	woke             chan struct{} // of capacity 1: the page is shown again, or has a network; nil where no page is
 
-	mu         sync.Mutex
-	told       bool // stop is closed
-	toldAt     time.Time
-	rushed     bool // rush is closed
-	draining   bool // drain is closed
-	cancelled  bool // it was ctx that ended it
-	code       StatusCode
-	reason     string
-	superseded bool
-	own        bool     // a callback or the body of a loop has ended it
-	err        error    // why it is over; nil if it was told so
-	closeErr   error    // what the closing handshake lacked
-	left       left     // what was not done when it was over
-	hindrance  error    // why that was not done; nil if the client was closed
-	request    *request // what Reconnect would ask for; nil while connecting
+	mu           sync.Mutex
+	isEnding     bool // stop is closed
+	endingSince  time.Time
+	isAborted    bool // aborted is closed
+	draining     bool // drain is closed
+	cancelled    bool // it was ctx that ended it
+	code         StatusCode
+	reason       string
+	superseded   bool
+	ownEnd       bool              // a callback or the body of a loop has ended it
+	err          error             // why it is over; nil if it was told so
+	closeErr     error             // what the closing handshake lacked
+	left         left              // what was not done when it was over
+	drainErr     error             // why that was not done; nil if the client was closed
+	reconnectReq *reconnectRequest // what Reconnect would ask for; nil while connecting
 
 	conn *conn // while Open
 
 	// The owner's.
-	prev     *run            // to be ended first
-	prevDone <-chan struct{} // of that
-	ctxDone  <-chan struct{} // nil once it does not matter any more
-	backoff  BackOff
-	proven   bool   // the connection has reset the counter
-	attempts int    // reconnects since the counter was reset
-	dials    int    // dials since then
-	epoch    uint64 // of the attempt or connection
-	last     *Failure
-	underway *whereabouts // of the attempt that was under way when the run was to end
-	gaveUp   bool
-	leaving  bool              // left is noted
-	reported UndeliveredCounts // before that
-	panicked any               // by the Store; valid after over
-	question <-chan struct{}   // closed when the last question is answered
-	hooks    sync.WaitGroup    // goroutines that may be in user code
-	cancel   func()            // ends the context of the handlers; nil before the first Open
+	prev      *run            // to be ended first
+	prevDone  <-chan struct{} // of that
+	ctxDone   <-chan struct{} // nil once it does not matter any more
+	backoff   BackOff
+	stable    bool   // the connection has reset the counter
+	attempts  int    // reconnects since the counter was reset
+	dials     int    // dials since then
+	epoch     uint64 // of the attempt or connection
+	last      *Failure
+	underway  *whereabouts // of the attempt that was under way when the run was to end
+	gaveUp    bool
+	leftNoted bool              // left is noted
+	reported  UndeliveredCounts // before that
+	panicked  any               // by the Store; valid after over
+	question  <-chan struct{}   // closed when the last question is answered
+	hooks     sync.WaitGroup    // goroutines that may be in user code
+	cancel    func()            // ends the context of the handlers; nil before the first Open
 }
 
-// request is a Reconnect that may come.
-type request struct {
-	asked   chan struct{} // closed by the first Reconnect
-	free    chan struct{} // closed while there is nothing to wait for
-	done    chan struct{} // closed when it is answered
-	err     error         // the answer; valid after done
-	isAsked bool
+// reconnectRequest is a Reconnect that may come.
+type reconnectRequest struct {
+	requested   chan struct{} // closed by the first Reconnect
+	free        chan struct{} // closed while there is nothing to wait for
+	done        chan struct{} // closed when it is answered
+	err         error         // the answer; valid after done
+	isRequested bool
 }
 
 // stopping reports whether the run is to end, though not at once if it drains
@@ -100,13 +100,13 @@ func (r *run) stopping() bool {
 func (r *run) end(code StatusCode, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tell(code, reason)
+	r.endLocked(code, reason)
 }
 
-// tell is end for those who hold mu.
-func (r *run) tell(code StatusCode, reason string) {
-	if !r.told {
-		r.told, r.toldAt, r.code, r.reason = true, time.Now(), code, reason
+// endLocked is end for those who hold mu.
+func (r *run) endLocked(code StatusCode, reason string) {
+	if !r.isEnding {
+		r.isEnding, r.endingSince, r.code, r.reason = true, time.Now(), code, reason
 		close(r.stop)
 	}
 }
@@ -115,20 +115,20 @@ func (r *run) tell(code StatusCode, reason string) {
 func (r *run) conclude() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cancelled = r.cancelled || !r.told && !r.gaveUp && r.ctxEnded()
-	r.tell(StatusNormalClosure, "")
+	r.cancelled = r.cancelled || !r.isEnding && !r.gaveUp && r.ctxEnded()
+	r.endLocked(StatusNormalClosure, "")
 }
 
 // ctxEnded reports whether ctx has ended while it matters.
 func (r *run) ctxEnded() bool { return r.ctx.Err() != nil && (r.stays || !isClosed(r.opened)) }
 
-// hurry makes an end that is under way not wait for the peer.
-func (r *run) hurry() {
+// abort makes an end that is under way not wait for the peer.
+func (r *run) abort() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.rushed {
-		r.rushed = true
-		close(r.rush)
+	if !r.isAborted {
+		r.isAborted = true
+		close(r.aborted)
 	}
 }
 
@@ -177,32 +177,32 @@ func (r *run) redeliver() {
 	}
 }
 
-func newRequest() *request {
-	return &request{asked: make(chan struct{}), free: make(chan struct{}), done: make(chan struct{})}
+func newReconnectRequest() *reconnectRequest {
+	return &reconnectRequest{requested: make(chan struct{}), free: make(chan struct{}), done: make(chan struct{})}
 }
 
-// listen sets what a Reconnect asks from now on; nil while it would change
+// setReconnectRequest sets what a Reconnect asks from now on; nil while it would change
 // nothing. One that was asked and not answered is kept for the wait that
 // follows, and answered with err when there is none.
-func (r *run) listen(req *request, err error) {
+func (r *run) setReconnectRequest(req *reconnectRequest, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.request; old != nil && old.isAsked {
+	if old := r.reconnectReq; old != nil && old.isRequested {
 		if req != nil {
 			return
 		}
 		old.err = err
 		close(old.done)
 	}
-	r.request = req
+	r.reconnectReq = req
 }
 
-// answer lets a Reconnect return: it has been done.
-func (r *run) answer(req *request) {
+// answerReconnect lets a Reconnect return: it has been done.
+func (r *run) answerReconnect(req *reconnectRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(req.done)
-	r.request = newRequest()
+	r.reconnectReq = newReconnectRequest()
 }
 
 // asking is called before and after the user's code is asked. A Reconnect that is
@@ -211,7 +211,7 @@ func (r *run) answer(req *request) {
 func (r *run) asking(begins bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch req := r.request; {
+	switch req := r.reconnectReq; {
 	case req == nil:
 	case begins:
 		close(req.free)
@@ -220,18 +220,18 @@ func (r *run) asking(begins bool) {
 	}
 }
 
-// isAsked reports whether there is a Reconnect to be answered.
-func (r *run) isAsked() bool {
+// reconnectRequested reports whether there is a Reconnect to be answered.
+func (r *run) reconnectRequested() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.request != nil && r.request.isAsked
+	return r.reconnectReq != nil && r.reconnectReq.isRequested
 }
 
 // reconnect asks for a new connection, and returns once the owner is at it.
 func (r *run) reconnect() error {
 	r.mu.Lock()
-	req := r.request
-	if r.told || r.draining || r.ctxEnded() || r.isOver() {
+	req := r.reconnectReq
+	if r.isEnding || r.draining || r.ctxEnded() || r.isOver() {
 		defer r.mu.Unlock()
 		return r.whyClosed()
 	}
@@ -239,9 +239,9 @@ func (r *run) reconnect() error {
 		r.mu.Unlock()
 		return nil
 	}
-	if !req.isAsked {
-		req.isAsked = true
-		close(req.asked)
+	if !req.isRequested {
+		req.isRequested = true
+		close(req.requested)
 	}
 	free := req.free
 	r.mu.Unlock()
@@ -267,7 +267,7 @@ func isClosed(ch <-chan struct{}) bool {
 // supersede lets the run end as one that a later Connect has taken over.
 func (r *run) supersede() {
 	r.mu.Lock()
-	r.superseded = !r.told
+	r.superseded = !r.isEnding
 	r.mu.Unlock()
 }
 
@@ -288,13 +288,13 @@ func (r *run) outcome() error {
 	return r.err
 }
 
-// endedHere notes that a callback, or the body of a loop, is about to end the run.
-func (r *run) endedHere() {
+// noteOwnEnd notes that a callback, or the body of a loop, is about to end the run.
+func (r *run) noteOwnEnd() {
 	if !inCallback() {
 		return
 	}
 	r.mu.Lock()
-	r.own = r.own || !r.told
+	r.ownEnd = r.ownEnd || !r.isEnding
 	r.mu.Unlock()
 }
 
@@ -311,7 +311,7 @@ func (r *run) whyClosed() error {
 func (r *run) notConnected() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.told || r.isOver() {
+	if r.isEnding || r.isOver() {
 		return r.whyClosed()
 	}
 	return ErrNotConnected

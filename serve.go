@@ -21,7 +21,7 @@ var errReconnect = errors.New("wsnotify: Reconnect was called")
 // serve runs a connection from Open to its end, and returns nil when the run
 // is to end too.
 func (r *run) serve(cn *conn) *loss {
-	req := newRequest()
+	req := newReconnectRequest()
 	r.open(cn, req)
 	var stable <-chan time.Time
 	if d := r.c.cfg.StableAfter; d > 0 {
@@ -34,7 +34,7 @@ func (r *run) serve(cn *conn) *loss {
 	var lingered <-chan time.Time
 	var draining bool
 	var undone <-chan struct{}
-	var impatient <-chan time.Time
+	var drainTimeout <-chan time.Time
 	drain := r.drain
 	for {
 		select {
@@ -55,10 +55,10 @@ func (r *run) serve(cn *conn) *loss {
 			lingered = time.After(cn.linger())
 		case <-stable:
 			isStable = true
-			r.prove()
+			r.setStable()
 		case <-r.recovered:
 			if isStable {
-				r.prove()
+				r.setStable()
 			}
 		case <-r.handlerFailed:
 			if r.c.resume.rewind.Load() { // else this connection has asked for it
@@ -66,7 +66,7 @@ func (r *run) serve(cn *conn) *loss {
 			}
 		case <-r.woke:
 			cn.beats.now()
-		case <-req.asked:
+		case <-req.requested:
 			return r.drop(cn, req, errReconnect)
 		case <-undone:
 		case <-drain:
@@ -77,13 +77,13 @@ func (r *run) serve(cn *conn) *loss {
 				r.beginDrain()
 				timer := time.NewTimer(d)
 				defer timer.Stop()
-				impatient = timer.C
+				drainTimeout = timer.C
 				break
 			}
 			r.conclude()
 			r.close(cn)
 			return nil
-		case <-impatient:
+		case <-drainTimeout:
 			r.conclude()
 			r.close(cn)
 			return nil
@@ -96,7 +96,7 @@ func (r *run) serve(cn *conn) *loss {
 		}
 		if undone = r.undone(); undone == nil {
 			r.conclude()
-			r.leave(true)
+			r.noteLeft(true)
 			r.drained()
 			r.close(cn)
 			return nil
@@ -107,7 +107,7 @@ func (r *run) serve(cn *conn) *loss {
 // ended is lost for a run that may be draining.
 func (r *run) ended(cn *conn, draining bool) *loss {
 	if draining {
-		r.hinder(cn.loss())
+		r.setDrainErr(cn.loss())
 		r.conclude()
 	}
 	return r.lost(cn)
@@ -115,14 +115,14 @@ func (r *run) ended(cn *conn, draining bool) *loss {
 
 // open makes a connection the current one. It can send before it is seen to
 // be Open, so that nobody who sees it finds that it can't.
-func (r *run) open(cn *conn, req *request) {
+func (r *run) open(cn *conn, req *reconnectRequest) {
 	c := r.c
 	c.opened = cn.epoch
-	r.proven = false
+	r.stable = false
 	if c.cfg.StableAfter == 0 {
-		r.prove()
+		r.setStable()
 	}
-	r.listen(req, nil)
+	r.setReconnectRequest(req, nil)
 	cn.opened = time.Now()
 	r.mu.Lock()
 	r.conn = cn
@@ -146,11 +146,11 @@ func (r *run) open(cn *conn, req *request) {
 	}
 }
 
-// prove resets what counts failures, unless a message is still to be handled
+// setStable resets what counts failures, unless a message is still to be handled
 // that has failed.
-func (r *run) prove() {
+func (r *run) setStable() {
 	if !r.c.resume.recovering() {
-		r.proven = true
+		r.stable = true
 		r.resetCounter()
 		r.resetPolicy()
 	}
@@ -158,14 +158,14 @@ func (r *run) prove() {
 
 // lost ends a connection that the peer or the network has ended.
 func (r *run) lost(cn *conn) *loss {
-	failure, ev, violation := cn.verdict(cn.lastErr())
-	r.leave(true)
-	r.listen(newRequest(), nil)
+	failure, ev, violation := cn.outcome(cn.lastErr())
+	r.noteLeft(true)
+	r.setReconnectRequest(newReconnectRequest(), nil)
 	r.c.subscriptions.closed()
 	r.outbox.Part()
 	r.last = &failure
 	r.enter(Closed, failure.Err)
-	r.begins()
+	r.startPolicyClock()
 	switch {
 	case violation:
 		cn.w.Bye(int(failure.Code), "", false)
@@ -185,10 +185,11 @@ func reported(err error) bool {
 	return errors.Is(err, errUnanswered) || errors.Is(err, ErrHeartbeatTimeout) || errors.Is(err, outbox.ErrConfirmTimeout) || errors.Is(err, transport.ErrFailed)
 }
 
-// begins is called at the end of a connection. Now the client begins to try.
-func (r *run) begins() {
-	if r.proven {
-		r.proven = false
+// startPolicyClock is called at the end of a connection, when the client begins to
+// retry.
+func (r *run) startPolicyClock() {
+	if r.stable {
+		r.stable = false
 		r.resetPolicy()
 	}
 }
@@ -198,23 +199,23 @@ var errRedeliver = errors.New("wsnotify: a handler returned an error, and its me
 
 // drop ends a connection for a reconnect that this side wants: with a request at
 // once, else as the policy says.
-func (r *run) drop(cn *conn, req *request, cause error) *loss {
+func (r *run) drop(cn *conn, req *reconnectRequest, cause error) *loss {
 	cn.discardIncoming()
-	r.leave(true)
+	r.noteLeft(true)
 	r.c.subscriptions.closed()
 	r.outbox.Part()
-	own := cn.own(cause)
+	own := cn.localFailure(cause)
 	r.last = &own
 	if req == nil {
-		r.listen(newRequest(), nil)
+		r.setReconnectRequest(newReconnectRequest(), nil)
 	}
 	r.enter(Closed, cause)
 	if req != nil {
-		r.answer(req)
+		r.answerReconnect(req)
 	}
-	r.begins()
+	r.startPolicyClock()
 	cn.w.Bye(int(StatusNormalClosure), "", false)
-	r.await(cn, replyGrace)
+	r.awaitCloseFrame(cn, replyGrace)
 	ev, missing := r.localClose(cn, cause)
 	if missing == nil {
 		r.shut(cn, closeGrace)
@@ -228,11 +229,11 @@ func (r *run) drop(cn *conn, req *request, cause error) *loss {
 
 // close ends a connection for Disconnect, Close, Drain or ctx.
 func (r *run) close(cn *conn) {
-	r.leave(true)
+	r.noteLeft(true)
 	r.mu.Lock()
 	code, reason := r.code, r.reason
 	r.mu.Unlock()
-	r.listen(nil, r.notConnected())
+	r.setReconnectRequest(nil, r.notConnected())
 	r.outbox.Close()
 	r.c.subscriptions.closed()
 	cn.w.Release()
@@ -242,11 +243,11 @@ func (r *run) close(cn *conn) {
 	cn.w.Bye(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
 	last := min(timeout/4, closeGrace)
-	r.await(cn, timeout-last)
-	if last > 0 && !isClosed(cn.ended) && !isClosed(r.rush) {
+	r.awaitCloseFrame(cn, timeout-last)
+	if last > 0 && !isClosed(cn.ended) && !isClosed(r.aborted) {
 		// What has not left by now does not, or the close frame would not, either.
 		cn.w.Bye(int(code), reason, false)
-		r.await(cn, timeout-time.Since(began))
+		r.awaitCloseFrame(cn, timeout-time.Since(began))
 	}
 	ev, missing := r.localClose(cn, ErrClosed)
 	var grace time.Duration
@@ -256,7 +257,7 @@ func (r *run) close(cn *conn) {
 	case missing == nil:
 		grace = min(closeGrace, timeout-time.Since(began))
 	default:
-		grace = min(frameGrace, timeout) - time.Since(began) // none, unless there was a rush
+		grace = min(frameGrace, timeout) - time.Since(began) // none, unless the end was aborted
 	}
 	r.shut(cn, grace)
 	r.mu.Lock()
@@ -267,8 +268,8 @@ func (r *run) close(cn *conn) {
 	r.c.onClose(ev)
 }
 
-// await waits for the peer's answer to a close frame.
-func (r *run) await(cn *conn, timeout time.Duration) {
+// awaitCloseFrame waits for the peer's answer to a close frame.
+func (r *run) awaitCloseFrame(cn *conn, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	stop := r.stop
@@ -281,7 +282,7 @@ func (r *run) await(cn *conn, timeout time.Duration) {
 			return
 		case <-timer.C:
 			return
-		case <-r.rush:
+		case <-r.aborted:
 			return
 		case <-stop:
 			stop = nil
@@ -295,7 +296,7 @@ func (r *run) await(cn *conn, timeout time.Duration) {
 // localClose says how the end of a connection went that this side has closed,
 // and what the closing handshake lacked.
 func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
-	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: cn.own(cause)}
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure, Failure: cn.localFailure(cause)}
 	if !isClosed(cn.ended) {
 		return ev, errors.New("wsnotify: the peer did not answer the close frame in time")
 	}
@@ -315,7 +316,7 @@ func (r *run) shut(cn *conn, grace time.Duration) {
 		done, joined := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(joined)
-			r.hasten(cn, done)
+			r.abortSlowShut(cn, done)
 		}()
 		cn.shut(grace)
 		close(done)
@@ -328,12 +329,12 @@ func (r *run) shut(cn *conn, grace time.Duration) {
 	r.mu.Unlock()
 }
 
-// hasten kills the link when an end may not take longer.
-func (r *run) hasten(cn *conn, done <-chan struct{}) {
+// abortSlowShut kills the link when an end may not take longer.
+func (r *run) abortSlowShut(cn *conn, done <-chan struct{}) {
 	select {
 	case <-done:
 		return
-	case <-r.rush:
+	case <-r.aborted:
 		cn.tr.Kill()
 		return
 	case <-r.stop:
@@ -347,7 +348,7 @@ func (r *run) hasten(cn *conn, done <-chan struct{}) {
 	select {
 	case <-done:
 		return
-	case <-r.rush:
+	case <-r.aborted:
 	case <-timer.C:
 	}
 	cn.tr.Kill()
