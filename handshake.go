@@ -189,7 +189,7 @@ func (cn *conn) refuse() *Failure {
 	if peer != nil && peer.Code >= 0 { // a close frame, or a violation
 		code, reason = peer.Code, peer.Reason
 	}
-	cn.w.Bye(int(code), reason, false)
+	cn.w.SendClose(int(code), reason, false)
 	cn.w.Finish()
 	cn.release()
 	return peer

@@ -168,9 +168,9 @@ func (r *run) lost(cn *conn) *loss {
 	r.startPolicyClock()
 	switch {
 	case violation:
-		cn.w.Bye(int(failure.Code), "", false)
+		cn.w.SendClose(int(failure.Code), "", false)
 	case ev.WasClean: // its answer, RFC 6455, section 5.5.1
-		cn.w.Bye(int(ev.Code), ev.Reason, false)
+		cn.w.SendClose(int(ev.Code), ev.Reason, false)
 	}
 	if failure.Initiator == Network {
 		r.shut(cn, 0)
@@ -214,7 +214,7 @@ func (r *run) drop(cn *conn, req *reconnectRequest, cause error) *loss {
 		r.answerReconnect(req)
 	}
 	r.startPolicyClock()
-	cn.w.Bye(int(StatusNormalClosure), "", false)
+	cn.w.SendClose(int(StatusNormalClosure), "", false)
 	r.awaitCloseFrame(cn, replyGrace)
 	ev, missing := r.localClose(cn, cause)
 	if missing == nil {
@@ -240,13 +240,13 @@ func (r *run) close(cn *conn) {
 	cn.discardIncoming()
 	r.enter(Closing, nil)
 	began := time.Now()
-	cn.w.Bye(int(code), reason, true)
+	cn.w.SendClose(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
 	last := min(timeout/4, closeGrace)
 	r.awaitCloseFrame(cn, timeout-last)
 	if last > 0 && !isClosed(cn.ended) && !isClosed(r.aborted) {
 		// What has not left by now does not, or the close frame would not, either.
-		cn.w.Bye(int(code), reason, false)
+		cn.w.SendClose(int(code), reason, false)
 		r.awaitCloseFrame(cn, timeout-time.Since(began))
 	}
 	ev, missing := r.localClose(cn, ErrClosed)

@@ -14,7 +14,7 @@ type controls struct {
 	pings []ping   // in the order in which they were made: a pong answers those before its own, too
 	pongs [][]byte // payloads of the answers to pings
 	texts [][]byte // of Heartbeat.Answer
-	bye   *bye
+	close *closeFrame
 }
 
 // ping is a protocol ping: of a heartbeat, of which only the latest counts, or of
@@ -30,8 +30,8 @@ const (
 	interjected = -2 // among the frames that the batch has interjected
 )
 
-// bye is a close frame that is due.
-type bye struct {
+// closeFrame is a close frame that is due.
+type closeFrame struct {
 	code   int
 	reason string
 	drain  bool // after what the outbox holds
@@ -48,10 +48,10 @@ const maxPongs = 64 // that wait for the socket; RFC 6455, 5.5.3 allows to skip 
 
 // addControls moves what is due to the batch but for the close frame, which it
 // returns. The batch is locked.
-func (w *Writer) addControls() *bye {
+func (w *Writer) addControls() *closeFrame {
 	w.mu.Lock()
 	c := w.front
-	w.front = controls{bye: c.bye}
+	w.front = controls{close: c.close}
 	if n := len(c.first); n > 0 {
 		if granted := w.out.pacer.take(n); granted < n {
 			w.front.first, c.first = c.first[granted:], c.first[:granted:granted]
@@ -82,7 +82,7 @@ func (w *Writer) addControls() *bye {
 		w.batch.Add(f.op, f.data)
 	}
 	w.opening, w.base = c.first, w.batch.Len()
-	return c.bye
+	return c.close
 }
 
 // interject has the control frames that are due leave before the next frame of the
@@ -94,7 +94,7 @@ func (w *Writer) interject() (done bool) {
 	c := &w.front
 	var pings []ping
 	var pongs [][]byte
-	cut := w.stopped.Load() || c.bye != nil && !c.bye.drain
+	cut := w.stopped.Load() || c.close != nil && !c.close.drain
 	if !cut { // else the next round has them, before the close frame
 		pings, pongs = c.pings, c.pongs
 		c.pings, c.pongs = nil, nil
@@ -226,10 +226,10 @@ func appendLatest(list [][]byte, answer []byte) [][]byte {
 	return append(list, answer)
 }
 
-// Bye queues the close frame: after what the outbox holds, or at once.
-func (w *Writer) Bye(code int, reason string, drain bool) {
+// SendClose queues the close frame: after what the outbox holds, or at once.
+func (w *Writer) SendClose(code int, reason string, drain bool) {
 	w.mu.Lock()
-	w.front.bye = &bye{code, reason, drain}
+	w.front.close = &closeFrame{code, reason, drain}
 	w.mu.Unlock()
 	w.kick()
 }

@@ -161,10 +161,10 @@ func (w *Writer) Stop() {
 func (w *Writer) Finish() {
 	if !w.dead.Load() {
 		w.batch.Lock()
-		bye := w.addControls()
+		last := w.addControls()
 		w.batch.Unlock()
-		if err := w.write(); err == nil && bye != nil {
-			w.sayBye(bye)
+		if err := w.write(); err == nil && last != nil {
+			w.writeClose(last)
 		}
 	}
 	w.refuseFirst()
@@ -181,14 +181,14 @@ func (w *Writer) round() (more bool) {
 		return false
 	}
 	w.batch.Lock()
-	bye := w.addControls()
-	if bye == nil || bye.drain {
+	last := w.addControls()
+	if last == nil || last.drain {
 		more = w.addMessages()
 	}
 	w.batch.Unlock()
 	err := w.write()
-	if err == nil && bye != nil && !more {
-		err = w.sayBye(bye)
+	if err == nil && last != nil && !more {
+		err = w.writeClose(last)
 	}
 	return more && err == nil
 }
@@ -278,8 +278,8 @@ func (w *Writer) fail(torn bool) {
 	w.out.detach(w, torn && w.ended >= w.base)
 }
 
-// sayBye writes the close frame, which is the last.
-func (w *Writer) sayBye(b *bye) error {
+// writeClose writes the close frame, which is the last.
+func (w *Writer) writeClose(b *closeFrame) error {
 	w.dead.Store(true)
 	err := w.tr.Close(b.code, b.reason)
 	if err != nil {
