@@ -60,7 +60,7 @@ func New(cfg Config) *Client {
 	c.notificationSubs.busy, c.messageSubs.busy = c.inbox.Loop, c.inbox.Loop
 	c.callbacks.init(c.cfg.SlowCallback, c.slowCallback)
 	c.notificationSubs.wait = func() { c.callbacks.enter(nameLoop) }
-	c.messageSubs.wait, c.inbox.Idle = c.notificationSubs.wait, c.callbacks.idle
+	c.messageSubs.wait, c.inbox.OnIdle = c.notificationSubs.wait, c.callbacks.idle
 	c.inbox.Limit = inbox.Limit{Messages: c.cfg.Inbox.Messages, Bytes: c.cfg.Inbox.Bytes}
 	c.inbox.Dispatch, c.inbox.Count = c.dispatch, c.received
 	c.reading = newReading(c.cfg.Envelope)

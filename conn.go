@@ -47,20 +47,20 @@ type conn struct {
 	mispositioned bool      // a position was reported that is no number; the reader's
 
 	// The reader's own.
-	resume    func()                        // readOn; a go statement with a method would allocate
-	few       [2]transport.Event            // what is read into while little comes
-	many      *[]transport.Event            // and while much does, from a pool
-	came      []transport.Event             // what the last read gave: a part of either
-	have      []transport.Event             // what of it was not looked at
-	asked     bool                          // Heartbeat.Answer has seen the first of have
-	replies   []string                      // to the heartbeat's text
-	batch     *inbox.Batch                  // for the inbox; nil if empty
-	counted   struct{ messages, bytes int } // of batch, and not yet of the client's state
-	pingPong  bool                          // see transport.Conn.Read
-	inline    inbox.InlineDispatch          // runs callbacks on this goroutine
-	late      bool                          // what was read goes past the inbox's bound
-	lateBytes int                           // how much of it
-	pending   chan received                 // a read that Receive began and did not see the end of; of capacity 1
+	resume         func()                        // readOn; a go statement with a method would allocate
+	few            [2]transport.Event            // what is read into while little comes
+	many           *[]transport.Event            // and while much does, from a pool
+	came           []transport.Event             // what the last read gave: a part of either
+	have           []transport.Event             // what of it was not looked at
+	asked          bool                          // Heartbeat.Answer has seen the first of have
+	replies        []string                      // to the heartbeat's text
+	batch          *inbox.Batch                  // for the inbox; nil if empty
+	counted        struct{ messages, bytes int } // of batch, and not yet of the client's state
+	pingPong       bool                          // see transport.Conn.Read
+	inline         inbox.InlineDispatch          // runs callbacks on this goroutine
+	pastLimit      bool                          // what was read goes past the inbox's bound
+	pastLimitBytes int                           // how much of it
+	pending        chan received                 // a read that Receive began and did not see the end of; of capacity 1
 
 	mu       sync.Mutex
 	cause    error // of our killing it: a heartbeat
@@ -116,9 +116,9 @@ func (cn *conn) start() {
 // earlier connection has filled the inbox: see there. If this one ends before
 // anything was read, nothing was received.
 func (cn *conn) read() {
-	if in := &cn.c.inbox; !in.Take(0, nil) {
+	if in := &cn.c.inbox; !in.Reserve(0, nil) {
 		cn.beats.stalling(true)
-		if !in.Wait(0, cn.unbound) {
+		if !in.AwaitCapacity(0, cn.unbound) {
 			cn.discarding.Store(true)
 		}
 		cn.beats.stalling(false)
@@ -154,7 +154,7 @@ func (cn *conn) readOn() {
 		if cn.readErr != nil {
 			break
 		}
-		if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
+		if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
 			mine = false
 			if !cn.pingPong {
 				go cn.resume()
@@ -229,19 +229,20 @@ func (cn *conn) accept(ev *transport.Event) error {
 		cn.beats.reply(true)
 	default:
 		cn.beats.reply(false)
-		cn.take(ev)
+		cn.enqueue(ev)
 		return nil
 	}
 	ev.Release()
 	return nil
 }
 
-// lateBytes is how much of what a reader had read goes past the inbox's bound
+// maxPastLimit is how much of what a reader had read goes past the inbox's bound
 // when it must not wait any more.
-const lateBytes = 64 << 10
+const maxPastLimit = 64 << 10
 
-// take hands a message on, once there is room for it.
-func (cn *conn) take(ev *transport.Event) {
+// enqueue gives a message to the Request that waits for it, or adds it to the batch for
+// the inbox, once there is capacity.
+func (cn *conn) enqueue(ev *transport.Event) {
 	if rs := &cn.requests; rs.live.Load() > 0 {
 		cn.count() // what came before an answer is counted when its Request returns
 		if rs.match(cn.c.reading.id, cn.message(ev), ev.Memory != nil) {
@@ -259,9 +260,9 @@ func (cn *conn) take(ev *transport.Event) {
 			return
 		}
 	}
-	late := cn.late
-	if late {
-		if cn.lateBytes += len(ev.Data); cn.lateBytes > lateBytes {
+	pastLimit := cn.pastLimit
+	if pastLimit {
+		if cn.pastLimitBytes += len(ev.Data); cn.pastLimitBytes > maxPastLimit {
 			if mark != nil {
 				cn.c.resume.positions.Withdraw(mark)
 			}
@@ -273,18 +274,18 @@ func (cn *conn) take(ev *transport.Event) {
 		cn.counted.messages++
 		cn.counted.bytes += len(ev.Data)
 	}
-	if in := &cn.c.inbox; !late && !in.Take(ev.Cost, cn.batch) {
+	if in := &cn.c.inbox; !pastLimit && !in.Reserve(ev.Cost, cn.batch) {
 		cn.enqueueBatch()
 		cn.count()
 		cn.beats.stalling(true)
 		cn.requests.stall()
-		cn.late = !in.Wait(ev.Cost, cn.unbound)
+		cn.pastLimit = !in.AwaitCapacity(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}
 	if cn.batch == nil {
 		cn.batch = inbox.NewBatch()
 	}
-	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, Late: late}) {
+	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, PastLimit: pastLimit}) {
 		cn.enqueueBatch()
 	}
 }
@@ -292,7 +293,7 @@ func (cn *conn) take(ev *transport.Event) {
 // enqueueBatch gives the inbox what was read: several messages at once if they
 // came at once, and before the reader waits for anything.
 func (cn *conn) enqueueBatch() {
-	if cn.batch != nil && cn.c.inbox.Put(cn.takeBatch()) {
+	if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
 		go cn.c.inbox.Run()
 	}
 }

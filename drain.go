@@ -134,14 +134,14 @@ func (r *run) setDrainErr(err error) {
 // queued, before or after the look at the outbox; so the inbox must have been at
 // rest from the first look to the last.
 func (r *run) undone() <-chan struct{} {
-	changed, before := r.c.inbox.AtRest()
+	changed, before := r.c.inbox.Idle()
 	if changed != nil {
 		return changed
 	}
 	if changed := r.outbox.Unsent(); changed != nil {
 		return changed
 	}
-	changed, after := r.c.inbox.AtRest()
+	changed, after := r.c.inbox.Idle()
 	if changed == nil && before != after {
 		return r.undone()
 	}

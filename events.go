@@ -56,7 +56,7 @@ func (c *Client) onStateChange(ev StateChange) {
 	if c.cfg.OnStateChange == nil && c.cfg.Logger == nil {
 		return
 	}
-	c.inbox.Pass(func() {
+	c.inbox.NotifyOfAttempt(func() {
 		inTurn(func() {
 			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
 		}, func() {
@@ -69,7 +69,7 @@ func (c *Client) onStateChange(ev StateChange) {
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
-	c.inbox.Pass(func() {
+	c.inbox.NotifyOfAttempt(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
 		}, func() {
@@ -82,7 +82,7 @@ func (c *Client) onOpen(ev OpenEvent) {
 }
 
 func (c *Client) onClose(ev CloseEvent) {
-	c.inbox.Pass(func() {
+	c.inbox.NotifyOfAttempt(func() {
 		inTurn(func() {
 			args := []any{
 				"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
@@ -102,7 +102,7 @@ func (c *Client) onClose(ev CloseEvent) {
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
-	c.inbox.Pass(func() {
+	c.inbox.NotifyOfAttempt(func() {
 		inTurn(func() {
 			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
 		}, func() {
@@ -115,7 +115,7 @@ func (c *Client) onReconnecting(ev ReconnectEvent) {
 }
 
 func (c *Client) onGiveUp(err *GiveUpError) {
-	c.inbox.Tell(func() {
+	c.inbox.Notify(func() {
 		inTurn(func() {
 			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
 		}, func() {
@@ -152,10 +152,10 @@ func (c *Client) onUndelivered(msg Message, size int, reason error) {
 }
 
 // report queues an OnError.
-func (c *Client) report(err error) { c.reportBy(c.inbox.Tell, err) }
+func (c *Client) report(err error) { c.reportBy(c.inbox.Notify, err) }
 
 // reportAttempt is report for the failure of an attempt or a connection.
-func (c *Client) reportAttempt(err error) { c.reportBy(c.inbox.Pass, err) }
+func (c *Client) reportAttempt(err error) { c.reportBy(c.inbox.NotifyOfAttempt, err) }
 
 func (c *Client) reportBy(notify func(func()), err error) {
 	if c.cfg.OnError != nil || c.cfg.Logger != nil {

@@ -131,7 +131,7 @@ func (r *run) dial() (*conn, *Failure) {
 	r.c.resume.dialling(a.req, r.c.opened)
 	r.dials++
 	r.leftNoted = false
-	r.c.inbox.Begin()
+	r.c.inbox.BeginAttempt()
 	r.enter(Connecting, nil)
 	r.setReconnectRequest(nil, nil)
 	r.hooks.Go(func() { a.run(ctx) })
@@ -278,7 +278,7 @@ func (r *run) finish() {
 	}
 	counted := make(chan struct{})
 	if o := &r.c.cfg.Outbox; o.ConfirmID != nil || o.Resend { // what is reported late must not be counted twice
-		r.c.inbox.Tell(func() { <-counted })
+		r.c.inbox.Notify(func() { <-counted })
 	}
 	r.countLeft(r.outbox.Finish())
 	close(counted)
@@ -295,7 +295,7 @@ func (r *run) finish() {
 	if r.prevDone != nil {
 		<-r.prevDone // and those of the run before
 	}
-	r.c.inbox.Tell(func() { r.c.ended(r) })
+	r.c.inbox.Notify(func() { r.c.ended(r) })
 }
 
 // awaitStores gives the Stores what is left of CloseTimeout to remove the

@@ -374,7 +374,7 @@ func (rs *resume) answered(cn *conn, msg Message) {
 	}
 	if mark, _ := rs.admit(cn, msg, true); mark != nil {
 		cn.enqueueBatch()
-		rs.c.inbox.Tell(func() { rs.done(mark) })
+		rs.c.inbox.Notify(func() { rs.done(mark) })
 	}
 }
 

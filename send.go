@@ -283,7 +283,7 @@ func (c *Client) outboxConfig() outbox.Config {
 		Messages: from.Messages, Bytes: from.Bytes, MaxAge: from.MaxAge,
 		DropOldest: from.Overflow == DropOldest, Resend: from.Resend, ConfirmTimeout: from.ConfirmTimeout,
 		Errors: &sendErrors,
-		Notify: c.inbox.Tell, Report: c.report, Lost: c.lost, Written: c.written,
+		Notify: c.inbox.Notify, Report: c.report, Lost: c.lost, Written: c.written,
 	}
 	if id := from.ConfirmID; id != nil {
 		cfg.ConfirmID = func(op wire.Op, data []byte) string { return id(Message{Type: MessageType(op), Data: data}) }

@@ -630,7 +630,7 @@ func (s *subscriptions) check(cn *conn, again bool) {
 	case again:
 		cn.kill(&SubscriptionError{Key: k.name, Err: fmt.Errorf("%w: no answer within %v", errUnanswered, s.ConfirmTimeout)})
 	default:
-		s.c.inbox.Tell(func() { s.check(cn, true) })
+		s.c.inbox.Notify(func() { s.check(cn, true) })
 	}
 }
 

@@ -8,65 +8,66 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// Queue stands between the client, which has something to tell, and the one
-// goroutine that runs his callbacks. Messages are bounded: the reader, who is
-// the only one to bring any, takes room for each before it hands over
-// several at once. Events are few, and are never waited for.
+// Queue stands between the client, which produces messages and events, and the one
+// goroutine that runs its callbacks. Messages are bounded: the reader, the only one to
+// enqueue any, reserves capacity for each before it enqueues several at once. Events
+// are few, and are never waited for.
 //
-// The bound holds over any number of connections. When one has ended, or is to
-// end, while its reader waits for room, the owner can't wait too: a callback may
-// be waiting for the next connection. What the reader has in its hands then is
-// put past the bound, and the reader of the next connection reads nothing until
-// the inbox is within its bound again. So what is past the bound is what one
-// reader had read, and not that of one reader after another. What the socket
-// still held goes with it: it was never received, a server can conclude nothing
-// from having written it, and to keep it would need two connections at once.
+// The limit holds over any number of connections. When a connection has ended, or is to
+// end, while its reader waits for capacity, the owner can't wait too: a callback may
+// be waiting for the next connection. What the reader holds then is enqueued past
+// the limit, and the reader of the next connection reads nothing until the inbox is
+// within its limit again. So past the limit is what one reader had read, never what
+// several had. What the socket still held is lost: it was never received, a server can
+// conclude nothing from having written it, and to keep it would need two connections
+// at once.
 //
 // The goroutine exists while there is something to dispatch.
 type Queue struct {
 	Limit    Limit
 	Dispatch func(*Item)               // runs the callbacks of a message
-	Handled  func(*Item)               // called when they have returned, or one has ended its goroutine; nil: nobody asks
-	Count    func(messages, bytes int) // told of a message that was put past the bound
-	Idle     func()                    // told that nothing is left to dispatch, before anything else can be; may be nil. It must not block.
+	Handled  func(*Item)               // called when they have returned, or one has ended its goroutine; may be nil
+	Count    func(messages, bytes int) // counts a message that was enqueued past the limit
+	OnIdle   func()                    // called when nothing is left to dispatch, before anything else can be; may be nil. It must not block.
 
-	// The reader's own: what may certainly be added to its Batch. It looks how
-	// much room there is only when that has been used up, so that it and the
-	// dispatcher don't take a cache line from each other for each message.
-	room Limit
+	// The reader's own: what it may certainly add to its Batch. It measures the
+	// capacity only when that is used up, so that it and the dispatcher don't take a
+	// cache line from each other for each message.
+	capacity Limit
 
-	held    count        // messages that were put and have not yet returned from their callbacks
+	held    count        // messages that are queued, or whose callbacks have not returned
 	waiting atomic.Bool  // freed is not nil
 	loops   atomic.Int64 // bodies of loops over iterators that have a value
 
-	mu      sync.Mutex
-	first   *Batch // of what is queued
-	last    *Batch
-	freed   chan struct{} // closed when there may be room; nil if nobody waits
-	calm    chan struct{} // closed when all may be handled; nil if nobody waits
-	begun   uint64        // how often something came to an inbox that was at rest
-	running bool
-	series  series // the latest one, while nothing else was queued behind its beginning
-	passing int    // events of series that are queued
+	// Guarded by mu.
+	mu       sync.Mutex
+	first    *Batch // of what is queued
+	last     *Batch
+	freed    chan struct{} // closed when there may be capacity; nil if nobody waits
+	idle     chan struct{} // closed when all may be handled; nil if nobody waits
+	begun    uint64        // how often something was enqueued in an idle inbox
+	running  bool
+	series   series // the latest one, while nothing else was queued behind its beginning
+	inSeries int    // queued events that belong to a series
 
-	// Of the goroutine that dispatches.
-	current *Batch
-	next    int   // in current
-	holds   int32 // not yet released, of those before next that share its memory
+	// Written by the goroutine that dispatches.
+	current    *Batch
+	next       int   // in current
+	unreleased int32 // deliveries right before next that share its memory
 }
 
 // Item is a message.
 type Item struct {
-	Data   []byte
-	Memory *wire.Memory // of Data; nil if that is the receiver's
-	Mark   *position.Mark
-	Epoch  uint64
-	Cost   int // what the bound counts
-	Op     wire.Op
-	Late   bool // the message was put past the bound
+	Data      []byte
+	Memory    *wire.Memory // of Data; nil if that is the receiver's
+	Mark      *position.Mark
+	Epoch     uint64
+	Cost      int // what counts against Limit.Bytes
+	Op        wire.Op
+	PastLimit bool // the message was enqueued past the limit
 }
 
-// Batch is what was handed over together, or came one after another.
+// Batch is what was enqueued together, or one after another.
 type Batch struct {
 	list [BatchSize]delivery
 	n    int
@@ -74,12 +75,12 @@ type Batch struct {
 	next *Batch
 }
 
-// BatchSize is how many messages a reader hands over at once.
+// BatchSize is how many messages a reader enqueues at once.
 const BatchSize = 32
 
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// delivery is a message, or an event that is told by calling it.
+// delivery is a message, or an event, which is dispatched by calling it.
 type delivery struct {
 	Item
 	event func()
@@ -88,7 +89,7 @@ type delivery struct {
 // NewBatch returns an empty one.
 func NewBatch() *Batch { return batches.Get().(*Batch) }
 
-// Add adds a message, and reports whether that was the last that there is room for.
+// Add adds a message, and reports whether the batch is full then.
 func (batch *Batch) Add(m Item) (full bool) {
 	batch.list[batch.n].Item = m
 	batch.n++
@@ -103,18 +104,19 @@ type series struct {
 	n     int
 }
 
-// maxPassing is how many events of series are queued before one is dropped for
+// maxInSeries is how many events of series are queued before one series is dropped for
 // the next.
-const maxPassing = 256
+const maxInSeries = 256
 
-// Begin begins a series of events that Pass queues. There is no bound to how many
-// follow each other while a callback blocks. So when enough of them are queued, the
-// series before is dropped, unless its first event has been told, or a message or an
-// event of another kind came since it began: the first ones and the latest are told.
-func (b *Queue) Begin() {
+// BeginAttempt begins a series of events that NotifyOfAttempt queues. Any number of
+// attempts may follow each other while a callback blocks. So when enough of their events are
+// queued, the series before is dropped, unless its first event has been dispatched, or a
+// message or an event of another kind came since it began: the first ones and the
+// latest stay.
+func (b *Queue) BeginAttempt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.series.batch != nil && b.passing >= maxPassing {
+	if b.series.batch != nil && b.inSeries >= maxInSeries {
 		b.dropSeries()
 	}
 	if b.last == nil || b.last.n == len(b.last.list) {
@@ -128,26 +130,26 @@ func (b *Queue) dropSeries() {
 	kept := b.series.batch
 	for dropped := kept.next; dropped != nil; {
 		next := dropped.next
-		b.passing -= dropped.n
+		b.inSeries -= dropped.n
 		clear(dropped.list[:dropped.n])
 		dropped.release()
 		dropped = next
 	}
-	b.passing -= kept.n - b.series.n
+	b.inSeries -= kept.n - b.series.n
 	clear(kept.list[b.series.n:kept.n])
 	kept.n, kept.next, b.last = b.series.n, nil, kept
 }
 
-// Pass queues an event of the series that was begun. It never blocks.
-func (b *Queue) Pass(event func()) { b.tell(event, true) }
+// NotifyOfAttempt queues an event of the series that was begun. It never blocks.
+func (b *Queue) NotifyOfAttempt(event func()) { b.enqueueEvent(event, true) }
 
-// Tell queues an event that is told whatever comes behind it. It never blocks.
-func (b *Queue) Tell(event func()) { b.tell(event, false) }
+// Notify queues an event that is dispatched whatever follows it. It never blocks.
+func (b *Queue) Notify(event func()) { b.enqueueEvent(event, false) }
 
-func (b *Queue) tell(event func(), passes bool) {
+func (b *Queue) enqueueEvent(event func(), ofSeries bool) {
 	b.mu.Lock()
-	if passes {
-		b.passing++
+	if ofSeries {
+		b.inSeries++
 	} else {
 		b.series = series{}
 	}
@@ -156,16 +158,16 @@ func (b *Queue) tell(event func(), passes bool) {
 	}
 	b.last.list[b.last.n] = delivery{event: event}
 	b.last.n++
-	mine := b.claim()
+	run := b.claim()
 	b.mu.Unlock()
-	if mine {
+	if run {
 		go b.Run()
 	}
 }
 
-// Put queues messages for which there is room, and returns true when the
-// caller is to call Run, since nobody else does.
-func (b *Queue) Put(more *Batch) (mine bool) {
+// Enqueue queues messages whose capacity is reserved, and returns true when the caller
+// must call Run, since nobody else does.
+func (b *Queue) Enqueue(more *Batch) (run bool) {
 	b.held.add(more.n, more.cost)
 	b.mu.Lock()
 	b.series = series{}
@@ -176,9 +178,9 @@ func (b *Queue) Put(more *Batch) (mine bool) {
 	} else {
 		b.link(more)
 	}
-	mine = b.claim()
+	run = b.claim()
 	b.mu.Unlock()
-	return mine
+	return run
 }
 
 // link is called with mu.
@@ -191,13 +193,14 @@ func (b *Queue) link(more *Batch) {
 	b.last = more
 }
 
-// release gives a Batch back whose deliveries are over.
+// release lets a Batch be reused whose deliveries are over.
 func (batch *Batch) release() {
 	batch.n, batch.cost, batch.next = 0, 0, nil
 	batches.Put(batch)
 }
 
-// claim is called with mu.
+// claim makes the caller the one who dispatches, unless there is one. It is called with
+// mu.
 func (b *Queue) claim() bool {
 	if b.running {
 		return false
@@ -211,10 +214,10 @@ func (b *Queue) claim() bool {
 func (b *Queue) Run() {
 	returned := false
 	defer func() {
-		// A callback has ended the goroutine, as testing.T.FailNow does. What
-		// is behind it, in the batch too, must still be told, and Done be closed.
+		// A callback has ended the goroutine, as testing.T.FailNow does. What is
+		// queued behind it must still be dispatched, and Done be closed.
 		if !returned {
-			b.done()
+			b.complete()
 			go b.Run()
 		}
 	}()
@@ -225,13 +228,13 @@ func (b *Queue) Run() {
 				switch {
 				case d.event != nil:
 					d.event()
-				case d.Late:
+				case d.PastLimit:
 					b.Count(1, len(d.Data))
 					fallthrough
 				default:
 					b.Dispatch(&d.Item)
 				}
-				b.done()
+				b.complete()
 			}
 			done := b.current
 			b.current, b.next = done.next, 0
@@ -241,9 +244,9 @@ func (b *Queue) Run() {
 	returned = true
 }
 
-// done ends the delivery that was told, and gives the room of a message back,
+// complete ends the delivery that was dispatched, and releases the capacity of a message
 // and its memory: at once for all messages in a row that share it.
-func (b *Queue) done() {
+func (b *Queue) complete() {
 	d := &b.current.list[b.next]
 	b.next++
 	if d.event != nil {
@@ -254,33 +257,33 @@ func (b *Queue) done() {
 		b.Handled(&d.Item)
 	}
 	if d.Memory != nil {
-		b.holds++
+		b.unreleased++
 		if b.next == b.current.n || b.current.list[b.next].Memory != d.Memory {
-			d.Memory.ReleaseN(b.holds)
-			b.holds = 0
+			d.Memory.ReleaseN(b.unreleased)
+			b.unreleased = 0
 		}
 	}
 	b.held.add(-1, -d.Cost)
 	*d = delivery{}
 	if b.waiting.Load() {
-		b.free()
+		b.notifyReader()
 	}
 }
 
-// fetch takes what was queued, and reports false when that is nothing.
+// fetch dequeues everything, and reports false when that is nothing.
 func (b *Queue) fetch() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.first == nil {
-		if b.Idle != nil {
-			b.Idle()
+		if b.OnIdle != nil {
+			b.OnIdle()
 		}
 		b.running = false
-		b.calmed()
+		b.notifyIdle()
 		return false
 	}
 	b.current, b.first, b.last = b.first, nil, nil
-	b.series, b.passing = series{}, 0
+	b.series, b.inSeries = series{}, 0
 	return true
 }
 
@@ -289,33 +292,32 @@ func (b *Queue) fetch() bool {
 func (b *Queue) Loop(delta int64) {
 	if b.loops.Add(delta) == 0 && delta < 0 {
 		b.mu.Lock()
-		b.calmed()
+		b.notifyIdle()
 		b.mu.Unlock()
 	}
 }
 
-// calmed is called with mu.
-func (b *Queue) calmed() {
-	if b.calm != nil {
-		close(b.calm)
-		b.calm = nil
+// notifyIdle wakes up whoever waits for Idle. It is called with mu.
+func (b *Queue) notifyIdle() {
+	if b.idle != nil {
+		close(b.idle)
+		b.idle = nil
 	}
 }
 
-// AtRest returns nil when every message received has been handled and no
-// callback runs, and otherwise a channel that is closed when that may have
-// changed. begun is the same as before if it has been at rest all the time.
-func (b *Queue) AtRest() (changed <-chan struct{}, begun uint64) {
+// Idle returns nil when every message received has been handled and no callback
+// runs, and otherwise a channel that is closed when that may have changed. begun is the same as before if it has been idle all the time.
+func (b *Queue) Idle() (changed <-chan struct{}, begun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// What the reader has in its hands might as well have come a moment later.
+	// What the reader has read and not enqueued might as well have come a moment later.
 	if !b.running && b.held.messages() == 0 && b.loops.Load() == 0 {
 		return nil, b.begun
 	}
-	if b.calm == nil {
-		b.calm = make(chan struct{})
+	if b.idle == nil {
+		b.idle = make(chan struct{})
 	}
-	return b.calm, b.begun
+	return b.idle, b.begun
 }
 
 // Held counts the messages whose callbacks have not all returned, and their

@@ -21,8 +21,8 @@ func newInline(dispatch func()) (d *InlineDispatch, q *Queue, readOn chan time.T
 func dispatchOne(test *testing.T, d *InlineDispatch, q *Queue) (reads bool) {
 	batch := NewBatch()
 	batch.Add(Item{Op: wire.Text})
-	q.Take(0, nil)
-	if !q.Put(batch) {
+	q.Reserve(0, nil)
+	if !q.Enqueue(batch) {
 		test.Fatal("somebody else runs callbacks")
 	}
 	return d.Run(q)
@@ -44,7 +44,7 @@ func TestBriefCallbacksKeepReadingInline(t *testing.T) {
 	})
 }
 
-// A callback that waits makes its goroutine hand reading off, within a bound.
+// A callback that waits makes its goroutine hand reading off, within a limit.
 func TestInlineDispatchHandsOffReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wait := inlineLimit / 2
@@ -97,7 +97,7 @@ func TestInlineCallbackThatEndsItsGoroutine(t *testing.T) {
 		notified := false
 		go func() {
 			q.Dispatch = func(*Item) {
-				q.Tell(func() { notified = true })
+				q.Notify(func() { notified = true })
 				runtime.Goexit()
 			}
 			dispatchOne(t, inline, q)

@@ -8,7 +8,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// Messages that share memory keep it until the last of them has been told, and
+// Messages that share memory keep it until the last of them has been dispatched, and
 // no longer.
 func TestMemoryOfMessages(t *testing.T) {
 	wire.Poison = true
@@ -29,19 +29,19 @@ func TestMemoryOfMessages(t *testing.T) {
 		stream = append(stream, data...)
 	}
 
-	var told [][]byte
+	var dispatched [][]byte
 	q := &Queue{Limit: Limit{-1, -1}}
 	q.Dispatch = func(m *Item) {
-		if !bytes.Equal(m.Data, content(len(told))) {
-			t.Errorf("message %d has been written over", len(told))
+		if !bytes.Equal(m.Data, content(len(dispatched))) {
+			t.Errorf("message %d has been written over", len(dispatched))
 		}
-		told = append(told, m.Data)
+		dispatched = append(dispatched, m.Data)
 	}
 	r := wire.NewReader(bytes.NewReader(stream), -1, false, true)
 	events := make([]wire.Event, 16)
 	batch := NewBatch()
 	hand := func() {
-		if q.Put(batch) {
+		if q.Enqueue(batch) {
 			q.Run()
 		}
 		batch = NewBatch()
@@ -59,10 +59,10 @@ func TestMemoryOfMessages(t *testing.T) {
 	}
 	hand()
 	r.Close()
-	if len(told) != messages {
-		t.Fatalf("%d of %d messages were told", len(told), messages)
+	if len(dispatched) != messages {
+		t.Fatalf("%d of %d messages were dispatched", len(dispatched), messages)
 	}
-	for n, data := range told {
+	for n, data := range dispatched {
 		if bytes.Equal(data, content(n)) {
 			t.Errorf("the memory of message %d, %d bytes, was never given back", n, len(data))
 		}
