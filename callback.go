@@ -2,9 +2,14 @@ package wsnotify
 
 import (
 	"log/slog"
+	"reflect"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/inbox"
 )
 
 // callbackName is what the log calls a callback: a handler by its msgType, any
@@ -159,4 +164,32 @@ func (c *Client) slowCallback(name *callbackName, took time.Duration) {
 	}
 	queued, bytes := c.inbox.Held()
 	c.log(slog.LevelWarn, "a callback runs for long, and holds up all others", append(args, "inboxQueued", queued, "inboxBytes", bytes)...)
+}
+
+// dispatcher is the function at the bottom of each callback's stack.
+var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
+
+// loopBody begins the name of the function that runs the bodies of loops.
+const loopBody = "github.com/wsnotify/wsnotify.subscribe["
+
+// inCallback reports whether the caller is called by a callback or by the body of
+// a loop, of this or of another client. Methods that a callback could wait for in vain
+// ask it, right before they wait: it walks the stack, which takes microseconds.
+func inCallback() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		if n == 0 {
+			return false
+		}
+		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
+			var f runtime.Frame
+			if f, more = frames.Next(); f.Function == dispatcher {
+				return true
+			}
+			if strings.HasPrefix(f.Function, loopBody) {
+				return true
+			}
+		}
+	}
 }

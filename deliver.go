@@ -88,7 +88,7 @@ func (r *reading) parsed(n Notification, msg Message) (Notification, json.RawMes
 func (c *Client) dispatch(m *inbox.Item) {
 	msg := Message{Type: MessageType(m.Op), Data: m.Data, Epoch: m.Epoch}
 	rs := c.resume
-	if rs != nil && !rs.begins(m) {
+	if rs != nil && !rs.beginMessage(m) {
 		return
 	}
 	if m.Mark != nil && m.Mark.Gap != nil {

@@ -17,17 +17,17 @@ import (
 //
 // Where there are pings it is nil. The heartbeat's lock guards it.
 type replies struct {
-	patience time.Duration // for a reply
-	any      bool          // message may be one
-	watch    bool          // life is to be watched
-	asked    time.Time     // when the text was sent that waits for its reply; zero if none does
-	trusted  bool          // the peer has answered one
+	timeout time.Duration // for a reply
+	any     bool          // message may be one
+	watch   bool          // life is to be watched
+	asked   time.Time     // when the text was sent that waits for its reply; zero if none does
+	trusted bool          // the peer has answered one
 }
 
 func newReplies(cfg Heartbeat) *replies {
-	r := &replies{patience: cfg.Timeout, any: cfg.TextFunc != nil, watch: cfg.Timeout > 0}
-	if r.patience < 0 {
-		r.patience = defaultPongTimeout
+	r := &replies{timeout: cfg.Timeout, any: cfg.TextFunc != nil, watch: cfg.Timeout > 0}
+	if r.timeout < 0 {
+		r.timeout = defaultPongTimeout
 	}
 	return r
 }
@@ -43,7 +43,7 @@ func (r *replies) trusts() bool { return r == nil || r.trusted }
 // await notes that a text is about to be sent. Of several that wait for a reply
 // the first counts, for as long as it may still come.
 func (r *replies) await(now time.Time) {
-	if r != nil && (r.asked.IsZero() || now.Sub(r.asked) > r.patience) {
+	if r != nil && (r.asked.IsZero() || now.Sub(r.asked) > r.timeout) {
 		r.asked = now
 	}
 }

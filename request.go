@@ -9,16 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/envelope"
 	"github.com/wsnotify/wsnotify/internal/handshake"
-	"github.com/wsnotify/wsnotify/internal/inbox"
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
@@ -60,7 +56,7 @@ func (c *Client) Request(ctx context.Context, id string, typ MessageType, data [
 	err = r.c.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
 	switch {
 	case err == nil:
-		answer, cause := cn.await(ctx, w)
+		answer, cause := cn.awaitAnswer(ctx, w)
 		if cause == nil {
 			return answer, nil
 		}
@@ -133,8 +129,8 @@ func (c *Client) connection() (*run, *conn, error) {
 	return r, r.conn, nil
 }
 
-// await returns the answer, or why it is not waited for any longer.
-func (cn *conn) await(ctx context.Context, w *awaited) (answer Message, cause error) {
+// awaitAnswer returns the answer, or why it is not waited for any longer.
+func (cn *conn) awaitAnswer(ctx context.Context, w *pendingRequest) (answer Message, cause error) {
 	cn.inline.HandOff()
 	stalls := w.stalls
 	for {
@@ -154,75 +150,48 @@ func (cn *conn) await(ctx context.Context, w *awaited) (answer Message, cause er
 	}
 }
 
-// readerWaits reports whether the reader waits for room in the inbox.
+// readerWaits reports whether the reader waits for capacity in the inbox.
 func (cn *conn) readerWaits() bool {
 	cn.beats.mu.Lock()
 	defer cn.beats.mu.Unlock()
 	return cn.beats.stalled
 }
 
-// dispatcher is the function at the bottom of each callback's stack.
-var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
-
-// loopBody begins the name of the function that runs the bodies of loops.
-const loopBody = "github.com/wsnotify/wsnotify.subscribe["
-
-// inCallback reports whether the caller is called by a callback or by the body of
-// a loop, of this or of another client.
-func inCallback() bool {
-	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		if n == 0 {
-			return false
-		}
-		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
-			var f runtime.Frame
-			if f, more = frames.Next(); f.Function == dispatcher {
-				return true
-			}
-			if strings.HasPrefix(f.Function, loopBody) {
-				return true
-			}
-		}
-	}
-}
-
 // requests are those of one connection. The zero value has none.
 type requests struct {
 	live atomic.Int32 // ids for which an answer may come
 
-	mu      sync.Mutex
-	waiting map[string]*awaited
-	late    map[string]bool // given up; true while the answer may come
-	order   []string        // keys of late, a ring once it is full
-	oldest  int             // in order
-	stalls  chan struct{}   // closed when the reader begins to wait for room; nil if nobody would see it
+	mu        sync.Mutex
+	waiting   map[string]*pendingRequest
+	abandoned map[string]bool // given up; true while the answer may come
+	order     []string        // keys of abandoned, a ring once it is full
+	oldest    int             // in order
+	stalls    chan struct{}   // closed when the reader begins to wait for capacity; nil if nobody would see it
 }
 
-// maxLate is how many ids are kept of requests that gave up.
-const maxLate = 4096
+// maxAbandoned is how many ids are remembered of requests that gave up.
+const maxAbandoned = 4096
 
-// awaited is the answer that one Request waits for.
-type awaited struct {
+// pendingRequest is a Request that waits for its answer.
+type pendingRequest struct {
 	answer chan Message    // of capacity 1
-	stalls <-chan struct{} // closed when the reader begins to wait for room
+	stalls <-chan struct{} // closed when the reader begins to wait for capacity
 }
 
 // begin waits for the answer to id from now on.
-func (rs *requests) begin(id string) (*awaited, error) {
+func (rs *requests) begin(id string) (*pendingRequest, error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if _, given := rs.late[id]; given || rs.waiting[id] != nil {
+	if _, given := rs.abandoned[id]; given || rs.waiting[id] != nil {
 		return nil, fmt.Errorf("wsnotify: the request id %q is in use on this connection; give each request an id of its own", id)
 	}
 	if rs.waiting == nil {
-		rs.waiting = map[string]*awaited{}
+		rs.waiting = map[string]*pendingRequest{}
 	}
 	if rs.stalls == nil {
 		rs.stalls = make(chan struct{})
 	}
-	w := &awaited{answer: make(chan Message, 1), stalls: rs.stalls}
+	w := &pendingRequest{answer: make(chan Message, 1), stalls: rs.stalls}
 	rs.waiting[id] = w
 	rs.live.Add(1)
 	return w, nil
@@ -248,8 +217,8 @@ func (rs *requests) match(field *envelope.IDField, msg Message, shared bool) boo
 			msg = msg.clone()
 		}
 		w.answer <- msg
-	case rs.late[string(id)]:
-		rs.late[string(id)] = false
+	case rs.abandoned[string(id)]:
+		rs.abandoned[string(id)] = false
 	default:
 		return false
 	}
@@ -257,7 +226,7 @@ func (rs *requests) match(field *envelope.IDField, msg Message, shared bool) boo
 	return true
 }
 
-// stall is called by the reader when it begins to wait for room. Whoever has
+// stall is called by the reader when it begins to wait for capacity. Whoever has
 // called begin before has its w.stalls closed; whoever calls it after that sees
 // readerWaits.
 func (rs *requests) stall() {
@@ -273,7 +242,7 @@ func (rs *requests) stall() {
 }
 
 // forget takes back a begin whose request was certainly not sent.
-func (rs *requests) forget(id string, w *awaited) {
+func (rs *requests) forget(id string, w *pendingRequest) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.waiting[id] == w {
@@ -283,27 +252,27 @@ func (rs *requests) forget(id string, w *awaited) {
 }
 
 // giveUp ends a wait. It is ok when the answer has come at that moment.
-func (rs *requests) giveUp(id string, w *awaited) (answer Message, ok bool) {
+func (rs *requests) giveUp(id string, w *pendingRequest) (answer Message, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if rs.waiting[id] != w {
 		return <-w.answer, true
 	}
 	delete(rs.waiting, id)
-	if rs.late == nil {
-		rs.late = map[string]bool{}
+	if rs.abandoned == nil {
+		rs.abandoned = map[string]bool{}
 	}
-	rs.late[id] = true // and live still counts it
-	if len(rs.order) < maxLate {
+	rs.abandoned[id] = true // and live still counts it
+	if len(rs.order) < maxAbandoned {
 		rs.order = append(rs.order, id)
 		return Message{}, false
 	}
 	oldest := rs.order[rs.oldest]
-	if rs.late[oldest] {
+	if rs.abandoned[oldest] {
 		rs.live.Add(-1)
 	}
-	delete(rs.late, oldest)
+	delete(rs.abandoned, oldest)
 	rs.order[rs.oldest] = id
-	rs.oldest = (rs.oldest + 1) % maxLate
+	rs.oldest = (rs.oldest + 1) % maxAbandoned
 	return Message{}, false
 }

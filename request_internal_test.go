@@ -11,10 +11,10 @@ func TestRegistryOfRequests(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), 8))
 	for range 8 {
 		var rs requests
-		waits := map[string]*awaited{}
+		waits := map[string]*pendingRequest{}
 		expected := map[string]bool{} // of late: an answer may come
 		var late []string
-		ids := 1 + rnd.IntN(3*maxLate)
+		ids := 1 + rnd.IntN(3*maxAbandoned)
 		for step := range 4 * ids {
 			id := fmt.Sprint(rnd.IntN(ids))
 			msg := Message{Type: MessageText, Data: []byte(`{"id":"` + id + `"}`), Epoch: uint64(step)}
@@ -58,7 +58,7 @@ func TestRegistryOfRequests(t *testing.T) {
 				}
 				delete(waits, id)
 				expected[id] = true
-				if late = append(late, id); len(late) > maxLate {
+				if late = append(late, id); len(late) > maxAbandoned {
 					delete(expected, late[0])
 					late = late[1:]
 				}
@@ -73,10 +73,10 @@ func TestRegistryOfRequests(t *testing.T) {
 		if got := int(rs.live.Load()); got != live {
 			t.Fatalf("%d are live, and not %d", got, live)
 		}
-		if len(rs.waiting) != len(waits) || len(rs.late) != len(late) || len(rs.order) > maxLate {
-			t.Fatalf("%d wait, %d are late", len(rs.waiting), len(rs.late))
+		if len(rs.waiting) != len(waits) || len(rs.abandoned) != len(late) || len(rs.order) > maxAbandoned {
+			t.Fatalf("%d wait, %d are abandoned", len(rs.waiting), len(rs.abandoned))
 		}
-		for id := range rs.late {
+		for id := range rs.abandoned {
 			if _, isLate := expected[id]; !isLate {
 				t.Fatalf("%s is late", id)
 			}

@@ -378,9 +378,9 @@ func (rs *resume) answered(cn *conn, msg Message) {
 	}
 }
 
-// begins notes which message is being handled, and reports false when it is to
+// beginMessage notes which message is being handled, and reports false when it is to
 // be discarded.
-func (rs *resume) begins(m *inbox.Item) bool {
+func (rs *resume) beginMessage(m *inbox.Item) bool {
 	if m.Epoch <= rs.discarded.Load() {
 		return false
 	}
@@ -414,7 +414,7 @@ func (rs *resume) dispatched(m *inbox.Item) {
 	}
 }
 
-// handlerFailed is told that a handler of the message that is being handled
+// handlerFailed notes that a handler of the message that is being handled
 // has returned an error.
 func (rs *resume) handlerFailed() {
 	if rs != nil {

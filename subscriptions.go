@@ -393,7 +393,7 @@ func (s *subscriptions) closed() {
 // send sends what is due, until that is nothing or the connection is over.
 func (s *subscriptions) send(cn *conn) {
 	for {
-		keys, unsubscribe, first := s.take(cn)
+		keys, unsubscribe, first := s.nextKeys(cn)
 		if len(keys) == 0 {
 			return
 		}
@@ -405,9 +405,9 @@ func (s *subscriptions) send(cn *conn) {
 	}
 }
 
-// take takes the keys of the next message from due; none when the goroutine
+// nextKeys dequeues the keys of the next message from due; none when the goroutine
 // is to end. first says that the message comes before everything queued.
-func (s *subscriptions) take(cn *conn) (keys []*key, unsubscribe, first bool) {
+func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != cn {

@@ -14,25 +14,25 @@ import (
 type Shelf struct {
 	t *testing.T
 
-	mu   sync.Mutex
-	kept map[uint64]wsnotify.Message
+	mu        sync.Mutex
+	persisted map[uint64]wsnotify.Message
 }
 
 // NewShelf returns one with text messages in it.
 func NewShelf(t *testing.T, texts ...string) *Shelf {
-	s := &Shelf{t: t, kept: map[uint64]wsnotify.Message{}}
+	s := &Shelf{t: t, persisted: map[uint64]wsnotify.Message{}}
 	for i, text := range texts {
-		s.kept[uint64(10*i+10)] = wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(text)}
+		s.persisted[uint64(10*i+10)] = wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(text)}
 	}
 	return s
 }
 
-// Load gives what is kept, in order.
+// Load gives what is persisted, in order.
 func (s *Shelf) Load(yield func(uint64, wsnotify.Message) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, seq := range slices.Sorted(maps.Keys(s.kept)) {
-		if err := yield(seq, s.kept[seq]); err != nil {
+	for _, seq := range slices.Sorted(maps.Keys(s.persisted)) {
+		if err := yield(seq, s.persisted[seq]); err != nil {
 			return err
 		}
 	}
@@ -43,11 +43,11 @@ func (s *Shelf) Load(yield func(uint64, wsnotify.Message) error) error {
 func (s *Shelf) Append(seq uint64, m wsnotify.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, kept := s.kept[seq]; kept {
+	if _, persisted := s.persisted[seq]; persisted {
 		s.t.Errorf("the number %d is in use", seq)
 	}
 	m.Data = slices.Clone(m.Data)
-	s.kept[seq] = m
+	s.persisted[seq] = m
 	return nil
 }
 
@@ -56,28 +56,28 @@ func (s *Shelf) Remove(seqs ...uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, seq := range seqs {
-		if _, kept := s.kept[seq]; !kept {
+		if _, persisted := s.persisted[seq]; !persisted {
 			s.t.Errorf("%d is not there", seq)
 		}
-		delete(s.kept, seq)
+		delete(s.persisted, seq)
 	}
 	return nil
 }
 
-// Copy returns another, with what is kept at this moment.
+// Copy returns another, with what is persisted at this moment.
 func (s *Shelf) Copy() *Shelf {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Shelf{t: s.t, kept: maps.Clone(s.kept)}
+	return &Shelf{t: s.t, persisted: maps.Clone(s.persisted)}
 }
 
-// Texts returns what is kept, in order.
+// Texts returns what is persisted, in order.
 func (s *Shelf) Texts() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var texts []string
-	for _, seq := range slices.Sorted(maps.Keys(s.kept)) {
-		texts = append(texts, string(s.kept[seq].Data))
+	for _, seq := range slices.Sorted(maps.Keys(s.persisted)) {
+		texts = append(texts, string(s.persisted[seq].Data))
 	}
 	return texts
 }

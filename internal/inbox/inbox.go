@@ -127,17 +127,17 @@ func (b *Queue) BeginAttempt() {
 
 // dropSeries is called with mu.
 func (b *Queue) dropSeries() {
-	kept := b.series.batch
-	for dropped := kept.next; dropped != nil; {
+	left := b.series.batch
+	for dropped := left.next; dropped != nil; {
 		next := dropped.next
 		b.inSeries -= dropped.n
 		clear(dropped.list[:dropped.n])
 		dropped.release()
 		dropped = next
 	}
-	b.inSeries -= kept.n - b.series.n
-	clear(kept.list[b.series.n:kept.n])
-	kept.n, kept.next, b.last = b.series.n, nil, kept
+	b.inSeries -= left.n - b.series.n
+	clear(left.list[b.series.n:left.n])
+	left.n, left.next, b.last = b.series.n, nil, left
 }
 
 // NotifyOfAttempt queues an event of the series that was begun. It never blocks.

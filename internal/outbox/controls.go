@@ -53,7 +53,7 @@ func (w *Writer) addControls() *closeFrame {
 	c := w.front
 	w.front = controls{close: c.close}
 	if n := len(c.first); n > 0 {
-		if granted := w.out.pacer.take(n); granted < n {
+		if granted := w.out.pacer.grant(n); granted < n {
 			w.front.first, c.first = c.first[granted:], c.first[:granted:granted]
 			w.out.pacer.await(w)
 		}

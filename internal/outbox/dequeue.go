@@ -41,8 +41,8 @@ func (o *Outbox) dequeue(w *Writer, most, limit int) (n, size int) {
 		return 0, 0
 	}
 	r := &o.ring
-	granted := o.pacer.take(most)
-	defer func() { o.pacer.giveBack(granted - n) }()
+	granted := o.pacer.grant(most)
+	defer func() { o.pacer.release(granted - n) }()
 	for n < most && size < limit {
 		b, _ := r.peek()
 		if b == nil {

@@ -24,8 +24,8 @@ type pacer struct {
 // pacerRetry is how long after an error the limiter is asked again.
 const pacerRetry = time.Second
 
-// take returns how many of n messages may leave now.
-func (p *pacer) take(n int) int {
+// grant returns how many of n messages may leave now.
+func (p *pacer) grant(n int) int {
 	if p == nil {
 		return n
 	}
@@ -36,8 +36,8 @@ func (p *pacer) take(n int) int {
 	return n
 }
 
-// giveBack returns what take has returned and nobody needs.
-func (p *pacer) giveBack(n int) {
+// release returns what grant has returned and nobody needs.
+func (p *pacer) release(n int) {
 	if p != nil && n > 0 {
 		p.mu.Lock()
 		p.grants += n
@@ -45,7 +45,7 @@ func (p *pacer) giveBack(n int) {
 	}
 }
 
-// await has w look again when there is a grant.
+// await has w check again when there is a grant.
 func (p *pacer) await(w *Writer) {
 	if p == nil {
 		return
@@ -55,7 +55,7 @@ func (p *pacer) await(w *Writer) {
 	if w.stopped.Load() {
 		return
 	}
-	if p.grants > 0 { // since take
+	if p.grants > 0 { // since grant
 		w.kick()
 		return
 	}

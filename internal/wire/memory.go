@@ -41,19 +41,19 @@ func getMemory(size int) *Memory {
 // costs the larger of both. data is copied unless it may be taken; with reuse, to
 // memory that is released and used again.
 func (ev *Event) Decompressed(data []byte, take, reuse bool) {
-	kept := max(len(ev.Data), len(data))
+	retained := max(len(ev.Data), len(data))
 	ev.Release()
 	switch {
 	case take && cap(data)-len(data) <= len(data)/8:
-		kept = max(kept, cap(data))
+		retained = max(retained, cap(data))
 	case reuse:
 		ev.Memory = getMemory(len(data))
 		data = ev.Memory.b[:copy(ev.Memory.b, data)]
-		kept = max(kept, len(ev.Memory.b))
+		retained = max(retained, len(ev.Memory.b))
 	default:
 		data = append([]byte{}, data...) // make would clear it first
 	}
-	ev.Data, ev.Compressed, ev.Cost = data[:len(data):len(data)], false, cost(kept)
+	ev.Data, ev.Compressed, ev.Cost = data[:len(data):len(data)], false, cost(retained)
 }
 
 // Poison makes Release overwrite memory that nobody holds any more. Tests set

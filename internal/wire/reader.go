@@ -32,7 +32,7 @@ type Event struct {
 const MinCost = 256
 
 // cost is the Cost of a message that keeps so many bytes.
-func cost(kept int) int { return max(kept, MinCost) }
+func cost(retained int) int { return max(retained, MinCost) }
 
 // Release gives up Memory, if there is any.
 func (ev *Event) Release() {
@@ -164,7 +164,7 @@ func (r *Reader) next(ev *Event) (ok bool, err error) {
 		whole := b[0]&Fin != 0 && op != Continuation
 		if whole && int64(len(b)-header) >= size {
 			r.use(header + int(size))
-			return true, r.take(ev, op, b[0]&RSV1 != 0, b[header:header+int(size):header+int(size)])
+			return true, r.whole(ev, op, b[0]&RSV1 != 0, b[header:header+int(size):header+int(size)])
 		}
 		r.use(header)
 		r.begin(b[0], op, size)
@@ -259,8 +259,8 @@ func control(ev *Event, op Op, payload []byte) (err error) {
 	return err
 }
 
-// take makes the event of a message that was read as a whole.
-func (r *Reader) take(ev *Event, op Op, compressed bool, payload []byte) error {
+// whole makes the event of a message that was read as a whole.
+func (r *Reader) whole(ev *Event, op Op, compressed bool, payload []byte) error {
 	if op == Text && !compressed && !utf8.Valid(payload) {
 		return ErrNotUTF8
 	}
