@@ -147,10 +147,13 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		return nil, err
 	}
 	r := &run{
-		c: c, number: 1, url: u, ctx: ctx, ctxDone: ctx.Done(), stays: stays,
-		stop: make(chan struct{}), aborted: make(chan struct{}), drain: make(chan struct{}),
-		opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
-		handlerFailed: make(chan struct{}, 1), recovered: make(chan struct{}, 1),
+		c: c, number: 1, url: u, ctx: ctx, stays: stays,
+		runSignals: runSignals{
+			stop: make(chan struct{}), aborted: make(chan struct{}), drain: make(chan struct{}),
+			handlerFailed: make(chan struct{}, 1), recovered: make(chan struct{}, 1),
+		},
+		runMilestones: runMilestones{opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{})},
+		runOwner:      runOwner{ctxDone: ctx.Done()},
 	}
 	if !c.pings {
 		r.woke = make(chan struct{}, 1)

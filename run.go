@@ -10,69 +10,95 @@ import (
 	"github.com/wsnotify/wsnotify/internal/outbox"
 )
 
-// run is one Connect or Run, from its call to its end. Its owner goroutine is
-// the only one that writes the state and asks the policy; the others tell it
-// what they want through the channels.
+// run is one Connect or Run, from its call to its end. Its owner goroutine is the only
+// one that writes the state and asks the policy; the others signal what they want.
 type run struct {
-	c       *Client
-	number  uint64 // of the client's runs: 1 the first
-	url     *url.URL
-	outbox  *outbox.Session
-	ctx     context.Context // of the caller who waits
-	stays   bool            // Run: ctx matters to the end
-	stop    chan struct{}   // closed: end
-	aborted chan struct{}   // closed: end without waiting for the peer
-	drain   chan struct{}   // closed: end once nothing is left to be done
-	opened  chan struct{}   // closed by the first Open
-	over    chan struct{}   // closed when the owner has returned
-	done    chan struct{}   // closed when the last callback has, too
+	// Set when the run begins.
+	c      *Client
+	number uint64 // of the client's runs: 1 the first
+	url    *url.URL
+	outbox *outbox.Session
+	ctx    context.Context // of the caller who waits
+	stays  bool            // Run: ctx matters to the end
 
-	// As over and done, for those who don't wait: a client that is done may be used
-	// in another bubble of synctest, where its channels can't be looked at.
-	wasOver, wasDone atomic.Bool
-	handlerFailed    chan struct{} // of capacity 1: a message is to be redelivered
-	recovered        chan struct{} // of capacity 1: it was handled
-	woke             chan struct{} // of capacity 1: the page is shown again, or has a network; nil where no page is
+	runSignals
+	runMilestones
 
 	mu           sync.Mutex
-	isEnding     bool // stop is closed
-	endingSince  time.Time
-	isAborted    bool // aborted is closed
-	draining     bool // drain is closed
-	cancelled    bool // it was ctx that ended it
-	code         StatusCode
-	reason       string
-	superseded   bool
-	ownEnd       bool              // a callback or the body of a loop has ended it
-	err          error             // why it is over; nil if it was told so
-	closeErr     error             // what the closing handshake lacked
-	left         left              // what was not done when it was over
-	drainErr     error             // why that was not done; nil if the client was closed
-	reconnectReq *reconnectRequest // what Reconnect would ask for; nil while connecting
+	runEnd                         // guarded by mu
+	reconnectReq *reconnectRequest // what a Reconnect requests; nil while connecting; guarded by mu
+	conn         *conn             // while Open; written by the owner, guarded by mu
 
-	conn *conn // while Open
+	runOwner
+	panicked any            // by the Store; written by the owner, valid after over
+	hooks    sync.WaitGroup // goroutines that may be in user code
+}
 
-	// The owner's.
+// runSignals are what others want of the owner. The first three are closed under mu; the
+// others have capacity 1.
+type runSignals struct {
+	stop          chan struct{} // closed: end
+	aborted       chan struct{} // closed: end without waiting for the peer
+	drain         chan struct{} // closed: end once nothing is left to be done
+	handlerFailed chan struct{} // a message is to be redelivered
+	recovered     chan struct{} // it was handled
+	woke          chan struct{} // the page is shown again, or has a network; nil where no page is
+}
+
+// runMilestones are what others wait for. The owner closes the first two, the
+// dispatcher the last.
+type runMilestones struct {
+	opened chan struct{} // closed by the first Open
+	over   chan struct{} // closed when the owner has returned
+	done   chan struct{} // closed when the last callback has, too
+
+	// As over and done, for those who don't wait: a client that is done may be used in
+	// another bubble of synctest, where nobody may receive from its channels.
+	wasOver, wasDone atomic.Bool
+}
+
+// runEnd says how a run is to end, and how it did.
+type runEnd struct {
+	isEnding    bool // stop is closed
+	endingSince time.Time
+	isAborted   bool // aborted is closed
+	draining    bool // drain is closed
+	cancelled   bool // it was ctx that ended it
+	superseded  bool // a later Connect has taken over
+	ownEnd      bool // a callback or the body of a loop has ended it
+	code        StatusCode
+	reason      string
+	err         error // why it is over; nil if somebody closed the client
+	closeErr    error // what the closing handshake lacked
+	left        left  // what was not done when it was over
+	drainErr    error // why that was not done; nil if the client was closed
+}
+
+// runOwner is the owner goroutine's alone.
+type runOwner struct {
 	prev      *run            // to be ended first
 	prevDone  <-chan struct{} // of that
 	ctxDone   <-chan struct{} // nil once it does not matter any more
-	backoff   BackOff
-	stable    bool   // the connection has reset the counter
-	attempts  int    // reconnects since the counter was reset
-	dials     int    // dials since then
-	epoch     uint64 // of the attempt or connection
-	last      *Failure
-	underway  *whereabouts // of the attempt that was under way when the run was to end
+	question  <-chan struct{} // closed when the last question is answered
+	cancel    func()          // ends the context of the handlers; nil before the first Open
 	gaveUp    bool
 	leftNoted bool              // left is noted
 	reported  UndeliveredCounts // before that
-	panicked  any               // by the Store; valid after over
-	question  <-chan struct{}   // closed when the last question is answered
-	hooks     sync.WaitGroup    // goroutines that may be in user code
-	cancel    func()            // ends the context of the handlers; nil before the first Open
+	retries
 }
 
-// reconnectRequest is a Reconnect that may come.
+// retries are the attempts of a run and the policy that counts them.
+type retries struct {
+	backoff  BackOff
+	stable   bool         // the connection has reset the counter
+	attempts int          // reconnects since the counter was reset
+	dials    int          // dials since then
+	epoch    uint64       // of the attempt or connection
+	last     *Failure     // of the attempt or connection before
+	underway *whereabouts // of the attempt that was under way when the run was to end
+}
+
+// reconnectRequest is a Reconnect that may come. Its fields are guarded by mu of the run.
 type reconnectRequest struct {
 	requested   chan struct{} // closed by the first Reconnect
 	free        chan struct{} // closed while there is nothing to wait for
@@ -96,7 +122,7 @@ func (r *run) stopping() bool {
 	}
 }
 
-// end tells the run to end. The first to do so chooses code and reason.
+// end makes the run end. The first caller chooses code and reason.
 func (r *run) end(code StatusCode, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,9 +160,9 @@ func (r *run) abort() {
 
 // ask calls f, which is the user's, on a goroutine of its own, so that it may
 // do anything there, such as Close, which waits for the owner. It returns false
-// when the run is to end first: then f goes on alone, and what it sets must not
-// be looked at. An f that ends its goroutine has set nothing. There is one call
-// at a time, also when an earlier one was left alone.
+// when the run is to end first: then f goes on alone, and nobody may read what it
+// sets. An f that ends its goroutine has set nothing. There is one call at a time, also
+// when an earlier one goes on alone.
 func (r *run) ask(f func()) bool {
 	r.asking(true)
 	defer r.asking(false)
@@ -168,8 +194,8 @@ func (r *run) wake() {
 	}
 }
 
-// redeliver asks for a new connection, on which a message that was not handled
-// comes again.
+// redeliver asks for a new connection, on which a message that was not handled is
+// redelivered.
 func (r *run) redeliver() {
 	select {
 	case r.handlerFailed <- struct{}{}:
@@ -181,9 +207,9 @@ func newReconnectRequest() *reconnectRequest {
 	return &reconnectRequest{requested: make(chan struct{}), free: make(chan struct{}), done: make(chan struct{})}
 }
 
-// setReconnectRequest sets what a Reconnect asks from now on; nil while it would change
-// nothing. One that was asked and not answered is kept for the wait that
-// follows, and answered with err when there is none.
+// setReconnectRequest sets what a Reconnect requests from now on; nil while it would change
+// nothing. A request that is not answered yet stays for the wait that follows, and is
+// answered with err when there is none.
 func (r *run) setReconnectRequest(req *reconnectRequest, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -205,15 +231,15 @@ func (r *run) answerReconnect(req *reconnectRequest) {
 	r.reconnectReq = newReconnectRequest()
 }
 
-// asking is called before and after the user's code is asked. A Reconnect that is
-// made meanwhile is done once the answer is there, but must not wait for it: the
-// user's code may have made it.
-func (r *run) asking(begins bool) {
+// asking is called before and after a call of ShouldReconnect or the policy. A Reconnect
+// that is made meanwhile takes effect once that has returned, but must not wait for it:
+// the user's code may have made it.
+func (r *run) asking(before bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch req := r.reconnectReq; {
 	case req == nil:
-	case begins:
+	case before:
 		close(req.free)
 	default:
 		req.free = make(chan struct{})
