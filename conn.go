@@ -2,6 +2,8 @@ package wsnotify
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,52 +21,64 @@ import (
 // They start together and are joined by shut, so that nothing of it outlives
 // it.
 type conn struct {
-	c     *Client
-	tr    transport.Conn
-	w     *outbox.Writer
-	spawn func(func()) // starts a goroutine that Done waits for
-
-	peerTime func() time.Duration // a reading for what the server has to confirm; nil if that is nothing
+	// Set before it is open.
+	c        *Client
+	tr       transport.Conn
+	w        *outbox.Writer
+	spawn    func(func()) // starts a goroutine that Done waits for
 	beats    *heartbeat
+	peerTime func() time.Duration // a reading for what the server has to confirm; nil if that is nothing
+	secrets  *handshake.Secrets   // of its request
+	epoch    uint64
+
+	event  *OpenEvent // for OnOpen, until the owner has queued it
+	opened time.Time  // written by the owner before the reader starts
 
 	requests requests
 
-	secrets *handshake.Secrets // of its request
+	connEnd
+	connReader
+}
 
-	epoch uint64
-	event *OpenEvent // for OnOpen; nil once that is told
-
-	opened        time.Time
-	ended         chan struct{} // the reader has returned
-	readErr       error         // why: a CloseError, a *wire.Violation, or that of the socket; valid after ended
-	broken        chan struct{} // a write failed, or the socket was killed
-	unbound       chan struct{} // closed when the reader must not wait for room
-	discarding    atomic.Bool   // what comes is not delivered any more
-	gone          chan struct{} // closed when it is over
-	isBroken      sync.Once
-	killed        atomic.Bool
-	mistake       sync.Once // one is told of
-	mispositioned bool      // a position was reported that is no number; the reader's
-
-	// The reader's own.
-	resume         func()                        // readOn; a go statement with a method would allocate
-	few            [2]transport.Event            // what is read into while little comes
-	many           *[]transport.Event            // and while much does, from a pool
-	came           []transport.Event             // what the last read gave: a part of either
-	have           []transport.Event             // what of it was not looked at
-	asked          bool                          // Heartbeat.Answer has seen the first of have
-	replies        []string                      // to the heartbeat's text
-	batch          *inbox.Batch                  // for the inbox; nil if empty
-	counted        struct{ messages, bytes int } // of batch, and not yet of the client's state
-	pingPong       bool                          // see transport.Conn.Read
-	inline         inbox.InlineDispatch          // runs callbacks on this goroutine
-	pastLimit      bool                          // what was read goes past the inbox's bound
-	pastLimitBytes int                           // how much of it
-	pending        chan received                 // a read that Receive began and did not see the end of; of capacity 1
+// connEnd says whether a connection has ended, and why.
+type connEnd struct {
+	ended      chan struct{} // closed by the reader when it returns
+	readErr    error         // why: a CloseError, a *wire.Violation, or that of the socket; the reader's, valid after ended
+	broken     chan struct{} // closed when a write failed, or the socket was killed
+	isBroken   sync.Once     // of broken
+	killed     atomic.Bool   // the socket was killed
+	unbound    chan struct{} // closed by the owner: the reader must not wait for capacity
+	discarding atomic.Bool   // what comes is not delivered any more
+	gone       chan struct{} // closed by the owner when everything of it has ended
 
 	mu       sync.Mutex
-	cause    error // of our killing it: a heartbeat
-	writeErr error
+	cause    error // of our killing it, such as the heartbeat; guarded by mu
+	writeErr error // guarded by mu
+}
+
+// connReader is what the goroutine that reads alone uses.
+type connReader struct {
+	resume func() // readOn; a go statement with a method would allocate
+
+	// Events of the transport.
+	few      [2]transport.Event // what is read into while little comes
+	many     *[]transport.Event // and while much does, from a pool
+	lastRead []transport.Event  // what the last read returned: a part of either
+	unread   []transport.Event  // the events of lastRead that were not accepted
+	asked    bool               // Heartbeat.Answer has seen the first of unread
+	pingPong bool               // see transport.Conn.Read
+	pending  chan received      // a read that Receive began and did not see the end of; of capacity 1
+
+	// On their way to the inbox.
+	batch          *inbox.Batch                  // nil if empty
+	counted        struct{ messages, bytes int } // of batch, and not yet of the client's state
+	inline         inbox.InlineDispatch          // runs callbacks on this goroutine
+	pastLimit      bool                          // what was read goes past the inbox's limit
+	pastLimitBytes int                           // how much of it
+
+	replies       []string  // to the heartbeat's text
+	mistake       sync.Once // of a function of Heartbeat: one is reported
+	mispositioned bool      // a position was reported that is not a number
 }
 
 // received is what one read gave.
@@ -76,13 +90,9 @@ type received struct {
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
 func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.Clock, spawn func(func())) *conn {
-	cn := &conn{
-		c: c, tr: tr, spawn: spawn,
-		ended:   make(chan struct{}),
-		broken:  make(chan struct{}),
-		unbound: make(chan struct{}),
-		gone:    make(chan struct{}),
-	}
+	cn := &conn{c: c, tr: tr, spawn: spawn, connEnd: connEnd{
+		ended: make(chan struct{}), broken: make(chan struct{}), unbound: make(chan struct{}), gone: make(chan struct{}),
+	}}
 	if c.resume != nil {
 		c.resume.positions.Connection()
 	}
@@ -112,8 +122,8 @@ func (cn *conn) start() {
 	cn.beats.start()
 }
 
-// read receives until the connection ends. It waits first for as long as an
-// earlier connection has filled the inbox: see there. If this one ends before
+// read receives until the connection ends. First it waits while the inbox is full of
+// messages of an earlier connection, see inbox.Queue. If this connection ends before
 // anything was read, nothing was received.
 func (cn *conn) read() {
 	if in := &cn.c.inbox; !in.Reserve(0, nil) {
@@ -134,19 +144,19 @@ func (cn *conn) read() {
 	cn.readOn()
 }
 
-// readOn reads from here on. What came is handed over before more is waited
-// for, and if nobody runs callbacks then, this goroutine does: they need not wait
-// until another one has woken up. Another one reads meanwhile; but where messages
-// follow each other briskly, only if the callbacks are not brief.
+// readOn reads from here on. It enqueues what came before it waits for more. If nobody
+// runs callbacks then, this goroutine does, so that they need not wait until another
+// one has woken up, and another one reads meanwhile. With ping-pong traffic the callbacks
+// are dispatched inline: another one reads only if they are not brief.
 func (cn *conn) readOn() {
-	mine := true // nobody else reads
+	reads := true // this goroutine does, and no other
 	defer func() {
-		if mine { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
+		if reads { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
 			go cn.resume()
 		}
 	}()
 	for cn.readErr == nil {
-		for len(cn.have) > 0 && cn.readErr == nil {
+		for len(cn.unread) > 0 && cn.readErr == nil {
 			if ev, ok := cn.next(); ok {
 				cn.readErr = cn.accept(ev)
 			}
@@ -155,50 +165,50 @@ func (cn *conn) readOn() {
 			break
 		}
 		if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
-			mine = false
+			reads = false
 			if !cn.pingPong {
 				go cn.resume()
 				cn.c.inbox.Run()
 				return
 			}
-			if mine = cn.inline.Run(&cn.c.inbox); !mine {
+			if reads = cn.inline.Run(&cn.c.inbox); !reads {
 				return
 			}
 		}
 		cn.readErr = cn.receive()
 	}
 	cn.enqueueBatch()
-	for _, ev := range cn.have { // behind a close frame
+	for _, ev := range cn.unread { // behind a close frame
 		ev.Release()
 	}
-	clear(cn.came)
-	cn.came, cn.have = nil, nil
+	clear(cn.lastRead)
+	cn.lastRead, cn.unread = nil, nil
 	cn.putMany()
-	mine = false
+	reads = false
 	close(cn.ended)
 }
 
-// receive waits for what comes next. It forgets what came before, which would
-// else stay referenced for as long as nothing comes: 32 messages of an idle
-// client. Room for many events is held on to while much comes, at no cost that
-// could be measured, and given back when little came.
+// receive waits for what comes next. It clears what came before, which would otherwise
+// stay referenced while nothing comes: 32 messages of an idle client. Memory for many
+// events stays while much comes, at no cost that could be measured, and is released
+// when little came.
 func (cn *conn) receive() error {
-	clear(cn.came)
+	clear(cn.lastRead)
 	switch {
-	case cn.many == nil && len(cn.came) == len(cn.few): // there is more, most likely
+	case cn.many == nil && len(cn.lastRead) == len(cn.few): // there is more, most likely
 		cn.many = manyEvents.Get().(*[]transport.Event)
-	case cn.many != nil && len(cn.came) < len(*cn.many)/4:
+	case cn.many != nil && len(cn.lastRead) < len(*cn.many)/4:
 		cn.putMany()
 	}
 	events := cn.few[:]
 	if cn.many != nil {
 		events = *cn.many
 	}
-	clear(events) // or what was handed on would be kept for as long as nothing comes
+	clear(events) // or what was enqueued would stay referenced while nothing comes
 	n, pingPong, err := cn.tr.Read(events)
 	cn.pingPong = pingPong
-	cn.came = events[:n]
-	cn.have = cn.came
+	cn.lastRead = events[:n]
+	cn.unread = cn.lastRead
 	return err
 }
 
@@ -211,7 +221,29 @@ func (cn *conn) putMany() {
 	}
 }
 
-// accept deals with what came. The error is the end of the connection.
+// next dequeues the first event that was read, and reports false if Heartbeat.Answer has
+// answered it. An Answer that ends its goroutine is not called again, and has not answered.
+func (cn *conn) next() (ev *transport.Event, ok bool) {
+	ev = &cn.unread[0]
+	answer := cn.c.cfg.Heartbeat.Answer
+	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.discarding.Load() {
+		cn.asked = true
+		var reply string
+		if reply, ok = answer(cn.message(ev)); ok {
+			cn.beats.reply(false)
+			cn.reply(reply)
+			ev.Release()
+		}
+	}
+	cn.unread, cn.asked = cn.unread[1:], false
+	return ev, !ok
+}
+
+func (cn *conn) message(ev *transport.Event) Message {
+	return Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
+}
+
+// accept handles one event. Its error ends the connection.
 func (cn *conn) accept(ev *transport.Event) error {
 	switch ev.Op {
 	case wire.Ping:
@@ -236,8 +268,8 @@ func (cn *conn) accept(ev *transport.Event) error {
 	return nil
 }
 
-// maxPastLimit is how much of what a reader had read goes past the inbox's bound
-// when it must not wait any more.
+// maxPastLimit is how many bytes a reader enqueues past the inbox's limit when it must not
+// wait any more.
 const maxPastLimit = 64 << 10
 
 // enqueue gives a message to the Request that waits for it, or adds it to the batch for
@@ -290,8 +322,8 @@ func (cn *conn) enqueue(ev *transport.Event) {
 	}
 }
 
-// enqueueBatch gives the inbox what was read: several messages at once if they
-// came at once, and before the reader waits for anything.
+// enqueueBatch enqueues what was read in the inbox: several messages at once if they came
+// at once, and always before the reader waits.
 func (cn *conn) enqueueBatch() {
 	if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
 		go cn.c.inbox.Run()
@@ -338,8 +370,8 @@ func (cn *conn) linger() time.Duration {
 	return closeGrace
 }
 
-// writeFailed is told of the write that failed. A peer that takes nothing does
-// not answer either, so that the reader would wait on.
+// writeFailed is called when a write failed. A peer whose socket accepts nothing does
+// not answer either, so the reader would wait on.
 func (cn *conn) writeFailed(err error) {
 	if errors.Is(err, transport.ErrWriteTimeout) {
 		cn.kill(errWriteTimeout)
@@ -350,8 +382,8 @@ func (cn *conn) writeFailed(err error) {
 	cn.isBroken.Do(func() { close(cn.broken) })
 }
 
-// unbind makes the reader not wait for callbacks any more. Nothing new can
-// come, or it is dropped. Only the owner calls it.
+// unbind makes the reader stop waiting for callbacks: nothing new can come, or it is
+// discarded. Only the owner calls it.
 func (cn *conn) unbind() {
 	cn.inline.HandOff()
 	select {
@@ -361,7 +393,7 @@ func (cn *conn) unbind() {
 	}
 }
 
-// discardIncoming makes the reader drop what comes.
+// discardIncoming makes the reader discard what comes.
 func (cn *conn) discardIncoming() {
 	cn.discarding.Store(true)
 	cn.unbind()
@@ -404,8 +436,63 @@ func (cn *conn) join(gone <-chan struct{}) {
 // time.
 const joinConn = 100 * time.Millisecond
 
-// clock returns one for a connection. Without pings it is a page that measures,
-// whose timers may always be late.
+// localFailure is the Failure of a connection that this side ends.
+func (cn *conn) localFailure(cause error) Failure {
+	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
+}
+
+// outcome says why the connection ended. readErr is why the reader has returned. The
+// most telling reason wins, not the first: a close frame, then a violation, then our
+// own cause for killing the socket, then the error of the socket.
+func (cn *conn) outcome(readErr error) (f Failure, ev CloseEvent, violation bool) {
+	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
+	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
+	cn.mu.Lock()
+	cause, writeErr := cn.cause, cn.writeErr
+	cn.mu.Unlock()
+
+	var ce CloseError
+	var wrong *wire.Violation
+	switch err := readErr; {
+	case errors.As(err, &ce):
+		f.Initiator, f.Code = Remote, ce.Code
+		f.Reason, f.shown = ce.Reason, cn.secrets.Hide(ce.Reason)
+		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
+		ce.Reason = f.shown
+		f.Err = ce
+	case errors.As(err, &wrong):
+		violation = true
+		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
+	case cause != nil:
+		f.Err = cause
+	case errors.Is(err, transport.ErrWriteTimeout): // the writer is about to say so
+		f.Err = errWriteTimeout
+	default:
+		if errors.Is(err, net.ErrClosed) && writeErr != nil {
+			err = writeErr
+		}
+		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", cn.secrets.Error(err))
+	}
+	ev.Failure = f
+	return f, ev, violation
+}
+
+// lossErr is the error of outcome.
+func (cn *conn) lossErr() error {
+	f, _, _ := cn.outcome(cn.lastErr())
+	return f.Err
+}
+
+// lastErr is why the reader has returned, or should have.
+func (cn *conn) lastErr() error {
+	if isClosed(cn.ended) {
+		return cn.readErr
+	}
+	return net.ErrClosed
+}
+
+// clock returns one for a connection. Without pings this is a page of a browser, whose
+// timers may always be late.
 func (c *Client) clock() *peertime.Clock {
 	if !c.pings {
 		return peertime.New(maxStops)

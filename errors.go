@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
-	"github.com/wsnotify/wsnotify/internal/transport"
-	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // The sentinels of this package. Test for them with errors.Is.
@@ -283,56 +280,3 @@ type wrapped struct {
 
 func (e *wrapped) Error() string { return prefixed(e.text, e.err) }
 func (e *wrapped) Unwrap() error { return e.err }
-
-// localFailure is the Failure of a connection that this side ends.
-func (cn *conn) localFailure(cause error) Failure {
-	return Failure{Phase: PhaseOpen, Initiator: Local, Code: -1, Uptime: time.Since(cn.opened), Err: cause}
-}
-
-// outcome says why the connection ended. readErr is why the reader has returned.
-func (cn *conn) outcome(readErr error) (f Failure, ev CloseEvent, violation bool) {
-	f = Failure{Phase: PhaseOpen, Initiator: Network, Code: -1, Uptime: time.Since(cn.opened)}
-	ev = CloseEvent{Epoch: cn.epoch, Code: StatusAbnormalClosure}
-	cn.mu.Lock()
-	cause, writeErr := cn.cause, cn.writeErr
-	cn.mu.Unlock()
-
-	var ce CloseError
-	var wrong *wire.Violation
-	switch err := readErr; {
-	case errors.As(err, &ce):
-		f.Initiator, f.Code = Remote, ce.Code
-		f.Reason, f.shown = ce.Reason, cn.secrets.Hide(ce.Reason)
-		ev.Code, ev.Reason, ev.WasClean = ce.Code, ce.Reason, true
-		ce.Reason = f.shown
-		f.Err = ce
-	case errors.As(err, &wrong):
-		violation = true
-		f.Initiator, f.Code, f.Err = Remote, StatusCode(wrong.Code), fmt.Errorf("wsnotify: the server broke the protocol: %w", err)
-	case cause != nil:
-		f.Err = cause
-	case errors.Is(err, transport.ErrWriteTimeout): // the writer is about to say so
-		f.Err = errWriteTimeout
-	default:
-		if errors.Is(err, net.ErrClosed) && writeErr != nil {
-			err = writeErr
-		}
-		f.Err = fmt.Errorf("wsnotify: the connection was lost: %w", cn.secrets.Error(err))
-	}
-	ev.Failure = f
-	return f, ev, violation
-}
-
-// loss is the error of outcome.
-func (cn *conn) loss() error {
-	f, _, _ := cn.outcome(cn.lastErr())
-	return f.Err
-}
-
-// lastErr is why the reader has returned, or should have.
-func (cn *conn) lastErr() error {
-	if isClosed(cn.ended) {
-		return cn.readErr
-	}
-	return net.ErrClosed
-}

@@ -50,7 +50,7 @@ type ReconnectEvent struct {
 // The functions below queue an event for the goroutine of the callbacks. They
 // never block, so that the owner never waits for user code, and the Logger
 // counts as such. What is told of an attempt, from CONNECTING to the wait for the
-// next one, may be dropped as a whole while a callback blocks: see inbox.Queue.Begin.
+// next one, may be dropped as a whole while a callback blocks: see inbox.Queue.BeginAttempt.
 
 func (c *Client) onStateChange(ev StateChange) {
 	if c.cfg.OnStateChange == nil && c.cfg.Logger == nil {

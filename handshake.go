@@ -147,7 +147,7 @@ func (cn *conn) receiveFor(result chan<- received) {
 // receiveOne waits for the next message, and answers what comes before it.
 func (cn *conn) receiveOne() received {
 	for {
-		for len(cn.have) > 0 {
+		for len(cn.unread) > 0 {
 			ev, ok := cn.next()
 			if !ok {
 				continue

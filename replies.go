@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
-
-	"github.com/wsnotify/wsnotify/internal/transport"
-	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
 // replies is the part of a heartbeat that stands for protocol pings where
@@ -70,28 +67,6 @@ func (h *heartbeat) reply(exact bool) {
 	r.asked = time.Time{}
 	h.watch.Stop()
 	h.clock.Alive()
-}
-
-// next takes the first of what was read, unless Heartbeat.Answer deals with it.
-// An Answer that ends its goroutine is not asked again, and has not answered.
-func (cn *conn) next() (ev *transport.Event, ok bool) {
-	ev = &cn.have[0]
-	answer := cn.c.cfg.Heartbeat.Answer
-	if answer != nil && !cn.asked && (ev.Op == wire.Text || ev.Op == wire.Binary) && !cn.discarding.Load() {
-		cn.asked = true
-		var reply string
-		if reply, ok = answer(cn.message(ev)); ok {
-			cn.beats.reply(false)
-			cn.reply(reply)
-			ev.Release()
-		}
-	}
-	cn.have, cn.asked = cn.have[1:], false
-	return ev, !ok
-}
-
-func (cn *conn) message(ev *transport.Event) Message {
-	return Message{Type: MessageType(ev.Op), Data: ev.Data, Epoch: cn.epoch}
 }
 
 // reply sends what Heartbeat.Answer has answered.

@@ -107,7 +107,7 @@ func (r *run) serve(cn *conn) *loss {
 // ended is lost for a run that may be draining.
 func (r *run) ended(cn *conn, draining bool) *loss {
 	if draining {
-		r.setDrainErr(cn.loss())
+		r.setDrainErr(cn.lossErr())
 		r.conclude()
 	}
 	return r.lost(cn)
