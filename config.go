@@ -34,7 +34,8 @@ import (
 // Status counts everything. Don't wait for Done in a callback: Done waits for the
 // callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
 // panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
-// testing.T.FailNow does) does not stop the callbacks behind it.
+// testing.T.FailNow does) does not stop the client; what is behind it for the same
+// message or event may be skipped.
 //
 // BeforeDial, OnHandshake, ShouldReconnect and the policy of BackOff run on a
 // goroutine of their own, beside the callbacks. If one does not return, the client

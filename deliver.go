@@ -92,8 +92,7 @@ func (c *Client) dispatch(m *inbox.Item) {
 		return
 	}
 	if m.Mark != nil && m.Mark.Gap != nil {
-		inTurn(func() { rs.gap(m) }, func() { c.confirm(msg) })
-		return
+		rs.gap(m)
 	}
 	c.confirm(msg)
 }
@@ -101,8 +100,7 @@ func (c *Client) dispatch(m *inbox.Item) {
 // confirm looks for answers to subscriptions before the callbacks.
 func (c *Client) confirm(msg Message) {
 	if s := c.subscriptions; s != nil && s.Confirm != nil {
-		inTurn(func() { s.received(msg) }, func() { c.deliver(msg) })
-		return
+		s.received(msg)
 	}
 	c.deliver(msg)
 }
@@ -124,7 +122,8 @@ func (c *Client) deliver(msg Message) {
 		c.deliverOn(msg, subs, parse)
 	case parse || len(subs) > 0:
 		c.callbacks.enter(nameOnMessage)
-		inTurn(func() { f(msg.clone()) }, func() { c.deliverOn(msg, subs, parse || parsable && c.parses()) })
+		f(msg.clone())
+		c.deliverOn(msg, subs, parse || parsable && c.parses())
 	case parsable:
 		c.callbacks.enter(nameOnMessage)
 		c.deliverAlone(f, msg)
@@ -139,15 +138,14 @@ func (c *Client) deliver(msg Message) {
 func (c *Client) deliverAlone(f func(Message), msg Message) {
 	copied := copies.Get().(*[]byte)
 	*copied = append((*copied)[:0], msg.Data...)
-	inTurn(func() { f(msg) }, func() {
-		if c.parses() {
-			msg.Data = bytes.Clone(*copied)
-			c.notify(msg, true)
-		}
-		if cap(*copied) <= keepCopies {
-			copies.Put(copied)
-		}
-	})
+	f(msg)
+	if c.parses() {
+		msg.Data = bytes.Clone(*copied)
+		c.notify(msg, true)
+	}
+	if cap(*copied) <= keepCopies {
+		copies.Put(copied)
+	}
 }
 
 const keepCopies = 64 << 10
@@ -192,39 +190,30 @@ func (c *Client) notify(msg Message, taken bool) {
 	if content != nil {
 		later = formOf(content) // which f may change
 	}
-	inTurn(func() {
-		if alone {
-			f(n)
-		} else {
-			f(n.clone())
-		}
-	}, func() {
-		if handlers = c.handlers.of(n.MsgType); len(handlers) == 0 && len(subs) == 0 {
-			return
-		}
-		if alone && !n.Fallback { // the message was f's, so a handler that it has added gets what was copied
-			n.form, content = later, nil
-		}
-		c.notifyOn(n, content, subs, handlers)
-	})
+	if alone {
+		f(n)
+	} else {
+		f(n.clone())
+	}
+	if handlers = c.handlers.of(n.MsgType); len(handlers) == 0 && len(subs) == 0 {
+		return
+	}
+	if alone && !n.Fallback { // the message was f's, so a handler that it has added gets what was copied
+		n.form, content = later, nil
+	}
+	c.notifyOn(n, content, subs, handlers)
 }
 
 // notifyOn is notify behind OnNotification.
 func (c *Client) notifyOn(n Notification, content json.RawMessage, subs []*subscription[Notification], handlers []*typedHandler) {
-	inTurn(func() { c.callHandlers(handlers, n, content, len(subs) > 0) },
-		func() { c.notificationSubs.send(subs, n, c.cfg.Inbox.Reuse, Notification.clone) })
-}
-
-// callHandlers calls each handler of On and Handle, also behind one that ends the
-// goroutine. needed says that somebody behind them looks at the message.
-func (c *Client) callHandlers(list []*typedHandler, n Notification, content json.RawMessage, needed bool) {
-	if len(list) == 1 {
-		c.callHandler(list[0], n, content, needed)
-	} else if len(list) > 1 {
-		inTurn(func() { c.callHandler(list[0], n, content, true) }, func() { c.callHandlers(list[1:], n, content, needed) })
+	for i, h := range handlers {
+		c.callHandler(h, n, content, len(subs) > 0 || i < len(handlers)-1)
 	}
+	c.notificationSubs.send(subs, n, c.cfg.Inbox.Reuse, Notification.clone)
 }
 
+// callHandler calls a handler of On or Handle. needed says that somebody behind it gets the
+// message, too.
 func (c *Client) callHandler(h *typedHandler, n Notification, content json.RawMessage, needed bool) {
 	if h.removed.Load() { // by a callback of this message
 		return

@@ -16,19 +16,6 @@ func TestDecodeErrorWrapsItsCause(t *testing.T) {
 	}
 }
 
-// A panic of a Logger is the user's: it is not taken for one that ends its
-// goroutine, and no callback is called on its way out.
-func TestPanicOfALogger(t *testing.T) {
-	var got any
-	func() {
-		defer func() { got = recover() }()
-		inTurn(func() { panic("logger") }, func() { t.Error("the callback was called") })
-	}()
-	if got != "logger" {
-		t.Errorf("recovered %v", got)
-	}
-}
-
 // The longest wait of Exponential is 10 s where nothing else is said.
 func TestExponentialDefaults(t *testing.T) {
 	b := Exponential(0, 0, -1)()

@@ -57,98 +57,77 @@ func (c *Client) onStateChange(ev StateChange) {
 		return
 	}
 	c.inbox.NotifyOfAttempt(func() {
-		inTurn(func() {
-			c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
-		}, func() {
-			if f := c.cfg.OnStateChange; f != nil {
-				c.callbacks.enter(nameOnStateChange)
-				f(ev)
-			}
-		})
+		c.log(slog.LevelDebug, "state", "from", ev.From.String(), "to", ev.To.String(), "epoch", ev.Epoch)
+		if f := c.cfg.OnStateChange; f != nil {
+			c.callbacks.enter(nameOnStateChange)
+			f(ev)
+		}
 	})
 }
 
 func (c *Client) onOpen(ev OpenEvent) {
 	c.inbox.NotifyOfAttempt(func() {
-		inTurn(func() {
-			c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
-		}, func() {
-			if f := c.cfg.OnOpen; f != nil {
-				c.callbacks.enter(nameOnOpen)
-				f(ev)
-			}
-		})
+		c.log(slog.LevelInfo, "connected", "url", line(handshake.RedactedText(ev.URL)), "epoch", ev.Epoch, "attempt", ev.Attempt)
+		if f := c.cfg.OnOpen; f != nil {
+			c.callbacks.enter(nameOnOpen)
+			f(ev)
+		}
 	})
 }
 
 func (c *Client) onClose(ev CloseEvent) {
 	c.inbox.NotifyOfAttempt(func() {
-		inTurn(func() {
-			args := []any{
-				"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
-				"initiator", ev.Failure.Initiator.String(),
-			}
-			if ev.Failure.Err != ErrClosed { // which is no error, but the wish of this side
-				args = append(args, "error", shownError{ev.Failure.Err})
-			}
-			c.log(slog.LevelInfo, "connection closed", args...)
-		}, func() {
-			if f := c.cfg.OnClose; f != nil {
-				c.callbacks.enter(nameOnClose)
-				f(ev)
-			}
-		})
+		args := []any{
+			"epoch", ev.Epoch, "code", int(ev.Code), "reason", line(ev.shown().Reason), "clean", ev.WasClean,
+			"initiator", ev.Failure.Initiator.String(),
+		}
+		if ev.Failure.Err != ErrClosed { // which is no error, but the wish of this side
+			args = append(args, "error", shownError{ev.Failure.Err})
+		}
+		c.log(slog.LevelInfo, "connection closed", args...)
+		if f := c.cfg.OnClose; f != nil {
+			c.callbacks.enter(nameOnClose)
+			f(ev)
+		}
 	})
 }
 
 func (c *Client) onReconnecting(ev ReconnectEvent) {
 	c.inbox.NotifyOfAttempt(func() {
-		inTurn(func() {
-			c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
-		}, func() {
-			if f := c.cfg.OnReconnecting; f != nil {
-				c.callbacks.enter(nameOnReconnecting)
-				f(ev)
-			}
-		})
+		c.log(slog.LevelInfo, "reconnecting", "attempt", ev.Attempt, "delay", ev.Delay)
+		if f := c.cfg.OnReconnecting; f != nil {
+			c.callbacks.enter(nameOnReconnecting)
+			f(ev)
+		}
 	})
 }
 
 func (c *Client) onGiveUp(err *GiveUpError) {
 	c.inbox.Notify(func() {
-		inTurn(func() {
-			c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
-		}, func() {
-			if f := c.cfg.OnGiveUp; f != nil {
-				c.callbacks.enter(nameOnGiveUp)
-				f(err)
-			}
-		})
+		c.log(slog.LevelError, "giving up", "attempts", err.Attempts, "error", shownError{err.Failure.Err})
+		if f := c.cfg.OnGiveUp; f != nil {
+			c.callbacks.enter(nameOnGiveUp)
+			f(err)
+		}
 	})
 }
 
 // onGap reports a gap, on the goroutine of the callbacks.
 func (c *Client) onGap(g Gap) {
-	inTurn(func() {
-		c.log(slog.LevelWarn, "messages are missing", "stream", g.Stream, "after", g.After, "next", g.Next, "epoch", g.Epoch)
-	}, func() {
-		if f := c.cfg.Resume.OnGap; f != nil {
-			f(g)
-		}
-	})
+	c.log(slog.LevelWarn, "messages are missing", "stream", g.Stream, "after", g.After, "next", g.Next, "epoch", g.Epoch)
+	if f := c.cfg.Resume.OnGap; f != nil {
+		f(g)
+	}
 }
 
 // onUndelivered tells of a message of a size, on the goroutine of the
 // callbacks.
 func (c *Client) onUndelivered(msg Message, size int, reason error) {
-	inTurn(func() {
-		c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
-	}, func() {
-		if f := c.cfg.OnUndelivered; f != nil {
-			c.callbacks.enter(nameOnUndelivered)
-			f(msg, reason)
-		}
-	})
+	c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
+	if f := c.cfg.OnUndelivered; f != nil {
+		c.callbacks.enter(nameOnUndelivered)
+		f(msg, reason)
+	}
 }
 
 // report queues an OnError.
@@ -165,33 +144,11 @@ func (c *Client) reportBy(notify func(func()), err error) {
 
 // onError is report for those who are on the goroutine of the callbacks.
 func (c *Client) onError(err error) {
-	inTurn(func() {
-		c.log(slog.LevelWarn, "error", "error", shownError{err})
-	}, func() {
-		if f := c.cfg.OnError; f != nil {
-			c.callbacks.enter(nameOnError)
-			f(err)
-		}
-	})
-}
-
-// inTurn calls first, which is the user's, and then the rest. When first ends
-// the goroutine (runtime.Goexit, as testing.T.FailNow does) the rest is called
-// on its way out. A panic goes on at once: it is the user's.
-func inTurn(first, rest func()) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if p := recover(); p != nil {
-			panic(p)
-		}
-		rest()
-	}()
-	first()
-	returned = true
-	rest()
+	c.log(slog.LevelWarn, "error", "error", shownError{err})
+	if f := c.cfg.OnError; f != nil {
+		c.callbacks.enter(nameOnError)
+		f(err)
+	}
 }
 
 func (c *Client) log(level slog.Level, msg string, args ...any) {
