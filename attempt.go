@@ -181,19 +181,20 @@ func call(hook func() error) error {
 	return <-result
 }
 
-// checkRequest looks at what BeforeDial has made of the request.
+// checkRequest validates and normalizes what BeforeDial has made of the request.
 func (a *attempt) checkRequest() error {
 	req := a.req
 	if req.URL == nil {
 		return errors.New("DialRequest.URL is nil; BeforeDial may change it, or leave it as it is")
 	}
-	if err := handshake.CheckURL(req.URL); err != nil {
+	u, err := handshake.Normalize(req.URL)
+	if err != nil {
 		return err
 	}
 	if !a.c.pings && len(req.Header) > 0 {
 		return errors.New("DialRequest.Header can't be changed: in a browser a page sets no headers; " + insteadOfHeader)
 	}
-	req.URL = handshake.Escaped(req.URL)
+	req.URL = u
 	a.mu.Lock()
 	a.url = handshake.Redacted(req.URL)
 	a.mu.Unlock()

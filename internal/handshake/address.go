@@ -49,10 +49,7 @@ func parseURL(raw string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wsnotify: the url can't be parsed: %w", withoutURL(err))
 	}
-	if err := CheckURL(u); err != nil {
-		return nil, err
-	}
-	return u, nil
+	return Normalize(u)
 }
 
 // What a browser percent-encodes in a path and in a query, besides spaces,
@@ -95,21 +92,25 @@ func escapeURL(raw string) string {
 	return raw
 }
 
-// Escaped is escapeURL for what BeforeDial has set. Tabs and line breaks are
-// dropped from a query as a browser drops them: mostly they are the end of a
+// Normalize returns u as it is dialled: checked and percent-encoded. Address passes what a
+// user configured through it, and BeforeDial's URL comes here as it is. Tabs and line
+// breaks are dropped from a query as a browser drops them: mostly they are the end of a
 // file that held a token.
-func Escaped(u *url.URL) *url.URL {
+func Normalize(u *url.URL) (*url.URL, error) {
+	if err := check(u); err != nil {
+		return nil, err
+	}
 	v := *u
 	v.RawQuery = percentEncode(strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(u.RawQuery), escapedInQuery)
 	raw := percentEncode(u.RawPath, escapedInPath)
 	if path, err := url.PathUnescape(raw); err == nil && path == u.Path {
 		v.RawPath = raw
 	}
-	return &v
+	return &v, nil
 }
 
-// CheckURL accepts what can be dialled. Hooks may have made u.
-func CheckURL(u *url.URL) error {
+// check accepts what can be dialled.
+func check(u *url.URL) error {
 	switch strings.ToLower(u.Scheme) {
 	case "ws", "wss", "http", "https":
 	case "":

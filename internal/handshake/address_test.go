@@ -95,7 +95,7 @@ func TestRedacted(t *testing.T) {
 }
 
 // What BeforeDial has set is encoded as the rest, and nothing twice.
-func TestEscaped(t *testing.T) {
+func TestNormalize(t *testing.T) {
 	for _, test := range []struct {
 		url  url.URL
 		want string
@@ -110,17 +110,23 @@ func TestEscaped(t *testing.T) {
 		{url.URL{Path: "/a?b#c"}, "/a%3Fb%23c"},
 	} {
 		test.url.Scheme, test.url.Host = "ws", "h"
-		u := Escaped(&test.url)
+		u, err := Normalize(&test.url)
+		if err != nil {
+			t.Fatal(err)
+		}
 		again, err := url.Parse(u.String()) // as the transport does
-		if err != nil || again.RequestURI() != test.want || again.String() != Escaped(again).String() {
+		if err != nil || again.RequestURI() != test.want {
 			t.Errorf("%+v: %v, %v and not %s", test.url, again, err, test.want)
+		}
+		if twice, err := Normalize(again); err != nil || twice.String() != again.String() {
+			t.Errorf("%s became %s, %v, the second time", again, twice, err)
 		}
 	}
 }
 
-// What a hook has made of a URL is held to the same rules.
-func TestCheckURLRefusesAFragment(t *testing.T) {
-	if CheckURL(&url.URL{Scheme: "ws", Host: "h", Path: "/", Fragment: "a"}) == nil {
+// The URL of a hook obeys the same rules.
+func TestNormalizeRefusesAFragment(t *testing.T) {
+	if _, err := Normalize(&url.URL{Scheme: "ws", Host: "h", Path: "/", Fragment: "a"}); err == nil {
 		t.Error("a fragment was accepted")
 	}
 }

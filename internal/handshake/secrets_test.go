@@ -127,10 +127,3 @@ func TestErrorOfAPeer(t *testing.T) {
 		t.Errorf("it became %v", err)
 	}
 }
-
-// What a hook has made of a URL is held to the same rules.
-func TestURLOfAHookHasNoFragment(t *testing.T) {
-	if CheckURL(&url.URL{Scheme: "ws", Host: "h", Path: "/", Fragment: "a"}) == nil {
-		t.Error("a fragment was accepted")
-	}
-}
