@@ -26,6 +26,19 @@ func slowWork(w **world) wsnotify.Config {
 	}}
 }
 
+// whileBusy runs f while the callback of slowWork works on a first message.
+func whileBusy(t *testing.T, f func(w *world, conn *wsnotifytest.Conn)) {
+	t.Helper()
+	var w *world
+	inBubble(t, slowWork(&w), func(world *world) {
+		w = world
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte("1")))
+		synctest.Wait()
+		f(w, conn)
+	})
+}
+
 func (w *world) drainWithin(d time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
@@ -87,12 +100,7 @@ func TestDrainLetsHandlersFinish(t *testing.T) {
 
 // What comes meanwhile is handled, too, and what others send is sent.
 func TestDrainGoesOnWithWhatComes(t *testing.T) {
-	var w *world
-	inBubble(t, slowWork(&w), func(world *world) {
-		w = world
-		conn := w.connect()
-		w.must(conn.SendBinary([]byte("1")))
-		synctest.Wait()
+	whileBusy(t, func(w *world, conn *wsnotifytest.Conn) {
 		drained := make(chan error, 1)
 		go func() { drained <- w.drainWithin(time.Minute) }()
 		w.pass(100 * time.Millisecond)
@@ -357,12 +365,7 @@ func TestDrainInsideACallback(t *testing.T) {
 }
 
 func TestDrainAndDisconnectAtOnce(t *testing.T) {
-	var w *world
-	inBubble(t, slowWork(&w), func(world *world) {
-		w = world
-		conn := w.connect()
-		w.must(conn.SendBinary([]byte("1")))
-		synctest.Wait()
+	whileBusy(t, func(w *world, _ *wsnotifytest.Conn) {
 		drained := make(chan error, 2)
 		for range 2 {
 			go func() { drained <- w.drainWithin(time.Minute) }()
@@ -380,12 +383,7 @@ func TestDrainAndDisconnectAtOnce(t *testing.T) {
 
 // Each of two waits for its own ctx, and the first that ends ends both.
 func TestTwoDrains(t *testing.T) {
-	var w *world
-	inBubble(t, slowWork(&w), func(world *world) {
-		w = world
-		conn := w.connect()
-		w.must(conn.SendBinary([]byte("1")))
-		synctest.Wait()
+	whileBusy(t, func(w *world, _ *wsnotifytest.Conn) {
 		drained := make(chan error, 3)
 		for _, d := range []time.Duration{time.Minute, time.Hour} {
 			go func() { drained <- w.drainWithin(d) }()

@@ -61,18 +61,14 @@ func (w *world) note(format string, args ...any)            { w.of().Note(format
 func (w *world) pass(d time.Duration)                       { w.of().Pass(d) }
 func (w *world) journal() []string                          { return w.of().Journal() }
 
-func (w *world) conn() *wsnotifytest.Conn    { w.Helper(); return w.of().Conn() }
-func (w *world) expect(want ...string)       { w.Helper(); w.of().Expect(want...) }
-func (w *world) must(err error)              { w.Helper(); w.of().Must(err) }
-func (w *world) wantErr(err, target error)   { w.Helper(); w.of().WantErr(err, target) }
-func before[T any](f, first func(T)) func(T) { return harness.Before(f, first) }
-func kind(err error) string                  { return harness.Kind(err) }
-func describe(f wsnotify.Failure) string     { return harness.Describe(f) }
-func checkShown(t *testing.T, text string)   { t.Helper(); harness.CheckShown(t, text) }
-func never() wsnotify.BackOff                { return harness.Never() }
-
-// What no test uses at the moment.
-var _ = []any{before[int], answers, acceptsThenStopsReading, (*world).config, (*rawNet).client}
+func (w *world) conn() *wsnotifytest.Conn  { w.Helper(); return w.of().Conn() }
+func (w *world) expect(want ...string)     { w.Helper(); w.of().Expect(want...) }
+func (w *world) must(err error)            { w.Helper(); w.of().Must(err) }
+func (w *world) wantErr(err, target error) { w.Helper(); w.of().WantErr(err, target) }
+func kind(err error) string                { return harness.Kind(err) }
+func describe(f wsnotify.Failure) string   { return harness.Describe(f) }
+func checkShown(t *testing.T, text string) { t.Helper(); harness.CheckShown(t, text) }
+func never() wsnotify.BackOff              { return harness.Never() }
 
 // inBubble runs f in virtual time, with the client of cfg, a network and a server.
 func inBubble(t *testing.T, cfg wsnotify.Config, f func(*world)) {

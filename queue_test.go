@@ -325,21 +325,23 @@ func TestFlushIsABarrier(t *testing.T) {
 	})
 }
 
+// flush begins a Flush, which then waits, and returns where its error comes.
+func (w *world) flush() <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- w.c.Flush(bg) }()
+	synctest.Wait()
+	return result
+}
+
 // Flush is ErrClosed only if something that it waits for was given up.
 func TestFlushAtTheEnd(t *testing.T) {
 	inBubble(t, wsnotify.Config{CloseTimeout: -1}, func(w *world) {
 		w.net.Buffer(64)
 		conn := w.connect()
 		conn.StopReading(true)
-		flush := func() <-chan error {
-			result := make(chan error, 1)
-			go func() { result <- w.c.Flush(bg) }()
-			synctest.Wait()
-			return result
-		}
 		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("x"), 200)))
 		synctest.Wait()
-		all := flush()
+		all := w.flush()
 		conn.StopReading(false)
 		w.c.Disconnect()
 		if err := <-all; (err != nil) != (w.c.Status().Undelivered > 0) {
@@ -350,25 +352,19 @@ func TestFlushAtTheEnd(t *testing.T) {
 		w.net.Buffer(64)
 		conn := w.connect()
 		conn.StopReading(true)
-		flush := func() <-chan error {
-			result := make(chan error, 1)
-			go func() { result <- w.c.Flush(bg) }()
-			synctest.Wait()
-			return result
-		}
 		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("x"), 60)))
 		w.must(w.c.Enqueue(wsnotify.MessageText, bytes.Repeat([]byte("y"), 60)))
 		synctest.Wait()
-		first := flush()
+		first := w.flush()
 		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("z")))
-		second := flush()
+		second := w.flush()
 		conn.StopReading(false)
 		w.must(<-first)
 		w.must(<-second)
 		w.srv.Stop()
 		synctest.Wait()
 		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("late")))
-		third := flush()
+		third := w.flush()
 		w.must(w.c.Disconnect())
 		w.wantErr(<-third, wsnotify.ErrClosed)
 	})

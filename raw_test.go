@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
-	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -39,7 +38,6 @@ func (n *rawNet) of() *harness.RawNet {
 	return n.shared
 }
 
-func (n *rawNet) client() *http.Client { return n.of().Client() }
 func (n *rawNet) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return n.of().Dial(ctx, network, addr)
 }
@@ -119,9 +117,6 @@ func answers(response string) func(*rawPeer)   { return rawScriptOf(harness.Answ
 func flood(n int, frame []byte) func(*rawPeer) { return rawScriptOf(harness.Flood(n, frame)) }
 func accepts(then func(*rawPeer), headers ...string) func(*rawPeer) {
 	return rawScriptOf(harness.Accepts(scriptOf(then), headers...))
-}
-func acceptsThenStopsReading(then func(*rawPeer)) func(*rawPeer) {
-	return rawScriptOf(harness.AcceptsThenStopsReading(scriptOf(then)))
 }
 
 // inRawBubble is inBubble with a script for a server.

@@ -159,41 +159,32 @@ func TestClaimedLengthIsNotAllocated(t *testing.T) {
 func TestReadLimitOfCompressedMessages(t *testing.T) {
 	const limit = 1000
 	for _, size := range []int{limit, limit + 1, limit + 2} {
-		var b bytes.Buffer
-		w, _ := flate.NewWriter(&b, 9)
-		w.Write(make([]byte, size))
-		w.Flush()
-		deflated := strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
-		var got []int
-		cfg := wsnotify.Config{
-			BackOff: never, ReadLimit: limit, Compression: wsnotify.CompressionContextTakeover,
-			OnMessage: func(m wsnotify.Message) { got = append(got, len(m.Data)) },
+		got, f := receiveDeflated(t, size, limit)
+		if (f.Code == 1009) != (size > limit) || (len(got) == 0) != (size > limit) {
+			t.Errorf("a message of %d: %v were delivered, %+v", size, got, f)
 		}
-		inRawBubble(t, cfg, func(p *rawPeer) {
-			p.accept("Sec-WebSocket-Extensions: permessage-deflate")
-			p.frames(reserved(4, binaryOf(deflated)))
-			p.rest(time.Second)
-		}, func(w *world, _ *rawNet) {
-			w.must(w.c.Connect(w.Context(), "ws://server/", ""))
-			<-w.c.Done()
-			if f := w.c.Status().LastFailure; (f.Code == 1009) != (size > limit) || (len(got) == 0) != (size > limit) {
-				t.Errorf("a message of %d: %v were delivered, %+v", size, got, f)
-			}
-		})
 	}
 }
 
 // Without a ReadLimit there is none for what a compressed message becomes, either.
 func TestNoReadLimitForCompressedMessages(t *testing.T) {
 	const size = 3 << 20
+	if got, f := receiveDeflated(t, size, -1); len(got) != 1 || got[0] != size {
+		t.Errorf("%v were delivered, %+v", got, f)
+	}
+}
+
+// receiveDeflated has a client receive one compressed message of size zeros, and returns the
+// sizes of what was delivered and how the connection ended.
+func receiveDeflated(t *testing.T, size int, readLimit int64) (got []int, end wsnotify.Failure) {
+	t.Helper()
 	var b bytes.Buffer
 	w, _ := flate.NewWriter(&b, 9)
 	w.Write(make([]byte, size))
 	w.Flush()
 	deflated := strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
-	var got []int
 	cfg := wsnotify.Config{
-		BackOff: never, ReadLimit: -1, Compression: wsnotify.CompressionContextTakeover,
+		BackOff: never, ReadLimit: readLimit, Compression: wsnotify.CompressionContextTakeover,
 		OnMessage: func(m wsnotify.Message) { got = append(got, len(m.Data)) },
 	}
 	inRawBubble(t, cfg, func(p *rawPeer) {
@@ -203,10 +194,9 @@ func TestNoReadLimitForCompressedMessages(t *testing.T) {
 	}, func(w *world, _ *rawNet) {
 		w.must(w.c.Connect(w.Context(), "ws://server/", ""))
 		<-w.c.Done()
-		if len(got) != 1 || got[0] != size {
-			t.Errorf("%v were delivered, %+v", got, w.c.Status().LastFailure)
-		}
+		end = *w.c.Status().LastFailure
 	})
+	return got, end
 }
 
 // Pings that can't be answered, since the peer reads nothing, are not kept:
