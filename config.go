@@ -26,11 +26,11 @@ import (
 // The functions named On…, except OnHandshake, run one after another, in the
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
-// wait in the inbox, and so do events. Events have no bound, so the client drops
+// wait in the inbox, and so do events. Events have no limit, so the client drops
 // some when more than 256 wait: all that there is to tell of an attempt, from
 // Connecting to OnReconnecting and the connection between them if it brought no
 // message, when the next attempt begins. So the first attempts and the latest are
-// told, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.
+// reported, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.
 // Status counts everything. Don't wait for Done in a callback: Done waits for the
 // callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
 // panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
@@ -279,7 +279,7 @@ type Heartbeat struct {
 // Inbox bounds the received messages that wait for a callback, over all
 // connections. When it is full the client stops reading from the socket, and the
 // server's pings are not answered. It still reconnects, but does not read from the
-// new connection until there is room. If a connection ends meanwhile, what was read
+// new connection until there is capacity. If a connection ends meanwhile, what was read
 // from it, at most 64 KiB, waits in addition, and what was not read is lost.
 type Inbox struct {
 	Messages int // zero means 1024, negative no limit
@@ -287,7 +287,7 @@ type Inbox struct {
 	// Bytes counts the memory that is kept: of a message that came compressed the
 	// larger of what came and what it became, and at least 256 bytes of each. Zero
 	// means 4 MiB, negative no limit. A larger message is taken alone. At most 64 KiB
-	// and one message are decompressed before there is room for them.
+	// and one message are decompressed before there is capacity for them.
 	Bytes int
 
 	// Reuse lets messages share memory: Message.Data and Notification.Raw are

@@ -97,7 +97,7 @@ func (c *Client) dispatch(m *inbox.Item) {
 	c.confirm(msg)
 }
 
-// confirm looks for answers to subscriptions before the callbacks.
+// confirm finds answers to subscriptions, and then runs the callbacks.
 func (c *Client) confirm(msg Message) {
 	if s := c.subscriptions; s != nil && s.Confirm != nil {
 		s.received(msg)
@@ -225,7 +225,7 @@ func (c *Client) callHandler(h *typedHandler, n Notification, content json.RawMe
 	h.call(c, n, content)
 }
 
-// unhandled counts a notification that nobody took.
+// unhandled counts a notification that has no handler.
 func (c *Client) unhandled(msgType string) {
 	c.callbacks.idle()
 	c.state.unhandled.Add(1)

@@ -64,7 +64,7 @@
 // order, or reported once to OnUndelivered. Neither Send nor Enqueue can know
 // whether the peer has read what was written just before a link broke: only an
 // answer from the peer can tell. With Outbox.ConfirmID a message stays in the
-// outbox until you pass that answer to [Client.Confirm], and is sent again over
+// outbox until you pass that answer to [Client.Confirm], and is redelivered over
 // the next connection if it does not come. A [Store] keeps messages when the
 // process ends.
 //
@@ -100,7 +100,7 @@
 //
 // Config.HTTPClient sets proxies, TLS, cookies and dialers; nil uses HTTP_PROXY
 // and the other variables. Proxies cut idle connections, nginx after 60 s by
-// default: the heartbeat keeps them open. Each wait has its own bound: DialTimeout
+// default: the heartbeat keeps them open. Each wait has its own limit: DialTimeout
 // for an attempt with its hooks, WriteTimeout for a write to a peer that does not
 // read, CloseTimeout for the end, and the Heartbeat's Interval and Timeout for
 // silence.

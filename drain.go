@@ -130,9 +130,9 @@ func (r *run) setDrainErr(err error) {
 // undone returns nil when at one moment nothing is left to be handled or sent,
 // and otherwise a channel that is closed when that may have changed.
 //
-// A message that comes between the two looks may be handled, and its answer be
-// queued, before or after the look at the outbox; so the inbox must have been at
-// rest from the first look to the last.
+// A message that comes between the two checks may be handled, and its answer be
+// queued, before or after the outbox is checked; so the inbox must have been idle from
+// the first check to the last.
 func (r *run) undone() <-chan struct{} {
 	changed, before := r.c.inbox.Idle()
 	if changed != nil {

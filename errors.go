@@ -39,7 +39,7 @@ var (
 	// matches ErrUnconfirmed.
 	ErrNotAcknowledged = inClass("wsnotify: the message was written and not acknowledged: the peer may or may not have it", ErrUnconfirmed)
 
-	// ErrOutboxFull means that the outbox has no room for the message now.
+	// ErrOutboxFull means that the outbox has no capacity for the message now.
 	ErrOutboxFull = errors.New("wsnotify: the outbox is full")
 
 	// ErrExpired means that the message waited in the outbox for longer than

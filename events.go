@@ -49,7 +49,7 @@ type ReconnectEvent struct {
 
 // The functions below queue an event for the goroutine of the callbacks. They
 // never block, so that the owner never waits for user code, and the Logger
-// counts as such. What is told of an attempt, from CONNECTING to the wait for the
+// counts as such. The events of an attempt, from CONNECTING to the wait for the
 // next one, may be dropped as a whole while a callback blocks: see inbox.Queue.BeginAttempt.
 
 func (c *Client) onStateChange(ev StateChange) {
@@ -120,8 +120,7 @@ func (c *Client) onGap(g Gap) {
 	}
 }
 
-// onUndelivered tells of a message of a size, on the goroutine of the
-// callbacks.
+// onUndelivered reports a message of a size, on the goroutine of the callbacks.
 func (c *Client) onUndelivered(msg Message, size int, reason error) {
 	c.log(slog.LevelWarn, "message not delivered", "bytes", size, "error", shownError{reason})
 	if f := c.cfg.OnUndelivered; f != nil {

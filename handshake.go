@@ -123,8 +123,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// seen says what the peer did that ended reading with err, as it is told of an
-// open connection.
+// seen says what the peer did that ended reading with err, as for an open connection.
 func (cn *conn) seen(err error) *Failure {
 	f, _, _ := cn.outcome(err)
 	return &f
@@ -195,7 +194,7 @@ func (cn *conn) refuse() *Failure {
 	return peer
 }
 
-// lastWord looks whether reading has ended, and how. After a write that failed
+// lastWord checks whether reading has ended, and how. After a write that failed
 // it reads on, until refuse kills the socket: what the peer said before it went
 // is why the hook failed.
 func (cn *conn) lastWord() *Failure {

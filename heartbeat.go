@@ -37,7 +37,7 @@ type heartbeat struct {
 	rtt      func(time.Duration)
 	asking   *atomic.Bool // TextFunc runs, for this connection or one before it
 	spawn    func(func()) // starts a goroutine that may be in user code
-	wrong    func(error)  // told of a text that can't be sent
+	wrong    func(error)  // called with a text that can't be sent
 
 	mu      sync.Mutex
 	stopped bool
@@ -205,8 +205,8 @@ func (h *heartbeat) written(before transport.Progress) {
 	h.watch.Start(before.Acknowledged, now.Acknowledged+now.Waiting)
 }
 
-// overdue is called when the watch has seen no sign of life but what it looks for
-// by itself.
+// overdue is called when the watch has seen no sign of life among those that it checks by
+// itself.
 func (h *heartbeat) overdue() {
 	if now := h.progress(); h.isDead(now) {
 		h.dead()
@@ -228,7 +228,7 @@ func (h *heartbeat) isDead(now transport.Progress) bool {
 	return true
 }
 
-// stalling is called by the reader when it begins and ends to wait for room.
+// stalling is called by the reader when it begins, and ends, waiting for capacity.
 func (h *heartbeat) stalling(stalled bool) {
 	h.clock.Pause(stalled)
 	h.mu.Lock()

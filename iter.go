@@ -12,7 +12,7 @@ import (
 
 // Notifications returns the notifications from now on, for a loop instead of a
 // callback. The sequence ends with ctx, or when the current Connect or Run is over
-// and everything that it received has been handed over. If a later Connect takes
+// and everything that it received has been handled. If a later Connect takes
 // over, the sequence goes on.
 //
 // Before the first Connect, and after the end of one, the sequence belongs to the
@@ -111,8 +111,8 @@ func (s *subscribers[T]) end(run uint64) {
 	s.list.Store(&list)
 }
 
-// add asks under the lock which run is awaited, so that whoever is told the one
-// that ends is in the list before end looks at it.
+// add reads under the lock which run the subscription is for, so that one for a run that
+// ends is in the list before end reads that.
 func (s *subscribers[T]) add(c *Client, ctx context.Context) *subscription[T] {
 	sub := &subscription[T]{ctx: ctx, next: make(chan handed[T]), gone: make(chan struct{}), over: make(chan struct{})}
 	s.mu.Lock()

@@ -8,7 +8,7 @@ import (
 const noTimeout = time.Duration(1 << 62)
 
 // loss is an attempt that failed, or a connection that ended, and what is to
-// be told of it.
+// be reported of it.
 type loss struct {
 	failure Failure
 	close   *CloseEvent // nil for an attempt
@@ -173,7 +173,7 @@ func (r *run) failed(f Failure) *loss {
 	return &loss{failure: f, report: true}
 }
 
-// wait asks the policy, tells what happened and what will, and waits for the
+// wait asks the policy, reports what happened and what will, and waits for the
 // next attempt. It returns false when there is none.
 func (r *run) wait(l *loss) bool {
 	c := r.c
@@ -331,7 +331,7 @@ func (r *run) awaitStores() {
 	}
 }
 
-// enter changes the state and tells so.
+// enter changes the state and queues its event.
 func (r *run) enter(to ReadyState, cause error) {
 	c := r.c
 	if to == Connecting {

@@ -90,6 +90,6 @@ func (cn *conn) isReply(data []byte) bool {
 	return false
 }
 
-// mistaken tells of what a function of Heartbeat has returned. Once is enough:
-// events have no bound.
+// mistaken reports what a function of Heartbeat has returned. Once is enough: events have
+// no limit.
 func (cn *conn) mistaken(err error) { cn.mistake.Do(func() { cn.c.report(err) }) }

@@ -12,7 +12,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/wire"
 )
 
-// Sending: what users call, and what internal/outbox is told of the Client.
+// Sending: what users call, and what internal/outbox knows of the Client.
 
 // SendText is Send of a text message.
 func (c *Client) SendText(ctx context.Context, text string) error {
@@ -79,7 +79,7 @@ func (c *Client) EnqueueJSON(v any) error {
 // open, or at the next one, and what will never be sent is reported to
 // OnUndelivered. It may be called before Connect.
 //
-// It returns ErrOutboxFull when there is no room, a *MessageTooLargeError when
+// It returns ErrOutboxFull when there is no capacity, a *MessageTooLargeError when
 // there never will be, the error of the Store, and ErrClosed after the end of
 // a Connect or Run; the message is then not reported.
 func (c *Client) Enqueue(typ MessageType, data []byte) error {
@@ -170,7 +170,7 @@ type Outbox struct {
 	// MaxAge is how long a message may wait to be written; after that it is
 	// reported as ErrExpired. It counts from Enqueue, over all connections, and
 	// from New for what a Store held. A message that was written before and waits
-	// to be sent again is ErrUnconfirmed instead; one that waits for its
+	// to be redelivered is ErrUnconfirmed instead; one that waits for its
 	// confirmation on the open connection does not expire. Zero or negative
 	// means no limit.
 	MaxAge time.Duration

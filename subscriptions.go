@@ -637,7 +637,7 @@ func (s *subscriptions) check(cn *conn, again bool) {
 // errUnanswered is why a connection was dropped that did not answer.
 var errUnanswered = errors.New("the server does not answer")
 
-// received has the user's function look for answers in a message.
+// received has the user's function find answers in a message.
 func (s *subscriptions) received(msg Message) {
 	keys, err := s.Confirm(msg)
 	if len(keys) == 0 {

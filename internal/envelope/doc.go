@@ -15,13 +15,13 @@
 // and starts nothing. Which names are looked for, what a message without them means, and what
 // of it is copied is decided by those who call it.
 //
-// What must hold, and is held by the tests:
+// Invariants, which the tests verify:
 //
 //   - A message is JSON here exactly if JSON.parse takes it, up to 10000 levels of nesting.
 //     Keys are compared as JavaScript does: exactly, whatever escape sequences spell them, the
 //     last of several wins.
 //   - What Decoder makes of content is what encoding/json makes of it, its errors too.
-//   - Nothing panics on input, and no input makes the stack grow without a bound.
+//   - Nothing panics on input, and no input makes the stack grow without a limit.
 //   - Finding allocates nothing, and [Text] allocates once.
 //
 // The scanner takes valid UTF-8 for granted: the reader of a connection has checked it. Its

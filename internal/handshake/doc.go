@@ -13,7 +13,7 @@
 //   - secrets.go: what a peer must not be seen to repeat, in whatever spelling.
 //   - shown.go: what of an address, and of a peer's words, may be shown.
 //
-// What must hold: no secret of an address or a request reaches an error, and no
+// Invariant: no secret of an address or a request reaches an error, and no
 // text of a peer reaches one as it is.
 //
 // It keeps no state, and knows nothing of attempts, policies or callbacks.

@@ -91,7 +91,7 @@ func Printable(s string) string { return shown(s, maxShown) }
 // Line is Printable for an error, whose advice at the end is not to be cut off.
 func Line(s string) string { return shown(s, 2*maxShown) }
 
-// shown is printable with a bound of its own.
+// shown is printable with a limit of its own.
 func shown(s string, limit int) string {
 	var b strings.Builder
 	for i, r := range s {

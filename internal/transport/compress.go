@@ -36,7 +36,7 @@ func (c *compression) use(p *extension.Params) {
 }
 
 // inflateBytes is how much is decompressed in advance. What was is kept already
-// when the inbox is asked for room: more than this and one message never is.
+// when the inbox reserves capacity: more than this and one message never is.
 const inflateBytes = 64 << 10
 
 // buffers are what messages are decompressed into. Larger ones are not used again.
@@ -91,7 +91,7 @@ func (u *Upgraded) dropPending() {
 	u.pending = nil
 }
 
-// inflate decompresses one message, into buf if there is room for it.
+// inflate decompresses one message, into buf if it is large enough.
 func (u *Upgraded) inflate(ev *Event, buf []byte) error {
 	limit := math.MaxInt
 	if u.opts.ReadLimit >= 0 {
@@ -169,7 +169,7 @@ func (u *Upgraded) abandon() {
 	}
 }
 
-// unpack gives back what it took to compress a message.
+// unpack releases what it took to compress a message.
 func (u *Upgraded) unpack() {
 	p := u.pack
 	if p == nil {

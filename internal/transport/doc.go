@@ -19,7 +19,7 @@
 //
 // It knows nothing of reconnecting, queues, callbacks or heartbeats.
 //
-// What must hold:
+// Invariants:
 //
 //   - No method but Read, Write, Close and End waits, and Kill ends them, whatever the
 //     peer does; a Read of a net.Conn that a user supplies may not end, see End.

@@ -11,7 +11,7 @@
 // It knows nothing of goroutines, time, sockets or configuration. A Reader is
 // one goroutine's; memory may be released by any.
 //
-// What must hold:
+// Invariants:
 //
 //   - Whatever the server sends, a Reader returns events, a *Violation or the
 //     error of its source. It allocates no more than what has come, doubled, and

@@ -57,7 +57,7 @@ func (ev *Event) Decompressed(data []byte, take, reuse bool) {
 }
 
 // Poison makes Release overwrite memory that nobody holds any more. Tests set
-// it before anything is read, to find those who use what they have given back.
+// it before anything is read, to find those who use what they have released.
 var Poison bool
 
 // Release gives up one hold.

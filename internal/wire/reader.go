@@ -54,7 +54,7 @@ type Reader struct {
 	large holds     // of a busy one; none while small is in use
 	buf   []byte    // either of them
 	r, w  int       // what was read and not used is buf[r:w]
-	full  bool      // the last read filled all the room it had
+	full  bool      // the last read filled all the space it had
 	last  int       // size of the last data frame
 	cost  int       // of the stream since the last message
 
@@ -78,7 +78,7 @@ type Reader struct {
 const (
 	largeRead   = 64 << 10
 	largeFrame  = 16 << 10 // a payload for which a large read would only be copied
-	tailRead    = 16 << 10 // less room than this in shared memory is left alone
+	tailRead    = 16 << 10 // less space than this in shared memory is left alone
 	trustedSize = 1 << 20  // what is allocated because a server says that it will send as much
 )
 
@@ -295,12 +295,12 @@ func (r *Reader) begin(first byte, op Op, size int64) {
 	r.inside, r.left, r.fin = true, size, first&Fin != 0
 	if op != Continuation {
 		r.op, r.compressed, r.text = op, first&RSV1 != 0, text{}
-		room := int(min(size, trustedSize))
+		space := int(min(size, trustedSize))
 		if r.reuse {
-			r.mem = getMemory(room)
+			r.mem = getMemory(space)
 			r.data = r.mem.b[:0]
 		} else {
-			r.data = make([]byte, 0, room)
+			r.data = make([]byte, 0, space)
 		}
 	}
 }
@@ -309,7 +309,7 @@ func (r *Reader) begin(first byte, op Op, size int64) {
 func (r *Reader) gather() error {
 	b := r.buf[r.r:r.w]
 	b = b[:min(int64(len(b)), r.left)]
-	r.room(len(b))
+	r.growMessage(len(b))
 	r.data = append(r.data, b...)
 	r.use(len(b))
 	return r.added(len(b))
@@ -324,9 +324,9 @@ func (r *Reader) added(n int) error {
 	return nil
 }
 
-// room makes room for at least n more bytes of the message, so that what is
+// growMessage makes space for at least n more bytes of the message, so that what is
 // allocated follows what has come.
-func (r *Reader) room(n int) {
+func (r *Reader) growMessage(n int) {
 	need := len(r.data) + n
 	if need <= cap(r.data) {
 		return
@@ -363,9 +363,9 @@ func (r *Reader) finish(ev *Event) error {
 // anything else behind what is in the buffer.
 func (r *Reader) fill() error {
 	if r.left >= largeFrame && r.r == r.w {
-		r.room(1)
-		room := r.data[len(r.data):cap(r.data)]
-		n, err := r.read(room[:min(int64(len(room)), r.left)])
+		r.growMessage(1)
+		space := r.data[len(r.data):cap(r.data)]
+		n, err := r.read(space[:min(int64(len(space)), r.left)])
 		r.data = r.data[:len(r.data)+n]
 		r.full = false
 		if bad := r.added(n); bad != nil {
@@ -380,7 +380,7 @@ func (r *Reader) fill() error {
 	return err
 }
 
-// space returns room behind what is in the buffer. Large memory is for a
+// space returns space behind what is in the buffer. Large memory is for a
 // source that has just given all that was asked for.
 func (r *Reader) space() []byte {
 	rest := r.buf[r.r:r.w]
