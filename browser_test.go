@@ -226,7 +226,7 @@ func TestPageSendsNoPings(t *testing.T) {
 	})
 }
 
-func TestPageIsToldWhichFieldsAreOfNoUse(t *testing.T) {
+func TestUselessFieldsInABrowserAreErrors(t *testing.T) {
 	if err := wsnotify.UselessInBrowser(wsnotify.Config{Subprotocols: []string{"a"}}); err != nil {
 		t.Error(err)
 	}

@@ -237,7 +237,7 @@ func handleMail[T any](c *wsnotify.Client, handler func(T)) {
 
 // While a callback blocks, what waits to be told of attempts is bounded. What is
 // told are legal steps, and the end is that of the client.
-func TestEventsOfAttemptsAreBounded(t *testing.T) {
+func TestEventsOfAttemptsAreLimited(t *testing.T) {
 	const attempts = 5000
 	var states []wsnotify.ReadyState
 	opened, closed, errs, last := 0, 0, 0, 0

@@ -140,7 +140,7 @@ func TestCloseCodeArrivesBehindUnsentData(t *testing.T) {
 }
 
 // A peer that neither reads nor ends holds up no end.
-func TestPeerThatDoesNotEndHoldsUpNoEnd(t *testing.T) {
+func TestEndDoesNotWaitForAPeerThatStays(t *testing.T) {
 	hold := make(chan struct{})
 	defer close(hold)
 	url := rawServer(t, func(conn net.Conn) {

@@ -179,7 +179,7 @@ func TestDisconnectInsideOnUndelivered(t *testing.T) {
 	})
 }
 
-func TestCloseIsBoundedWhenThePeerStopsInMidFrame(t *testing.T) {
+func TestCloseTimeoutWhenThePeerStopsInMidFrame(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		conn := w.connect()
 		w.must(conn.WriteRaw([]byte{0x81, 0x05, 'h'}))
@@ -195,7 +195,7 @@ func TestCloseIsBoundedWhenThePeerStopsInMidFrame(t *testing.T) {
 	})
 }
 
-func TestCloseIsBoundedWhenThePeerDoesNotRead(t *testing.T) {
+func TestCloseTimeoutWhenThePeerDoesNotRead(t *testing.T) {
 	inBubble(t, wsnotify.Config{Outbox: wsnotify.Outbox{Messages: -1, Bytes: -1}}, func(w *world) {
 		conn := w.connect()
 		conn.StopReading(true)

@@ -378,7 +378,7 @@ func heapInUse() uint64 {
 
 // A Send whose ctx ends does not wait until a large message has been compressed,
 // and what comes after it is understood.
-func TestSendIsTakenBackInTheMiddleOfItsCompression(t *testing.T) {
+func TestSendIsCancelledInTheMiddleOfItsCompression(t *testing.T) {
 	inBubble(t, wsnotify.Config{Compression: takeover, Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
 		w.srv.Compress(true)
 		conn := w.connect()

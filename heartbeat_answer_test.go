@@ -144,7 +144,7 @@ func TestAnswerComesBeforeRequests(t *testing.T) {
 
 // Replies leave before what is queued. Of those that wait for the socket the
 // latest 64 do.
-func TestRepliesOvertakeTheQueueAndAreBounded(t *testing.T) {
+func TestRepliesOvertakeTheQueueAndAreLimited(t *testing.T) {
 	inAnswerBubble(t, wsnotify.Config{}, counting, func(w *world) {
 		conn := w.connect()
 		conn.StopReading(true)

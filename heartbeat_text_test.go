@@ -86,7 +86,7 @@ func TestNoTextAsksNoTextFunc(t *testing.T) {
 }
 
 // A beat that comes while TextFunc runs has no text, and its ping is on time.
-func TestSlowTextFuncHoldsUpNoPing(t *testing.T) {
+func TestSlowTextFuncDelaysNoPing(t *testing.T) {
 	inTextBubble(t, wsnotify.Heartbeat{}, func(call int) string {
 		time.Sleep(20 * time.Second)
 		return fmt.Sprint("beat ", call)

@@ -330,7 +330,7 @@ func TestPeerThatEndsOnHandshake(t *testing.T) {
 
 // The end that Receive has told of is not forgotten: the next Receive tells it
 // again, and so does the connection, if OnHandshake lets it open all the same.
-func TestReceiveTellsTheEndAgain(t *testing.T) {
+func TestReceiveRepeatsTheErrorOfTheEnd(t *testing.T) {
 	var first, second error
 	inBubble(t, wsnotify.Config{BackOff: never, OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
 		_, first = h.Receive(ctx)

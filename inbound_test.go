@@ -10,7 +10,7 @@ import (
 
 // The transport gives a control frame 5 s from its header on, and would then
 // take a slow line for a broken connection.
-func TestSlowControlFramesAreTaken(t *testing.T) {
+func TestSlowControlFramesAreRead(t *testing.T) {
 	cfg := wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}, BackOff: never}
 	inRawBubble(t, cfg, func(p *rawPeer) {
 		p.accept()

@@ -13,7 +13,7 @@ import (
 
 // While one callback blocks, connection after connection brings messages and is
 // lost. What they bring is not collected, and the client goes on connecting.
-func TestInboxBoundHoldsOverReconnects(t *testing.T) {
+func TestInboxLimitAppliesOverReconnects(t *testing.T) {
 	for name, end := range map[string]func(*world, *wsnotifytest.Conn){
 		"the link breaks": func(w *world, conn *wsnotifytest.Conn) { conn.Reset() },
 		"the server ends": func(w *world, conn *wsnotifytest.Conn) { conn.Drop() },
@@ -86,7 +86,7 @@ func insideItsConnection(w *world) {
 
 // What comes over a connection while the inbox is full of an earlier one is
 // there when callbacks return again.
-func TestNextConnectionIsReadWhenThereIsRoom(t *testing.T) {
+func TestNextConnectionIsReadWhenThereIsCapacity(t *testing.T) {
 	var release chan struct{}
 	var got []string
 	inBubble(t, wsnotify.Config{

@@ -147,7 +147,7 @@ func TestOldCloseLeavesTheCounterOfALaterRunAlone(t *testing.T) {
 
 // ctx bounds Close also while the last frames leave of a connection that ends by
 // itself, or by Reconnect; and so does CloseTimeout.
-func TestCloseContextBoundsTheGraceOfAnEarlierEnd(t *testing.T) {
+func TestCloseContextLimitsTheGraceOfAnEarlierEnd(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Second / 5, time.Minute} {
 		for name, end := range map[string]func(*world, *wsnotifytest.Conn){
 			"close frame": func(w *world, conn *wsnotifytest.Conn) { w.must(conn.CloseFrame(1001, "")) },

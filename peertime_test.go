@@ -347,7 +347,7 @@ func testReceiveLeft(t *testing.T, cfg wsnotify.Config, when time.Duration, left
 // Nothing of a net.Conn of the user's holds up an end, a loss or a reconnect: not a
 // Close that waits, nor calls that don't return when it is closed. Done waits for
 // it.
-func TestStubbornConnHoldsUpNothing(t *testing.T) {
+func TestStubbornConnDelaysNothing(t *testing.T) {
 	if transport.AssumedKind == transport.System {
 		t.Skip("WSNOTIFY_CONNS=system: the Close of a socket of the system does not block")
 	}

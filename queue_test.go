@@ -17,7 +17,7 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-func TestOutboxIsBounded(t *testing.T) {
+func TestOutboxIsLimited(t *testing.T) {
 	inBubble(t, wsnotify.Config{Outbox: wsnotify.Outbox{Messages: 3, Bytes: 100}}, func(w *world) {
 		w.wantTooLarge(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 101)), 101, 100)
 		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 90)))
@@ -83,7 +83,7 @@ func grown(f func()) int64 {
 // The outbox is a bound of memory with DropOldest too: while nobody is
 // connected, behind a writer that is stuck with a Send waiting for it, and
 // with an OnUndelivered that does not return.
-func TestDropOldestIsABoundOfMemory(t *testing.T) {
+func TestDropOldestLimitsMemory(t *testing.T) {
 	box := wsnotify.Outbox{Messages: 10, Bytes: 10 << 10, Overflow: wsnotify.DropOldest}
 	const messages, most = 40_000, 3 << 20
 	fill := func(w *world) {

@@ -228,9 +228,9 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 }
 
-// Messages that follow each other briskly are handled by the goroutine that
-// reads. A callback of theirs may block all the same, also on what is read.
-func TestBlockingBriskly(t *testing.T) {
+// Messages of ping-pong traffic are handled by the goroutine that
+// reads. Their callback may block all the same, also on what must be read.
+func TestBlockingCallbackInPingPongTraffic(t *testing.T) {
 	harness.NeedsSystem(t)
 	for name, block := range map[string]func(ctx context.Context, c *wsnotify.Client) error{
 		"Ping": func(ctx context.Context, c *wsnotify.Client) error {

@@ -300,7 +300,7 @@ func TestFullInboxStopsTheReader(t *testing.T) {
 	})
 }
 
-func TestInboxBoundsBytes(t *testing.T) {
+func TestInboxLimitsBytes(t *testing.T) {
 	var release chan struct{}
 	delivered := 0
 	inBubble(t, wsnotify.Config{

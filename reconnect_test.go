@@ -180,7 +180,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	})
 }
 
-func TestWrongKeyIsBoundedByTheDialTimeout(t *testing.T) {
+func TestDialTimeoutLimitsAWrongKey(t *testing.T) {
 	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
 		w.srv.WrongKey(-1)
 		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
@@ -194,7 +194,7 @@ func TestWrongKeyIsBoundedByTheDialTimeout(t *testing.T) {
 	})
 }
 
-func TestDialTimeoutBoundsAnAttempt(t *testing.T) {
+func TestDialTimeoutLimitsAnAttempt(t *testing.T) {
 	for name, hang := range map[string]func(*world){
 		"dial":      func(w *world) { w.net.Hang(true) },
 		"handshake": func(w *world) { w.srv.HangHandshake(-1) },

@@ -213,7 +213,7 @@ func TestRequestThatGivesUp(t *testing.T) {
 }
 
 // The ids of the last 4096 are kept, and with them what is dropped.
-func TestIDsOfRequestsThatGaveUpAreBounded(t *testing.T) {
+func TestIDsOfAbandonedRequestsAreLimited(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		conn := w.connect()
 		w.journal()
@@ -356,7 +356,7 @@ func TestRequestInCallbacks(t *testing.T) {
 // once, whether the inbox was full before the request or became so later. A
 // request of another goroutine waits as before.
 // The body of a loop holds up the callbacks as one of them does.
-func TestRequestInALoopWhileTheReaderWaitsForRoom(t *testing.T) {
+func TestRequestInALoopWhileTheInboxIsFull(t *testing.T) {
 	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Messages: 2}}, func(w *world) {
 		messages := w.c.Messages(w.Context())
 		result := make(chan error, 1)
@@ -378,7 +378,7 @@ func TestRequestInALoopWhileTheReaderWaitsForRoom(t *testing.T) {
 	})
 }
 
-func TestRequestInACallbackWhileTheReaderWaitsForRoom(t *testing.T) {
+func TestRequestInACallbackWhileTheInboxIsFull(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		var w *world
 		var err error

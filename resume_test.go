@@ -181,8 +181,8 @@ func TestPositionsOfStreamsInHooks(t *testing.T) {
 	})
 }
 
-// The body of a loop holds its message, and so all behind it.
-func TestLoopBodyHoldsItsPosition(t *testing.T) {
+// The position stays before a message while a loop body handles it.
+func TestLoopBodyDelaysItsPosition(t *testing.T) {
 	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
 		conn := w.connect()
 		next := make(chan struct{})

@@ -201,7 +201,7 @@ func receiveDeflated(t *testing.T, size int, readLimit int64) (got []int, end ws
 
 // Pings that can't be answered, since the peer reads nothing, are not kept:
 // the latest is all that there is to answer.
-func TestUnansweredPingsAreNotKept(t *testing.T) {
+func TestUnansweredPingsTakeNoMemory(t *testing.T) {
 	count := 200
 	if underRace {
 		count = 20

@@ -147,7 +147,7 @@ func TestEnqueuedMessagesShareWrites(t *testing.T) {
 }
 
 // A context that ends bounds its own call and nothing else.
-func TestSendIsBoundedByItsContextAndBreaksNothing(t *testing.T) {
+func TestContextLimitsASendAndBreaksNothing(t *testing.T) {
 	for try := range 200 {
 		inBubble(t, wsnotify.Config{WriteTimeout: time.Hour, Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
 			rnd := rand.New(rand.NewPCG(uint64(try), 1))

@@ -215,7 +215,7 @@ func TestStoreThatFails(t *testing.T) {
 
 // A message that is dropped, expired or unconfirmed for good is reported, and
 // not kept.
-func TestWhatIsReportedIsNotKept(t *testing.T) {
+func TestReportedMessagesAreNotPersisted(t *testing.T) {
 	s := newShelf(t)
 	inBubble(t, storing(s, wsnotify.Outbox{Messages: 2, Overflow: wsnotify.DropOldest, MaxAge: 5 * time.Second}), func(w *world) {
 		w.enqueue("a", "b", "c")

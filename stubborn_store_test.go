@@ -105,7 +105,7 @@ func TestEnqueueGoesOnWhileTheStoreRemovesNothing(t *testing.T) {
 
 // The end has its limits whatever the Store does: CloseTimeout, and the ctx of
 // the call. Done waits for the Store.
-func TestTheEndIsBoundedWhateverTheStoreDoes(t *testing.T) {
+func TestCloseTimeoutWhateverTheStoreDoes(t *testing.T) {
 	for name, row := range map[string]struct {
 		end  func(ctx context.Context, c *wsnotify.Client)
 		most time.Duration

@@ -265,7 +265,7 @@ func TestUnsubscribeBeforeItWasSent(t *testing.T) {
 	})
 }
 
-func TestSubscribeHandsOverPositions(t *testing.T) {
+func TestSubscribeGetsThePosition(t *testing.T) {
 	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
 	cfg.Resume = wsnotify.Resume{Position: func(m wsnotify.Message) (stream, position string) {
 		stream, position, _ = strings.Cut(string(m.Data), ":")

@@ -115,7 +115,7 @@ func TestPublicAPIHasNoTypeOfAnotherModule(t *testing.T) {
 }
 
 // ARCHITECTURE.md says what each file of the root and each package below holds.
-func TestArchitectureNamesEveryRoom(t *testing.T) {
+func TestArchitectureNamesEveryFile(t *testing.T) {
 	page := string(read(t, "../ARCHITECTURE.md"))
 	for _, file := range sources(t, "..") {
 		if name := filepath.Base(file); name != "doc.go" && !strings.Contains(page, "`"+name+"`") {
