@@ -45,7 +45,7 @@ func (l *lockedBuffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// A callback that runs for long is told of once, by its name or type and without
+// A callback that runs for long is reported once, by its name or type and without
 // content, while it runs.
 func TestSlowCallbackIsLoggedOnce(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -235,7 +235,7 @@ func handleMail[T any](c *wsnotify.Client, handler func(T)) {
 	}
 }
 
-// While a callback blocks, what waits to be told of attempts is bounded. What is
+// While a callback blocks, the events of attempts that wait are limited. What is
 // told are legal steps, and the end is that of the client.
 func TestEventsOfAttemptsAreLimited(t *testing.T) {
 	const attempts = 5000
@@ -271,7 +271,7 @@ func TestEventsOfAttemptsAreLimited(t *testing.T) {
 		close(free)
 		<-w.c.Done()
 		if last != want.ReconnectAttempts || want.Failures.Dial < attempts-10 {
-			t.Errorf("the last attempt told of is %d, and not %d; %+v", last, want.ReconnectAttempts, want.Failures)
+			t.Errorf("the last attempt reported is %d, and not %d; %+v", last, want.ReconnectAttempts, want.Failures)
 		}
 	})
 	if len(states)+opened+closed+errs > 300 || errs < 50 || opened != closed {

@@ -15,5 +15,5 @@ func PutInBrowser(c *Client) (wake func(), pages *int) {
 	return func() { listener() }, pages
 }
 
-// UselessInBrowser says what a page would be told of cfg.
+// UselessInBrowser says what New says of cfg in a page.
 func UselessInBrowser(cfg Config) error { return cfg.useless() }

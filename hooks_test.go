@@ -328,7 +328,7 @@ func TestPeerThatEndsOnHandshake(t *testing.T) {
 	}
 }
 
-// The end that Receive has told of is not forgotten: the next Receive tells it
+// The end that Receive has returned is not forgotten: the next Receive returns it
 // again, and so does the connection, if OnHandshake lets it open all the same.
 func TestReceiveRepeatsTheErrorOfTheEnd(t *testing.T) {
 	var first, second error

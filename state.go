@@ -104,7 +104,7 @@ type Status struct {
 // the only writer of the state; readers take mu for moments and never wait
 // for anything else.
 type tracker struct {
-	ready atomic.Int32 // as status.ReadyState, for readers in a hurry
+	ready atomic.Int32 // as status.ReadyState, to be read without mu
 
 	mu      sync.Mutex
 	status  Status      // without the counters below

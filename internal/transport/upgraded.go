@@ -118,7 +118,7 @@ func (u *Upgraded) discard() {
 	})
 }
 
-// soon is how close together the things are that come briskly.
+// soon is the longest time between two events of ping-pong traffic.
 const soon = time.Millisecond
 
 const (

@@ -27,8 +27,8 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+// timeout is how long a test waits for what must come.
+const timeout = 10 * time.Second
 
 // peer is the server's side of one connection, whose request has been read.
 type peer struct {
@@ -160,7 +160,7 @@ func open(t *testing.T, cfg wsnotify.Config, url string) {
 func connect(t *testing.T, cfg wsnotify.Config, url string) error {
 	t.Helper()
 	c := wsnotify.New(cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	t.Cleanup(func() { c.Disconnect(); <-c.Done() })
 	return c.Connect(ctx, url, "ada")
@@ -171,7 +171,7 @@ func receive[T any](t *testing.T, what string, ch <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-ch:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatalf("no %s came", what)
 	}
 	return v

@@ -70,9 +70,9 @@ func short(data []byte) string {
 }
 
 // What becomes of a program. It has shown the answer of "gone" only when the
-// time for it is over, so patience is longer than any of them needs for the
+// time for it is over, so timeout is longer than any of them needs for the
 // others: the heartbeats find a dead link within 25 s.
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 // subject is a program under way.
 type subject struct {
@@ -94,12 +94,12 @@ func (s *subject) note(f func()) {
 	s.changed = make(chan struct{})
 }
 
-// sees waits until the program has said a line, or is over, or patience is.
+// sees waits until the program has said a line, or has ended, or timeout has passed.
 func (s *subject) sees(line string) bool {
 	return s.until(func() bool { return slices.Contains(s.lines, line) })
 }
 
-func (s *subject) until(is func() bool) bool { return s.within(patience, is) }
+func (s *subject) until(is func() bool) bool { return s.within(timeout, is) }
 
 func (s *subject) within(d time.Duration, is func() bool) bool {
 	timer := time.NewTimer(d)
@@ -181,7 +181,7 @@ var faults = []struct {
 				if end := s.ending(""); end != "" {
 					return end
 				}
-				time.Sleep(patience / 200)
+				time.Sleep(timeout / 200)
 			}
 			return "waits"
 		}},
