@@ -18,6 +18,7 @@ type talk struct {
 	rec recording
 	looks
 	framing
+	streams     streams
 	one         bool
 	texts       []string
 	wait        time.Duration
@@ -33,6 +34,7 @@ func (t *talk) flags(cmd *cobra.Command) {
 	f.BoolVarP(&t.one, "one", "1", false, "end after one message has come; without --wait, wait for it as long as it takes")
 	f.BoolVar(&t.noReconnect, "no-reconnect", false, "end at the first loss of the connection")
 	t.framing.flags(f)
+	t.streams.flags(cmd)
 	t.rec.flags(cmd)
 	t.looks.flags(cmd)
 	t.connection.flags(cmd)
@@ -60,6 +62,8 @@ a pipe goes on. A connection that was open and is lost is made again.`,
 		Example: `  wsnotify connect localhost:8080/ws/ada
   wsnotify connect wss://example.com/ws/ -u ada --token-file token
   wsnotify connect example.com/api -x '{"op":"status"}' -1 | jq .
+  wsnotify connect example.com/feed --subscribe orders --subscribe-message '{"sub":KEY}'
+  seq 100 | wsnotify connect example.com/echo --rate 5/s
   seq 3 | wsnotify connect example.com/echo --wait 1s
   wsnotify connect ws+unix:/run/app.sock:/events --no-reconnect`,
 		Args: oneURL,
@@ -77,6 +81,9 @@ func (t *talk) run(cmd *cobra.Command, to string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.streams.config(cmd, &cfg); err != nil {
+		return err
+	}
 	recorded, err := t.rec.begin(&cfg)
 	if err != nil {
 		return err
@@ -85,6 +92,7 @@ func (t *talk) run(cmd *cobra.Command, to string) error {
 	defer cancel()
 	out := newDisplay(cmd.OutOrStdout(), cmd.ErrOrStderr(), t.looks, t.quiet)
 	out.live = nil
+	t.streams.notes(out.say, &cfg)
 	note := t.notes(out.say, &cfg)
 	g := newOutgoing(&t.connection, &t.framing, &cfg, note)
 	g.anew = true
@@ -121,6 +129,9 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 		}
 	}
 	g.client = wsnotify.New(cfg)
+	if err := t.streams.subscribe(g.client); err != nil {
+		return err
+	}
 	over := g.begin(ctx, url)
 	go t.pings(ctx, g.client, out.say)
 	sent := make(chan error, 1)

@@ -16,6 +16,7 @@ require (
 	github.com/wsnotify/wsnotify/h2 v0.1.0
 	github.com/wsnotify/wsnotify/spool v0.1.0
 	golang.org/x/term v0.47.0
+	golang.org/x/time v0.15.0
 )
 
 require (

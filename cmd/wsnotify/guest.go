@@ -17,6 +17,7 @@ type guest struct {
 
 	hub     *hub
 	conn    *socket
+	missed  chan *outgoingFrame // what it has asked for, before all of out; nil once that is sent
 	out     chan *outgoingFrame
 	replies chan *outgoingFrame // of the reader, which waits until each is written
 	written chan struct{}
@@ -65,11 +66,15 @@ func (g *guest) mute(on bool) {
 // queue reports whether there was room: a client that does not read has a few messages wait, and all
 // of them together no more than some bytes. It is called with hub.mu, as dequeued and unqueue are.
 func (g *guest) queue(f *outgoingFrame) bool {
+	return g.queueTo(g.out, f)
+}
+
+func (g *guest) queueTo(out chan<- *outgoingFrame, f *outgoingFrame) bool {
 	if f.waits == 0 && g.hub.pending+len(f.data) > maxPending {
 		return false
 	}
 	select {
-	case g.out <- f:
+	case out <- f:
 	default:
 		return false
 	}
@@ -77,6 +82,21 @@ func (g *guest) queue(f *outgoingFrame) bool {
 		g.hub.pending += len(f.data)
 	}
 	return true
+}
+
+// queueMissed has these sent before anything else. It is called with hub.mu.
+func (g *guest) queueMissed(frames []*outgoingFrame) {
+	if len(frames) == 0 {
+		return
+	}
+	g.missed = make(chan *outgoingFrame, len(frames))
+	for _, f := range frames {
+		if !g.queueTo(g.missed, f) {
+			closeOnce(g.drop) // it asks again
+			break
+		}
+	}
+	close(g.missed)
 }
 
 func (g *guest) dequeued(f *outgoingFrame) {
@@ -87,6 +107,11 @@ func (g *guest) dequeued(f *outgoingFrame) {
 
 // unqueue discards what waits.
 func (g *guest) unqueue() {
+	if g.missed != nil {
+		for f := range g.missed {
+			g.dequeued(f)
+		}
+	}
 	for {
 		select {
 		case f := <-g.out:
@@ -120,6 +145,9 @@ func (g *guest) serve() (why string) {
 	var closing <-chan time.Time // we have sent a close frame
 	for {
 		out, replies, next := g.out, g.replies, read
+		if g.missed != nil {
+			out = g.missed
+		}
 		if g.muted() {
 			out, replies, next = nil, nil, nil
 		}
@@ -141,6 +169,10 @@ func (g *guest) serve() (why string) {
 		case <-g.again:
 			continue
 		case f = <-out:
+			if f == nil {
+				g.missed = nil
+				continue
+			}
 			if f.op == opClose && why == "" {
 				why = f.reason
 				if f.code != 1001 || why != goodBye().reason {

@@ -31,6 +31,7 @@ type hub struct {
 	coming  int // clients that are let in, those who are not yet in clients too
 	pages   int // that are open
 	pending int // bytes of messages that wait to be sent
+	numbers numbers
 	log     []entry
 	entries int           // that there ever were
 	changed chan struct{} // closed and replaced when any of this has changed
@@ -143,6 +144,9 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 	h.change(func() {
 		h.last++
 		g.ID = h.last
+		if h.numbers.field != "" {
+			g.queueMissed(h.numbers.join(user, r.URL.Query().Get("after"), h.online))
+		}
 		h.clients = append(h.clients, g)
 		h.note(user, "joined", "")
 		if h.closing { // it came while close said good-bye to the others
@@ -159,20 +163,52 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 	h.say("- %s: %s", oneLine(user), oneLine(why))
 }
 
-// notify sends to a user, or to everybody, and counts whom.
-func (h *hub) notify(user string, message []byte) (n int) {
+// online reports whether a user has a client. It is called with mu.
+func (h *hub) online(user string) bool {
+	return slices.ContainsFunc(h.clients, func(g *guest) bool { return g.User == user })
+}
+
+// notify sends to a user, or to everybody, and counts whom. kept reports that it waits for users who are
+// not connected, too.
+func (h *hub) notify(user string, message []byte) (n int, kept bool) {
 	f := &outgoingFrame{op: opText, data: message}
 	h.change(func() {
+		frames := h.number(user, message)
+		kept = len(frames) > 0
 		for _, g := range h.clients {
-			if (user == "" || g.User == user) && g.queue(f) {
+			if user != "" && g.User != user {
+				continue
+			}
+			own := f
+			if kept {
+				own = frames[g.User]
+			}
+			if g.queue(own) {
 				n++
+			} else if kept {
+				closeOnce(g.drop) // it comes back, and asks for what it has missed
 			}
 		}
-		if n > 0 {
+		if n > 0 || kept {
 			h.note(user, "out", string(message[:min(len(message), maxText+1)]))
 		}
 	})
-	return n
+	return n, kept
+}
+
+// number makes the message of each user that it is for; none without numbers. It is called with mu.
+func (h *hub) number(user string, message []byte) (frames map[string]*outgoingFrame) {
+	if h.numbers.field == "" || user != "" && !h.numbers.knows(user) {
+		return nil
+	}
+	if user != "" {
+		return map[string]*outgoingFrame{user: h.numbers.next(user, message)}
+	}
+	frames = map[string]*outgoingFrame{}
+	for known := range h.numbers.last {
+		frames[known] = h.numbers.next(known, message)
+	}
+	return frames
 }
 
 // control does something to a client, and reports whether there is one.

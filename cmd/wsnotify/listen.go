@@ -16,6 +16,7 @@ func listenCommand() *cobra.Command {
 		rec     recording
 		look    looks
 		frame   framing
+		streams streams
 		asJSON  bool
 		raw     bool
 		filter  []string
@@ -30,12 +31,18 @@ JSON object a line with --json or when the output is piped. A status line on the
 terminal says how the connection is doing.
 
 A notification is a text message {"msgType": …, "content": …}. Any other message is
-shown as it came. With --raw all are, and nothing is added to them.`,
+shown as it came. With --raw all are, and nothing is added to them.
+
+What --subscribe says is subscribed to again on each connection, before anything else
+is sent. If the messages of the server are numbered, --resume-field names the field of
+the number, and a reconnect asks for what was missed: ?after=17.`,
 		Example: `  wsnotify listen ws://localhost:8080/ws/ --user ada
   wsnotify listen wss://example.com/ws/ --user ada --token-file token --attempts -1
   wsnotify listen example.com/ws/ --user ada --json | jq -r .content
   wsnotify listen example.com/feed --raw >feed.jsonl
   wsnotify listen example.com/ws/ -u ada --exec 'notify-send "$MSG_TYPE" "$CONTENT"'
+  wsnotify listen example.com/ws/ -u ada --resume-field seq
+  wsnotify listen example.com/feed --raw --subscribe orders --subscribe prices
   wsnotify listen example.com/ws/ -u ada --filter deploy --count 1 --timeout 5m`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) (result error) {
@@ -50,6 +57,9 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 			}
 			cfg, url, err := conn.config(cmd, args[0])
 			if err != nil {
+				return err
+			}
+			if err := streams.config(cmd, &cfg); err != nil {
 				return err
 			}
 			recorded, err := rec.begin(&cfg)
@@ -103,9 +113,13 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 					}
 				}
 			}
+			streams.notes(out.say, &cfg)
 			note := conn.notes(out.say, &cfg)
 			cfg.ShouldReconnect = conn.retry()
 			client := wsnotify.New(cfg)
+			if err := streams.subscribe(client); err != nil {
+				return err
+			}
 			out.epoch = func() uint64 { return client.Status().Epoch }
 			if !conn.quiet {
 				out.watch(client)
@@ -128,6 +142,7 @@ shown as it came. With --raw all are, and nothing is added to them.`,
 			return outcome(err)
 		},
 	}
+	streams.flags(cmd)
 	conn.flags(cmd)
 	rec.flags(cmd)
 	look.flags(cmd)

@@ -90,7 +90,7 @@ func TestListenOnATerminalShowsWhatCame(t *testing.T) {
 	output, _ := io.ReadAll(tty)
 	cmd.Wait()
 	screen := string(output)
-	for _, want := range []string{"mail      3 new", `-         {"price": 1.50}`, "-         no JSON", "-         ping", "-         pong", "binary    2 bytes: 00 ff"} {
+	for _, want := range []string{"mail      3 new", "\"price\": 1.50\r\n", "-         no JSON", "-         ping", "-         pong", "binary    2 bytes: 00 ff"} {
 		if !strings.Contains(screen, want) {
 			t.Errorf("%q is missing in %q", want, screen)
 		}

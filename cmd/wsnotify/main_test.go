@@ -450,7 +450,7 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 			cmd := program(t)
 			script := fmt.Sprintf("%q %s %s --help >/dev/null", os.Args[0], name, strings.TrimSpace(args))
 			sh := exec.Command("sh", "-c", script)
-			sh.Env = cmd.Env
+			sh.Env, sh.Dir = cmd.Env, t.TempDir()
 			if out, err := sh.CombinedOutput(); err != nil {
 				t.Errorf("%s: %v: %s", strings.TrimSpace(line), err, out)
 			}

@@ -69,7 +69,11 @@ func (h *hub) notifyRequest(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	n := h.notify(user, message)
+	n, kept := h.notify(user, message)
+	if n == 0 && kept {
+		fmt.Fprintln(w, "sent to nobody, and kept")
+		return
+	}
 	if n == 0 {
 		http.Error(w, "nobody is connected under this name, or does not read", http.StatusNotFound)
 		return

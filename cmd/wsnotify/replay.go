@@ -27,6 +27,7 @@ type replay struct {
 	speed float64       // 0: without waiting
 	from  time.Duration // in the recording
 	say   func(format string, args ...any)
+	hosts hosts // that it answers to
 
 	file  *os.File
 	lines *jsonl.Reader
@@ -463,7 +464,7 @@ func (p *replay) run(ctx context.Context, listener net.Listener, out io.Writer) 
 	defer p.file.Close()
 	at := listener.Addr().String()
 	fmt.Fprintf(out, "replay     %s\nWebSocket  ws://%s/ws/{user}\n\n", oneLine(p.path), at)
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: p.hosts.only(p), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	var err error
@@ -484,7 +485,7 @@ func (p *replay) run(ctx context.Context, listener net.Listener, out io.Writer) 
 }
 
 // serve is wsnotify serve --replay.
-func (p *replay) serve(cmd *cobra.Command, addr string) error {
+func (p *replay) serve(cmd *cobra.Command, addr string, names []string) error {
 	if err := p.open(); err != nil {
 		return err
 	}
@@ -495,6 +496,7 @@ func (p *replay) serve(cmd *cobra.Command, addr string) error {
 	}
 	out := cmd.OutOrStdout()
 	p.say = func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
+	p.hosts = hostsOf(listener.Addr(), addr, names)
 	return p.run(cmd.Context(), listener, out)
 }
 

@@ -28,13 +28,14 @@ func serveCommand() *cobra.Command {
   POST /notify/{user}  a notification, as JSON or as a form, with msgType and content
   POST /notify         to everybody
 
-It keeps nothing, does no authentication, and listens on the loopback address unless
-told otherwise. It answers to localhost and loopback addresses, and to the host of
---addr; a request by another name is refused with 403 unless --host allows that name,
-since a page of any site can have its own name lead to this machine. The text "ping" of
-clients is not printed unless --show-pings is set.`,
+It keeps nothing unless --number is set, does no authentication, and listens on the
+loopback address unless told otherwise. It answers to localhost and loopback addresses,
+and to the host of --addr; a request by another name is refused with 403 unless --host
+allows that name, since a page of any site can have its own name lead to this machine.
+The text "ping" of clients is not printed unless --show-pings is set.`,
 		Example: `  wsnotify serve
   wsnotify serve --echo
+  wsnotify serve --number seq
   wsnotify serve --addr 9000 --refuse 401
   wsnotify serve --replay bug.jsonl --speed 10
   wsnotify serve --addr :8080 --host devbox.example
@@ -49,11 +50,17 @@ clients is not printed unless --show-pings is set.`,
 			if h.confirm, err = parsePath("--confirm", confirm); err != nil {
 				return err
 			}
-			if err := play.check(changed(cmd, "echo", "confirm", "refuse")...); err != nil {
+			switch field := h.numbers.field; {
+			case field == "msgType", field == "content":
+				return usage("--number %s: notifications have that field already; expected another one, such as seq", field)
+			case field == "" && cmd.Flags().Changed("number"):
+				return usage("--number: the name of the field is empty")
+			}
+			if err := play.check(changed(cmd, "echo", "confirm", "number", "refuse")...); err != nil {
 				return err
 			}
 			if play.path != "" {
-				return play.serve(cmd, addr)
+				return play.serve(cmd, addr, names)
 			}
 			listener, err := listenAt(addr)
 			if err != nil {
@@ -84,6 +91,7 @@ clients is not printed unless --show-pings is set.`,
 	f.StringArrayVar(&names, "host", nil, "`name` of this machine that requests may use, besides localhost and that of\n--addr; * for any; may be repeated")
 	f.BoolVar(&h.echo, "echo", false, "send each message back to its sender")
 	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
+	f.StringVar(&h.numbers.field, "number", "", "number the notifications of each user in this `field`, such as seq, and keep the last\n1000: a client that asks with ?after=17 gets those behind 17")
 	f.Var(count{at: &h.refuse}, "refuse", "refuse every handshake with this HTTP `STATUS`")
 	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
 	play.flags(f)

@@ -398,11 +398,11 @@ func TestServeBoundsWhatWaits(t *testing.T) {
 	}
 	message := make([]byte, 2<<20)
 	for i := range maxPending >> 21 {
-		if n := h.notify("", message); n != 100 {
+		if n, _ := h.notify("", message); n != 100 {
 			t.Fatalf("message %d goes to %d", i, n)
 		}
 	}
-	if n := h.notify("", message); n != 0 || h.pending != maxPending {
+	if n, _ := h.notify("", message); n != 0 || h.pending != maxPending {
 		t.Errorf("another one goes to %d, and %d bytes wait", n, h.pending)
 	}
 	for _, g := range h.clients {
@@ -414,7 +414,7 @@ func TestServeBoundsWhatWaits(t *testing.T) {
 	for range maxQueue {
 		h.notify("", nil)
 	}
-	if n := h.notify("", nil); n != 0 {
+	if n, _ := h.notify("", nil); n != 0 {
 		t.Errorf("message %d for a client that does not read goes to %d", maxQueue+1, n)
 	}
 }
