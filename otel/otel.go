@@ -28,6 +28,12 @@
 //	wsnotify.inbox.size                By            their bytes, as Inbox.Bytes counts them
 //	wsnotify.callback.running          s             how long the callback has run that runs now; 0 if none does
 //	wsnotify.unhandled                 {notification} notifications that no callback, handler or iterator took
+//	wsnotify.subscriptions.wanted      {key}         keys that are to be subscribed
+//	wsnotify.subscriptions.active      {key}         those of them that are
+//	wsnotify.subscriptions.refused     {key}         those of them that the server has refused
+//	wsnotify.duplicates                {message}     received messages that Config.Resume has dropped
+//	wsnotify.gaps                      {gap}         gaps that Config.Resume has seen between received messages
+//	wsnotify.limited                   {client}      1 while messages wait for the Outbox.Limiter
 //
 // The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
@@ -118,7 +124,8 @@ type instruments struct {
 	connections, failures, reconnects, messages, resent, io, undelivered metric.Int64ObservableCounter
 	roundTrip, silence, callback                                         metric.Float64ObservableGauge
 	inboxMessages, inboxSize                                             metric.Int64ObservableUpDownCounter
-	unhandled                                                            metric.Int64ObservableCounter
+	wanted, active, refused, limited                                     metric.Int64ObservableUpDownCounter
+	unhandled, duplicates, gaps                                          metric.Int64ObservableCounter
 }
 
 func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, name attribute.KeyValue) (metric.Registration, error) {
@@ -154,6 +161,12 @@ func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, nam
 	current(&in.inboxSize, "wsnotify.inbox.size", "By", "Bytes of the messages in the inbox.")
 	gauge(&in.callback, "wsnotify.callback.running", "s", "How long the callback has run that runs now; 0 if none does.")
 	total(&in.unhandled, "wsnotify.unhandled", "{notification}", "Notifications that no callback, handler or iterator took.")
+	current(&in.wanted, "wsnotify.subscriptions.wanted", "{key}", "Keys that are to be subscribed.")
+	current(&in.active, "wsnotify.subscriptions.active", "{key}", "Wanted keys that are subscribed.")
+	current(&in.refused, "wsnotify.subscriptions.refused", "{key}", "Wanted keys that the server has refused.")
+	total(&in.duplicates, "wsnotify.duplicates", "{message}", "Received messages that were dropped as duplicates.")
+	total(&in.gaps, "wsnotify.gaps", "{gap}", "Gaps between received messages.")
+	current(&in.limited, "wsnotify.limited", "{client}", "1 while messages wait for the limiter of the outbox.")
 	if failed != nil {
 		return nil, failed
 	}
@@ -199,6 +212,12 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	}
 	o.ObserveFloat64(in.callback, running, with())
 	o.ObserveInt64(in.unhandled, int64(s.Unhandled), with())
+	o.ObserveInt64(in.wanted, int64(s.Subscriptions.Wanted), with())
+	o.ObserveInt64(in.active, int64(s.Subscriptions.Active), with())
+	o.ObserveInt64(in.refused, int64(s.Subscriptions.Refused), with())
+	o.ObserveInt64(in.duplicates, int64(s.Duplicates), with())
+	o.ObserveInt64(in.gaps, int64(s.Gaps), with())
+	o.ObserveInt64(in.limited, truth(s.Limited), with())
 
 	if s.ReadyState != wsnotify.Open {
 		return

@@ -1,6 +1,7 @@
 package wsnotifyotel_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,6 +59,12 @@ func TestCollects(t *testing.T) {
 			"wsnotify.inbox.size[By] wsnotify.client.name=mail":                                                0,
 			"wsnotify.callback.running[s] wsnotify.client.name=mail":                                           0,
 			"wsnotify.unhandled{notification} wsnotify.client.name=mail":                                       0,
+			"wsnotify.subscriptions.wanted{key} wsnotify.client.name=mail":                                     0,
+			"wsnotify.subscriptions.active{key} wsnotify.client.name=mail":                                     0,
+			"wsnotify.subscriptions.refused{key} wsnotify.client.name=mail":                                    0,
+			"wsnotify.duplicates{message} wsnotify.client.name=mail":                                           0,
+			"wsnotify.gaps{gap} wsnotify.client.name=mail":                                                     0,
+			"wsnotify.limited{client} wsnotify.client.name=mail":                                               0,
 		}
 		for _, cause := range strings.Fields("hook dial refused lost heartbeat closed violation requested") {
 			want["wsnotify.failures{failure} wsnotify.client.name=mail wsnotify.failure.cause="+cause] = 0
@@ -364,4 +371,79 @@ func key(name string, attributes attribute.Set) string {
 		name += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
 	}
 	return name
+}
+
+func TestStreamsAreObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
+			if string(data) == "ping" {
+				return
+			}
+			for _, text := range []string{string(data), `{"seq":1}`, `{"seq":1}`, `{"seq":4}`} {
+				c.SendText(text)
+			}
+		})
+		client := wsnotify.New(wsnotify.Config{
+			HTTPClient: net.HTTPClient(),
+			Outbox:     wsnotify.Outbox{Limiter: new(everyMinute)},
+			Resume:     wsnotify.Resume{Position: wsnotify.PositionField("seq"), Order: wsnotify.PositionConsecutive},
+			Subscriptions: wsnotify.Subscriptions{
+				Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+					return wsnotify.Message{Data: []byte(keys[0])}, nil
+				},
+				Confirm: func(m wsnotify.Message) ([]string, error) {
+					switch key := string(m.Data); key {
+					case "a", "b":
+						return []string{key}, nil
+					case "no":
+						return []string{key}, errors.New("forbidden")
+					}
+					return nil, nil
+				},
+			},
+		})
+		if err := client.Subscribe("a", "no", "b"); err != nil {
+			t.Fatal(err)
+		}
+		reader := sdk.NewManualReader()
+		if _, err := wsnotifyotel.Observe("mail", client, provider(reader)); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, want map[string]float64) {
+			t.Helper()
+			synctest.Wait()
+			got := collected(t, reader)
+			for name, v := range want {
+				if key := "wsnotify." + name + " wsnotify.client.name=mail"; got[key] != v {
+					t.Errorf("%s: %s is %v, and not %v", when, key, got[key], v)
+				}
+			}
+		}
+		check("while the second waits", map[string]float64{"limited{client}": 1,
+			"subscriptions.wanted{key}": 3, "subscriptions.active{key}": 1, "subscriptions.refused{key}": 0})
+		time.Sleep(10 * time.Minute)
+		check("after that", map[string]float64{"limited{client}": 0, "subscriptions.wanted{key}": 3, "subscriptions.active{key}": 2,
+			"subscriptions.refused{key}": 1, "duplicates{message}": 7, "gaps{gap}": 1})
+		client.Close()
+		<-client.Done()
+	})
+}
+
+// everyMinute is a Limiter: the first goes at once.
+type everyMinute struct{ next time.Time }
+
+func (l *everyMinute) Wait(ctx context.Context) error {
+	wait := time.Until(l.next)
+	l.next = time.Now().Add(max(wait, 0) + time.Minute)
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -31,6 +31,12 @@
 //	wsnotify_inbox_bytes                 their bytes, as Inbox.Bytes counts them
 //	wsnotify_callback_running_seconds    how long the callback has run that runs now; 0 if none does
 //	wsnotify_unhandled_total             notifications that no callback, handler or iterator took
+//	wsnotify_subscriptions_wanted        keys that are to be subscribed
+//	wsnotify_subscriptions_active        those of them that are
+//	wsnotify_subscriptions_refused       those of them that the server has refused
+//	wsnotify_duplicates_total            received messages that Config.Resume has dropped
+//	wsnotify_gaps_total                  gaps that Config.Resume has seen between received messages
+//	wsnotify_limited                     1 while messages wait for the Outbox.Limiter
 //
 // The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
@@ -83,7 +89,12 @@ func NewCollector(name string, client *wsnotify.Client) *Collector {
 	c.inboxBytes = desc("inbox_bytes", "Bytes of the messages in the inbox.")
 	c.callback = desc("callback_running_seconds", "How long the callback has run that runs now; 0 if none does.")
 	c.unhandled = desc("unhandled_total", "Notifications that no callback, handler or iterator took.")
-
+	c.wanted = desc("subscriptions_wanted", "Keys that are to be subscribed.")
+	c.active = desc("subscriptions_active", "Wanted keys that are subscribed.")
+	c.refused = desc("subscriptions_refused", "Wanted keys that the server has refused.")
+	c.duplicates = desc("duplicates_total", "Received messages that were dropped as duplicates.")
+	c.gaps = desc("gaps_total", "Gaps between received messages.")
+	c.limited = desc("limited", "1 while messages wait for the limiter of the outbox.")
 	return c
 }
 
@@ -102,6 +113,8 @@ type Collector struct {
 	queued, unconfirmed, resent, undelivered   *prometheus.Desc
 	inboxMessages, inboxBytes                  *prometheus.Desc
 	callback, unhandled                        *prometheus.Desc
+	wanted, active, refused                    *prometheus.Desc
+	duplicates, gaps, limited                  *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
@@ -110,6 +123,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 		c.state, c.gaveUp, c.connections, c.failures, c.reconnects, c.attempts, c.roundTrip, c.lastReceived,
 		c.messagesIn, c.messagesOut, c.bytesIn, c.bytesOut, c.queued, c.unconfirmed, c.resent, c.undelivered,
 		c.inboxMessages, c.inboxBytes, c.callback, c.unhandled,
+		c.wanted, c.active, c.refused, c.duplicates, c.gaps, c.limited,
 	} {
 		ch <- desc
 	}
@@ -132,6 +146,10 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.attempts, float64(s.ReconnectAttempts))
 	gauge(c.queued, float64(s.Queued))
 	gauge(c.unconfirmed, float64(s.Unconfirmed))
+	gauge(c.wanted, float64(s.Subscriptions.Wanted))
+	gauge(c.active, float64(s.Subscriptions.Active))
+	gauge(c.refused, float64(s.Subscriptions.Refused))
+	gauge(c.limited, truth(s.Limited))
 	gauge(c.inboxMessages, float64(s.InboxQueued))
 	gauge(c.inboxBytes, float64(s.InboxBytes))
 	running := 0.0
@@ -156,6 +174,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	counter(c.messagesIn, s.MessagesIn)
 	counter(c.messagesOut, s.MessagesOut)
 	counter(c.unhandled, s.Unhandled)
+	counter(c.duplicates, s.Duplicates)
+	counter(c.gaps, s.Gaps)
 	counter(c.resent, s.Resent)
 	counter(c.bytesIn, s.BytesIn)
 	counter(c.bytesOut, s.BytesOut)

@@ -1,6 +1,8 @@
 package wsnotifyprom_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -97,6 +99,24 @@ func TestScrapes(t *testing.T) {
 			wsnotify_undelivered_total{client="mail",reason="expired"} 0
 			wsnotify_undelivered_total{client="mail",reason="outbox_full"} 0
 			wsnotify_undelivered_total{client="mail",reason="unconfirmed"} 0
+			# HELP wsnotify_duplicates_total Received messages that were dropped as duplicates.
+			# TYPE wsnotify_duplicates_total counter
+			wsnotify_duplicates_total{client="mail"} 0
+			# HELP wsnotify_gaps_total Gaps between received messages.
+			# TYPE wsnotify_gaps_total counter
+			wsnotify_gaps_total{client="mail"} 0
+			# HELP wsnotify_limited 1 while messages wait for the limiter of the outbox.
+			# TYPE wsnotify_limited gauge
+			wsnotify_limited{client="mail"} 0
+			# HELP wsnotify_subscriptions_wanted Keys that are to be subscribed.
+			# TYPE wsnotify_subscriptions_wanted gauge
+			wsnotify_subscriptions_wanted{client="mail"} 0
+			# HELP wsnotify_subscriptions_active Wanted keys that are subscribed.
+			# TYPE wsnotify_subscriptions_active gauge
+			wsnotify_subscriptions_active{client="mail"} 0
+			# HELP wsnotify_subscriptions_refused Wanted keys that the server has refused.
+			# TYPE wsnotify_subscriptions_refused gauge
+			wsnotify_subscriptions_refused{client="mail"} 0
 			# HELP wsnotify_unhandled_total Notifications that no callback, handler or iterator took.
 			# TYPE wsnotify_unhandled_total counter
 			wsnotify_unhandled_total{client="mail"} 0
@@ -273,6 +293,70 @@ func TestInboxIsShown(t *testing.T) {
 		client.Close()
 		<-client.Done()
 	})
+}
+
+func TestStreamsAreShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		srv := net.NewServer()
+		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
+			for _, text := range []string{string(data), `{"seq":1}`, `{"seq":1}`, `{"seq":4}`} {
+				if string(data) != "ping" {
+					c.SendText(text)
+				}
+			}
+		})
+		client := wsnotify.New(wsnotify.Config{
+			HTTPClient: net.HTTPClient(),
+			Outbox:     wsnotify.Outbox{Limiter: after(time.Minute)},
+			Resume:     wsnotify.Resume{Position: wsnotify.PositionField("seq"), Order: wsnotify.PositionConsecutive},
+			Subscriptions: wsnotify.Subscriptions{
+				Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+					return wsnotify.Message{Data: []byte(keys[0])}, nil
+				},
+				Confirm: func(m wsnotify.Message) ([]string, error) {
+					switch key := string(m.Data); key {
+					case "a", "b":
+						return []string{key}, nil
+					case "no":
+						return []string{key}, errors.New("forbidden")
+					}
+					return nil, nil
+				},
+			},
+		})
+		if err := client.Subscribe("a", "no", "b"); err != nil {
+			t.Fatal(err)
+		}
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantValues(t, registry, "while the first waits", `wsnotify_limited{client="mail"} 1`,
+			`wsnotify_subscriptions_wanted{client="mail"} 3`, `wsnotify_subscriptions_active{client="mail"} 0`)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		wantValues(t, registry, "after that", `wsnotify_limited{client="mail"} 0`,
+			`wsnotify_subscriptions_wanted{client="mail"} 3`, `wsnotify_subscriptions_active{client="mail"} 2`,
+			`wsnotify_subscriptions_refused{client="mail"} 1`,
+			`wsnotify_duplicates_total{client="mail"} 7`, `wsnotify_gaps_total{client="mail"} 1`)
+		client.Close()
+		<-client.Done()
+	})
+}
+
+// after is a Limiter that has each message wait for as long.
+type after time.Duration
+
+func (d after) Wait(ctx context.Context) error {
+	select {
+	case <-time.After(time.Duration(d)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // value is that of a metric with one series.
