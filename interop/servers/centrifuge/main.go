@@ -28,6 +28,13 @@ func main() {
 	})
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
+			if e.Channel != channel {
+				child.Tell("join", e.Channel)
+			}
+			if e.Channel == "no" {
+				answer(centrifuge.SubscribeReply{}, centrifuge.ErrorPermissionDenied)
+				return
+			}
 			child.Tell("subscribe", e.Channel)
 			answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: true}}, nil)
 		})

@@ -12,7 +12,7 @@ const tell = (line) => fs.writeSync(1, JSON.stringify(line) + '\n');
 const schema = buildSchema(`
   type Query { sum(a: Int!, b: Int!): Int! }
   type Mutation { do(n: Int!, hold: Boolean!): Int! }
-  type Subscription { count(from: Int!): Int! }
+  type Subscription { count(from: Int!): Int!, topic(key: String!): String! }
 `);
 
 const roots = {
@@ -24,6 +24,13 @@ const roots = {
     },
   },
   subscription: {
+    // A topic says its name, and nothing more; "no" is refused.
+    topic: async function* ({ key }) {
+      tell({ event: 'join', text: key });
+      if (key === 'no') throw new Error('forbidden');
+      yield { topic: key };
+      await new Promise(() => {});
+    },
     count: async function* ({ from }) {
       tell({ event: 'subscribe', text: String(from) });
       for (let n = from; ; n++) {

@@ -25,6 +25,14 @@ io.of('/news').on('connection', (socket) => {
   });
   socket.on('disconnect', () => clearInterval(events));
 });
+io.of('/rooms').on('connection', (socket) => {
+  socket.on('join', (key, acknowledge) => {
+    tell({ event: 'join', text: key });
+    if (key === 'no') return acknowledge('forbidden', key);
+    socket.join(key);
+    acknowledge(null, key);
+  });
+});
 server.listen(options.port, options.host, () => tell({ event: 'listening' }));
 process.on('SIGUSR2', () => {
   for (const [, client] of io.engine.clients ? Object.entries(io.engine.clients) : []) client.transport.socket.terminate();
