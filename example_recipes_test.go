@@ -33,9 +33,14 @@ func ask(ctx context.Context, h *wsnotify.Handshake, text, want string) error {
 	return err
 }
 
+func asJSON(v any) (wsnotify.Message, error) {
+	data, err := json.Marshal(v)
+	return wsnotify.Message{Data: data}, err
+}
+
 // --- end
 
-func recipeGraphQL(subscription func() string) wsnotify.Config {
+func recipeGraphQL(query func(key string) any) wsnotify.Config {
 	// --- begin
 	cfg := wsnotify.Config{
 		Subprotocols: []string{"graphql-transport-ws"},
@@ -44,10 +49,29 @@ func recipeGraphQL(subscription func() string) wsnotify.Config {
 			return `{"type":"pong"}`, string(m.Data) == `{"type":"ping"}`
 		}},
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			if err := ask(ctx, h, `{"type":"connection_init"}`, `"connection_ack"`); err != nil {
-				return err
-			}
-			return h.SendMessage(ctx, subscription()) // {"id":"1","type":"subscribe","payload":{"query":…}}
+			return ask(ctx, h, `{"type":"connection_init"}`, `"connection_ack"`)
+		},
+		Subscriptions: wsnotify.Subscriptions{
+			Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+				return asJSON(map[string]any{"id": keys[0], "type": "subscribe", "payload": query(keys[0])}) // {"query":…,"variables":…}
+			},
+			Unsubscribe: func(keys []string) (wsnotify.Message, error) {
+				return asJSON(map[string]any{"id": keys[0], "type": "complete"})
+			},
+			Confirm: func(m wsnotify.Message) ([]string, error) {
+				var answer struct {
+					ID, Type string
+					Payload  json.RawMessage
+				}
+				switch json.Unmarshal(m.Data, &answer); answer.Type {
+				case "next":
+					return []string{answer.ID}, nil
+				case "error":
+					return []string{answer.ID}, fmt.Errorf("%s", answer.Payload)
+				}
+				return nil, nil
+			},
+			ConfirmTimeout: -1, // the first "next" may take long
 		},
 	}
 	// --- end
@@ -87,16 +111,41 @@ func recipeSocketIO(parseEvent func(wsnotify.Message) (string, []byte, error)) w
 
 func recipeCentrifugo(parsePush func(wsnotify.Message) (string, []byte, error)) wsnotify.Config {
 	// --- begin
+	var ids atomic.Int64  // of commands
+	var channels sync.Map // by id, until the answer
+	ids.Store(1)
 	cfg := wsnotify.Config{
 		Envelope: wsnotify.Envelope{Parse: parsePush}, // {"push":{"channel":…,"pub":{"data":…,"offset":7}}}
 		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
 			return "{}", string(m.Data) == "{}"
 		}},
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			if err := ask(ctx, h, `{"id":1,"connect":{"token":"…"}}`, `"connect"`); err != nil {
-				return err
-			}
-			return ask(ctx, h, `{"id":2,"subscribe":{"channel":"news"}}`, `"subscribe"`)
+			return ask(ctx, h, `{"id":1,"connect":{"token":"…"}}`, `"connect"`)
+		},
+		Subscriptions: wsnotify.Subscriptions{
+			Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+				id := ids.Add(1)
+				channels.Store(id, keys[0])
+				return asJSON(map[string]any{"id": id, "subscribe": map[string]string{"channel": keys[0]}})
+			},
+			Unsubscribe: func(keys []string) (wsnotify.Message, error) {
+				return asJSON(map[string]any{"id": ids.Add(1), "unsubscribe": map[string]string{"channel": keys[0]}})
+			},
+			Confirm: func(m wsnotify.Message) ([]string, error) {
+				var answer struct {
+					ID    int64
+					Error *struct{ Message string }
+				}
+				json.Unmarshal(m.Data, &answer)
+				channel, ok := channels.LoadAndDelete(answer.ID)
+				switch {
+				case !ok:
+					return nil, nil
+				case answer.Error != nil:
+					return []string{channel.(string)}, errors.New(answer.Error.Message)
+				}
+				return []string{channel.(string)}, nil
+			},
 		},
 	}
 	// --- end
@@ -136,8 +185,77 @@ func recipePhoenix(beats *atomic.Int64) wsnotify.Config {
 			}
 			return event, parts[4], json.Unmarshal(parts[3], &event)
 		}},
+		Subscriptions: wsnotify.Subscriptions{ // a topic is its own join_ref
+			Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+				return asJSON([]any{keys[0], keys[0], keys[0], "phx_join", struct{}{}})
+			},
+			Unsubscribe: func(keys []string) (wsnotify.Message, error) {
+				return asJSON([]any{keys[0], "leave", keys[0], "phx_leave", struct{}{}})
+			},
+			Confirm: func(m wsnotify.Message) ([]string, error) {
+				var parts [5]json.RawMessage
+				var topic string
+				var reply struct {
+					Status   string
+					Response json.RawMessage
+				}
+				if json.Unmarshal(m.Data, &parts) != nil || string(parts[3]) != `"phx_reply"` || !bytes.Equal(parts[0], parts[1]) ||
+					json.Unmarshal(parts[2], &topic) != nil || json.Unmarshal(parts[4], &reply) != nil {
+					return nil, nil
+				}
+				if reply.Status != "ok" {
+					return []string{topic}, fmt.Errorf("%s", reply.Response)
+				}
+				return []string{topic}, nil
+			},
+		},
+	}
+	// --- end
+	return cfg
+}
+
+func recipePusher(socket *atomic.Value, sign func(socketID, channel string) string) wsnotify.Config {
+	// --- begin
+	cfg := wsnotify.Config{
+		Envelope: wsnotify.Envelope{Type: "event", Content: "data"},
+		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
+			return `{"event":"pusher:pong","data":{}}`, bytes.Contains(m.Data, []byte(`"pusher:ping"`))
+		}},
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			return ask(ctx, h, `["1","1","room:lobby","phx_join",{}]`, `"status":"ok"`)
+			m, err := h.Receive(ctx) // pusher:connection_established
+			var hello struct{ Data string }
+			var data struct {
+				SocketID string `json:"socket_id"`
+			}
+			if err = errors.Join(err, json.Unmarshal(m.Data, &hello), json.Unmarshal([]byte(hello.Data), &data)); err == nil {
+				socket.Store(data.SocketID)
+			}
+			return err
+		},
+		Subscriptions: wsnotify.Subscriptions{
+			Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+				data := map[string]string{"channel": keys[0]}
+				if strings.HasPrefix(keys[0], "private-") {
+					data["auth"] = sign(socket.Load().(string), keys[0]) // of your own server
+				}
+				return asJSON(map[string]any{"event": "pusher:subscribe", "data": data})
+			},
+			Unsubscribe: func(keys []string) (wsnotify.Message, error) {
+				return asJSON(map[string]any{"event": "pusher:unsubscribe", "data": map[string]string{"channel": keys[0]}})
+			},
+			Confirm: func(m wsnotify.Message) ([]string, error) {
+				var answer struct {
+					Event, Channel string
+					Data           json.RawMessage
+				}
+				switch json.Unmarshal(m.Data, &answer); answer.Event {
+				case "pusher_internal:subscription_succeeded":
+					return []string{answer.Channel}, nil
+				case "pusher:subscription_error":
+					return []string{answer.Channel}, fmt.Errorf("%s", answer.Data)
+				}
+				return nil, nil
+			},
 		},
 	}
 	// --- end
@@ -158,11 +276,15 @@ func recipeSTOMP() wsnotify.Config {
 			return command, body, nil
 		}},
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			connect := "CONNECT\naccept-version:1.2\nhost:example.com\nheart-beat:10000,10000\n\n\x00"
-			if err := ask(ctx, h, connect, "CONNECTED"); err != nil {
-				return err
-			}
-			return h.SendMessage(ctx, "SUBSCRIBE\nid:0\ndestination:/topic/news\n\n\x00")
+			return ask(ctx, h, "CONNECT\naccept-version:1.2\nhost:example.com\nheart-beat:10000,10000\n\n\x00", "CONNECTED")
+		},
+		Subscriptions: wsnotify.Subscriptions{ // a destination is its own id
+			Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
+				return wsnotify.Message{Data: fmt.Appendf(nil, "SUBSCRIBE\nid:%s\ndestination:%[1]s\n\n\x00", keys[0])}, nil
+			},
+			Unsubscribe: func(keys []string) (wsnotify.Message, error) {
+				return wsnotify.Message{Data: fmt.Appendf(nil, "UNSUBSCRIBE\nid:%s\n\n\x00", keys[0])}, nil
+			},
 		},
 	}
 	// --- end
@@ -259,23 +381,37 @@ func TestRecipes(t *testing.T) {
 		events []string // and what that comes to
 		beat   time.Duration
 		text   string
+		key    string // that is subscribed to
+		sends  string // the message that does it
 	}{
-		"GraphQL": {recipeGraphQL(func() string { return "subscribe" }),
-			[]string{`{"type":"connection_ack"}`, `{"id":"1","type":"next","payload":{"data":1}}`}, []string{`next {"data":1}`}, 0, ""},
+		"GraphQL": {recipeGraphQL(func(key string) any { return map[string]string{"query": "subscription{" + key + "}"} }),
+			[]string{`{"type":"connection_ack"}`, `{"id":"news","type":"next","payload":{"data":1}}`}, []string{`next {"data":1}`}, 0, "",
+			"news", `{"id":"news","payload":{"query":"subscription{news}"},"type":"subscribe"}`},
+		"Centrifugo": {recipeCentrifugo(func(m wsnotify.Message) (string, []byte, error) { return "answer", m.Data, nil }),
+			[]string{`{"id":1,"connect":{}}`, `{"id":2,"subscribe":{}}`}, []string{`answer {"id":2,"subscribe":{}}`}, 0, "",
+			"news", `{"id":2,"subscribe":{"channel":"news"}}`},
+		"Pusher": {recipePusher(new(atomic.Value), func(socket, channel string) string { return socket + ":" + channel }),
+			[]string{`<{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.2\",\"activity_timeout\":120}"}`,
+				`{"event":"pusher_internal:subscription_succeeded","channel":"private-news","data":"{}"}`, `<{"event":"pusher:ping","data":"{}"}`,
+				`<{"event":"story","channel":"private-news","data":"{\"n\":1}"}`},
+			[]string{`pusher_internal:subscription_succeeded {}`, `story {"n":1}`}, 0, "",
+			"private-news", `{"data":{"auth":"1.2:private-news","channel":"private-news"},"event":"pusher:subscribe"}`},
 		"JSON-RPC": {recipeJSONRPC(), []string{`{"jsonrpc":"2.0","id":0,"result":"0x1"}`,
-			`<{"jsonrpc":"2.0","method":"eth_subscription","params":{"result":1}}`}, []string{`eth_subscription {"result":1}`}, 0, ""},
+			`<{"jsonrpc":"2.0","method":"eth_subscription","params":{"result":1}}`}, []string{`eth_subscription {"result":1}`}, 0, "", "", ""},
 		"gateway": {recipeGateway(&seen, 20*time.Second, func() string { return "identify" }),
 			[]string{`<{"op":10,"d":{"heartbeat_interval":20000}}`, `{"op":0,"t":"READY","s":1,"d":{}}`, `<{"op":11}`},
-			[]string{"READY {}"}, 20 * time.Second, `{"op":1,"d":0}`},
-		"Phoenix": {recipePhoenix(&interval), []string{`["1","1","room:lobby","phx_reply",{"status":"ok","response":{}}]`,
-			`<["1",null,"room:lobby","new_msg",{"body":"hi"}]`}, []string{`new_msg {"body":"hi"}`}, 30 * time.Second,
-			`[null,"beat-1","phoenix","heartbeat",{}]`},
+			[]string{"READY {}"}, 20 * time.Second, `{"op":1,"d":0}`, "", ""},
+		"Phoenix": {recipePhoenix(&interval), []string{`["room:lobby","room:lobby","room:lobby","phx_reply",{"status":"ok","response":{}}]`,
+			`<["room:lobby",null,"room:lobby","new_msg",{"body":"hi"}]`},
+			[]string{`phx_reply {"status":"ok","response":{}}`, `new_msg {"body":"hi"}`}, 30 * time.Second,
+			`[null,"beat-1","phoenix","heartbeat",{}]`, "room:lobby", `["room:lobby","room:lobby","room:lobby","phx_join",{}]`},
 		"STOMP": {recipeSTOMP(), []string{"CONNECTED\nversion:1.2\nheart-beat:10000,10000\n\n\x00",
-			"MESSAGE\nsubscription:0\nmessage-id:7\ndestination:/topic/news\n\nhello\x00", "<\n"}, []string{"MESSAGE hello"}, 10 * time.Second, "\n"},
+			"MESSAGE\nsubscription:0\nmessage-id:7\ndestination:/topic/news\n\nhello\x00", "<\n"}, []string{"MESSAGE hello"}, 10 * time.Second, "\n",
+			"/topic/news", "SUBSCRIBE\nid:/topic/news\ndestination:/topic/news\n\n\x00"},
 		"SignalR": {recipeSignalR(func(r []byte) { mu.Lock(); records = append(records, string(r)); mu.Unlock() }),
-			[]string{"{}\x1e", "<{\"type\":1}\x1e{\"type\":2}\x1e", "<{\"type\":6}\x1e"}, nil, 15 * time.Second, "{\"type\":6}\x1e"},
+			[]string{"{}\x1e", "<{\"type\":1}\x1e{\"type\":2}\x1e", "<{\"type\":6}\x1e"}, nil, 15 * time.Second, "{\"type\":6}\x1e", "", ""},
 		"Home Assistant": {recipeHomeAssistant("secret"), []string{`<{"type":"auth_required"}`, `{"type":"auth_ok"}`,
-			`{"id":1,"type":"result","success":true,"result":null}`, `<{"id":1,"type":"event","event":{"n":1}}`}, []string{`event {"n":1}`}, 0, ""},
+			`{"id":1,"type":"result","success":true,"result":null}`, `<{"id":1,"type":"event","event":{"n":1}}`}, []string{`event {"n":1}`}, 0, "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -292,6 +428,9 @@ func TestRecipes(t *testing.T) {
 					w.srv.Subprotocols(cfg.Subprotocols...)
 				}
 				w.srv.OnMessage(nil)
+				if test.key != "" {
+					w.must(w.c.Subscribe(test.key))
+				}
 				connected := make(chan error, 1)
 				go func() { connected <- w.c.Connect(w.Context(), w.srv.URL(), "ada") }()
 				conn := w.conn()
@@ -317,6 +456,11 @@ func TestRecipes(t *testing.T) {
 				if !slices.Equal(got, test.events) {
 					t.Errorf("it came to %q and not %q", got, test.events)
 				}
+				if sent := w.srv.Messages("ada"); test.key != "" {
+					if list := w.c.Subscriptions(); !slices.Contains(sent, test.sends) || list[0].State != wsnotify.SubscriptionActive {
+						t.Errorf("it sent %q, and not %q: %+v", sent, test.sends, list)
+					}
+				}
 				if test.beat > 0 {
 					before := len(w.srv.Messages("ada"))
 					w.pass(test.beat - time.Second)
@@ -328,7 +472,6 @@ func TestRecipes(t *testing.T) {
 		})
 	}
 	_ = recipeSocketIO
-	_ = recipeCentrifugo
 	_ = recipeSlack
 	_ = recipeCloud
 }
