@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -125,8 +125,6 @@ func (r *replica) connected(ctx, held context.Context, s *sender) error {
 
 // client returns the client of one hold.
 func (r *replica) client(held context.Context, j *journal, s *sender) *wsnotify.Client {
-	var received atomic.Int64 // what is on its way into the stream need not come again
-	received.Store(j.since.Load())
 	client := wsnotify.New(wsnotify.Config{
 		// After so many attempts in vain another replica has a try.
 		BackOff:   wsnotify.Exponential(100*time.Millisecond, 2*time.Second, 10),
@@ -134,22 +132,31 @@ func (r *replica) client(held context.Context, j *journal, s *sender) *wsnotify.
 		Inbox:     wsnotify.Inbox{Messages: batchSize},
 		Outbox:    wsnotify.Outbox{ConfirmID: confirmID},
 		Logger:    r.log,
-		BeforeDial: func(_ context.Context, req *wsnotify.DialRequest) error {
-			query := req.URL.Query()
-			query.Set("since", strconv.FormatInt(received.Load(), 10))
-			req.URL.RawQuery = query.Encode()
-			return nil
-		},
+		// What is on its way into the stream need not come again.
+		Resume: wsnotify.Resume{Position: positionOf, Query: "since"},
 	})
+	client.SetPosition("", strconv.FormatInt(j.since.Load(), 10)) // the stream has all up to there
 	wsnotify.On(client, "event", func(ev event) {
 		// While the stream is slow this waits, the inbox fills, and the client stops
 		// reading: the server is pushed back.
 		select {
 		case j.queue <- ev:
-			raise(&received, ev.ID)
 		case <-held.Done():
 		}
 	})
 	wsnotify.On(client, "confirm", s.confirmed)
 	return client
+}
+
+// positionOf returns the number of an event. Answers of the server have none.
+func positionOf(m wsnotify.Message) (stream, position string) {
+	var message struct {
+		MsgType string
+		Content json.RawMessage
+	}
+	var ev event
+	if json.Unmarshal(m.Data, &message) != nil || message.MsgType != "event" || json.Unmarshal(message.Content, &ev) != nil {
+		return "", ""
+	}
+	return "", strconv.FormatInt(ev.ID, 10)
 }
