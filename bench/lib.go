@@ -59,6 +59,7 @@ type handlers struct {
 	keeps        bool // what raw is given is its own to keep, as ours is by default
 	reuse        bool // ours takes it back, as gws does by default
 	notification func(msgType, content string)
+	resume       bool        // ours keeps positions, from the field seq
 	order        func(order) // peers take two steps: envelope, then content
 	orderOnce    func(order) // peers decode all at once, as if there were one type only
 	deflate      compression

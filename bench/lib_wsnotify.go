@@ -25,6 +25,9 @@ func openWsnotify(t target, h *handlers) (client, error) {
 	if h.notification != nil {
 		cfg.OnNotification = func(n wsnotify.Notification) { h.notification(n.MsgType, n.Content) }
 	}
+	if h.resume {
+		cfg.Resume = wsnotify.Resume{Position: wsnotify.PositionField("seq"), Order: wsnotify.PositionConsecutive}
+	}
 	if h.opened != nil {
 		cfg.OnOpen = func(wsnotify.OpenEvent) { h.opened() }
 		cfg.BackOff = func() wsnotify.BackOff { return backoff.NewConstantBackOff(0) }

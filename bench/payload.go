@@ -37,6 +37,14 @@ func payloadNamed(name string) (opcode byte, payload []byte) {
 	return opBinary, bytes.Repeat([]byte{0xa5}, n)
 }
 
+// firstNumber begins the numbers of a blast, all of which have as many digits.
+const firstNumber = "100000000"
+
+// numberedPayload is the first notification of a blast with numbers.
+func numberedPayload() []byte {
+	return padded(`{"msgType":"chat","content":"%s","sender":"ada","seq":` + firstNumber + `}`)
+}
+
 // padded fills a template up to notificationSize with words.
 func padded(template string) []byte {
 	const words = "the engine weaves algebraic patterns just as the loom weaves flowers and leaves"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -81,6 +82,10 @@ func (s *session) confirm(r *http.Request) {
 
 // blast sends messages as fast as the client takes them, from begin to halt.
 func (s *session) blast(r *http.Request) {
+	if r.FormValue("payload") == "numbered" {
+		s.pourNumbered()
+		return
+	}
 	opcode, payload := payloadNamed(r.FormValue("payload"))
 	one := appendFrame(nil, opcode, payload)
 	count := max(1, (256<<10)/len(one))
@@ -91,8 +96,31 @@ func (s *session) blast(r *http.Request) {
 	s.pour(many, count)
 }
 
+// pourNumbered sends notifications whose numbers go up by one: the digits are changed where they stand.
+func (s *session) pourNumbered() {
+	one := appendFrame(nil, opText, numberedPayload())
+	count := (256 << 10) / len(one)
+	many := bytes.Repeat(one, count)
+	at := bytes.Index(one, []byte(firstNumber))
+	number := []byte(firstNumber)
+	s.pourNext(many, count, func() {
+		for i := range count {
+			for digit := len(number) - 1; digit >= 0; digit-- {
+				if number[digit]++; number[digit] <= '9' {
+					break
+				}
+				number[digit] = '0'
+			}
+			copy(many[i*len(one)+at:], number)
+		}
+	})
+}
+
 // pour sends frames of so many messages over and over, from begin to halt.
-func (s *session) pour(many []byte, count int) {
+func (s *session) pour(many []byte, count int) { s.pourNext(many, count, func() {}) }
+
+// pourNext calls next before each time.
+func (s *session) pourNext(many []byte, count int, next func()) {
 	close(s.ready)
 	gone := make(chan struct{})
 	go func() {
@@ -105,6 +133,7 @@ func (s *session) pour(many []byte, count int) {
 		return
 	}
 	for s.err == nil && !s.halt.Load() {
+		next()
 		if _, s.err = s.conn.Write(many); s.err == nil {
 			s.sent += int64(count)
 		}

@@ -74,6 +74,10 @@ var works = []work{
 
 	{name: "recv-notification-120", section: receiving, run: receiveNotification(false), goals: []goal{{against: "gws", atLeast: 4}},
 		about: "a JSON notification of 120 bytes, read, parsed and handed to a function"},
+	{name: "recv-numbered-120", section: receiving, run: receiveNumbered(false), only: ours,
+		about: "the same with numbers that go up by one"},
+	{name: "recv-resume-120", section: receiving, run: receiveNumbered(true), only: ours, goals: []goal{{against: ours, work: "recv-numbered-120", atLeast: 0.83}},
+		about: "the same with Resume, by consecutive numbers"},
 	{name: "recv-typed-120", section: receiving, run: receiveTyped,
 		about: "with an object as content; peers decode the envelope, then the content"},
 	{name: "recv-typed-120-once", section: receiving, run: receiveTypedOnce, goals: []goal{{against: "gws", atLeast: 1.8}},

@@ -29,6 +29,18 @@ func receiveNotification(reuse bool) func(*measurement) (Result, error) {
 	}
 }
 
+// receiveNumbered takes notifications whose numbers go up by one, with Resume or without.
+func receiveNumbered(resume bool) func(*measurement) (Result, error) {
+	return func(m *measurement) (Result, error) {
+		var n atomic.Int64
+		return receive(m, "numbered", &n, &handlers{resume: resume, notification: func(msgType, content string) {
+			if msgType == notificationType && content != "" {
+				n.Add(1)
+			}
+		}})
+	}
+}
+
 func receiveTyped(m *measurement) (Result, error) {
 	var n atomic.Int64
 	return receive(m, "typed", &n, &handlers{order: countOrders(&n)})
