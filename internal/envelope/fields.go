@@ -94,14 +94,14 @@ func (f *IDField) Scan(data []byte) (id []byte, ok bool) {
 	if key == nil || bytes.IndexByte(data, '\\') >= 0 { // which could spell the key, and a quote in a string
 		return f.Find(data)
 	}
-	i := bytes.Index(data, key)
-	if i < 0 {
+	i, ok := onlyKey(data, key)
+	if i < 0 && ok {
 		return nil, false
 	}
-	s := scanner{data: data, pos: i + len(key)}
-	if !s.token(':') || bytes.Contains(data[s.pos:], key) || !isOutermost(data[:i]) {
+	if !ok || !isOutermost(data[:i]) {
 		return f.Find(data)
 	}
+	s := scanner{data: data, pos: i + len(key) + 1}
 	switch c := s.space(); {
 	case c == '"':
 		if end := bytes.IndexByte(data[s.pos+1:], '"'); end >= 0 {
@@ -115,9 +115,39 @@ func (f *IDField) Scan(data []byte) (id []byte, ok bool) {
 	return nil, false
 }
 
+// onlyKey returns where key stands with a colon behind it; -1 if it does not. It is
+// not ok if that is not certain, or key stands there more than once. There are
+// fewer colons than quotes, so that it is faster than to look for the key.
+func onlyKey(data, key []byte) (at int, ok bool) {
+	at = -1
+	for i := 0; ; i++ {
+		next := bytes.IndexByte(data[i:], ':')
+		if next < 0 {
+			return at, true
+		}
+		i += next
+		start := i - len(key)
+		switch {
+		case i > 0 && data[i-1] <= ' ': // the key may be before the space
+			return 0, false
+		case start < 0 || data[i-1] != '"' || string(data[start:i]) != string(key):
+		case at >= 0:
+			return 0, false
+		default:
+			at = start
+		}
+	}
+}
+
 // isOutermost reports whether what follows on text is in an object that is in
-// nothing else. There is no backslash in text.
+// nothing else, and in no string. There is no backslash in text.
 func isOutermost(text []byte) bool {
+	// Mostly nothing is nested before the field. To count a byte is faster than to
+	// go from string to string.
+	if len(text) > 0 && text[0] == '{' && bytes.IndexByte(text[1:], '{') < 0 && bytes.IndexByte(text, '}') < 0 &&
+		bytes.IndexByte(text, '[') < 0 && bytes.IndexByte(text, ']') < 0 {
+		return bytes.Count(text, quote)%2 == 0
+	}
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -135,6 +165,8 @@ func isOutermost(text []byte) bool {
 	}
 	return depth == 1 && bytes.TrimLeft(text, " \t\r\n")[0] == '{'
 }
+
+var quote = []byte{'"'}
 
 // name is the name of a member, prepared to be compared with keys as they stand.
 type name struct {

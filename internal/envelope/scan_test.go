@@ -28,6 +28,17 @@ func FuzzIDFieldScan(f *testing.F) {
 func BenchmarkIDFieldScan(b *testing.B) {
 	field := NewIDField("seq")
 	data := []byte(`{"msgType":"order","seq":123456,"content":{"from":"Charles","subject":"The engine","amount":42,"note":"aaaaaaaaaaaaaaaa"}}`)
+	flat := []byte(`{"msgType":"chat","content":"the engine weaves algebraic patterns just as the","sender":"ada","seq":100000000}`)
+	b.Run("scan flat", func(b *testing.B) {
+		for b.Loop() {
+			field.Scan(flat)
+		}
+	})
+	b.Run("find flat", func(b *testing.B) {
+		for b.Loop() {
+			field.Find(flat)
+		}
+	})
 	b.Run("scan", func(b *testing.B) {
 		for b.Loop() {
 			field.Scan(data)
