@@ -1,0 +1,321 @@
+package position
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+)
+
+// admit notes a message and says what became of it: "+", "duplicate", "no number", "gap a-b" or "behind a-b".
+func admit(tr *Tracker, stream, at string) (m *Mark, what string) {
+	m, v := tr.Admit(stream, at, false)
+	switch {
+	case v.Behind != nil:
+		what = fmt.Sprintf("behind %s-%s", v.Behind.Asked, v.Behind.Got)
+	case v.NoNumber:
+		what = "no number"
+	case v.Duplicate:
+		what = "duplicate"
+	case m.Gap != nil:
+		what = fmt.Sprintf("gap %s-%s", m.Gap.After, m.Gap.Next)
+	default:
+		what = "+"
+	}
+	return m, what
+}
+
+func wantAt(t *testing.T, tr *Tracker, stream, received, handled string) {
+	t.Helper()
+	if r, h := tr.Received(stream), tr.Handled(stream); r != received || h != handled {
+		t.Errorf("stream %q is received up to %q and handled up to %q, not %q and %q", stream, r, h, received, handled)
+	}
+}
+
+func TestOrders(t *testing.T) {
+	for _, test := range []struct {
+		order Order
+		steps []string // position and result; "|" is another connection
+	}{
+		{Opaque, []string{"b", "+", "a", "+", "b", "duplicate", "|", "", "a", "duplicate", "c", "+"}},
+		{Increasing, []string{"5", "+", "7", "+", "7", "duplicate", "6", "duplicate", "x", "no number", "8", "+",
+			"|", "", "8", "duplicate", "9", "+", "|", "", "3", "behind 9-3", "4", "duplicate", "10", "+"}},
+		{Consecutive, []string{"5", "+", "7", "gap 5-7", "6", "duplicate", "8", "+", "|", "", "2", "behind 8-2", "9", "+", "11", "gap 9-11"}},
+	} {
+		tr := New(test.order)
+		tr.Connection()
+		for i := 0; i < len(test.steps); i += 2 {
+			at, want := test.steps[i], test.steps[i+1]
+			if at == "|" {
+				tr.Connection()
+			} else if _, got := admit(tr, "", at); got != want {
+				t.Errorf("order %d, step %d: %s is %s and not %s", test.order, i/2, at, got, want)
+			}
+		}
+	}
+}
+
+// The last so many opaque positions are known, and no more.
+func TestRecentPositionsAreARing(t *testing.T) {
+	tr := New(Opaque)
+	for n := range 3 * remembered {
+		if _, got := admit(tr, "", strconv.Itoa(n)); got != "+" {
+			t.Fatalf("%d is %s", n, got)
+		}
+		if len(tr.in.recent.known) > remembered || len(tr.in.recent.ring) > remembered {
+			t.Fatalf("%d positions are known, in %d places", len(tr.in.recent.known), len(tr.in.recent.ring))
+		}
+	}
+	for _, n := range []int{2 * remembered, 3*remembered - 1} {
+		if _, got := admit(tr, "", strconv.Itoa(n)); got != "duplicate" {
+			t.Errorf("%d is %s", n, got)
+		}
+	}
+	if _, got := admit(tr, "other", strconv.Itoa(2*remembered)); got != "+" { // which takes the place of the oldest
+		t.Errorf("a position of another stream is %s", got)
+	}
+	if _, got := admit(tr, "", strconv.Itoa(2*remembered)); got != "+" {
+		t.Errorf("the oldest is %s", got)
+	}
+	if r := tr.Received(""); r != strconv.Itoa(2*remembered) {
+		t.Errorf("received is %s", r)
+	}
+}
+
+// What was forgotten within the ring leaves a place, and no other position goes with it when that is used
+// again.
+func TestForgottenPlacesOfTheRing(t *testing.T) {
+	var r recent
+	at := func(n int) opaque { return opaque{"", strconv.Itoa(n)} }
+	for n := range remembered {
+		r.add(at(n))
+	}
+	r.forget(at(0))
+	r.add(at(0)) // in the place of the oldest, which was its own
+	for n := remembered; n < 2*remembered-1; n++ {
+		if !r.add(at(n)) {
+			t.Fatalf("%d is known", n)
+		}
+	}
+	if r.add(at(0)) {
+		t.Error("0 was forgotten with what stood in its place before")
+	}
+	if len(r.known) != remembered {
+		t.Errorf("%d are known", len(r.known))
+	}
+}
+
+// A loop holds its message, and what callbacks have handled behind it does not count until it lets go.
+func TestLoopsHoldWhatIsBehindThem(t *testing.T) {
+	tr := New(Consecutive)
+	var marks []*Mark
+	for n := range 4 {
+		m, _ := admit(tr, "", strconv.Itoa(n+1))
+		marks = append(marks, m)
+	}
+	tr.Done(marks[0])
+	wantAt(t, tr, "", "4", "1")
+	tr.Hold(marks[1])
+	tr.Hold(marks[1]) // two loops
+	tr.Done(marks[1])
+	tr.Done(marks[2])
+	wantAt(t, tr, "", "4", "1")
+	tr.Release(marks[1])
+	wantAt(t, tr, "", "4", "1")
+	tr.Release(marks[1])
+	wantAt(t, tr, "", "4", "3")
+	tr.Done(marks[3])
+	wantAt(t, tr, "", "4", "4")
+}
+
+func TestRewindGoesBackToWhatReturned(t *testing.T) {
+	for _, order := range []Order{Opaque, Increasing, Consecutive} {
+		tr := New(order)
+		tr.Redeliver = true
+		var marks []*Mark
+		for n := range 4 {
+			m, _ := admit(tr, "", strconv.Itoa(n+1))
+			marks = append(marks, m)
+		}
+		tr.Done(marks[0])
+		tr.Failed(marks[1])
+		if !tr.Recovering() {
+			t.Errorf("order %d: nothing is to be handled again", order)
+		}
+		tr.Rewind()
+		tr.Connection()
+		wantAt(t, tr, "", "1", "1")
+		if _, got := admit(tr, "", "1"); got != "duplicate" {
+			t.Errorf("order %d: 1 is %s", order, got)
+		}
+		m, got := admit(tr, "", "2")
+		if got != "+" {
+			t.Fatalf("order %d: 2 is %s", order, got)
+		}
+		if !tr.Done(m) || tr.Recovering() {
+			t.Errorf("order %d: 2 is not recovered", order)
+		}
+		wantAt(t, tr, "", "2", "2")
+	}
+}
+
+func TestWithdraw(t *testing.T) {
+	for _, order := range []Order{Opaque, Consecutive} {
+		tr := New(order)
+		admit(tr, "", "1")
+		m, _ := admit(tr, "", "2")
+		tr.Withdraw(m)
+		wantAt(t, tr, "", "1", "")
+		if _, got := admit(tr, "", "2"); got != "+" {
+			t.Errorf("order %d: what was withdrawn is %s", order, got)
+		}
+	}
+}
+
+// Set takes effect at once, and what is on its way moves nothing any more.
+func TestSetReplacesAStream(t *testing.T) {
+	tr := New(Consecutive)
+	m, _ := admit(tr, "", "5")
+	tr.Set("", "2")
+	wantAt(t, tr, "", "2", "2")
+	tr.Done(m)
+	wantAt(t, tr, "", "2", "2")
+	if _, got := admit(tr, "", "3"); got != "+" {
+		t.Errorf("3 is %s", got)
+	}
+	tr.Set("", "")
+	if _, got := admit(tr, "", "1"); got != "+" {
+		t.Errorf("from anywhere, 1 is %s", got)
+	}
+
+	// Set before a connection outlives Reset once, and takes the place of what was loaded.
+	tr = New(Increasing)
+	tr.Set("a", "9")
+	tr.Reset()
+	tr.Loaded(map[string]string{"a": "1", "b": "2"})
+	wantAt(t, tr, "a", "9", "9")
+	wantAt(t, tr, "b", "2", "2")
+	tr.Reset()
+	wantAt(t, tr, "a", "", "")
+}
+
+func TestUnsaved(t *testing.T) {
+	tr := New(Consecutive)
+	tr.Saves = true
+	handle := func(stream, at string) {
+		m, _ := admit(tr, stream, at)
+		tr.Done(m)
+	}
+	want := func(want map[string]string) (got map[string]string) {
+		t.Helper()
+		if got = tr.Unsaved(); !maps.Equal(got, want) {
+			t.Errorf("%v is to be saved and not %v", got, want)
+		}
+		return got
+	}
+	want(nil)
+	handle("a", "1")
+	handle("a", "2")
+	handle("b", "7")
+	failed := want(map[string]string{"a": "2", "b": "7"})
+	want(nil)
+	handle("a", "3")
+	tr.Again(failed)
+	want(map[string]string{"a": "3", "b": "7"})
+}
+
+// A model: messages of a few streams over connections that end, with loops that hold them, duplicates and
+// handlers that fail. What was handled is a beginning of what was received, and every number is handled
+// once.
+func TestModel(t *testing.T) {
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 41))
+		order := []Order{Opaque, Increasing, Consecutive}[seed%3]
+		tr := New(order)
+		tr.Saves, tr.Redeliver = true, true
+		type message struct {
+			stream string
+			n      int
+			mark   *Mark
+		}
+		var inbox, held []message // received and not handled; with a loop
+		handled := map[string]int{}
+		saved := map[string]int{}
+		next := map[string]int{}
+		streams := []string{"", "a", "b"}
+		for range 500 {
+			stream := streams[random.IntN(len(streams))]
+			switch random.IntN(12) {
+			case 0: // another connection, on which the server begins behind what was received, or at it
+				tr.Connection()
+				for _, s := range streams {
+					at, _ := strconv.Atoi(tr.Received(s))
+					next[s] = max(at-random.IntN(2), 0)
+				}
+			case 1, 2, 3, 4, 5: // a message comes
+				next[stream]++
+				at, _ := strconv.Atoi(tr.Received(stream))
+				m, got := admit(tr, stream, strconv.Itoa(next[stream]))
+				if want := next[stream] <= at; want != (got == "duplicate") || !want && got != "+" {
+					t.Fatalf("seed %d: number %d behind %d is %s", seed, next[stream], at, got)
+				}
+				if m != nil {
+					inbox = append(inbox, message{stream, next[stream], m})
+				}
+			case 6, 7, 8, 9: // a callback returns
+				if len(inbox) == 0 {
+					continue
+				}
+				m := inbox[0]
+				if random.IntN(20) == 0 { // or fails: all that is behind it comes again
+					tr.Failed(m.mark)
+					inbox = nil
+					tr.Rewind()
+					tr.Connection()
+					for _, s := range streams {
+						next[s], _ = strconv.Atoi(tr.Received(s))
+						if next[s] != handled[s] {
+							t.Fatalf("seed %d: stream %q goes back to %d and not to %d", seed, s, next[s], handled[s])
+						}
+					}
+					continue
+				}
+				if handled[m.stream]++; handled[m.stream] != m.n {
+					t.Fatalf("seed %d: %d of stream %q is handled and not %d", seed, m.n, m.stream, handled[m.stream])
+				}
+				if inbox = inbox[1:]; random.IntN(4) == 0 {
+					tr.Hold(m.mark)
+					held = append(held, m)
+				}
+				tr.Done(m.mark)
+			case 10: // a loop asks for the next
+				if len(held) > 0 {
+					i := random.IntN(len(held))
+					tr.Release(held[i].mark)
+					held = append(held[:i], held[i+1:]...)
+				}
+			case 11:
+				for s, at := range tr.Unsaved() {
+					n, _ := strconv.Atoi(at)
+					if n < saved[s] || n > handled[s] {
+						t.Fatalf("seed %d: stream %q is saved at %d, after %d and with %d handled", seed, s, n, saved[s], handled[s])
+					}
+					saved[s] = n
+				}
+			}
+			// Nothing counts that is held, or behind it in any stream.
+			for _, s := range streams {
+				at, _ := strconv.Atoi(tr.Handled(s))
+				for _, h := range held {
+					if h.stream == s && at >= h.n {
+						t.Fatalf("seed %d: stream %q is handled up to %d, and a loop has %d", seed, s, at, h.n)
+					}
+				}
+				if len(held) == 0 && at != handled[s] {
+					t.Fatalf("seed %d: stream %q is handled up to %d and not %d", seed, s, at, handled[s])
+				}
+			}
+		}
+	}
+}
