@@ -20,3 +20,31 @@ func BenchmarkMessage(b *testing.B) {
 		})
 	}
 }
+// The reader and the goroutine of the callbacks at work at the same time.
+func BenchmarkBothSides(b *testing.B) {
+	t := New(Consecutive)
+	marks := make(chan []*Mark, 16)
+	done := make(chan bool)
+	go func() {
+		for list := range marks {
+			for _, m := range list {
+				t.Done(m)
+			}
+		}
+		close(done)
+	}()
+	b.ReportAllocs()
+	var list []*Mark
+	n := 0
+	for b.Loop() {
+		n++
+		m, _ := t.Admit("", strconv.Itoa(n), false)
+		if list = append(list, m); len(list) == 32 {
+			marks <- list
+			list = make([]*Mark, 0, 32)
+		}
+	}
+	marks <- list
+	close(marks)
+	<-done
+}

@@ -32,6 +32,8 @@ type Tracker struct {
 		before  string // what was received before the latest message
 	}
 
+	_ cacheLine
+
 	// The side that handles.
 	out struct {
 		sync.Mutex
@@ -40,6 +42,10 @@ type Tracker struct {
 		failed  *stream // of a message that is to be redelivered
 	}
 }
+
+// cacheLine keeps what the reader writes out of the cache line of what the
+// goroutine of the callbacks writes. Two of them, as processors fetch pairs.
+type cacheLine [128]byte
 
 // stream is the positions of one stream.
 type stream struct {
@@ -51,6 +57,8 @@ type stream struct {
 	valid    bool   // number is set
 	conn     uint64 // the connection of the last message
 	pinned   bool   // set by Set for the next connection
+
+	_ cacheLine
 
 	// With Tracker.out.
 	handled  string
