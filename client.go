@@ -346,7 +346,7 @@ func (c *Client) subscriptionRun() uint64 {
 }
 
 // ended is called behind the last callback of a run.
-func (c *Client) ended(r *run) { c.resume.ended(func() { c.finished(r) }) }
+func (c *Client) ended(r *run) { c.resume.ended(r, func() { c.finished(r) }) }
 
 // finished is the end of a run, of which nothing is left.
 func (c *Client) finished(r *run) {

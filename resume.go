@@ -202,7 +202,7 @@ func (c *Client) SetPosition(stream, position string) {
 	if rs := c.resume; rs != nil {
 		rs.positions.Set(stream, position)
 		rs.mu.Lock()
-		running := rs.running
+		running := rs.running != nil
 		rs.mu.Unlock()
 		if running { // else begin saves it
 			rs.changed()
@@ -239,9 +239,10 @@ type resume struct {
 	failed bool           // a handler of it has failed
 
 	mu      sync.Mutex
-	running bool          // there is a run that ends by saving
+	running *run          // the latest, which ends by saving; nil once it has
 	timer   *time.Timer   // until the positions are saved; nil if nothing is to be
-	saving  chan struct{} // closed when the Save under way has returned; nil if none is
+	asking  chan struct{} // closed when the call of the Store under way has returned; nil if none is
+	loading bool          // that is Load
 }
 
 func newResume(c *Client) *resume {
@@ -280,7 +281,7 @@ func (rs *resume) begin(r *run) bool {
 	if rs == nil {
 		return true
 	}
-	defer rs.begun()
+	defer rs.begun(r)
 	user := r.url.String()
 	if user == rs.user {
 		return true
@@ -288,9 +289,9 @@ func (rs *resume) begin(r *run) bool {
 	rs.user = ""
 	rs.positions.Reset()
 	var loaded map[string]string
-	if store := rs.Store; store != nil {
+	if rs.Store != nil {
 		err := errGoexit
-		if !r.ask(func() { loaded, err = store.Load() }) {
+		if !r.ask(func() { loaded, err = rs.load() }) {
 			return false
 		}
 		if err != nil {
@@ -305,10 +306,39 @@ func (rs *resume) begin(r *run) bool {
 	return true
 }
 
-// begun has the Store get what SetPosition has changed while nothing ran.
-func (rs *resume) begun() {
+// load asks the Store, once a Save of the run before has returned.
+func (rs *resume) load() (map[string]string, error) {
 	rs.mu.Lock()
-	rs.running = true
+	for rs.asking != nil {
+		rs.mu.Unlock()
+		rs.awaitStore()
+		rs.mu.Lock()
+	}
+	rs.asking, rs.loading = make(chan struct{}), true
+	rs.mu.Unlock()
+	defer rs.asked()
+	return rs.Store.Load()
+}
+
+// asked ends a call of the Store. What could not be saved, or was handled
+// meanwhile, is saved later.
+func (rs *resume) asked() {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	close(rs.asking)
+	rs.asking, rs.loading = nil, false
+	if rs.running != nil && rs.SaveEvery >= 0 && rs.timer == nil && rs.positions.HasUnsaved() {
+		rs.saveLater()
+	}
+}
+
+// saveLater is called with mu.
+func (rs *resume) saveLater() { rs.timer = time.AfterFunc(rs.SaveEvery, func() { rs.save() }) }
+
+// begun has the Store get what SetPosition has changed while nothing ran.
+func (rs *resume) begun(r *run) {
+	rs.mu.Lock()
+	rs.running = r
 	rs.mu.Unlock()
 	if rs.SaveEvery >= 0 {
 		rs.changed()
@@ -402,8 +432,7 @@ func (rs *resume) dispatched(m *inbox.Item) {
 	rs.mark = nil
 	switch {
 	case mark == nil: // without a position, or discarded
-	case rs.failed && rs.OnHandlerError == HandlerErrorRedeliver:
-		rs.positions.Failed(mark)
+	case rs.failed && rs.OnHandlerError == HandlerErrorRedeliver && rs.positions.Failed(mark):
 		rs.discarded.Store(math.MaxUint64)
 		rs.rewind.Store(true)
 		if r := rs.c.current(); r != nil {
@@ -469,9 +498,9 @@ func (rs *resume) changed() {
 		return
 	}
 	rs.mu.Lock()
-	now := rs.SaveEvery < 0 || !rs.running
+	now := rs.SaveEvery < 0 || rs.running == nil
 	if !now && rs.timer == nil {
-		rs.timer = time.AfterFunc(rs.SaveEvery, func() { rs.save() })
+		rs.saveLater()
 	}
 	rs.mu.Unlock()
 	if now {
@@ -482,53 +511,56 @@ func (rs *resume) changed() {
 // saveNow returns when everything that was handled before the call is saved,
 // or could not be.
 func (rs *resume) saveNow() {
-	rs.mu.Lock()
-	saving := rs.saving
-	rs.mu.Unlock()
-	if saving != nil { // it may have begun before that
-		<-saving
-	}
+	rs.awaitStore() // it may have been given less
 	if saved := rs.save(); saved != nil {
 		<-saved
 	}
 }
 
-// save begins to save what was handled, unless a Save is under way, and
-// returns a channel that is closed when it is done; nil if there is nothing to
-// save.
+// awaitStore waits for the call of the Store under way.
+func (rs *resume) awaitStore() {
+	rs.mu.Lock()
+	asking := rs.asking
+	rs.mu.Unlock()
+	if asking != nil {
+		<-asking
+	}
+}
+
+// save begins to save what was handled, unless the Store is being asked
+// already, and returns a channel that is closed when that is done; nil if there is
+// nothing to save.
 func (rs *resume) save() <-chan struct{} {
 	if rs == nil || rs.Store == nil {
 		return nil
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.saving != nil {
-		return rs.saving
+	rs.stopTimer() // asked sets it again
+	switch {
+	case rs.asking == nil:
+	case rs.loading && !rs.positions.HasUnsaved():
+		return nil
+	default:
+		return rs.asking
 	}
-	rs.stopTimer()
 	positions := rs.positions.Unsaved()
 	if positions == nil {
 		return nil
 	}
-	rs.saving = make(chan struct{})
-	go rs.saveTo(positions, rs.saving)
-	return rs.saving
+	rs.asking = make(chan struct{})
+	go rs.saveTo(positions)
+	return rs.asking
 }
 
-func (rs *resume) saveTo(positions map[string]string, saved chan<- struct{}) {
+func (rs *resume) saveTo(positions map[string]string) {
 	err := errGoexit
 	defer func() {
 		if err != nil {
 			rs.positions.Again(positions)
 			rs.c.report(fmt.Errorf("wsnotify: Resume.Store can't save the positions; they are saved again later: %w", unprefixed(err)))
 		}
-		rs.mu.Lock()
-		rs.saving = nil
-		if err != nil && rs.running && rs.SaveEvery >= 0 && rs.timer == nil {
-			rs.timer = time.AfterFunc(rs.SaveEvery, func() { rs.save() })
-		}
-		rs.mu.Unlock()
-		close(saved)
+		rs.asked()
 	}()
 	err = rs.Store.Save(positions)
 }
@@ -541,16 +573,18 @@ func (rs *resume) stopTimer() {
 	}
 }
 
-// ended saves what the last callbacks have handled, and calls then when that is
-// over: at once if there is nothing to save.
-func (rs *resume) ended(then func()) {
+// ended saves what the last callbacks of a run have handled, and calls then when
+// that is over: at once if there is nothing to save.
+func (rs *resume) ended(r *run, then func()) {
 	if rs == nil {
 		then()
 		return
 	}
 	rs.mu.Lock()
-	rs.running = false
-	rs.stopTimer()
+	if rs.running == r { // else the next one has begun
+		rs.running = nil
+		rs.stopTimer()
+	}
 	rs.mu.Unlock()
 	saved := rs.save()
 	if saved == nil {

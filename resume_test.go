@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -549,6 +550,181 @@ func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {
 		<-w.c.Done()
 		if calls != 7 {
 			t.Errorf("the handler was called %d times, not once for each of 7 connections", calls)
+		}
+	})
+}
+
+// The end of a Connect does not end the saving for the next one, which has begun
+// while its last callback ran.
+func TestSaveEveryAfterAQuickConnect(t *testing.T) {
+	store := &memoryStore{}
+	var release chan struct{}
+	cfg := wsnotify.Config{Heartbeat: noText, Resume: bySeq(), OnMessage: func(wsnotify.Message) { <-release }}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		w.send(w.connect(), event(1))
+		w.must(w.c.Disconnect())
+		conn := w.connect()
+		close(release)
+		w.pass(time.Minute)
+		store.set(func() { store.times = nil })
+		w.send(conn, event(2), event(3), event(4))
+		store.set(func() {
+			if len(store.times) != 0 {
+				t.Errorf("%d positions were saved before SaveEvery", len(store.times))
+			}
+		})
+		w.pass(time.Second)
+		store.set(func() {
+			if len(store.times) != 1 {
+				t.Errorf("saved %d times", len(store.times))
+			}
+		})
+	})
+}
+
+// What a callback sets stays in the Store, whatever message is being handled.
+func TestSetPositionInACallbackIsSaved(t *testing.T) {
+	store := &memoryStore{}
+	cfg := wsnotify.Config{Heartbeat: noText, Resume: bySeq()}
+	cfg.Resume.Store = store
+	var w *world
+	cfg.OnMessage = func(m wsnotify.Message) {
+		if string(m.Data) == event(1) {
+			w.c.SetPosition("", "100")
+		}
+	}
+	inBubble(t, cfg, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.send(conn, event(1))
+		w.pass(time.Minute)
+		if got := store.get(""); got != "100" || w.c.Position("") != "100" {
+			t.Errorf("saved %q, position %q, not 100", got, w.c.Position(""))
+		}
+		w.send(conn, event(101))
+		w.pass(time.Minute)
+		if got := store.get(""); got != "101" {
+			t.Errorf("saved %q, not 101", got)
+		}
+	})
+}
+
+// A message of the user before is handled, and its position is not saved as one of
+// the next user.
+func TestPositionOfTheUserBeforeIsNotSaved(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprint("fails=", fails), func(t *testing.T) {
+			store := &memoryStore{}
+			var release chan struct{}
+			cfg := wsnotify.Config{Heartbeat: noText, Resume: bySeq()}
+			cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+			cfg.Resume.Store = store
+			inBubble(t, cfg, func(w *world) {
+				release = make(chan struct{})
+				wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+					if n.Value == "7" {
+						<-release
+						if fails {
+							return errors.New("no")
+						}
+					}
+					return nil
+				})
+				w.send(w.connect(), event(7), event(8))
+				w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+				bob, err := w.srv.Conn(w.Context(), "bob")
+				w.must(err)
+				close(release)
+				w.pass(time.Minute)
+				if got := store.get(""); got != "" || w.c.Position("") != "" {
+					t.Errorf("saved %q, position %q", got, w.c.Position(""))
+				}
+				if got := w.c.Status().Connections; got != 2 {
+					t.Errorf("%d connections", got)
+				}
+				w.send(bob, event(3))
+				if got := w.c.Position(""); got != "3" {
+					t.Errorf("position %q, not 3", got)
+				}
+				w.pass(time.Minute)
+				if got := store.get(""); got != "3" {
+					t.Errorf("saved %q, not 3", got)
+				}
+			})
+		})
+	}
+}
+
+// oneAtATime is a PositionStore that counts overlapping calls.
+type oneAtATime struct {
+	memoryStore
+	calls, overlaps atomic.Int32
+}
+
+func (s *oneAtATime) call() func() {
+	if s.calls.Add(1) > 1 {
+		s.overlaps.Add(1)
+	}
+	return func() { s.calls.Add(-1) }
+}
+func (s *oneAtATime) Load() (map[string]string, error) {
+	defer s.call()()
+	return s.memoryStore.Load()
+}
+func (s *oneAtATime) Save(m map[string]string) error {
+	defer s.call()()
+	return s.memoryStore.Save(m)
+}
+
+func TestLoadWaitsForTheSaveBefore(t *testing.T) {
+	store := &oneAtATime{}
+	cfg := wsnotify.Config{Heartbeat: noText, Resume: bySeq(), CloseTimeout: time.Second}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		block := make(chan struct{})
+		conn := w.connect()
+		store.set(func() { store.block = block })
+		w.send(conn, event(1))
+		w.pass(5 * time.Second)
+		w.must(w.c.Disconnect())
+		time.AfterFunc(time.Minute, func() {
+			store.set(func() { store.block = nil })
+			close(block)
+		})
+		w.must(w.c.Connect(w.Context(), w.srv.URL(), "bob"))
+		w.pass(2 * time.Minute)
+		if n := store.overlaps.Load(); n != 0 {
+			t.Errorf("%d calls while another one ran", n)
+		}
+	})
+}
+
+// A Save that takes longer than SaveEvery is followed by another one, with what was
+// handled meanwhile.
+func TestSlowSaveIsFollowedByAnother(t *testing.T) {
+	store := &memoryStore{}
+	cfg := wsnotify.Config{Heartbeat: noText, Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		block := make(chan struct{})
+		store.set(func() { store.block = block })
+		w.send(conn, event(1))
+		w.pass(5 * time.Second)
+		w.send(conn, event(2))
+		w.pass(5 * time.Second)
+		store.set(func() { store.block = nil })
+		close(block)
+		w.pass(5 * time.Second)
+		if got := store.get(""); got != "2" {
+			t.Errorf("saved %q, not 2", got)
+		}
+		w.send(conn, event(3))
+		w.pass(5 * time.Second)
+		if got := store.get(""); got != "3" {
+			t.Errorf("saved %q, not 3", got)
 		}
 	})
 }

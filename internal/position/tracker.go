@@ -64,6 +64,8 @@ type stream struct {
 	handled  string
 	returned string // handled but for the loops that still hold messages
 	unsaved  bool
+	replaced bool // by Set or Reset: what is on its way changes nothing any more
+	reset    bool // by Reset
 }
 
 // Mark is the position of one message on its way to the end of its callbacks.
@@ -249,17 +251,21 @@ func (t *Tracker) handled(m *Mark) (recovered bool) {
 
 // changed is called with out.
 func (t *Tracker) changed(s *stream) {
-	if t.Saves && !s.unsaved {
+	if t.Saves && !s.unsaved && !s.replaced {
 		s.unsaved = true
 		t.out.unsaved = append(t.out.unsaved, s)
 	}
 }
 
-// Failed says that a message was not handled, and is to be redelivered.
-func (t *Tracker) Failed(m *Mark) {
+// Failed says that a message was not handled, and is to be redelivered. It
+// reports false if it can't be: its stream is that of another user.
+func (t *Tracker) Failed(m *Mark) bool {
 	t.out.Lock()
-	t.out.failed = m.stream
-	t.out.Unlock()
+	defer t.out.Unlock()
+	if !m.stream.replaced { // else nobody asks for the message any more
+		t.out.failed = m.stream
+	}
+	return !m.stream.reset
 }
 
 // Recovering reports whether a message that failed has not been handled since.
@@ -312,12 +318,23 @@ func (t *Tracker) Handled(name string) string {
 func (t *Tracker) Set(name, position string) {
 	t.in.Lock()
 	defer t.in.Unlock()
-	s := t.replace(name, position)
-	s.pinned = true
 	t.out.Lock()
 	defer t.out.Unlock()
+	if old := t.in.streams[name]; old != nil {
+		t.retire(old)
+	}
+	s := t.replace(name, position)
+	s.pinned = true
 	t.changed(s)
 	t.out.failed = nil
+}
+
+// retire is for a stream that is replaced. It is called with in and out.
+func (t *Tracker) retire(s *stream) {
+	s.replaced = true
+	if s.unsaved {
+		t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(other *stream) bool { return other == s })
+	}
 }
 
 // replace is called with in. A new stream takes the place of the old one, so
@@ -340,16 +357,17 @@ func (t *Tracker) replace(name, position string) *stream {
 func (t *Tracker) Reset() {
 	t.in.Lock()
 	defer t.in.Unlock()
+	t.out.Lock()
+	defer t.out.Unlock()
 	for name, s := range t.in.streams {
 		if !s.pinned {
+			s.replaced, s.reset = true, true
 			delete(t.in.streams, name)
 			t.in.recent.forgetStream(name)
 		}
 	}
 	t.in.last = nil
-	t.out.Lock()
-	defer t.out.Unlock()
-	t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(s *stream) bool { return t.in.streams[s.name] != s })
+	t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(s *stream) bool { return s.replaced })
 	t.out.failed = nil
 }
 
@@ -383,6 +401,13 @@ func (t *Tracker) Unsaved() map[string]string {
 	clear(t.out.unsaved)
 	t.out.unsaved = t.out.unsaved[:0]
 	return positions
+}
+
+// HasUnsaved reports whether Unsaved would return any.
+func (t *Tracker) HasUnsaved() bool {
+	t.out.Lock()
+	defer t.out.Unlock()
+	return len(t.out.unsaved) > 0
 }
 
 // Again says that these positions could not be saved.
