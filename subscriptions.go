@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,6 +168,7 @@ type subscriptions struct {
 	initial    int    // of due, how many are to be sent before anything queued
 	held       bool   // conn sends nothing queued, for as long as there are such
 	sending    bool   // a goroutine sends what is due
+	sendingNow []*key // in the message that is being sent, while that can be taken back
 	cancel     context.CancelFunc
 	unanswered []*key      // sent, in that order; some have been answered since
 	timer      *time.Timer // of the first of unanswered; nil if there is none
@@ -267,8 +269,9 @@ func (s *subscriptions) drop(name string, _ time.Time) {
 	case s.Unsubscribe != nil:
 		s.enqueue(k)
 	}
-	if k.inHand && s.cancel != nil {
+	if k.inHand && s.cancel != nil && slices.Contains(s.sendingNow, k) {
 		s.cancel()
+		s.cancel, s.sendingNow = nil, nil
 	}
 }
 
@@ -376,7 +379,7 @@ func (s *subscriptions) closed() {
 	}
 	if s.cancel != nil {
 		s.cancel()
-		s.cancel = nil
+		s.cancel, s.sendingNow = nil, nil
 	}
 	for name, k := range s.keys {
 		if !k.wanted {
@@ -397,7 +400,7 @@ func (s *subscriptions) send(cn *conn) {
 		if len(keys) == 0 {
 			return
 		}
-		for _, m := range s.messages(keys, unsubscribe) {
+		for _, m := range s.messages(cn, keys, unsubscribe) {
 			if !s.sendOne(cn, m, unsubscribe, first) {
 				return
 			}
@@ -437,6 +440,7 @@ func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool
 			k.has, k.asked, k.inHand = true, true, true
 		case ends && k.again:
 			k.has, k.asked, k.again = false, false, false
+			s.enter(k, SubscriptionWanted, nil, time.Now())
 			s.enqueue(k)
 		case ends:
 			delete(s.keys, k.name)
@@ -458,18 +462,18 @@ type outgoing struct {
 
 // messages has the user's functions make the message of keys, or one of each if
 // that fails.
-func (s *subscriptions) messages(keys []*key, unsubscribe bool) []outgoing {
+func (s *subscriptions) messages(cn *conn, keys []*key, unsubscribe bool) []outgoing {
 	m, err := s.message(keys, unsubscribe)
 	if err == nil {
 		return []outgoing{{m, keys}}
 	}
 	if len(keys) == 1 {
-		s.failed(keys[0], err)
+		s.failed(cn, keys[0], err)
 		return nil
 	}
 	var list []outgoing
 	for _, k := range keys {
-		list = append(list, s.messages([]*key{k}, unsubscribe)...)
+		list = append(list, s.messages(cn, []*key{k}, unsubscribe)...)
 	}
 	return list
 }
@@ -497,9 +501,9 @@ func (s *subscriptions) message(keys []*key, unsubscribe bool) (m Message, err e
 }
 
 // failed notes that there is no message for a key.
-func (s *subscriptions) failed(k *key, err error) {
+func (s *subscriptions) failed(cn *conn, k *key, err error) {
 	s.mu.Lock()
-	if k.inHand { // else it was to be unsubscribed
+	if s.conn == cn && k.inHand { // else it was to be unsubscribed
 		k.has, k.asked, k.inHand = false, false, false
 		switch {
 		case !k.wanted:
@@ -524,7 +528,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 		}
 	}
 	if s.conn == cn {
-		s.cancel = cancel
+		s.cancel, s.sendingNow = cancel, m.keys
 	}
 	s.mu.Unlock()
 
@@ -546,7 +550,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	if s.conn != cn {
 		return false
 	}
-	s.cancel = nil
+	s.cancel, s.sendingNow = nil, nil
 	switch {
 	case unsubscribe:
 	case err == nil:

@@ -424,3 +424,86 @@ func (r *room) serve(w *world, c *wsnotifytest.Conn, text string) {
 		}
 	}
 }
+
+// What the Subscribe function of a lost connection returns late does not touch
+// the current one.
+func TestSubscribeFunctionThatOutlivesItsConnection(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+	var release chan struct{}
+	calls := 0
+	limiter := &oneEach{}
+	cfg.Outbox.Limiter = limiter
+	subscribe := cfg.Subscriptions.Subscribe
+	cfg.Subscriptions.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+		if calls++; calls == 1 {
+			<-release
+			return wsnotify.Message{}, errors.New("late")
+		}
+		return subscribe(keys, position)
+	}
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		synctest.Wait()
+		conn.Drop()
+		w.pass(5 * time.Second)
+		limiter.mu.Lock()
+		limiter.next = time.Now().Add(10 * time.Second)
+		limiter.mu.Unlock()
+		w.pass(5 * time.Second)
+		conn = w.conn()
+		w.wantStates("a wanted")
+		close(release)
+		w.pass(5 * time.Second)
+		w.wantStates("a active")
+		w.must(w.c.Unsubscribe("a"))
+		w.wantOn(conn, "join a", "leave a")
+	})
+}
+
+// The time in which answers wait for callbacks does not count.
+func TestConfirmTimeoutOfSubscriptionsExcusesAFullInbox(t *testing.T) {
+	var release chan struct{}
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins()), OnMessage: func(wsnotify.Message) { <-release }}
+	cfg.Subscriptions.ConfirmTimeout = 5 * time.Second
+	cfg.Inbox.Messages = 1
+	cfg.Envelope.Parse = func(m wsnotify.Message) (string, []byte, error) { return "x", nil, nil }
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		conn := w.connect()
+		w.send(conn, "x", "y", "z")
+		w.must(w.c.Subscribe("a"))
+		synctest.Wait()
+		go conn.SendText("ok a")
+		w.pass(time.Minute)
+		close(release)
+		w.wantStates("a active")
+		if got := w.c.Status().Connections; got != 1 {
+			t.Errorf("%d connections", got)
+		}
+	})
+}
+
+// A key that is dropped leaves the order of the others alone.
+func TestOrderOfKeysThatAreSentAlone(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+	cfg.Subscriptions.Batch = 4
+	subscribe := cfg.Subscriptions.Subscribe
+	cfg.Subscriptions.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+		if len(keys) > 1 {
+			return wsnotify.Message{}, errors.New("one at a time")
+		}
+		return subscribe(keys, position)
+	}
+	cfg.Outbox.Limiter = &oneEach{interval: time.Second}
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		w.must(w.c.SendText(w.Context(), "x"))
+		w.must(w.c.Subscribe("a", "b", "c", "d"))
+		synctest.Wait()
+		w.must(w.c.Unsubscribe("c"))
+		w.pass(time.Minute)
+		w.wantOn(conn, "x", "join a", "join b", "join d")
+	})
+}

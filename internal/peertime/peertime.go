@@ -41,7 +41,7 @@ type Clock struct {
 	due     time.Duration // of timer, since began; 0 if it does not run
 	closed  bool
 	watches []*Watch // that are on
-	meter   *Meter   // that is on
+	meters  []*Meter // likewise
 }
 
 // New returns a clock that excuses so many stops in a row; negative means any
@@ -119,7 +119,7 @@ func (c *Clock) account() {
 func (c *Clock) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed, c.watches, c.meter = true, nil, nil
+	c.closed, c.watches, c.meters = true, nil, nil
 	c.arm()
 }
 
@@ -133,8 +133,10 @@ func (c *Clock) arm() {
 				wait = pulse
 			}
 		}
-		if m := c.meter; m != nil && (wait < 0 || m.span/parts < wait) {
-			wait = max(m.span/parts, time.Millisecond)
+		for _, m := range c.meters {
+			if wait < 0 || m.span/parts < wait {
+				wait = max(m.span/parts, time.Millisecond)
+			}
 		}
 	}
 	switch {
@@ -168,9 +170,10 @@ func (c *Clock) pulse() {
 		expired = append(expired, w.expired)
 		return true
 	})
-	if c.meter != nil {
-		c.meter.see(acknowledged, written)
-	}
+	c.meters = slices.DeleteFunc(c.meters, func(m *Meter) bool {
+		m.see(acknowledged, written)
+		return !m.on
+	})
 	c.arm()
 	c.mu.Unlock()
 	for _, f := range expired {
@@ -288,6 +291,7 @@ func (w *Watch) see(acknowledged int64) {
 type Meter struct {
 	c     *Clock
 	span  time.Duration
+	on    bool          // it is among the meters
 	until time.Duration // of the clock: nobody measures any more
 	mark  int64
 	acked int64
@@ -296,7 +300,7 @@ type Meter struct {
 	shown time.Duration // the latest reading
 }
 
-// Meter returns the clock's. span is the longest time that is measured by it.
+// Meter returns one that is off. span is the longest time that is measured by it.
 func (c *Clock) Meter(span time.Duration) *Meter {
 	return &Meter{c: c, span: max(span, time.Millisecond)}
 }
@@ -309,12 +313,13 @@ func (m *Meter) Now() time.Duration {
 	c := m.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.meter == nil && !c.closed {
+	if !m.on && !c.closed {
 		c.mu.Unlock() // not held over the question to the system
 		acknowledged, written := c.measure()
 		c.mu.Lock()
-		if c.meter == nil && !c.closed {
-			c.meter, m.from, m.acked, m.mark = m, -1, acknowledged, written
+		if !m.on && !c.closed {
+			c.meters = append(c.meters, m)
+			m.on, m.from, m.acked, m.mark = true, -1, acknowledged, written
 		}
 	}
 	c.account()
@@ -341,6 +346,6 @@ func (m *Meter) see(acknowledged, written int64) {
 		m.mark, m.from = written, spent
 	}
 	if spent >= m.until {
-		m.c.meter = nil
+		m.on = false
 	}
 }

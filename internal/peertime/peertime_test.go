@@ -66,7 +66,7 @@ func onLine(t *testing.T, stops int, l *line, mark int64, f func(c *Clock, w *Wa
 				return -1
 			}
 		})
-		if w.Stop(); c.due != 0 && c.meter == nil || len(c.watches) != 0 {
+		if w.Stop(); c.due != 0 && len(c.meters) == 0 || len(c.watches) != 0 {
 			t.Error("its timer still runs")
 		}
 	})
