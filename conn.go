@@ -104,9 +104,11 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, Spawn: spawn, TextPings: !c.pings}
-	if c.cfg.Outbox.ConfirmID != nil || c.subscriptions.awaitsAnswers() {
-		hooks.PeerTime = clock.Meter(max(c.cfg.Outbox.ConfirmTimeout, c.cfg.Subscriptions.ConfirmTimeout)).Now
-		cn.peerTime = hooks.PeerTime
+	if c.cfg.Outbox.ConfirmID != nil {
+		hooks.PeerTime = clock.Meter(c.cfg.Outbox.ConfirmTimeout).Now
+	}
+	if c.subscriptions.awaitsAnswers() {
+		cn.peerTime = clock.Meter(c.cfg.Subscriptions.ConfirmTimeout).Now
 	}
 	cn.w = outbox.NewWriter(tr, out, hooks)
 	cn.beats.w = cn.w

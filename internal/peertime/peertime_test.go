@@ -284,3 +284,28 @@ func TestMeterStandsStillWithTheClock(t *testing.T) {
 		}
 	})
 }
+
+// A short timeout is as exact beside a long one.
+func TestMetersOfOneClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := line{writes: func(time.Duration) int64 { return 300_000 }, perSecond: 1000, start: time.Now()}
+		c := New(-1)
+		c.SetLine(l.measure)
+		long, short := c.Meter(30*time.Second), c.Meter(2*time.Second)
+		firstLong, first := long.Now(), short.Now()
+		for short.Now()-first < 2*time.Second && time.Since(l.start) < time.Hour {
+			time.Sleep(time.Second)
+			long.Now()
+		}
+		wantBetween(t, time.Since(l.start), 5*time.Minute, 5*time.Minute+4*time.Second)
+		for long.Now()-firstLong < 30*time.Second && time.Since(l.start) < time.Hour {
+			time.Sleep(time.Second)
+		}
+		wantBetween(t, time.Since(l.start), 5*time.Minute+26*time.Second, 5*time.Minute+32*time.Second)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if c.due != 0 || len(c.meters) != 0 {
+			t.Error("the timer runs for ever")
+		}
+	})
+}
