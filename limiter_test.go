@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,5 +216,53 @@ func TestLimiterThatFails(t *testing.T) {
 		w.pass(time.Second)
 		w.wantOn(conn, "a")
 		w.expect("0s error wsnotify: Config.Outbox.Limiter.Wait failed, and is called again in 1s: no redis")
+	})
+}
+
+// exits ends the goroutine of its first two calls.
+type exits struct{ n atomic.Int32 }
+
+func (e *exits) Wait(context.Context) error {
+	if e.n.Add(1) < 3 {
+		runtime.Goexit()
+	}
+	return nil
+}
+
+func TestLimiterThatEndsItsGoroutine(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText}
+	limiter := &exits{}
+	cfg.Outbox.Limiter = limiter
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("a")))
+		w.pass(time.Minute)
+		w.wantOn(conn, "a")
+		if got := strings.Join(w.journal(), "\n"); strings.Count(got, "ended its goroutine") != 2 {
+			t.Errorf("the journal: %s", got)
+		}
+	})
+}
+
+// Nothing waits for a limiter once nothing is queued.
+func TestLimiterIsNotAwaitedForNothing(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText}
+	limiter := &oneEach{interval: time.Hour}
+	cfg.Outbox.Limiter = limiter
+	inBubble(t, cfg, func(w *world) {
+		w.connect()
+		w.must(w.c.SendText(w.Context(), "x"))
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		w.wantErr(w.c.SendText(ctx, "y"), context.DeadlineExceeded)
+		synctest.Wait()
+		if w.c.Status().Limited {
+			t.Error("Limited, though nothing is queued")
+		}
+		limiter.mu.Lock()
+		limiter.next = time.Now()
+		limiter.mu.Unlock()
+		w.must(w.c.SendText(w.Context(), "z")) // asks anew
 	})
 }

@@ -290,7 +290,12 @@ func (c *Client) outboxConfig() outbox.Config {
 	}
 	if l := from.Limiter; l != nil {
 		cfg.Limiter = l.Wait
-		cfg.LimiterFailed = func(err error) { c.report(limiterError("Outbox.Limiter", err)) }
+		cfg.LimiterFailed = func(err error) {
+			if err == nil {
+				err = errGoexit
+			}
+			c.report(limiterError("Outbox.Limiter", err))
+		}
 	}
 	if from.Store != nil {
 		cfg.Store = storeOf{from.Store}

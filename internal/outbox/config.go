@@ -20,7 +20,7 @@ type Config struct {
 	ConfirmTimeout time.Duration
 	Store          Store                       // nil: in memory only
 	Limiter        func(context.Context) error // waits until another message may leave; nil: it may at once
-	LimiterFailed  func(error)                 // called with an error of Limiter that was not the end of its ctx
+	LimiterFailed  func(error)                 // called with an error of Limiter that was not the end of its ctx; nil: it has ended its goroutine
 
 	*Errors
 

@@ -55,7 +55,7 @@ func (w *Writer) addControls() *closeFrame {
 	if n := len(c.first); n > 0 {
 		if granted := w.out.pacer.grant(n); granted < n {
 			w.front.first, c.first = c.first[granted:], c.first[:granted:granted]
-			w.out.pacer.await(w)
+			w.out.pacer.await(w, true)
 		}
 	}
 	w.mu.Unlock()

@@ -53,7 +53,7 @@ func (o *Outbox) dequeue(w *Writer, most, limit int) (n, size int) {
 			break
 		}
 		if n == granted {
-			o.pacer.await(w)
+			o.pacer.await(w, false)
 			break
 		}
 		if r.batch == nil {

@@ -299,6 +299,11 @@ func (o *Outbox) advance() {
 		close(o.idle)
 		o.idle = nil
 	}
+	if o.pacer.limited() && o.w != nil {
+		if b, _ := o.ring.peek(); b == nil {
+			o.pacer.rest(o.w)
+		}
+	}
 }
 
 func (o *Outbox) isIdle() bool { return o.ring.live == 0 && o.reserved.count == 0 }

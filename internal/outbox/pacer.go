@@ -19,6 +19,7 @@ type pacer struct {
 	asking  *Writer // on whose behalf a goroutine waits; nil if none does
 	cancel  context.CancelFunc
 	waiting *Writer // has messages and no grant; nil if there is none
+	first   bool    // they are those of SendFirst
 }
 
 // pacerRetry is how long after an error the limiter is asked again.
@@ -45,8 +46,9 @@ func (p *pacer) release(n int) {
 	}
 }
 
-// await has w check again when there is a grant.
-func (p *pacer) await(w *Writer) {
+// await has w check again when there is a grant. first says that it is for a
+// message of SendFirst.
+func (p *pacer) await(w *Writer, first bool) {
 	if p == nil {
 		return
 	}
@@ -59,48 +61,63 @@ func (p *pacer) await(w *Writer) {
 		w.kick()
 		return
 	}
-	p.waiting = w
+	p.waiting, p.first = w, first
 	if p.asking == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		p.asking, p.cancel = w, cancel
-		w.Spawn(func() { p.ask(ctx) })
+		w.Spawn(func() { p.ask(ctx, w, 0) })
 	}
 }
 
-// ask waits for one grant.
-func (p *pacer) ask(ctx context.Context) {
-	granted := false
-	defer func() { // also if the limiter ends the goroutine
+// ask waits for one grant, after a delay.
+func (p *pacer) ask(ctx context.Context, w *Writer, delay time.Duration) {
+	granted, returned := false, false
+	defer func() {
+		if !returned { // the limiter has ended the goroutine
+			p.report(nil)
+			w.Spawn(func() { p.ask(ctx, w, pacerRetry) })
+			return
+		}
 		p.mu.Lock()
 		if granted {
 			p.grants++
 		}
 		p.cancel()
 		p.asking, p.cancel = nil, nil
-		w := p.waiting
+		waiting := p.waiting
 		p.waiting = nil
 		p.mu.Unlock()
-		if w != nil { // which may be another one than that which ctx was for
-			w.kick()
+		if waiting != nil { // which may be another one than w
+			waiting.kick()
 		}
 	}()
-	for {
-		err := p.wait(ctx)
-		if err == nil {
-			granted = true
-			return
+	for ; ; delay = pacerRetry {
+		if delay > 0 {
+			timer := time.NewTimer(delay)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				returned = true
+				return
+			}
 		}
-		if ctx.Err() != nil {
+		err := p.wait(ctx)
+		if granted = err == nil; granted || ctx.Err() != nil {
+			returned = true
 			return
 		}
 		p.report(err)
-		timer := time.NewTimer(pacerRetry)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
+	}
+}
+
+// rest ends the wait of w for messages that are not waiting any more.
+func (p *pacer) rest(w *Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == w && !p.first {
+		p.waiting = nil
+		p.cancel()
 	}
 }
 
