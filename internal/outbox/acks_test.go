@@ -3,6 +3,7 @@ package outbox
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,10 +129,10 @@ func TestAckIsOverdueInPeerTime(t *testing.T) {
 		cfg.ConfirmID, cfg.ConfirmTimeout = itself, 10*time.Second
 		o := New(cfg)
 		began := time.Now()
-		stood := time.Duration(0)
+		var stood atomic.Int64 // ns
 		dropped := make(chan time.Duration, 1)
 		w := NewWriter(nil, o, Hooks{
-			PeerTime: func() time.Duration { return time.Since(began) - stood },
+			PeerTime: func() time.Duration { return time.Since(began) - time.Duration(stood.Load()) },
 			Drop: func(err error) {
 				if err != ErrConfirmTimeout {
 					t.Error(err)
@@ -144,7 +145,7 @@ func TestAckIsOverdueInPeerTime(t *testing.T) {
 		o.Enqueue(wire.Text, []byte("a"))
 		o.written(w, dequeued(w, 1, 1000))
 		time.Sleep(9 * time.Second)
-		stood = 5 * time.Second
+		stood.Store(int64(5 * time.Second))
 		if d := <-dropped; d < 15*time.Second || d > 15*time.Second+o.ConfirmTimeout/32 {
 			t.Errorf("the connection was dropped after %v", d)
 		}
