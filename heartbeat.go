@@ -217,7 +217,7 @@ func (h *heartbeat) isDead(now transport.Progress) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.stopped || h.watch.On(): // it has begun anew
+	case h.stopped || h.watch.On() || !h.watch.Pending(): // it has begun anew since now was asked for
 		return false
 	case now.Received != h.received:
 		h.clock.Alive()

@@ -35,3 +35,34 @@ func TestBeatAtTheMomentOfTheTimeout(t *testing.T) {
 		clock.Close()
 	})
 }
+
+// Nor is a peer taken for dead whose answer to that beat comes at that moment, too.
+func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 6 * time.Second
+		start, pongs := time.Now(), 1
+		var h *heartbeat
+		received := func() transport.Progress { return transport.Progress{Received: int64(pongs)} }
+		progress := func() transport.Progress {
+			now := received()
+			if time.Since(start) == timeout && pongs == 1 {
+				pongs++
+				h.written(now)
+				h.mu.Lock()
+				h.watch.Stop()
+				h.mu.Unlock()
+			}
+			return now
+		}
+		clock := peertime.New(-1)
+		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, progress,
+			func() { t.Error("dead") }, nil, nil)
+		h.ticker = time.AfterFunc(time.Hour, func() {})
+		h.written(transport.Progress{}) // the pong came before that
+		time.Sleep(time.Minute)
+		if pongs != 2 {
+			t.Errorf("%d pongs", pongs)
+		}
+		clock.Close()
+	})
+}
