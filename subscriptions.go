@@ -522,14 +522,16 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.mu.Lock()
+	if s.conn != cn { // its end came while the user's function ran
+		s.mu.Unlock()
+		return false
+	}
 	for _, k := range m.keys {
 		if k.inHand && !k.wanted {
 			cancel()
 		}
 	}
-	if s.conn == cn {
-		s.cancel, s.sendingNow = cancel, m.keys
-	}
+	s.cancel, s.sendingNow = cancel, m.keys
 	s.mu.Unlock()
 
 	err := ctx.Err()

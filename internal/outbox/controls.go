@@ -138,6 +138,10 @@ func (w *Writer) tookPing(n int, err error) (took bool) {
 func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
 	f := &first{op: op, data: data, result: make(chan error, 1)}
 	w.mu.Lock()
+	if w.refuses {
+		w.mu.Unlock()
+		return w.out.ErrNotConnected
+	}
 	w.front.first = append(w.front.first, f)
 	w.mu.Unlock()
 	w.kick()
@@ -169,7 +173,7 @@ func (w *Writer) SendFirst(ctx context.Context, op wire.Op, data []byte) error {
 func (w *Writer) refuseFirst() {
 	w.mu.Lock()
 	late := w.front.first
-	w.front.first = nil
+	w.front.first, w.refuses = nil, true
 	w.mu.Unlock()
 	for _, f := range late {
 		f.result <- w.out.ErrNotConnected

@@ -31,6 +31,8 @@ type Writer struct {
 	mu    sync.Mutex
 	front controls
 
+	refuses bool // nothing is written any more; guarded by mu
+
 	// What the run of rounds writes, and stop after it. The batch's lock guards
 	// all of it; who holds it may take data back.
 	batch   transport.Batch
