@@ -34,6 +34,7 @@ func (o *Outbox) Begin() *Session {
 	defer o.mu.Unlock()
 	o.latest.end = o.ring.tail
 	o.latest = s
+	o.freeSends = nil // their channels may be of another bubble of synctest
 	o.rearm()
 	o.advance()
 	o.startRemoving()
