@@ -195,10 +195,14 @@ func (r *run) noteLeft(connected bool) {
 	r.mu.Unlock()
 }
 
-// drained notes that nothing is left, whatever has come since.
+// drained notes that nothing is left, whatever has come since, but for what a
+// handler has failed to handle, and no later connection asks for.
 func (r *run) drained() {
 	r.mu.Lock()
 	r.left = left{}
+	if rs := r.c.resume; rs != nil && rs.rewind.Load() {
+		r.left.unhandled = int(rs.lost.Load())
+	}
 	r.mu.Unlock()
 }
 

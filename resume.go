@@ -232,6 +232,8 @@ type resume struct {
 	discarded atomic.Uint64
 	rewind    atomic.Bool // the next dial has to ask for what failed
 
+	lost atomic.Int64 // messages that have failed, or were behind one, and are to be asked for again
+
 	duplicates, gaps atomic.Uint64
 
 	// The goroutine of the callbacks.
@@ -411,7 +413,10 @@ func (rs *resume) answered(cn *conn, msg Message) {
 // beginMessage notes which message is being handled, and reports false when it is to
 // be discarded.
 func (rs *resume) beginMessage(m *inbox.Item) bool {
-	if m.Epoch <= rs.discarded.Load() {
+	if last := rs.discarded.Load(); m.Epoch <= last {
+		if last == math.MaxUint64 {
+			rs.lost.Add(1)
+		}
 		return false
 	}
 	rs.mark, rs.failed = m.Mark, false
@@ -433,6 +438,7 @@ func (rs *resume) dispatched(m *inbox.Item) {
 	switch {
 	case mark == nil: // without a position, or discarded
 	case rs.failed && rs.OnHandlerError == HandlerErrorRedeliver && rs.positions.Failed(mark):
+		rs.lost.Store(1)
 		rs.discarded.Store(math.MaxUint64)
 		rs.rewind.Store(true)
 		if r := rs.c.current(); r != nil {

@@ -728,3 +728,39 @@ func TestSlowSaveIsFollowedByAnother(t *testing.T) {
 		}
 	})
 }
+
+// A handler that fails in a drain can't have its message back: what is queued is
+// sent all the same, and the loss is reported.
+func TestHandlerErrorInADrain(t *testing.T) {
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+	cfg.Outbox.Limiter = &oneEach{interval: time.Second}
+	inBubble(t, cfg, func(w *world) {
+		wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+			time.Sleep(time.Second)
+			if n.Value == "2" {
+				return errors.New("no")
+			}
+			return nil
+		})
+		conn := w.connect()
+		w.send(conn, event(1), event(2), event(3), event(4))
+		for _, text := range strings.Split("abcdefgh", "") {
+			w.must(w.c.Enqueue(wsnotify.MessageText, []byte(text)))
+		}
+		err := w.c.Drain(w.Context())
+		<-w.c.Done()
+		var lost *wsnotify.DrainError
+		if !errors.As(err, &lost) || lost.Unhandled != 3 || lost.Unsent != 0 {
+			t.Errorf("Drain returned %v", err)
+		}
+		w.wantOn(conn, strings.Split("abcdefgh", "")...)
+		if got := w.c.Position(""); got != "1" {
+			t.Errorf("position %q", got)
+		}
+		again := w.connect()
+		if got := askedAfter(again); got != "1" {
+			t.Errorf("asked for what is behind %q, not 1", got)
+		}
+	})
+}

@@ -61,7 +61,8 @@ func (r *run) serve(cn *conn) *loss {
 				r.setStable()
 			}
 		case <-r.handlerFailed:
-			if r.c.resume.rewind.Load() { // else this connection has asked for it
+			// Else this connection has asked for it. One that is drained is the last.
+			if r.c.resume.rewind.Load() && !draining {
 				return r.drop(cn, nil, errRedeliver)
 			}
 		case <-r.woke:
@@ -95,6 +96,9 @@ func (r *run) serve(cn *conn) *loss {
 			continue
 		}
 		if undone = r.undone(); undone == nil {
+			if rs := r.c.resume; rs != nil && rs.rewind.Load() {
+				r.setDrainErr(errRedeliver)
+			}
 			r.conclude()
 			r.noteLeft(true)
 			r.drained()
