@@ -523,9 +523,11 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 			cancel()
 		}
 	}
-	if s.conn == cn {
-		s.cancel = cancel
+	if s.conn != cn { // closed could not cancel this, and the writer of cn answers nobody any more
+		s.mu.Unlock()
+		return false
 	}
+	s.cancel = cancel
 	s.mu.Unlock()
 
 	err := ctx.Err()
