@@ -126,9 +126,16 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// Every page of docs/ can be found from the README.
-func TestReadmeLinksEveryPage(t *testing.T) {
+// Every page of docs/ can be found from its index, and that from the README.
+func TestIndexLinksEveryPage(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "](docs/README.md)") {
+		t.Error("README.md does not link docs/README.md")
+	}
+	index, err := os.ReadFile("docs/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,11 +144,29 @@ func TestReadmeLinksEveryPage(t *testing.T) {
 		t.Fatal(pages, err)
 	}
 	for _, page := range pages {
-		page = filepath.ToSlash(page)
-		if !strings.Contains(string(readme), "]("+page+")") {
-			t.Errorf("README.md does not link %s", page)
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
+			t.Errorf("docs/README.md does not link %s", page)
 		}
 	}
+}
+
+// The files of docs/getting-started.md are those of examples/tutorial, whose
+// tests run. The first block is a program that the page replaces later.
+func TestTutorialIsItsProgram(t *testing.T) {
+	var files []string
+	for _, name := range []string{"token", "client", "web", "main", "main_test"} {
+		source, err := os.ReadFile("examples/tutorial/" + name + ".go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, code, _ := strings.Cut("\n"+string(source), "\npackage main\n") // below its doc comment
+		files = append(files, "package main\n"+strings.TrimRight(code, "\n"))
+	}
+	blocks := fences(t, "docs/getting-started.md", "go")
+	if len(blocks) == 0 {
+		t.Fatal("docs/getting-started.md has no code")
+	}
+	compareCode(t, blocks[1:], files)
 }
 
 // docs/troubleshooting.md goes by what errors say. Its first table is of texts

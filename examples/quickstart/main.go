@@ -140,6 +140,8 @@ func newApp(o options, out io.Writer) *app {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(o.interval), o.attempts)
 		},
 		Heartbeat: wsnotify.Heartbeat{Interval: o.heartbeat},
+		// Without this the standard notification is the Chinese one of the browser store.
+		Fallback: wsnotify.Notification{MsgType: "notification", Content: "you have something new"},
 
 		// All callbacks run one after another, on one goroutine.
 		OnStateChange: func(ev wsnotify.StateChange) {
@@ -163,7 +165,10 @@ func newApp(o options, out io.Writer) *app {
 			a.line("error", "%v", err)
 		},
 		OnNotification: func(n wsnotify.Notification) {
-			if n.MsgType != "mail" { // which has a handler of its own
+			switch {
+			case n.Fallback: // the message has no msgType or no content
+				a.line("notify", "%s: %s (Config.Fallback: the message has no msgType)", n.MsgType, n.Content)
+			case n.MsgType != "mail": // which has a handler of its own
 				a.line("notify", "%s: %s", n.MsgType, n.Content)
 			}
 		},

@@ -21,7 +21,7 @@ func TestDemo(t *testing.T) {
 		"open     connection 1",
 		"mail     Charles: The engine is ready",
 		"notify   deploy: the server restarts soon",
-		"notify   您有新的通知: 您有新的通知，请前往消息列表查看",
+		"notify   notification: you have something new (Config.Fallback",
 		"close    code 1006",
 		"wait     reconnect 1 of 6 in 30ms",
 		"error    wsnotify: dialling ws://127.0.0.1:",

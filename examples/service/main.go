@@ -1,6 +1,8 @@
 // Service is a daemon that works on orders as they come, and stays up: it
 // reconnects, exposes its health and metrics, logs with slog, and on SIGTERM
-// finishes what it has begun, sends what it owes and says good-bye.
+// finishes the orders that it has begun, sends their receipts and closes.
+// Without an address it has a server of its own, which sends an order every 5 s
+// until you stop the service with Ctrl-C.
 //
 //	go run -C examples/service .
 //	go run -C examples/service . wss://example.com/ws/
@@ -94,7 +96,7 @@ func main() {
 	if err == nil {
 		log.Info("health and metrics", "addr", web.Addr())
 		// With the address in the arguments, or else a server that plays a script.
-		err = demo.Run(ctx, flag.Args(), io.Discard, func(ctx context.Context, url string, _ io.Writer) error {
+		err = demo.Serve(ctx, flag.Args(), io.Discard, func(ctx context.Context, url string, _ io.Writer) error {
 			return run(ctx, url, web, log)
 		}, script)
 	}

@@ -158,15 +158,30 @@ func TestEndsWhenItIsRefused(t *testing.T) {
 	}
 }
 
-// What it does without an address.
+// stopAt collects a log, and stops the service when a line has that part.
+type stopAt struct {
+	bytes.Buffer
+	part string
+	stop func()
+}
+
+func (s *stopAt) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(s.part)) {
+		s.stop()
+	}
+	return s.Buffer.Write(line)
+}
+
+// Without an address it works on what the script sends until it is stopped.
 func TestDemo(t *testing.T) {
 	web, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	err = demo.Run(t.Context(), nil, io.Discard, func(ctx context.Context, url string, _ io.Writer) error {
+	ctx, stop := context.WithCancel(t.Context())
+	out := &stopAt{part: "order=2", stop: stop}
+	log := slog.New(slog.NewTextHandler(out, nil)) // which writes one line at a time
+	err = demo.Serve(ctx, nil, io.Discard, func(ctx context.Context, url string, _ io.Writer) error {
 		return run(ctx, url, web, log)
 	}, script)
 	if err != nil {
@@ -174,7 +189,7 @@ func TestDemo(t *testing.T) {
 	}
 	for _, want := range []string{"msg=working order=1", "epoch=2", "msg=ending", "code=1000"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is missing in\n%s", want, &out)
+			t.Errorf("%q is missing in\n%s", want, out)
 		}
 	}
 }

@@ -20,6 +20,7 @@ func BenchmarkMessage(b *testing.B) {
 		})
 	}
 }
+
 // The reader and the goroutine of the callbacks at work at the same time.
 func BenchmarkBothSides(b *testing.B) {
 	t := New(Consecutive)

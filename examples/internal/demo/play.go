@@ -31,6 +31,37 @@ func RunMany(ctx context.Context, args []string, out io.Writer, n int,
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // whatever happens
 	defer cancel()
+	return play(ctx, cancel, out, n, client, script)
+}
+
+// Serve is Run for a client that runs until ctx ends: the script is played
+// until then, and has to return once its ctx has ended. What it returns after
+// that does not count.
+func Serve(ctx context.Context, args []string, out io.Writer,
+	client func(ctx context.Context, url string, out io.Writer) error,
+	script func(ctx context.Context, srv *Server) error,
+) error {
+	if len(args) > 0 {
+		return client(ctx, args[0], out)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return play(ctx, cancel, out, 1,
+		func(ctx context.Context, urls []string, out io.Writer) error { return client(ctx, urls[0], out) },
+		func(ctx context.Context, servers []*Server) error {
+			err := script(ctx, servers[0])
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		})
+}
+
+// play starts n servers, plays the script on them, and runs the client.
+func play(ctx context.Context, cancel context.CancelFunc, out io.Writer, n int,
+	client func(ctx context.Context, urls []string, out io.Writer) error,
+	script func(ctx context.Context, servers []*Server) error,
+) error {
 	begin := make(chan struct{})
 	waits := sync.OnceFunc(func() { close(begin) })
 	var servers []*Server
