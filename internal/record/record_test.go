@@ -56,7 +56,7 @@ func TestReaderNamesTheLine(t *testing.T) {
 		{`{"t":1,"conn":1,"dir":"up","type":"text"}`, `line 1: dir: expected in or out, got "up"`},
 		{`{"t":1,"conn":1,"dir":"in","type":"message"}`, `line 1: type: expected open, text, binary, ping, pong, close, failure, lost, got "message"`},
 		{`{"t":1,"conn":1,"dir":"in","type":"close"}`, "line 1: code: expected a close code from 1000 to 4999, got 0"},
-		{`{"t":1,"conn":1,"dir":"in","type":"binary","data":"!"}`, "line 1: illegal base64"},
+		{`{"t":1,"conn":1,"dir":"in","type":"binary","data":"!"}`, "illegal base64 data at input byte 0"},
 		{`{"v":2,"t":1,"conn":1,"dir":"in","type":"text"}`, "line 1: v: expected a recording of version 1, got 2"},
 		{`{"t":"1","conn":1,"dir":"in","type":"text"}`, "line 1: json: "},
 		{strings.Repeat("x", 200<<10), "line 1: "},
