@@ -241,11 +241,13 @@ func refusals(s *scene) {
 		}
 	}
 	s.srv.Refuse(-1, 401, nil, "no")
+	s.srv.AllowOpenConns() // Node keeps the connection of a handshake that was refused
 	dial(s.srv.URL())
 	gone := wsnotifytest.NewServer(s.T)
 	gone.Stop()
 	dial(gone.URL())
 	hangs := wsnotifytest.NewServer(s.T)
+	hangs.AllowOpenConns()
 	hangs.HangHandshake(-1)
 	c := s.p.client(s.T, config{DialTimeout: 200 * time.Millisecond})
 	if a := c.do(order{Do: "connect", URL: hangs.URL(), User: "ada"}); !a.is("timeout") {
@@ -364,7 +366,7 @@ func nothingLeft(t *testing.T, p *page) {
 		c.must(order{Do: "connect", URL: s.srv.URL(), User: "ada"})
 		for i := range 100 {
 			conn := s.conn(i + 1)
-			c.must(order{Do: "wait", State: wsnotify.Open, Within: 10 * time.Second})
+			c.must(order{Do: "wait", State: int(wsnotify.Open), Within: 10 * time.Second})
 			c.must(order{Do: "send", Text: "hello"})
 			conn.SendText("hello")
 			switch i % 3 {

@@ -30,7 +30,7 @@ type order struct {
 
 	URL, User, Text, Reason string
 	Code, Size, Times       int
-	State                   wsnotify.ReadyState
+	State                   int // a ReadyState, whose JSON is a name
 	Within                  time.Duration
 	Config                  config
 }

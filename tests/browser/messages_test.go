@@ -102,7 +102,7 @@ func reconnects(s *scene) {
 	s.srv.Start()
 	c.must(order{Do: "flush", Within: 10 * time.Second})
 	c.must(order{Do: "reconnect"})
-	c.must(order{Do: "wait", State: wsnotify.Open, Within: 10 * time.Second})
+	c.must(order{Do: "wait", State: int(wsnotify.Open), Within: 10 * time.Second})
 	var got []string
 	for i := range s.srv.Total() {
 		got = append(got, s.conn(i+1).Messages()...)

@@ -28,7 +28,7 @@ type order struct {
 
 	URL, User, Text, Reason string
 	Code, Size, Times       int
-	State                   wsnotify.ReadyState
+	State                   int // a ReadyState, whose JSON is a name
 	Within                  time.Duration
 	Config                  config
 }
@@ -173,7 +173,7 @@ func (c *client) do(o order) (any, error) {
 		_, err := c.Ping(ctx)
 		return nil, err
 	case "wait":
-		return nil, c.WaitFor(ctx, o.State)
+		return nil, c.WaitFor(ctx, wsnotify.ReadyState(o.State))
 	case "done":
 		select {
 		case <-c.Done():
