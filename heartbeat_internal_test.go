@@ -60,6 +60,7 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 		h.ticker = time.AfterFunc(time.Hour, func() {})
 		h.written(transport.Progress{}) // the pong came before that
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if pongs != 2 {
 			t.Errorf("%d pongs", pongs)
 		}

@@ -34,14 +34,14 @@ func IsNetworkError(err error) bool {
 		errors.As(err, &timeout) && timeout.Timeout() ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
-		strings.HasSuffix(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
+		strings.Contains(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
 }
 
 // hungUp reports whether the other side ended the connection instead of an
 // answer.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		isErrno(err, syscall.ECONNRESET, 10054) || strings.HasSuffix(err.Error(), "http: server closed idle connection")
+		isErrno(err, syscall.ECONNRESET, 10054) || strings.Contains(err.Error(), "http: server closed idle connection")
 }
 
 // isRefused reports whether nothing listens on the port.
