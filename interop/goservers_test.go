@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,7 @@ type host struct {
 	mu       sync.Mutex
 	conns    int
 	sessions map[int]session
-	ended    sync.WaitGroup
+	ended    chan struct{} // closed with the last session of a host that ends; nil before that
 }
 
 func (h *host) opened(s session, url string) (conn int) {
@@ -80,7 +81,6 @@ func (h *host) opened(s session, url string) (conn int) {
 	defer h.mu.Unlock()
 	h.conns++
 	h.sessions[h.conns] = s
-	h.ended.Add(1)
 	tell(line{Event: "open", Conn: h.conns, Text: url})
 	return h.conns
 }
@@ -89,8 +89,17 @@ func (h *host) closed(conn, code int, reason string) {
 	tell(line{Event: "close", Conn: conn, Code: code, Text: reason})
 	h.mu.Lock()
 	delete(h.sessions, conn)
+	h.noteEnd()
 	h.mu.Unlock()
-	h.ended.Done()
+}
+
+// noteEnd is called with mu. A shared connection may bring sessions while the
+// host ends, which a WaitGroup would not allow.
+func (h *host) noteEnd() {
+	if h.ended != nil && len(h.sessions) == 0 {
+		close(h.ended)
+		h.ended = nil
+	}
 }
 
 func (h *host) message(s session, conn int, binary bool, data []byte) {
@@ -147,20 +156,23 @@ func serveGo(kind, arg string) error {
 	}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	go http.Serve(l, handler(h))
+	server := &http.Server{Handler: handler(h)}
+	go server.Serve(l)
 	tell(line{Event: "listening"})
 
 	<-terminated
-	l.Close()
+	go server.Shutdown(context.Background()) // over HTTP/2, a GOAWAY: no client opens another stream here
+	time.Sleep(50 * time.Millisecond)        // until that is sent: nothing says so
 	h.mu.Lock()
 	for _, s := range h.sessions {
 		s.close(1001, "restart")
 	}
+	ended := make(chan struct{})
+	h.ended = ended
+	h.noteEnd()
 	h.mu.Unlock()
-	done := make(chan struct{})
-	go func() { h.ended.Wait(); close(done) }()
 	select {
-	case <-done:
+	case <-ended:
 	case <-time.After(2 * time.Second):
 	}
 	return nil
