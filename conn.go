@@ -206,7 +206,6 @@ func (cn *conn) receive() error {
 	if cn.many != nil {
 		events = *cn.many
 	}
-	clear(events) // or what was enqueued would stay referenced while nothing comes
 	n, pingPong, err := cn.tr.Read(events)
 	cn.pingPong = pingPong
 	cn.lastRead = events[:n]

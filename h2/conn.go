@@ -226,15 +226,15 @@ func (c *conn) fail(err error) {
 		}
 	}
 	close(c.gone) // the writer sends what is left, and closes the connection
-	c.settle()
+	c.settingsCame()
 	if !orderly {
 		c.raw.Close() // at last, since that of a user's net.Conn may block
 	}
 }
 
-// settle lets go those who wait for the server's settings. The reader calls it,
+// settingsCame lets go those who wait for the server's settings. The reader calls it,
 // and fail.
-func (c *conn) settle() {
+func (c *conn) settingsCame() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {

@@ -223,7 +223,7 @@ func (c *conn) gotSettings(f *http2.SettingsFrame) error {
 	if err := c.apply(f); err != nil {
 		return err
 	}
-	c.settle()
+	c.settingsCame()
 	c.pool.changed.notify() // there may be capacity
 	return c.answer(func(fr *http2.Framer) { fr.WriteSettingsAck() })
 }

@@ -51,7 +51,7 @@ func hostileRows() []hostile {
 		{does: "floods with PING", script: flood(func(p *peer, _ int) error { return p.fr.WritePing(false, [8]byte{}) }),
 			failure: lost, err: "ENHANCE_YOUR_CALM", goaway: http2.ErrCodeEnhanceYourCalm},
 		{does: "floods with PING and reads nothing", script: open(func(p *peer, _ uint32) {
-			p.deafen()
+			p.stopReading()
 			for p.fr.WritePing(false, [8]byte{}) == nil {
 			}
 		}), failure: lost, err: "does not read the answers", goaway: http2.ErrCodeEnhanceYourCalm},

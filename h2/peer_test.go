@@ -242,8 +242,8 @@ func (p *peer) collect() {
 	}
 }
 
-// deafen reads nothing from here on, but for a frame that is under way.
-func (p *peer) deafen() {
+// stopReading reads nothing from here on, but for a frame that is under way.
+func (p *peer) stopReading() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deaf = make(chan struct{})
