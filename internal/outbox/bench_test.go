@@ -72,7 +72,7 @@ func BenchmarkSends(b *testing.B) {
 		o.written(w, dequeued(w, 64, 1<<20))
 		for _, sd := range sends {
 			<-sd.result
-			o.endSend(sd)
+			w.session.sends.Put(sd)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/16, "ns/message")

@@ -46,8 +46,6 @@ type Outbox struct {
 
 	store stored
 	pacer *pacer // nil without a Limiter
-
-	freeSends []*send
 }
 
 // totals are of messages of Enqueue.

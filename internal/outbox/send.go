@@ -14,8 +14,6 @@ type send struct {
 	i      int
 }
 
-const maxFreeSends = 64
-
 // Send waits until data is written, ctx ends or the connection does.
 func (o *Outbox) Send(ctx context.Context, op wire.Op, data []byte) error {
 	return o.SendOver(ctx, nil, op, data)
@@ -42,17 +40,8 @@ func (o *Outbox) SendOver(ctx context.Context, only *Writer, op wire.Op, data []
 			err = o.cancel(w, sd, ctx.Err())
 		}
 	}
-	o.endSend(sd)
+	w.session.sends.Put(sd)
 	return err
-}
-
-// endSend keeps what a Send needed for the next one.
-func (o *Outbox) endSend(sd *send) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.freeSends) < maxFreeSends {
-		o.freeSends = append(o.freeSends, sd)
-	}
 }
 
 // beginSend enqueues a message for the connection of w.
@@ -66,9 +55,8 @@ func (o *Outbox) beginSend(only *Writer, op wire.Op, data []byte) (sd *send, w *
 	case w == nil || o.parted || w.session != o.latest || only != nil && only != w:
 		return nil, nil, o.ErrNotConnected
 	}
-	if last := len(o.freeSends) - 1; last >= 0 {
-		sd, o.freeSends = o.freeSends[last], o.freeSends[:last]
-	} else {
+	sd, _ = w.session.sends.Get().(*send)
+	if sd == nil {
 		sd = &send{result: make(chan error, 1)}
 	}
 	sd.b, sd.i = o.ring.push(&slot{op: op, data: data, send: sd})

@@ -1,6 +1,9 @@
 package outbox
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // Session is the part of one Connect or Run in the outbox: the messages that
 // are enqueued while it is the latest. With a Store, what is left at its end
@@ -12,6 +15,8 @@ type Session struct {
 	finished bool   // nothing more is written
 	closing  event  // closed is set
 	reported event  // all that was given up is reported
+
+	sends sync.Pool // of *send; of this Session, since a channel may be of a bubble of synctest
 }
 
 func newSession(o *Outbox) *Session {
@@ -34,7 +39,6 @@ func (o *Outbox) Begin() *Session {
 	defer o.mu.Unlock()
 	o.latest.end = o.ring.tail
 	o.latest = s
-	o.freeSends = nil // their channels may be of another bubble of synctest
 	o.rearm()
 	o.advance()
 	o.startRemoving()

@@ -40,6 +40,7 @@ type Writer struct {
 	ping    int      // the frame of the heartbeat that is watched: its ping, or its text in a browser; none or interjected
 	opening []*first // in frames of their own, up to the first message
 	base    int      // the frame of the first message
+	shared  bool     // the latest batch was of several messages
 }
 
 const (
@@ -120,6 +121,9 @@ func (w *Writer) run() {
 // lead is run for a Send: it ends when that has its result, and lets another
 // goroutine go on.
 func (w *Writer) lead(sd *send) {
+	if w.shared {
+		runtime.Gosched()
+	}
 	for w.begin() {
 		more := w.round()
 		answered := len(sd.result) > 0
@@ -187,6 +191,7 @@ func (w *Writer) round() (more bool) {
 	if last == nil || last.drain {
 		more = w.addMessages()
 	}
+	w.shared = w.batch.Len() > w.base+1
 	w.batch.Unlock()
 	err := w.write()
 	if err == nil && last != nil && !more {
@@ -203,10 +208,9 @@ func (w *Writer) addMessages() (more bool) {
 	}
 	for size := 0; size < batchBytes && w.batch.Len() < batchFrames; {
 		n, taken := w.out.dequeue(w, batchItems, batchBytes-size)
-		if n == 0 {
+		if size += taken; n < batchItems && size < batchBytes {
 			return false
 		}
-		size += taken
 	}
 	return true
 }

@@ -37,9 +37,13 @@ type span struct{ from, to int }
 // within is how much of from to to it takes.
 func (s span) within(from, to int) int { return max(0, min(s.to, to)-max(s.from, from)) }
 
+// list is what a batch needs while it has any frames: one object, since each Get
+// of a pool costs as much as to mask a short message.
 type list struct {
 	frames []frame
-	ends   []int32 // of the frames that the piece under way ends: where in it
+	piece  []byte  // what one write sends
+	ends   []int32 // of the frames that it ends: where in it
+	keys   wire.Keys
 }
 
 type frame struct {

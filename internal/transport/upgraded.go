@@ -104,11 +104,9 @@ func (u *Upgraded) discard() {
 				return
 			}
 			defer u.sock.calls.Done()
-			buf := pieces.Get().(*[]byte)
-			defer pieces.Put(buf)
-			from := u.sock.raw(u.body)
+			from, buf := u.sock.raw(u.body), make([]byte, 4<<10)
 			for {
-				n, err := from.Read((*buf)[:cap(*buf)])
+				n, err := from.Read(buf)
 				u.sock.heard(n)
 				if err != nil {
 					return
@@ -126,28 +124,19 @@ const (
 	keepBytes  = pieceBytes + 16<<10 // and at most; larger buffers are not kept
 )
 
-var pieces = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-
 // Write implements Conn.
 func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if u.sealed {
 		return 0, false, errSealed
 	}
-	buf := pieces.Get().(*[]byte)
-	defer pieces.Put(buf)
-
+	if b.Len() == 0 {
+		return 0, false, nil
+	}
 	b.Lock()
 	first, inside := b.next, b.begun
-	out := u.encode((*buf)[:0], b)
-	var ends []int32
-	if b.list != nil {
-		ends = b.list.ends
-	}
-	between := b.between
+	out := u.encode(b)
+	ends, between := b.list.ends, b.between
 	b.Unlock()
-	if cap(out) <= keepBytes {
-		*buf = out
-	}
 	n := 0
 	if len(out) > 0 { // nothing, if a part of a long message was compressed
 		n, err = u.send(out)
@@ -165,14 +154,19 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	return ended, n-between.within(start, n) > start || ended == 0 && inside, err
 }
 
-// encode appends frames of b until a piece is full. b is locked.
-func (u *Upgraded) encode(out []byte, b *Batch) []byte {
-	keys := wire.GetKeys()
-	defer keys.Release()
-	frames := b.frames()
-	if len(frames) > 0 {
-		b.list.ends = b.list.ends[:0]
+// encode returns the next piece of b, which is locked.
+func (u *Upgraded) encode(b *Batch) []byte {
+	out := u.fill(b, b.list.piece[:0])
+	if cap(out) <= keepBytes {
+		b.list.piece = out
 	}
+	return out
+}
+
+// fill appends frames until a piece is full.
+func (u *Upgraded) fill(b *Batch, out []byte) []byte {
+	frames, keys := b.list.frames, &b.list.keys
+	b.list.ends = b.list.ends[:0]
 	b.between = span{}
 	for {
 		if b.left == 0 {
@@ -250,9 +244,7 @@ func (u *Upgraded) Close(code int, reason string) error {
 		return errSealed
 	}
 	u.sealed = true
-	keys := wire.GetKeys()
-	defer keys.Release()
-	_, err := u.send(wire.AppendFrame(nil, wire.Fin|byte(wire.Close), wire.ClosePayload(code, reason), keys))
+	_, err := u.send(wire.AppendFrame(nil, wire.Fin|byte(wire.Close), wire.ClosePayload(code, reason), new(wire.Keys)))
 	return err
 }
 

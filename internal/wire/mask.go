@@ -4,38 +4,24 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
-	"sync"
 )
 
-// Keys gives masking keys. RFC 6455, section 5.3, wants them unpredictable, so
-// they come from crypto/rand; many at once, since each call costs more than
-// masking a short message.
+// Keys gives masking keys, each of them once. RFC 6455, section 5.3, wants them
+// unpredictable, so they come from crypto/rand; many at once, since each call
+// costs more than masking a short message.
 type Keys struct {
 	random [1024]byte
-	next   int
+	left   int // bytes of random that were not given out
 }
-
-var keys = sync.Pool{New: func() any {
-	k := &Keys{}
-	k.next = len(k.random)
-	return k
-}}
-
-// GetKeys returns a source for one goroutine at a time. Release gives it back.
-func GetKeys() *Keys { return keys.Get().(*Keys) }
-
-// Release gives k back. No key is ever given out twice.
-func (k *Keys) Release() { keys.Put(k) }
 
 // Next returns the next key.
 func (k *Keys) Next() uint32 {
-	if k.next == len(k.random) {
+	if k.left == 0 {
 		rand.Read(k.random[:]) // never fails
-		k.next = 0
+		k.left = len(k.random)
 	}
-	key := binary.LittleEndian.Uint32(k.random[k.next:])
-	k.next += 4
-	return key
+	k.left -= 4
+	return binary.LittleEndian.Uint32(k.random[k.left:])
 }
 
 // AppendMasked appends src masked with key. Copying and masking are one pass,

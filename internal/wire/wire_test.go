@@ -226,8 +226,7 @@ func TestMasking(t *testing.T) {
 }
 
 func TestNoKeyIsUsedTwice(t *testing.T) {
-	k := GetKeys()
-	defer k.Release()
+	k := new(Keys)
 	seen := map[uint32]int{}
 	for range 4000 { // of 2³²: the odds of a pair are 1 in 500
 		key := k.Next()
@@ -279,8 +278,7 @@ func TestCostCoversWhatAMessageKeeps(t *testing.T) {
 func BenchmarkAppendFrame(b *testing.B) {
 	for _, size := range []int{64, 4096} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			k := GetKeys()
-			defer k.Release()
+			k := new(Keys)
 			src, dst := make([]byte, size), make([]byte, 0, size+14)
 			b.SetBytes(int64(size))
 			for b.Loop() {
