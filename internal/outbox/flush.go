@@ -1,63 +1,35 @@
 package outbox
 
-import "context"
+import (
+	"container/list"
+	"context"
+)
 
-// flush is one Flush that waits until head passes its mark.
+// flush is one Flush that waits until head passes its mark. Those that wait are
+// in a list, in the order of their marks, which each leaves in constant time.
 type flush struct {
-	prev, next *flush
-	mark       uint64
-	over       chan struct{}
-	err        error // valid after over
-}
-
-// flushes are in the order of their marks. Each leaves in constant time,
-// whether it is over or given up.
-type flushes struct{ first, last *flush }
-
-func (l *flushes) push(f *flush) {
-	if f.prev = l.last; f.prev != nil {
-		f.prev.next = f
-	} else {
-		l.first = f
-	}
-	l.last = f
-}
-
-func (l *flushes) remove(f *flush) {
-	if f.prev != nil {
-		f.prev.next = f.next
-	} else {
-		l.first = f.next
-	}
-	if f.next != nil {
-		f.next.prev = f.prev
-	} else {
-		l.last = f.prev
-	}
-}
-
-func (l *flushes) end(f *flush, err error) {
-	l.remove(f)
-	f.err = err
-	close(f.over)
+	mark uint64
+	over chan struct{}
+	err  error // valid after over
 }
 
 // Flush waits until every message of Enqueue up to now is done or given up.
 func (o *Outbox) Flush(ctx context.Context) error {
-	f, err := o.beginFlush()
-	if f == nil {
+	place, err := o.beginFlush()
+	if place == nil {
 		return err
 	}
+	f := place.Value.(*flush)
 	select {
 	case <-f.over:
 		return f.err
 	case <-ctx.Done():
-		return o.endFlush(f, ctx.Err())
+		return o.giveUpFlush(place, ctx.Err())
 	}
 }
 
 // beginFlush returns nil if there is nothing to wait for.
-func (o *Outbox) beginFlush() (*flush, error) {
+func (o *Outbox) beginFlush() (*list.Element, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -66,35 +38,38 @@ func (o *Outbox) beginFlush() (*flush, error) {
 	case o.latest.finished:
 		return nil, o.ErrClosed
 	}
-	f := &flush{mark: o.mark, over: make(chan struct{})}
-	o.flushes.push(f)
-	return f, nil
+	return o.flushes.PushBack(&flush{mark: o.mark, over: make(chan struct{})}), nil
 }
 
-// endFlush ends one that is given up, unless it was over before.
-func (o *Outbox) endFlush(f *flush, cause error) error {
+// giveUpFlush ends one whose ctx has ended, unless it was over before.
+func (o *Outbox) giveUpFlush(place *list.Element, cause error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	f := place.Value.(*flush)
 	select {
 	case <-f.over:
-		return f.err
 	default:
+		o.endFlush(place, cause)
 	}
-	o.flushes.remove(f)
-	return cause
+	return f.err
 }
 
-// flushed ends those whose messages are all before head.
-func (o *Outbox) flushed(head uint64) {
-	for f := o.flushes.first; f != nil && f.mark <= head; f = o.flushes.first {
-		o.flushes.end(f, nil)
+func (o *Outbox) endFlush(place *list.Element, err error) {
+	f := o.flushes.Remove(place).(*flush)
+	f.err = err
+	close(f.over)
+}
+
+// endFlushes ends those up to a mark.
+func (o *Outbox) endFlushes(mark uint64, err error) {
+	for first := o.flushes.Front(); first != nil && first.Value.(*flush).mark <= mark; first = o.flushes.Front() {
+		o.endFlush(first, err)
 	}
 }
 
-// failFlushes ends those up to a mark: what they wait for is given up.
+// failFlushes is endFlushes where what they wait for is given up, unless it is
+// done.
 func (o *Outbox) failFlushes(mark uint64, err error) {
 	o.advance()
-	for f := o.flushes.first; f != nil && f.mark <= mark; f = o.flushes.first {
-		o.flushes.end(f, err)
-	}
+	o.endFlushes(mark, err)
 }

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"container/list"
 	"bytes"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type model struct {
 	letters []*letter
 	batch   []*letter // that are not yet written
 	unread  []*letter // behind w's next: not dequeued since the connection began
-	flushes map[*flush]int
+	flushes map[*list.Element]int
 	number  int // of the next letter
 	base    int // letters before letters[0]
 
@@ -132,7 +133,7 @@ func TestOutboxDoesWhatTheModelDoes(t *testing.T) {
 
 func newModel(t *testing.T, seed uint64) *model {
 	r := rand.New(rand.NewPCG(seed, 27))
-	m := &model{t: t, rnd: r, flushes: map[*flush]int{}, reasons: map[*letter]error{}}
+	m := &model{t: t, rnd: r, flushes: map[*list.Element]int{}, reasons: map[*letter]error{}}
 	m.cfg = testConfig()
 	m.cfg.Messages = []int{3, 20, 300}[r.IntN(3)]
 	m.cfg.Bytes = []int{1000, 20_000, 200_000}[r.IntN(3)]
@@ -563,7 +564,7 @@ func (m *model) flush() {
 
 func (m *model) giveUpFlush() {
 	for f := range m.flushes {
-		if err := m.o.endFlush(f, os.ErrDeadlineExceeded); err != os.ErrDeadlineExceeded {
+		if err := m.o.giveUpFlush(f, os.ErrDeadlineExceeded); err != os.ErrDeadlineExceeded {
 			m.t.Errorf("a Flush that was given up: %v", err)
 		}
 		delete(m.flushes, f)
@@ -580,18 +581,19 @@ func (m *model) over(failed int) {
 			break
 		}
 	}
-	for f, mark := range m.flushes {
+	for place, mark := range m.flushes {
+		f := place.Value.(*flush)
 		ended := isOver(f)
 		switch {
 		case ended && f.err != nil: // only finish expects that
 			if mark > failed {
 				m.t.Errorf("a Flush of what is before %d failed: %v", mark, f.err)
 			}
-			delete(m.flushes, f)
+			delete(m.flushes, place)
 		case ended != (mark <= head):
 			m.t.Errorf("Flush until %d, head is %d: it has ended is %v", mark, head, ended)
 		case ended:
-			delete(m.flushes, f)
+			delete(m.flushes, place)
 		}
 	}
 }
@@ -685,7 +687,8 @@ func (m *model) finish() {
 	} else if len(m.sessions) == 1 {
 		failed = m.base + len(m.letters)
 	}
-	for f, mark := range m.flushes {
+	for place, mark := range m.flushes {
+		f := place.Value.(*flush)
 		if mark <= failed && (!isOver(f) || f.err != closed) {
 			m.t.Errorf("Flush until %d of what was given up: %v", mark, f.err)
 		}

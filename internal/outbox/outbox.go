@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"container/list"
 	"fmt"
 	"math"
 	"runtime"
@@ -37,8 +38,8 @@ type Outbox struct {
 	w       *Writer   // of the open connection; nil if there is none
 	parted  bool      // w gets nothing more: its connection is over
 
-	acks    *index // nil while acks come in order
-	flushes flushes
+	acks    *index        // nil while acks come in order
+	flushes list.List     // of *flush
 	mark    uint64        // behind the latest message of Enqueue
 	idle    chan struct{} // closed when nothing is left to be sent; nil if nobody waits
 	expiry  *alarm        // of the oldest message that may expire
@@ -287,8 +288,8 @@ func (o *Outbox) forget(s *slot, b *block, i int) {
 
 // advance notifies those who wait for slots to be done.
 func (o *Outbox) advance() {
-	if o.flushes.first != nil {
-		o.flushed(o.ring.headPosition())
+	if o.flushes.Len() > 0 {
+		o.endFlushes(o.ring.headPosition(), nil)
 	}
 	if o.acks != nil && o.ids == 0 && o.ring.live == 0 {
 		o.acks = nil

@@ -42,13 +42,10 @@ type block struct {
 
 const (
 	blockSlots = 64      // as many as there are bits in a word
-	smallSlots = 8       // of the block that an outbox keeps for itself
 	ownMemory  = 4 << 10 // larger messages than this are not copied to an arena
-	smallArena = 1 << 10 // of the small block
-	minArena   = 4 << 10 // of the others; it is for a block of such messages as the first
+	minArena   = 4 << 10 // for a block of such messages as its first
 	maxArena   = 16 << 10
-	maxSpare   = 32 // blocks that an outbox has at hand: as many as a batch may take
-	packAt     = 4  // a block is packed when one in so many is left, or less
+	packAt     = 4 // a block is packed when one in so many is left, or less
 )
 
 var blocks = sync.Pool{New: func() any { return &block{slots: make([]slot, blockSlots)} }}
@@ -76,24 +73,13 @@ func (b *block) from(word, position uint64) uint64 {
 func (b *block) before(word, position uint64) uint64 { return word &^ b.from(word, position) }
 
 // fits reports whether another message fits, of which n bytes are to be copied
-// to the arena. It makes the arena, with the first of them.
+// to the arena. The first of them makes one for a block of such messages, unless
+// that is left of another block.
 func (b *block) fits(n int) bool {
-	switch {
-	case b.used == len(b.slots):
-		return false
-	case n <= cap(b.arena)-len(b.arena):
-		return true
-	case len(b.arena) > 0:
-		return false
-	case len(b.slots) < blockSlots:
-		if n > smallArena {
-			return false
-		}
-		b.arena = make([]byte, 0, smallArena)
-	default:
-		b.arena = make([]byte, 0, max(minArena, min(maxArena, 1<<bits.Len(uint(n*blockSlots-1)))))
+	if want := max(minArena, min(maxArena, n*blockSlots)); n > 0 && len(b.arena) == 0 && cap(b.arena) < want {
+		b.arena = make([]byte, 0, want)
 	}
-	return true
+	return b.used < len(b.slots) && n <= cap(b.arena)-len(b.arena)
 }
 
 // ring holds slots in the order of their positions, which are never used
@@ -116,9 +102,7 @@ type ring struct {
 	above         *block // where to look for the first that is not before floor; nil if that is first
 	indexed       uint64 // the acks of what is before this are in the index
 	unindexed     *block // where to look for those that are not; nil if there are none
-	small         *block // for the next message of an empty ring
-	spare         []*block
-	blocks, packs int // counts, for tests
+	blocks, packs int    // counts, for tests
 }
 
 // head returns the first slot that is live; b is nil if there is none.
@@ -222,18 +206,7 @@ func (r *ring) push(s *slot) (b *block, i int) {
 
 // grow adds a block for a message of which n bytes go to its arena.
 func (r *ring) grow(n int) *block {
-	var b *block
-	switch last := len(r.spare) - 1; {
-	case r.first == nil && n <= smallArena:
-		if b = r.small; b == nil {
-			b = &block{slots: make([]slot, smallSlots)}
-		}
-		r.small = nil
-	case last >= 0:
-		b, r.spare = r.spare[last], r.spare[:last]
-	default:
-		b = blocks.Get().(*block)
-	}
+	b := blocks.Get().(*block)
 	b.fits(n)
 	b.base = r.tail
 	sealed := r.last
@@ -329,28 +302,13 @@ func (r *ring) release(b *block) {
 	}
 	r.blocks--
 	r.recycle(b)
-	keep := 0 // of a burst
-	if r.first != nil {
-		keep = min(r.live/blockSlots+2, maxSpare)
-	}
-	for last := len(r.spare) - 1; last >= keep; last-- {
-		blocks.Put(r.spare[last])
-		r.spare[last], r.spare = nil, r.spare[:last]
-	}
 }
 
-// recycle keeps a block for what comes next, if there is any use for it.
+// recycle leaves a block that is done to whoever needs one next.
 func (r *ring) recycle(b *block) {
-	b.prev, b.next, b.used, b.bytes, b.arena = nil, nil, 0, 0, b.arena[:0]
-	switch len(b.slots) {
-	case smallSlots:
-		if b.packed == 0 {
-			r.small = b
-		}
-	case blockSlots:
-		if b.packed == 0 && len(r.spare) < maxSpare {
-			r.spare = append(r.spare, b)
-		}
+	if b.packed == 0 {
+		b.prev, b.next, b.used, b.bytes, b.arena = nil, nil, 0, 0, b.arena[:0]
+		blocks.Put(b)
 	}
 }
 
@@ -362,8 +320,7 @@ func (r *ring) pack(b *block) {
 	if b.packed != 0 {
 		of = len(b.slots)
 	}
-	sparse := left*packAt <= of && (of > smallSlots || b.packed != 0)
-	if !sparse && (b.bytes*packAt > len(b.arena) || len(b.arena) <= smallArena) {
+	if left*packAt > of && (b.bytes*packAt > len(b.arena) || len(b.arena) <= minArena) {
 		return
 	}
 	slots, arena := make([]slot, 0, left), make([]byte, 0, b.bytes)
@@ -377,7 +334,7 @@ func (r *ring) pack(b *block) {
 		}
 		slots = append(slots, s)
 	}
-	if b.packed == 0 && len(b.slots) == blockSlots {
+	if b.packed == 0 {
 		clear(b.slots)
 		r.recycle(&block{slots: b.slots, arena: b.arena})
 	}

@@ -121,7 +121,7 @@ const soon = time.Millisecond
 
 const (
 	pieceBytes = 64 << 10            // what one write sends, about
-	keepBytes  = pieceBytes + 16<<10 // and at most; larger buffers are not kept
+	keepBytes  = pieceBytes + 16<<10 // and at most
 )
 
 // Write implements Conn.
@@ -154,17 +154,10 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	return ended, n-between.within(start, n) > start || ended == 0 && inside, err
 }
 
-// encode returns the next piece of b, which is locked.
-func (u *Upgraded) encode(b *Batch) []byte {
-	out := u.fill(b, b.list.piece[:0])
-	if cap(out) <= keepBytes {
-		b.list.piece = out
-	}
-	return out
-}
-
-// fill appends frames until a piece is full.
-func (u *Upgraded) fill(b *Batch, out []byte) []byte {
+// encode returns frames of b, until a piece is full. b is locked.
+func (u *Upgraded) encode(b *Batch) (out []byte) {
+	out = b.list.piece[:0]
+	defer func() { b.list.piece = out }()
 	frames, keys := b.list.frames, &b.list.keys
 	b.list.ends = b.list.ends[:0]
 	b.between = span{}
