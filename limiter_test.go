@@ -245,6 +245,39 @@ func TestLimiterThatEndsItsGoroutine(t *testing.T) {
 	})
 }
 
+// hangs does not return from its first call, even if its ctx ends.
+type hangs struct {
+	n   atomic.Int32
+	end chan struct{}
+}
+
+func (h *hangs) Wait(context.Context) error {
+	if h.n.Add(1) == 1 {
+		h.end = make(chan struct{}) // of the bubble
+		<-h.end
+	}
+	return nil
+}
+
+// A limiter that goes on without its ctx holds up the messages of the next
+// connection for a second.
+func TestLimiterThatIgnoresItsCtx(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText}
+	limiter := &hangs{}
+	cfg.Outbox.Limiter = limiter
+	inBubble(t, cfg, func(w *world) {
+		conn := w.connect()
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("a")))
+		w.pass(time.Minute)
+		w.wantOn(conn)
+		conn.Drop()
+		w.pass(11 * time.Second)
+		w.wantOn(w.conn(), "a")
+		w.must(w.c.Disconnect())
+		close(limiter.end)
+	})
+}
+
 // Nothing waits for a limiter once nothing is queued.
 func TestLimiterIsNotAwaitedForNothing(t *testing.T) {
 	cfg := wsnotify.Config{Heartbeat: noText}

@@ -16,10 +16,17 @@ type pacer struct {
 
 	mu      sync.Mutex
 	grants  int
-	asking  *Writer // on whose behalf a goroutine waits; nil if none does
+	asking  *question // nil if none is under way
+	waiting *Writer   // has messages and no grant; nil if there is none
+	first   bool      // they are those of SendFirst
+}
+
+// question is a call of the limiter on behalf of a writer.
+type question struct {
+	ctx     context.Context
 	cancel  context.CancelFunc
-	waiting *Writer // has messages and no grant; nil if there is none
-	first   bool    // they are those of SendFirst
+	w       *Writer
+	overdue *time.Timer // since it was cancelled; nil if it was not
 }
 
 // pacerRetry is how long after an error the limiter is asked again.
@@ -64,50 +71,69 @@ func (p *pacer) await(w *Writer, first bool) {
 	p.waiting, p.first = w, first
 	if p.asking == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		p.asking, p.cancel = w, cancel
-		w.Spawn(func() { p.ask(ctx, w, 0) })
+		q := &question{ctx: ctx, cancel: cancel, w: w}
+		p.asking = q
+		w.Spawn(func() { p.ask(q, 0) })
 	}
 }
 
 // ask waits for one grant, after a delay.
-func (p *pacer) ask(ctx context.Context, w *Writer, delay time.Duration) {
+func (p *pacer) ask(q *question, delay time.Duration) {
 	granted, returned := false, false
 	defer func() {
 		if !returned { // the limiter has ended the goroutine
 			p.report(nil)
-			w.Spawn(func() { p.ask(ctx, w, pacerRetry) })
+			q.w.Spawn(func() { p.ask(q, pacerRetry) })
 			return
 		}
-		p.mu.Lock()
-		if granted {
-			p.grants++
-		}
-		p.cancel()
-		p.asking, p.cancel = nil, nil
-		waiting := p.waiting
-		p.waiting = nil
-		p.mu.Unlock()
-		if waiting != nil { // which may be another one than w
-			waiting.kick()
-		}
+		p.answered(q, granted)
 	}()
 	for ; ; delay = pacerRetry {
 		if delay > 0 {
 			timer := time.NewTimer(delay)
 			select {
 			case <-timer.C:
-			case <-ctx.Done():
+			case <-q.ctx.Done():
 				timer.Stop()
 				returned = true
 				return
 			}
 		}
-		err := p.wait(ctx)
-		if granted = err == nil; granted || ctx.Err() != nil {
+		err := p.wait(q.ctx)
+		if granted = err == nil; granted || q.ctx.Err() != nil {
 			returned = true
 			return
 		}
 		p.report(err)
+	}
+}
+
+// answered ends q, and kicks whoever waits, which may be another writer.
+func (p *pacer) answered(q *question, granted bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if granted {
+		p.grants++
+	}
+	q.cancel()
+	if q.overdue != nil {
+		q.overdue.Stop()
+	}
+	if p.asking == q {
+		p.asking = nil
+	}
+	if p.waiting != nil {
+		p.waiting.kick()
+		p.waiting = nil
+	}
+}
+
+// cancel has q end, which gives its reservation back before the next question.
+// That does not wait for a limiter that goes on without its ctx. mu is held.
+func (p *pacer) cancel(q *question) {
+	q.cancel()
+	if q.overdue == nil {
+		q.overdue = time.AfterFunc(pacerRetry, func() { p.answered(q, false) })
 	}
 }
 
@@ -117,7 +143,7 @@ func (p *pacer) rest(w *Writer) {
 	defer p.mu.Unlock()
 	if p.waiting == w && !p.first {
 		p.waiting = nil
-		p.cancel()
+		p.cancel(p.asking)
 	}
 }
 
@@ -131,8 +157,8 @@ func (p *pacer) leave(w *Writer) {
 	if p.waiting == w {
 		p.waiting = nil
 	}
-	if p.asking == w {
-		p.cancel()
+	if q := p.asking; q != nil && q.w == w {
+		p.cancel(q)
 	}
 }
 
