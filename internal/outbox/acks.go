@@ -4,7 +4,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"math"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -105,8 +104,7 @@ func (o *Outbox) indexAhead() {
 func (o *Outbox) indexSome(most int) {
 	r := &o.ring
 	for b := r.unindexed; b != nil; b = r.unindexed {
-		for word := b.from(b.live, r.indexed); word != 0; word &= word - 1 {
-			i := bits.TrailingZeros64(word)
+		for i := range indexes(b.from(b.live, r.indexed)) {
 			if most == 0 {
 				return
 			}

@@ -59,14 +59,16 @@ func (o *Outbox) dequeue(w *Writer, most, limit int) (n, size int) {
 		if r.batch == nil {
 			r.batch = b
 		}
-		for ; word != 0 && n < granted && size < limit; n++ {
-			i := bits.TrailingZeros64(word)
-			word &= word - 1
+		for i := range indexes(word) {
+			if n == granted || size >= limit {
+				break
+			}
 			s := b.at(i)
 			w.batch.Add(s.op, s.data)
 			size += len(s.data) + frameBytes
 			b.taken |= 1 << i
 			r.next = b.position(i) + 1
+			n++
 		}
 	}
 	return n, size
@@ -99,12 +101,14 @@ func (o *Outbox) completeWritten(n int, t stamp) {
 	for n > 0 {
 		b := r.batch
 		var done uint64
-		last := 0
-		word := b.taken
-		for ; n > 0 && word != 0; n-- {
-			i := bits.TrailingZeros64(word)
+		last, word := 0, b.taken
+		for i := range indexes(b.taken) {
+			if n == 0 {
+				break
+			}
+			n--
 			last = i
-			bit := word & -word
+			bit := uint64(1) << i
 			word &^= bit
 			s := b.at(i)
 			if s.op == 0 { // a Send that was cancelled
@@ -178,11 +182,10 @@ func (o *Outbox) detach(w *Writer, torn bool) {
 	}
 	for r.batch != nil {
 		b := r.batch
-		for ; b.taken != 0; b.taken &= b.taken - 1 {
-			if i := bits.TrailingZeros64(b.taken); b.live>>i&1 == 0 {
-				r.vacate(b, i)
-			}
+		for i := range indexes(b.taken &^ b.live) {
+			r.vacate(b, i)
 		}
+		b.taken = 0
 		r.nextOfBatch()
 		r.tidy(b)
 	}
@@ -192,8 +195,8 @@ func (o *Outbox) detach(w *Writer, torn bool) {
 	}
 	for b := r.first; b != nil && o.sending > 0; {
 		next := b.next
-		for word := b.live & b.sends; word != 0; word &= word - 1 {
-			o.answer(b, bits.TrailingZeros64(word), reason)
+		for i := range indexes(b.live & b.sends) {
+			o.answer(b, i, reason)
 		}
 		r.tidy(b)
 		b = next

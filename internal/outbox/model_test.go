@@ -1,11 +1,10 @@
 package outbox
 
 import (
-	"container/list"
 	"bytes"
+	"container/list"
 	"errors"
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -440,8 +439,8 @@ func (m *model) write() {
 func (m *model) checkBatch() {
 	var got []string
 	for b := m.o.ring.first; b != nil; b = b.next {
-		for word := b.taken; word != 0; word &= word - 1 {
-			if s := b.at(bits.TrailingZeros64(word)); s.op != 0 {
+		for i := range indexes(b.taken) {
+			if s := b.at(i); s.op != 0 {
 				got = append(got, string(s.data))
 			} else {
 				got = append(got, "cancelled")
@@ -798,8 +797,7 @@ func (m *model) checkRing() {
 		if b.live|b.taken == 0 && (b != r.last || b == r.first) {
 			m.t.Errorf("block %d is kept, and nothing is in it", blocks)
 		}
-		for word := b.live; word != 0; word &= word - 1 {
-			i := bits.TrailingZeros64(word)
+		for i := range indexes(b.live) {
 			s := b.at(i)
 			if live >= len(left) || !bytes.Equal(s.data, left[live].data) || s.id != left[live].id || s.send != left[live].send {
 				m.t.Errorf("slot %d holds %.20q", live, s.data)

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"iter"
 	"math/bits"
 	"sync"
 	"time"
@@ -56,6 +57,17 @@ func (b *block) at(i int) *slot {
 		i = bits.OnesCount64(b.packed & (1<<i - 1))
 	}
 	return &b.slots[i]
+}
+
+// indexes ranges over the slots whose bits are set in a word.
+func indexes(word uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for ; word != 0; word &= word - 1 {
+			if !yield(bits.TrailingZeros64(word)) {
+				return
+			}
+		}
+	}
 }
 
 func (b *block) position(i int) uint64 { return b.base + uint64(i) }
@@ -324,8 +336,7 @@ func (r *ring) pack(b *block) {
 		return
 	}
 	slots, arena := make([]slot, 0, left), make([]byte, 0, b.bytes)
-	for word := b.live; word != 0; word &= word - 1 {
-		i := bits.TrailingZeros64(word)
+	for i := range indexes(b.live) {
 		s := *b.at(i)
 		if b.sends>>i&1 == 0 && len(s.data) <= ownMemory {
 			start := len(arena)

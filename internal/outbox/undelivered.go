@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"bytes"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -80,8 +79,8 @@ func (o *Outbox) dropFor(size, idSize int) {
 	}
 	for b := o.ring.first; b != nil; {
 		next := b.next
-		for word := b.from(b.live&^b.taken&^b.sends, o.ring.floor); word != 0; word &= word - 1 {
-			o.discard(b, bits.TrailingZeros64(word), o.ErrOutboxFull)
+		for i := range indexes(b.from(b.live&^b.taken&^b.sends, o.ring.floor)) {
+			o.discard(b, i, o.ErrOutboxFull)
 			if o.fits(size, idSize) {
 				o.advance()
 				return
@@ -141,8 +140,7 @@ func (o *Outbox) expireOld() (left time.Duration, some bool) {
 	now, most := o.clock(), expireAtOnce
 	for b := o.ring.waiting; b != nil; {
 		next := b.next
-		for word := b.from(b.live&^b.sends, o.ring.next); word != 0; word &= word - 1 {
-			i := bits.TrailingZeros64(word)
+		for i := range indexes(b.from(b.live&^b.sends, o.ring.next)) {
 			left = o.MaxAge - (now - b.at(i).at)
 			if left > 0 || most == 0 {
 				return max(left, 0), true
@@ -210,8 +208,7 @@ func (o *Outbox) totalsBefore(end uint64) (t totals) {
 		return o.totals
 	}
 	for b := o.ring.first; b != nil && b.base < end; b = b.next {
-		for word := b.before(b.from(b.live&^b.sends, o.ring.floor), end); word != 0; word &= word - 1 {
-			i := bits.TrailingZeros64(word)
+		for i := range indexes(b.before(b.from(b.live&^b.sends, o.ring.floor), end)) {
 			s := b.at(i)
 			t.count++
 			t.bytes += len(s.data)
