@@ -94,6 +94,7 @@ func (t *talk) run(cmd *cobra.Command, to string) error {
 	out.live = nil
 	t.streams.notes(out.say, &cfg)
 	note := t.notes(out.say, &cfg)
+	t.serverPings(note, &cfg)
 	g := newOutgoing(&t.connection, &t.framing, &cfg, note)
 	g.anew = true
 	g.eager = !cmd.Flags().Changed("attempts")

@@ -63,7 +63,7 @@ func (o *connection) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.failFast, "fail-fast", true, "stop at once on what retrying won't fix, such as 401 or 404")
 	f.Var(duration{at: &o.heartbeat, off: true}, "heartbeat", "`time` between pings, or off")
 	f.StringVar(&o.pingText, "ping-text", "", "`text` message to send with each ping, for servers that want one")
-	f.BoolVar(&o.showPings, "show-pings", false, "say how long each ping took, and show the answers to --ping-text")
+	f.BoolVar(&o.showPings, "show-pings", false, "say how long each ping took, and show the server's pings and its answers to --ping-text")
 	f.Var(duration{at: &o.timeout}, "timeout", "end after this `time`; 0s for never")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing on the standard error but why it failed")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print the handshake, without what may be a secret, and more")
@@ -201,33 +201,4 @@ func (o *connection) notes(say func(string, ...any), cfg *wsnotify.Config) (note
 		showHandshakes(say, cfg)
 	}
 	return say
-}
-
-// pings asks the server for signs of life, and tells how long each took, until
-// ctx ends. It stands beside the heartbeat, which tells nobody.
-func (o *connection) pings(ctx context.Context, c *wsnotify.Client, say func(string, ...any)) {
-	if !o.showPings || o.heartbeat <= 0 {
-		return
-	}
-	tick := time.NewTicker(o.heartbeat)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		if !c.IsConnected() {
-			continue
-		}
-		waiting, cancel := context.WithTimeout(ctx, o.heartbeat)
-		rtt, err := c.Ping(waiting)
-		cancel()
-		switch {
-		case err == nil:
-			say("pong after %v", roundTrip(rtt))
-		case ctx.Err() == nil:
-			say("no pong: %s", plain(err))
-		}
-	}
 }

@@ -115,6 +115,7 @@ the number, and a reconnect asks for what was missed: ?after=17.`,
 			}
 			streams.notes(out.say, &cfg)
 			note := conn.notes(out.say, &cfg)
+			conn.serverPings(note, &cfg)
 			cfg.ShouldReconnect = conn.retry()
 			client := wsnotify.New(cfg)
 			if err := streams.subscribe(client); err != nil {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -130,12 +133,22 @@ func TestTextPingIsSentOnlyIfAskedFor(t *testing.T) {
 func TestShowPings(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	srv.AnswerText("pong")
-	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--heartbeat", "20ms", "--ping-text", "ping", "--show-pings", "--raw")
+	srv.OnConn(func(c *wsnotifytest.Conn) {
+		c.Ping("")
+		c.Ping("are\x1byou there?")
+	})
+	file := filepath.Join(t.TempDir(), "recording")
+	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--heartbeat", "20ms", "--ping-text", "ping", "--show-pings", "--raw", "--record", file)
 	until(t, func() bool {
-		return strings.Contains(c.err.String(), "pong after ") && strings.Contains(c.out.String(), "pong\n")
+		told := c.err.String()
+		return strings.Contains(told, "pong after ") && strings.Contains(c.out.String(), "pong\n") &&
+			strings.Contains(told, "ping from the server\n") && strings.Contains(told, `ping from the server: "are\x1byou there?"`)
 	})
 	c.cancel()
 	c.wants(t, exitOK)
+	if text, err := os.ReadFile(file); err != nil || !bytes.Contains(text, []byte(`"text":"pong"`)) || bytes.Contains(text, []byte(`"type":"p`)) {
+		t.Errorf("the recording, %v: %s", err, text)
+	}
 }
 
 // A server that accepts and closes does not count as one that is there.
