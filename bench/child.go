@@ -104,6 +104,7 @@ type job struct {
 	Lib       string
 	Time      time.Duration
 	Profile   string // where to write a CPU profile; empty for none
+	Counted   bool   // the calls to the socket are counted
 	Endpoints endpoints
 }
 

@@ -82,7 +82,10 @@ func (m *measurement) heapProfile() error {
 
 // target is a path of the server, with its parameters.
 func (m *measurement) target(path string, overTLS bool) (target, error) {
-	t := target{url: "ws://" + m.Endpoints.Plain + path, calls: &m.calls}
+	t := target{url: "ws://" + m.Endpoints.Plain + path}
+	if m.Counted {
+		t.calls = &m.calls
+	}
 	if overTLS {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(m.Endpoints.Cert) {

@@ -74,8 +74,7 @@ func median(rounds []Result) Result {
 // calls counts the calls that the process makes to its sockets.
 type calls struct{ writes, reads, sent atomic.Int64 }
 
-// countingConn is a *net.TCPConn in everything but that it counts. It embeds
-// the type and not net.Conn, so that a library finds the same fast paths.
+// countingConn is a *net.TCPConn in everything but that it counts.
 type countingConn struct {
 	*net.TCPConn
 	calls *calls
