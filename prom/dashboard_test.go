@@ -42,9 +42,28 @@ type panel struct {
 	Type, Title, Description string
 	Datasource               datasource
 	GridPos                  struct{ H, W, X, Y int }
-	FieldConfig              struct{ Defaults struct{ Unit string } }
-	Targets                  []struct {
+	FieldConfig              struct {
+		Defaults struct {
+			Unit     string
+			Decimals *int
+			Custom   struct {
+				DrawStyle   string
+				FillOpacity int
+			}
+			Thresholds struct {
+				Steps []struct {
+					Color string
+					Value *float64
+				}
+			}
+			Mappings []struct {
+				Options map[string]struct{ Text, Color string }
+			}
+		}
+	}
+	Targets []struct {
 		RefID, Expr, LegendFormat string
+		Instant                   bool
 		Datasource                datasource
 	}
 }
