@@ -2,11 +2,11 @@ package wsnotifyprom_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -121,9 +121,12 @@ func openMetrics(t *testing.T, families map[string]*dto.MetricFamily) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	for _, f := range families {
-		slices.SortStableFunc(f.Metric, func(a, b *dto.Metric) int {
-			return cmp.Compare(fmt.Sprint(a.Label), fmt.Sprint(b.Label))
-		})
+		samples := map[string][]*dto.Metric{} // by series
+		for _, m := range f.Metric {
+			key := fmt.Sprint(m.Label)
+			samples[key] = append(samples[key], m)
+		}
+		f.Metric = slices.Concat(slices.Collect(maps.Values(samples))...)
 		if _, err := expfmt.MetricFamilyToOpenMetrics(&b, f); err != nil {
 			t.Fatal(err)
 		}
@@ -254,10 +257,9 @@ func (h *hour) orders(t *testing.T) {
 	})
 	wsnotify.On(client, "accepted", func(id string) { client.Confirm(id) })
 
-	n := 0
+	var placed atomic.Int64 // by the usual orders and by the rush
 	place := func() {
-		n++
-		client.EnqueueJSON(order{strconv.Itoa(n), strings.Repeat("x", 120)})
+		client.EnqueueJSON(order{strconv.FormatInt(placed.Add(1), 10), strings.Repeat("x", 120)})
 	}
 	h.every(2*time.Second, 0.1, 60, place)
 	minute := 0
@@ -276,7 +278,8 @@ func (h *hour) orders(t *testing.T) {
 		srv.Everybody().Drop()
 	})
 	h.at(24, func() { srv.BlackHole(true) })
-	h.at(25.75, func() { noToken.Store(true) })
+	// A dial that begins before :25:30 has failed when the line is back.
+	h.at(25.5, func() { noToken.Store(true) })
 	h.at(26, func() { srv.BlackHole(false) })
 	h.at(26.5, func() { noToken.Store(false) })
 	h.every(500*time.Millisecond, 32, 33, place)

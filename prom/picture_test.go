@@ -108,7 +108,7 @@ func checkStats(t *testing.T, d dashboard, answers map[int][]series, ends []wsno
 		switch p.Type {
 		case "stat":
 			// What Prometheus extrapolates of an increase is not exact.
-			if got, n := answers[p.ID][0].last(), want[p.Title]; n == 0 || math.Abs(got-n) > 1+n/50 {
+			if got, n := answers[p.ID][0].last(), want[p.Title]; n == 0 || math.Abs(got-n) > 0.5+n/50 {
 				t.Errorf("%s: %v, and the clients have %v", p.Title, got, n)
 			}
 		case "state-timeline":

@@ -40,9 +40,10 @@
 //
 // The causes are: hook (BeforeDial or OnHandshake failed), dial (no
 // response came), refused (the handshake was answered with something else),
-// lost (the connection broke without a close frame), heartbeat (it was silent for
-// too long), closed (the server sent a close frame), violation (the server
-// broke the protocol) and requested (Reconnect was called).
+// lost (the connection broke without a close frame, or a write or a confirmation
+// took too long), heartbeat (it was silent for too long), closed (the server sent
+// a close frame), violation (the server broke the protocol) and requested
+// (Reconnect was called).
 //
 // The file dashboard.json beside this package is a Grafana dashboard of them, and
 // alerts.yml has alerts.
