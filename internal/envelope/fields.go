@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strings"
@@ -87,74 +88,137 @@ func (f *IDField) Find(data []byte) (id []byte, ok bool) {
 }
 
 // Scan is Find where it does not matter that a message is JSON throughout: what is
-// not may have an id here, too. It looks at little more than what is before the
-// field, and takes a third of the time of Find.
+// not may have an id here, too. It looks for the key, and then for brackets around
+// it, and takes a third of the time of Find.
 func (f *IDField) Scan(data []byte) (id []byte, ok bool) {
-	key := f.fields.typ.key
-	if key == nil || bytes.IndexByte(data, '\\') >= 0 { // which could spell the key, and a quote in a string
+	name := &f.fields.typ
+	if id := name.last(data); id != nil {
+		return id, true
+	}
+	if !name.apart || bytes.IndexByte(data, '\\') >= 0 { // which could spell the key, and a quote in a string
 		return f.Find(data)
 	}
-	i, ok := onlyKey(data, key)
-	if i < 0 && ok {
+	key, colon, keys := name.find(data)
+	if keys == 0 {
 		return nil, false
 	}
-	if !ok || !isOutermost(data[:i]) {
-		return f.Find(data)
-	}
-	s := scanner{data: data, pos: i + len(key) + 1}
+	s := scanner{data: data, pos: colon + 1}
 	switch c := s.space(); {
 	case c == '"':
-		if end := bytes.IndexByte(data[s.pos+1:], '"'); end >= 0 {
-			return data[s.pos+1:][:end], true
+		start := s.pos + 1
+		end := bytes.IndexByte(data[start:], '"')
+		if end < 0 {
+			return nil, false
 		}
+		id, s.pos = data[start:start+end], start+end+1
 	case c == '-' || '0' <= c && c <= '9':
-		if start := s.pos; s.number() {
-			return data[start:s.pos], true
+		start := s.pos
+		if !s.number() {
+			return nil, false
 		}
+		id = data[start:s.pos]
+	default:
+		return f.Find(data)
 	}
-	return nil, false
+	if keys > 1 || !isOutermost(data[:key], data[s.pos:]) {
+		return f.Find(data)
+	}
+	return id, true
 }
 
-// onlyKey returns where key stands with a colon behind it; -1 if it does not. It is
-// not ok if that is not certain, or key stands there more than once. There are
-// fewer colons than quotes, so that it is faster than to look for the key.
-func onlyKey(data, key []byte) (at int, ok bool) {
-	at = -1
-	for i := 0; ; i++ {
-		next := bytes.IndexByte(data[i:], ':')
+// last returns the number of the last member, if that is of this name and is a plain
+// one. What is before it does not matter: of several the last one counts.
+func (n *name) last(data []byte) []byte {
+	end := len(data) - 1
+	if end < 0 || data[end] != '}' || n.key == nil {
+		return nil
+	}
+	start := end
+	for start > 0 && data[start-1]-'0' <= 9 {
+		start--
+	}
+	colon := start - 1
+	key := colon - len(n.key)
+	if start == end || key < 1 || data[colon] != ':' || data[key-1] == '\\' || string(data[key:colon]) != n.quoted {
+		return nil
+	}
+	return data[start:end]
+}
+
+// find returns where a key of this name stands in data that has no backslash, where
+// the colon behind it does, and how many there are; 2 means more than one.
+func (n *name) find(data []byte) (key, colon, keys int) {
+	for i := n.rare; i < len(data); i++ {
+		next := bytes.IndexByte(data[i:], n.key[n.rare])
 		if next < 0 {
-			return at, true
+			break
 		}
 		i += next
-		start := i - len(key)
-		switch {
-		case i > 0 && data[i-1] <= ' ': // the key may be before the space
-			return 0, false
-		case start < 0 || data[i-1] != '"' || string(data[start:i]) != string(key):
-		case at >= 0:
-			return 0, false
-		default:
-			at = start
+		start := i - n.rare
+		if end := start + len(n.key); end < len(data) && string(data[start:end]) == string(n.key) {
+			s := scanner{data: data, pos: end}
+			if s.space() != ':' { // a value
+				continue
+			}
+			if keys++; keys > 1 {
+				break
+			}
+			key, colon = start, s.pos
 		}
 	}
+	return key, colon, keys
 }
 
-// isOutermost reports whether what follows on text is in an object that is in
-// nothing else, and in no string. There is no backslash in text.
-func isOutermost(text []byte) bool {
-	// Mostly nothing is nested before the field. To count a byte is faster than to
-	// go from string to string.
-	if len(text) > 0 && text[0] == '{' && bytes.IndexByte(text[1:], '{') < 0 && bytes.IndexByte(text, '}') < 0 &&
-		bytes.IndexByte(text, '[') < 0 && bytes.IndexByte(text, ']') < 0 {
-		return bytes.Count(text, quote)%2 == 0
+// isOutermost reports whether a member without a backslash before it, and with this
+// before and behind it, is one of an object which is in nothing else. Mostly nothing
+// is nested on one side.
+func isOutermost(before, behind []byte) bool {
+	if len(before) == 1 {
+		return before[0] == '{'
 	}
-	depth := 0
+	first := scanner{data: before}
+	last := len(behind) - 1
+	for last >= 0 && behind[last] <= ' ' {
+		last--
+	}
+	if first.space() != '{' || last < 0 || behind[last] != '}' {
+		return false
+	}
+	before, behind = before[first.pos+1:], behind[:last]
+	near, far := before, behind
+	if len(behind) < len(before) {
+		near, far = behind, before
+	}
+	return !hasBracket(near) || !hasBracket(far) || depth(before) == 0
+}
+
+// hasBracket looks at eight bytes at a time, as plainLen does. To set the bit 0x20
+// makes braces of all brackets.
+func hasBracket(text []byte) bool {
+	const ones, highs, bit = 0x0101010101010101, 0x8080808080808080, ' ' * 0x0101010101010101
+	for ; len(text) >= 8; text = text[8:] {
+		w := binary.LittleEndian.Uint64(text) | bit
+		left, right := w^'{'*ones, w^'}'*ones
+		if ((left-ones)&^left|(right-ones)&^right)&highs != 0 {
+			return true
+		}
+	}
+	for _, c := range text {
+		if c |= ' '; c == '{' || c == '}' {
+			return true
+		}
+	}
+	return false
+}
+
+// depth is that of what follows on text, which has no backslash.
+func depth(text []byte) (depth int) {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':
 			end := bytes.IndexByte(text[i+1:], '"')
 			if end < 0 {
-				return false
+				return -1
 			}
 			i += end + 1
 		case '{', '[':
@@ -163,16 +227,16 @@ func isOutermost(text []byte) bool {
 			depth--
 		}
 	}
-	return depth == 1 && bytes.TrimLeft(text, " \t\r\n")[0] == '{'
+	return depth
 }
-
-var quote = []byte{'"'}
 
 // name is the name of a member, prepared to be compared with keys as they stand.
 type name struct {
 	text    string
 	quoted  string // text as a key, if that needs no escape sequence
-	key     []byte // quoted, for bytes.Index; nil if there is none
+	key     []byte // quoted
+	rare    int    // index in key of what is rare in messages
+	apart   bool   // there is a key, and it can't be what stands between two strings: the end of one and the beginning of the next
 	longest int    // length of a key that has none
 }
 
@@ -184,6 +248,8 @@ func newName(text string) name {
 	if strings.IndexByte(text, '\\') < 0 {
 		n.quoted = `"` + text + `"`
 		n.key = []byte(n.quoted)
+		n.rare = rarest(n.quoted)
+		n.apart = !strings.ContainsAny(text, ",:")
 	}
 	return n
 }
@@ -195,6 +261,19 @@ func (n *name) is(key []byte) bool {
 		return string(key) == n.quoted
 	}
 	return n.isEscaped(key[1 : len(key)-1])
+}
+
+// rarest returns the index of the byte of a key that is probably the rarest in
+// messages: the fewer there are, the faster find is.
+func rarest(key string) int {
+	const common = "qzjxkvbywgpfmucdlhrsnioate_-0123456789\""
+	best, least := 0, len(common)
+	for i := range len(key) {
+		if at := strings.IndexByte(common, key[i]); at < least {
+			best, least = i, at
+		}
+	}
+	return best
 }
 
 func (n *name) isEscaped(key []byte) bool {

@@ -241,6 +241,9 @@ func plainLen(b []byte) int {
 func (s *scanner) number() bool {
 	s.byte('-')
 	ok := s.byte('0') || s.digits()
+	if s.pos < len(s.data) && s.data[s.pos] != '.' && s.data[s.pos]|0x20 != 'e' { // as most are
+		return ok
+	}
 	if ok && s.byte('.') {
 		ok = s.digits()
 	}
