@@ -70,6 +70,7 @@ type connReader struct {
 	pending  chan received      // a read that Receive began and did not see the end of; of capacity 1
 
 	// On their way to the inbox.
+	positions      *position.Receiver            // nil without Resume
 	batch          *inbox.Batch                  // nil if empty
 	counted        struct{ messages, bytes int } // of batch, and not yet of the client's state
 	inline         inbox.InlineDispatch          // runs callbacks on this goroutine
@@ -94,7 +95,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 		ended: make(chan struct{}), broken: make(chan struct{}), unbound: make(chan struct{}), gone: make(chan struct{}),
 	}}
 	if c.resume != nil {
-		c.resume.positions.Connection()
+		cn.positions = c.resume.positions.Connection()
 	}
 	progress := func() transport.Progress {
 		cn.inline.HandOff() // what has come may be a sign of life
@@ -285,7 +286,13 @@ func (cn *conn) enqueue(ev *transport.Event) {
 			return
 		}
 	}
-	var mark *position.Mark
+	pastLimit := cn.pastLimit
+	if pastLimit && cn.pastLimitBytes+len(ev.Data) > maxPastLimit {
+		cn.discarding.Store(true)
+		ev.Release()
+		return
+	}
+	var mark position.Mark
 	if rs := cn.c.resume; rs != nil {
 		var duplicate bool
 		if mark, duplicate = rs.admit(cn, cn.message(ev), false); duplicate {
@@ -293,16 +300,8 @@ func (cn *conn) enqueue(ev *transport.Event) {
 			return
 		}
 	}
-	pastLimit := cn.pastLimit
 	if pastLimit {
-		if cn.pastLimitBytes += len(ev.Data); cn.pastLimitBytes > maxPastLimit {
-			if mark != nil {
-				cn.c.resume.positions.Withdraw(mark)
-			}
-			cn.discarding.Store(true)
-			ev.Release()
-			return
-		}
+		cn.pastLimitBytes += len(ev.Data)
 	} else {
 		cn.counted.messages++
 		cn.counted.bytes += len(ev.Data)
@@ -333,6 +332,9 @@ func (cn *conn) enqueueBatch() {
 
 func (cn *conn) takeBatch() *inbox.Batch {
 	cn.count()
+	if cn.positions != nil {
+		cn.positions.Publish()
+	}
 	b := cn.batch
 	cn.batch = nil
 	return b

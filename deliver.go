@@ -91,7 +91,7 @@ func (c *Client) dispatch(m *inbox.Item) {
 	if rs != nil && !rs.beginMessage(m) {
 		return
 	}
-	if m.Mark != nil && m.Mark.Gap != nil {
+	if m.Mark.Gap() != nil {
 		rs.gap(m)
 	}
 	c.confirm(msg)

@@ -57,7 +57,7 @@ type subscription[T any] struct {
 // done with it.
 type handed[T any] struct {
 	value T
-	mark  *position.Mark
+	held  *position.Hold
 }
 
 func (s *subscribers[T]) any() bool { return len(s.load()) > 0 }
@@ -79,21 +79,21 @@ func (s *subscribers[T]) send(list []*subscription[T], v T, needed bool, clone f
 		}
 		s.busy(1)
 		s.wait()
-		mark := s.resume.hold()
+		held := s.resume.hold()
 		select {
-		case sub.next <- handed[T]{own, mark}:
+		case sub.next <- handed[T]{own, held}:
 			continue // the loop says when it is done with it
 		case <-sub.gone:
 		case <-sub.ctx.Done():
 			s.remove(sub)
 		}
-		s.done(mark)
+		s.done(held)
 	}
 }
 
 // done says that a loop is done with a value.
-func (s *subscribers[T]) done(mark *position.Mark) {
-	s.resume.release(mark)
+func (s *subscribers[T]) done(held *position.Hold) {
+	s.resume.release(held)
 	s.busy(-1)
 }
 
@@ -147,21 +147,21 @@ func subscribe[T any](c *Client, ctx context.Context, s *subscribers[T]) iter.Se
 			return // the client is at its end
 		}
 		busy := false
-		var held handed[T]
+		var at handed[T]
 		defer func() {
 			if busy {
-				s.done(held.mark) // the loop's body has ended the loop, or its goroutine
+				s.done(at.held) // the loop's body has ended the loop, or its goroutine
 			}
 		}()
 		for {
 			select {
-			case held = <-sub.next:
+			case at = <-sub.next:
 				busy = true
-				if !yield(held.value) {
+				if !yield(at.value) {
 					return
 				}
 				busy = false
-				s.done(held.mark)
+				s.done(at.held)
 			case <-sub.over:
 				return
 			case <-ctx.Done():

@@ -60,7 +60,7 @@ type Queue struct {
 type Item struct {
 	Data      []byte
 	Memory    *wire.Memory // of Data; nil if that is the receiver's
-	Mark      *position.Mark
+	Mark      position.Mark
 	Epoch     uint64
 	Cost      int // what counts against Limit.Bytes
 	Op        wire.Op

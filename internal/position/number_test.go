@@ -62,6 +62,25 @@ func TestWhatIsNoNumber(t *testing.T) {
 	}
 }
 
+// A position is shown as it came, however it is kept.
+func TestPlaces(t *testing.T) {
+	for _, test := range []struct {
+		position string
+		small    bool
+	}{
+		{"0", true}, {"7", true}, {"10", true}, {"999999999999999999", true}, {"007", true}, {"00", false},
+		{"1000000000000000000", false}, {"-1", false}, {"1.50", false}, {"18446744073709551616", false},
+	} {
+		n, ok := parse(test.position)
+		if !ok || n.String() != test.position || (n.large == nil) != test.small {
+			t.Errorf("%s is %q, large %v, %v", test.position, n.String(), n.large, ok)
+		}
+	}
+	if got := (place{}).String(); got != "" {
+		t.Errorf("no place is %q", got)
+	}
+}
+
 // What package big makes of a number is what it is.
 func FuzzNumber(f *testing.F) {
 	for _, s := range []string{"0", "-1.5", "999999999999999999", "1000000000000000000", "1e9"} {
@@ -72,6 +91,9 @@ func FuzzNumber(f *testing.F) {
 		y, okY := parse(b)
 		if !okX || !okY {
 			return
+		}
+		if x.String() != a {
+			t.Errorf("%q is shown as %q", a, x.String())
 		}
 		p, okP := new(big.Rat).SetString(a)
 		q, okQ := new(big.Rat).SetString(b)

@@ -3,6 +3,7 @@ package position
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Order says what may be concluded from two positions of a stream.
@@ -20,16 +21,17 @@ type Tracker struct {
 	Saves     bool // Unsaved is asked for
 	Redeliver bool // Rewind may be called; both are set before anything else
 
+	_ cacheLine
+
 	// The side that receives.
 	in struct {
 		sync.Mutex
 		streams map[string]*stream
 		last    *stream // that of the message before, which is mostly that of the next
 		recent  recent
-		conn    uint64 // counts connections
-		told    uint64 // the connection of the last Behind
-		slab    []Mark // not yet used
-		before  string // what was received before the latest message
+		conn    uint64  // counts connections
+		told    uint64  // the connection of the last Behind
+		slab    []point // not yet used
 	}
 
 	_ cacheLine
@@ -37,45 +39,79 @@ type Tracker struct {
 	// The side that handles.
 	out struct {
 		sync.Mutex
-		queue   []*Mark // that callbacks are through with, behind one that a loop holds
+		queue   []*Hold // that callbacks are through with: one that a loop has, and what is behind it
 		unsaved []*stream
 		failed  *stream // of a message that is to be redelivered
 	}
 }
 
 // cacheLine keeps what the reader writes out of the cache line of what the
-// goroutine of the callbacks writes. Two of them, as processors fetch pairs.
+// goroutine of the callbacks reads or writes. Two of them, as processors fetch pairs.
 type cacheLine [128]byte
 
 // stream is the positions of one stream.
 type stream struct {
 	name string
+	here point // of the messages whose positions are plain numbers, with nothing missing before them
+
+	version atomic.Uint64 // counts the changes of received that no Receiver has made by itself; written with Tracker.in
+
+	_ cacheLine
 
 	// With Tracker.in.
-	received string
-	number   number // received, where positions are numbers
-	valid    bool   // number is set
+	received number
+	valid    bool   // received is a number, where positions are
 	conn     uint64 // the connection of the last message
 	pinned   bool   // set by Set for the next connection
 
 	_ cacheLine
 
 	// With Tracker.out.
-	handled  string
-	returned string // handled but for the loops that still hold messages
+	handled  place
+	returned place // handled but for the loops that still hold messages; kept if Tracker.Redeliver
 	unsaved  bool
 	replaced bool // by Set or Reset: what is on its way changes nothing any more
 	reset    bool // by Reset
 }
 
-// Mark is the position of one message on its way to the end of its callbacks.
-type Mark struct {
-	stream   *stream
-	position string
-	Gap      *Gap // what is missing before it; nil if nothing is
+func newStream(name string) *stream {
+	s := &stream{name: name}
+	s.here.stream = s
+	return s
+}
 
-	// With Tracker.out.
-	holds int // loops that have the message
+// Mark is the position of one message on its way to the end of its callbacks; the
+// zero value is none. It is as small as can be, since it goes from one core to
+// another with each message: what most messages of a stream have in common is in
+// one point that is never written.
+type Mark struct {
+	*point
+	next int64 // as in place
+}
+
+type point struct {
+	stream *stream
+	text   string // as in place
+	gap    *Gap   // what is missing before it; nil if nothing is
+}
+
+// IsSet reports whether a message has a position.
+func (m Mark) IsSet() bool { return m.point != nil }
+
+// Gap is what is missing before the message; nil if nothing is.
+func (m Mark) Gap() *Gap {
+	if m.point == nil {
+		return nil
+	}
+	return m.gap
+}
+
+func (m Mark) place() place { return place{m.next, m.text} }
+
+// Hold is a message that loops have.
+type Hold struct {
+	mark  Mark
+	loops int
 }
 
 // Gap is what is missing between two messages of a stream.
@@ -85,11 +121,14 @@ type Gap struct{ Stream, After, Next string }
 // asked for.
 type Behind struct{ Stream, Asked, Got string }
 
+// NoNumber is a position that should be a number.
+type NoNumber struct{ Stream, Position string }
+
 // Verdict is what Admit says of a message besides its Mark.
 type Verdict struct {
 	Duplicate bool
-	NoNumber  bool    // the position should be a number and is none; there is no Mark
-	Behind    *Behind // once a connection
+	NoNumber  *NoNumber // the position should be a number and is none; there is no Mark
+	Behind    *Behind   // once a connection
 }
 
 // New returns a Tracker without positions.
@@ -106,127 +145,81 @@ func (t *Tracker) stream(name string) *stream {
 	}
 	s := t.in.streams[name]
 	if s == nil {
-		s = &stream{name: name}
+		s = newStream(name)
 		t.in.streams[name] = s
 	}
 	t.in.last = s
 	return s
 }
 
-// Connection says that what is admitted from here on came over another
-// connection.
-func (t *Tracker) Connection() {
-	t.in.Lock()
-	t.in.conn++
-	t.in.Unlock()
-}
-
-// Admit notes a message as received, and returns the Mark to handle it with. A
-// duplicate has none. An answer is never one: somebody waits for it.
-func (t *Tracker) Admit(name, position string, answer bool) (*Mark, Verdict) {
-	t.in.Lock()
-	defer t.in.Unlock()
-	s := t.stream(name)
-	var v Verdict
-	var gap *Gap
-	if t.order == Opaque {
-		if !t.in.recent.add(opaque{name, position}) {
-			return nil, Verdict{Duplicate: !answer}
-		}
-	} else {
-		n, ok := parse(position)
-		if !ok {
-			return nil, Verdict{NoNumber: true}
-		}
-		first := s.conn != t.in.conn
-		s.conn = t.in.conn
-		if s.valid {
-			switch c := n.compare(s.number); {
-			case c < 0 && first && t.in.told != t.in.conn:
-				t.in.told = t.in.conn
-				v.Behind = &Behind{name, s.received, position}
-				fallthrough
-			case c <= 0:
-				v.Duplicate = !answer
-				return nil, v
-			case t.order == Consecutive && !n.follows(s.number):
-				gap = &Gap{name, s.received, position}
-			}
-		}
-		s.number, s.valid = n, true
-	}
+// point is called with in. What is handed over together is mostly done together, so
+// that points share their allocations.
+func (t *Tracker) point(s *stream, text string, gap *Gap) *point {
 	if len(t.in.slab) == 0 {
-		t.in.slab = make([]Mark, slabMarks)
+		t.in.slab = make([]point, 32)
 	}
-	m := &t.in.slab[0]
+	p := &t.in.slab[0]
 	t.in.slab = t.in.slab[1:]
-	m.stream, m.position, m.Gap = s, position, gap
-	t.in.before, s.received = s.received, position
-	return m, v
-}
-
-// slabMarks is how many Marks share an allocation: what is handed over
-// together is mostly done together.
-const slabMarks = 32
-
-// Withdraw takes back the message that was admitted last: it was not received
-// after all.
-func (t *Tracker) Withdraw(m *Mark) {
-	t.in.Lock()
-	defer t.in.Unlock()
-	if s := m.stream; s.received == m.position {
-		s.set(t.in.before)
-	}
-	t.in.recent.forget(opaque{m.stream.name, m.position})
+	*p = point{s, text, gap}
+	return p
 }
 
 // set is called with Tracker.in.
 func (s *stream) set(position string) {
-	s.received = position
-	s.number, s.valid = parse(position)
+	if s.received, s.valid = parse(position); !s.valid {
+		s.received = number{place: place{text: position}}
+	}
 }
 
 // Hold says that a loop has the message too. It is called before Done.
-func (t *Tracker) Hold(m *Mark) {
+func (t *Tracker) Hold(m Mark) *Hold { return &Hold{m, 1} }
+
+// More says that one more loop has it.
+func (t *Tracker) More(h *Hold) {
 	t.out.Lock()
-	m.holds++
+	h.loops++
 	t.out.Unlock()
 }
 
 // Release says that a loop is done with the message, and reports whether a
 // message that came again was handled by that.
-func (t *Tracker) Release(m *Mark) (recovered bool) {
+func (t *Tracker) Release(h *Hold) (recovered bool) {
 	t.out.Lock()
 	defer t.out.Unlock()
-	m.holds--
+	h.loops--
 	return t.advance()
 }
 
-// Done says that the callbacks of a message have returned. It is handled when
-// it and all before it are, so that nothing is skipped by a process that
-// resumes from there. Messages are done in the order in which they were
-// admitted.
-func (t *Tracker) Done(m *Mark) (recovered bool) {
+// Done says that the callbacks of a message have returned; h is nil unless a loop
+// has it. It is handled when it and all before it are, so that nothing is skipped
+// by a process that resumes from there. Messages are done in the order in which
+// they were admitted.
+func (t *Tracker) Done(m Mark, h *Hold) (recovered bool) {
 	if t.Redeliver && t.order == Opaque {
 		t.in.Lock()
-		t.in.recent.markReturned(opaque{m.stream.name, m.position})
+		t.in.recent.markReturned(opaque{m.stream.name, m.text})
 		t.in.Unlock()
 	}
 	t.out.Lock()
 	defer t.out.Unlock()
-	m.stream.returned = m.position
-	if m.holds == 0 && len(t.out.queue) == 0 {
+	if t.Redeliver {
+		m.stream.returned = m.place()
+	}
+	if len(t.out.queue) == 0 && (h == nil || h.loops == 0) {
 		return t.handled(m)
 	}
-	t.out.queue = append(t.out.queue, m)
+	if h == nil {
+		h = &Hold{mark: m}
+	}
+	t.out.queue = append(t.out.queue, h)
 	return t.advance()
 }
 
 // advance is called with out.
 func (t *Tracker) advance() (recovered bool) {
 	q := t.out.queue
-	for len(q) > 0 && q[0].holds == 0 {
-		recovered = t.handled(q[0]) || recovered
+	for len(q) > 0 && q[0].loops == 0 {
+		recovered = t.handled(q[0].mark) || recovered
 		q[0] = nil
 		q = q[1:]
 	}
@@ -238,9 +231,11 @@ func (t *Tracker) advance() (recovered bool) {
 }
 
 // handled is called with out.
-func (t *Tracker) handled(m *Mark) (recovered bool) {
+func (t *Tracker) handled(m Mark) (recovered bool) {
 	s := m.stream
-	s.handled = m.position
+	if s.handled.next = m.next; s.handled.text != m.text {
+		s.handled.text = m.text
+	}
 	t.changed(s)
 	if t.out.failed == s {
 		t.out.failed = nil
@@ -259,7 +254,7 @@ func (t *Tracker) changed(s *stream) {
 
 // Failed says that a message was not handled, and is to be redelivered. It
 // reports false if it can't be: its stream is that of another user.
-func (t *Tracker) Failed(m *Mark) bool {
+func (t *Tracker) Failed(m Mark) bool {
 	t.out.Lock()
 	defer t.out.Unlock()
 	if !m.stream.replaced { // else nobody asks for the message any more
@@ -284,7 +279,8 @@ func (t *Tracker) Rewind() {
 	t.out.Lock()
 	defer t.out.Unlock()
 	for _, s := range t.in.streams {
-		s.set(s.returned)
+		s.set(s.returned.String())
+		s.version.Add(1)
 	}
 }
 
@@ -294,7 +290,7 @@ func (t *Tracker) Received(name string) string {
 	t.in.Lock()
 	defer t.in.Unlock()
 	if s := t.in.streams[name]; s != nil {
-		return s.received
+		return s.received.String()
 	}
 	return ""
 }
@@ -310,7 +306,7 @@ func (t *Tracker) Handled(name string) string {
 	}
 	t.out.Lock()
 	defer t.out.Unlock()
-	return s.handled
+	return s.handled.String()
 }
 
 // Set makes a position the last that was received and handled. What is on its
@@ -331,6 +327,7 @@ func (t *Tracker) Set(name, position string) {
 
 // retire is for a stream that is replaced. It is called with in and out.
 func (t *Tracker) retire(s *stream) {
+	s.version.Add(1)
 	s.replaced = true
 	if s.unsaved {
 		t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(other *stream) bool { return other == s })
@@ -340,8 +337,10 @@ func (t *Tracker) retire(s *stream) {
 // replace is called with in. A new stream takes the place of the old one, so
 // that the Marks of that have no effect.
 func (t *Tracker) replace(name, position string) *stream {
-	s := &stream{name: name, handled: position, returned: position, conn: t.in.conn}
+	s := newStream(name)
+	s.conn = t.in.conn
 	s.set(position)
+	s.handled, s.returned = s.received.place, s.received.place
 	t.in.streams[name] = s
 	t.in.last = nil
 	t.in.recent.forgetStream(name)
@@ -361,6 +360,7 @@ func (t *Tracker) Reset() {
 	defer t.out.Unlock()
 	for name, s := range t.in.streams {
 		if !s.pinned {
+			s.version.Add(1)
 			s.replaced, s.reset = true, true
 			delete(t.in.streams, name)
 			t.in.recent.forgetStream(name)
@@ -396,7 +396,7 @@ func (t *Tracker) Unsaved() map[string]string {
 	}
 	positions := make(map[string]string, len(t.out.unsaved))
 	for _, s := range t.out.unsaved {
-		positions[s.name], s.unsaved = s.handled, false
+		positions[s.name], s.unsaved = s.handled.String(), false
 	}
 	clear(t.out.unsaved)
 	t.out.unsaved = t.out.unsaved[:0]

@@ -4,29 +4,55 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"strconv"
 	"testing"
 )
 
+// tracker is a Tracker with one Receiver.
+type tracker struct {
+	*Tracker
+	r *Receiver
+}
+
+func newTracker(order Order) *tracker {
+	tr := &tracker{Tracker: New(order)}
+	tr.Connection()
+	return tr
+}
+
+// Connection follows on one whose messages are all in the inbox.
+func (tr *tracker) Connection() {
+	if tr.r != nil {
+		tr.r.Publish()
+	}
+	tr.r = tr.Tracker.Connection()
+}
+
+func (tr *tracker) Received(stream string) string {
+	tr.r.Publish()
+	return tr.Tracker.Received(stream)
+}
+
 // admit notes a message and says what became of it: "+", "duplicate", "no number", "gap a-b" or "behind a-b".
-func admit(tr *Tracker, stream, at string) (m *Mark, what string) {
-	m, v := tr.Admit(stream, at, false)
+func admit(tr *tracker, stream, at string) (m Mark, what string) {
+	m, v := tr.r.Admit(stream, at, false)
 	switch {
 	case v.Behind != nil:
 		what = fmt.Sprintf("behind %s-%s", v.Behind.Asked, v.Behind.Got)
-	case v.NoNumber:
+	case v.NoNumber != nil:
 		what = "no number"
 	case v.Duplicate:
 		what = "duplicate"
-	case m.Gap != nil:
-		what = fmt.Sprintf("gap %s-%s", m.Gap.After, m.Gap.Next)
+	case m.Gap() != nil:
+		what = fmt.Sprintf("gap %s-%s", m.Gap().After, m.Gap().Next)
 	default:
 		what = "+"
 	}
 	return m, what
 }
 
-func wantAt(t *testing.T, tr *Tracker, stream, received, handled string) {
+func wantAt(t *testing.T, tr *tracker, stream, received, handled string) {
 	t.Helper()
 	if r, h := tr.Received(stream), tr.Handled(stream); r != received || h != handled {
 		t.Errorf("stream %q is received up to %q and handled up to %q, not %q and %q", stream, r, h, received, handled)
@@ -43,8 +69,7 @@ func TestOrders(t *testing.T) {
 			"|", "", "8", "duplicate", "9", "+", "|", "", "3", "behind 9-3", "4", "duplicate", "10", "+"}},
 		{Consecutive, []string{"5", "+", "7", "gap 5-7", "6", "duplicate", "8", "+", "|", "", "2", "behind 8-2", "9", "+", "11", "gap 9-11"}},
 	} {
-		tr := New(test.order)
-		tr.Connection()
+		tr := newTracker(test.order)
 		for i := 0; i < len(test.steps); i += 2 {
 			at, want := test.steps[i], test.steps[i+1]
 			if at == "|" {
@@ -58,7 +83,7 @@ func TestOrders(t *testing.T) {
 
 // The last so many opaque positions are known, and no more.
 func TestRecentPositionsAreARing(t *testing.T) {
-	tr := New(Opaque)
+	tr := newTracker(Opaque)
 	for n := range 3 * remembered {
 		if _, got := admit(tr, "", strconv.Itoa(n)); got != "+" {
 			t.Fatalf("%d is %s", n, got)
@@ -108,37 +133,37 @@ func TestForgottenPlacesOfTheRing(t *testing.T) {
 
 // A loop holds its message, and what callbacks have handled behind it does not count until it lets go.
 func TestLoopsHoldWhatIsBehindThem(t *testing.T) {
-	tr := New(Consecutive)
-	var marks []*Mark
+	tr := newTracker(Consecutive)
+	var marks []Mark
 	for n := range 4 {
 		m, _ := admit(tr, "", strconv.Itoa(n+1))
 		marks = append(marks, m)
 	}
-	tr.Done(marks[0])
+	tr.Done(marks[0], nil)
 	wantAt(t, tr, "", "4", "1")
-	tr.Hold(marks[1])
-	tr.Hold(marks[1]) // two loops
-	tr.Done(marks[1])
-	tr.Done(marks[2])
+	held := tr.Hold(marks[1])
+	tr.More(held) // two loops
+	tr.Done(marks[1], held)
+	tr.Done(marks[2], nil)
 	wantAt(t, tr, "", "4", "1")
-	tr.Release(marks[1])
+	tr.Release(held)
 	wantAt(t, tr, "", "4", "1")
-	tr.Release(marks[1])
+	tr.Release(held)
 	wantAt(t, tr, "", "4", "3")
-	tr.Done(marks[3])
+	tr.Done(marks[3], nil)
 	wantAt(t, tr, "", "4", "4")
 }
 
 func TestRewindGoesBackToWhatReturned(t *testing.T) {
 	for _, order := range []Order{Opaque, Increasing, Consecutive} {
-		tr := New(order)
+		tr := newTracker(order)
 		tr.Redeliver = true
-		var marks []*Mark
+		var marks []Mark
 		for n := range 4 {
 			m, _ := admit(tr, "", strconv.Itoa(n+1))
 			marks = append(marks, m)
 		}
-		tr.Done(marks[0])
+		tr.Done(marks[0], nil)
 		tr.Failed(marks[1])
 		if !tr.Recovering() {
 			t.Errorf("order %d: nothing is to be handled again", order)
@@ -153,33 +178,20 @@ func TestRewindGoesBackToWhatReturned(t *testing.T) {
 		if got != "+" {
 			t.Fatalf("order %d: 2 is %s", order, got)
 		}
-		if !tr.Done(m) || tr.Recovering() {
+		if !tr.Done(m, nil) || tr.Recovering() {
 			t.Errorf("order %d: 2 is not recovered", order)
 		}
 		wantAt(t, tr, "", "2", "2")
 	}
 }
 
-func TestWithdraw(t *testing.T) {
-	for _, order := range []Order{Opaque, Consecutive} {
-		tr := New(order)
-		admit(tr, "", "1")
-		m, _ := admit(tr, "", "2")
-		tr.Withdraw(m)
-		wantAt(t, tr, "", "1", "")
-		if _, got := admit(tr, "", "2"); got != "+" {
-			t.Errorf("order %d: what was withdrawn is %s", order, got)
-		}
-	}
-}
-
 // Set takes effect at once, and what is on its way moves nothing any more.
 func TestSetReplacesAStream(t *testing.T) {
-	tr := New(Consecutive)
+	tr := newTracker(Consecutive)
 	m, _ := admit(tr, "", "5")
 	tr.Set("", "2")
 	wantAt(t, tr, "", "2", "2")
-	tr.Done(m)
+	tr.Done(m, nil)
 	wantAt(t, tr, "", "2", "2")
 	if _, got := admit(tr, "", "3"); got != "+" {
 		t.Errorf("3 is %s", got)
@@ -190,7 +202,7 @@ func TestSetReplacesAStream(t *testing.T) {
 	}
 
 	// Set before a connection outlives Reset once, and takes the place of what was loaded.
-	tr = New(Increasing)
+	tr = newTracker(Increasing)
 	tr.Set("a", "9")
 	tr.Reset()
 	tr.Loaded(map[string]string{"a": "1", "b": "2"})
@@ -201,11 +213,11 @@ func TestSetReplacesAStream(t *testing.T) {
 }
 
 func TestUnsaved(t *testing.T) {
-	tr := New(Consecutive)
+	tr := newTracker(Consecutive)
 	tr.Saves = true
 	handle := func(stream, at string) {
 		m, _ := admit(tr, stream, at)
-		tr.Done(m)
+		tr.Done(m, nil)
 	}
 	want := func(want map[string]string) (got map[string]string) {
 		t.Helper()
@@ -225,6 +237,135 @@ func TestUnsaved(t *testing.T) {
 	want(map[string]string{"a": "3", "b": "7"})
 }
 
+// What a Receiver notes by itself is what the Tracker would have noted: one that goes on by itself and one
+// that always asks say the same of all that comes, whatever is set meanwhile.
+func TestReceiverIsExact(t *testing.T) {
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 43))
+		order := []Order{Increasing, Consecutive}[seed%2]
+		one, other := newTracker(order), newTracker(order)
+		streams := []string{"", "", "", "", "a", "b"}
+		next := map[string]int{}
+		alone := 0
+		for step := range 400 {
+			stream := streams[random.IntN(len(streams))]
+			switch random.IntN(25) {
+			case 0:
+				one.Connection()
+				other.Connection()
+			case 1:
+				at := []string{"", "7", "007", "1.5", "x", strconv.Itoa(next[stream] + random.IntN(5))}[random.IntN(6)]
+				one.Set(stream, at)
+				other.Set(stream, at)
+			case 2:
+				one.r.Publish()
+				one.Rewind()
+				other.Rewind()
+			case 3:
+				if random.IntN(5) == 0 {
+					one.Reset()
+					other.Reset()
+					one.Loaded(map[string]string{"": "3", "a": "x"})
+					other.Loaded(map[string]string{"": "3", "a": "x"})
+				}
+			default:
+				next[stream] += []int{1, 1, 1, 1, 1, 1, 0, 2, -1}[random.IntN(9)]
+				at := strconv.Itoa(next[stream])
+				switch random.IntN(20) {
+				case 0:
+					at = "0" + at
+				case 1:
+					at += ".5"
+				case 2:
+					at = "no number"
+				}
+				answer := random.IntN(10) == 0
+				admit := func(tr *tracker) (Mark, Verdict) {
+					if stream == "" && step%2 == 0 {
+						return tr.r.AdmitBytes([]byte(at), answer)
+					}
+					return tr.r.Admit(stream, at, answer)
+				}
+				m, got := admit(one)
+				if one.r.unpublished {
+					alone++
+				}
+				other.r.stream = nil
+				n, want := admit(other)
+				if !reflect.DeepEqual(got, want) || m.IsSet() != n.IsSet() || !reflect.DeepEqual(m.Gap(), n.Gap()) {
+					t.Fatalf("seed %d, step %d: %s of %q is %+v, %v and not %+v, %v", seed, step, at, stream, got, m, want, n)
+				}
+				if m.IsSet() {
+					one.Done(m, nil)
+					other.Done(n, nil)
+				}
+			}
+			if random.IntN(3) > 0 {
+				continue
+			}
+			for _, s := range streams {
+				if r, h := one.Received(s), one.Handled(s); r != other.Received(s) || h != other.Handled(s) {
+					t.Fatalf("seed %d, step %d: stream %q is received up to %q and handled up to %q, not %q and %q",
+						seed, step, s, r, h, other.Received(s), other.Handled(s))
+				}
+			}
+		}
+		if alone < 20 {
+			t.Errorf("seed %d: only %d positions were noted without the Tracker", seed, alone)
+		}
+	}
+}
+
+// While one goroutine receives, others ask for positions and set them. What was set last counts for what
+// comes from then on.
+func TestSetWhileReceiving(t *testing.T) {
+	tr := New(Increasing)
+	r := tr.Connection()
+	const last = 5000
+	marks := make(chan Mark, 64)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for m := range marks {
+			tr.Done(m, nil)
+		}
+	}()
+	go func() {
+		for n := 0; n < last; n += 250 {
+			tr.Set("", strconv.Itoa(n))
+			tr.Received("")
+			tr.Handled("")
+		}
+		tr.Set("", strconv.Itoa(last-1))
+		done <- true
+	}()
+	setting, n := true, 0
+	for ; setting || n < last; n++ {
+		select {
+		case <-done:
+			setting = false
+		default:
+		}
+		if m, _ := r.AdmitBytes(strconv.AppendInt(nil, int64(n), 10), false); m.IsSet() {
+			marks <- m
+		}
+		if n%32 == 0 {
+			r.Publish()
+		}
+	}
+	m, v := r.AdmitBytes(strconv.AppendInt(nil, int64(n), 10), false)
+	if v.Duplicate {
+		t.Fatalf("%d is a duplicate", n)
+	}
+	marks <- m
+	r.Publish()
+	close(marks)
+	<-done
+	if got, handled := tr.Received(""), tr.Handled(""); got != strconv.Itoa(n) || handled != got {
+		t.Errorf("received up to %s and handled up to %s, not %d", got, handled, n)
+	}
+}
+
 // A model: messages of a few streams over connections that end, with loops that hold them, duplicates and
 // handlers that fail. What was handled is a beginning of what was received, and every number is handled
 // once.
@@ -232,12 +373,13 @@ func TestModel(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 41))
 		order := []Order{Opaque, Increasing, Consecutive}[seed%3]
-		tr := New(order)
+		tr := newTracker(order)
 		tr.Saves, tr.Redeliver = true, true
 		type message struct {
 			stream string
 			n      int
-			mark   *Mark
+			mark   Mark
+			held   *Hold
 		}
 		var inbox, held []message // received and not handled; with a loop
 		handled := map[string]int{}
@@ -260,8 +402,8 @@ func TestModel(t *testing.T) {
 				if want := next[stream] <= at; want != (got == "duplicate") || !want && got != "+" {
 					t.Fatalf("seed %d: number %d behind %d is %s", seed, next[stream], at, got)
 				}
-				if m != nil {
-					inbox = append(inbox, message{stream, next[stream], m})
+				if m.IsSet() {
+					inbox = append(inbox, message{stream, next[stream], m, nil})
 				}
 			case 6, 7, 8, 9: // a callback returns
 				if len(inbox) == 0 {
@@ -285,14 +427,14 @@ func TestModel(t *testing.T) {
 					t.Fatalf("seed %d: %d of stream %q is handled and not %d", seed, m.n, m.stream, handled[m.stream])
 				}
 				if inbox = inbox[1:]; random.IntN(4) == 0 {
-					tr.Hold(m.mark)
+					m.held = tr.Hold(m.mark)
 					held = append(held, m)
 				}
-				tr.Done(m.mark)
+				tr.Done(m.mark, m.held)
 			case 10: // a loop asks for the next
 				if len(held) > 0 {
 					i := random.IntN(len(held))
-					tr.Release(held[i].mark)
+					tr.Release(held[i].held)
 					held = append(held[:i], held[i+1:]...)
 				}
 			case 11:
