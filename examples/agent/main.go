@@ -1,6 +1,8 @@
-// Agent reports a measurement each second, and loses none: what it has measured
-// is in a file before it is sent, and stays there until the server has
-// confirmed it.
+// Agent reports a measurement each second and whenever the server commands one. It
+// loses none: what it has measured is in a file before it is sent, and stays there
+// until the server has confirmed it. It misses no command either: the server keeps
+// and numbers them, and the number of the last one that was carried out is in the
+// same file.
 //
 //	go run -C examples/agent .
 //	go run -C examples/agent . -spool /var/lib/agent/spool wss://example.com/ws/
@@ -8,15 +10,16 @@
 // Without an address it plays a script: it starts an agent and a server as
 // processes of their own, and kills them. It prints:
 //
-//	an agent measures, and a server confirms
+//	an agent measures, by itself and on command, and a server confirms
 //	the server loses the connection
 //	the server is killed, and the agent goes on measuring
 //	the server is back
-//	the agent is killed, and starts again
+//	the agent is killed, misses commands, and starts again
 //	both are killed; the agent is back before the server is
 //	the server is back
 //	the agent ends
 //	each measurement arrived, and was counted once
+//	each command was carried out
 package main
 
 import (
@@ -49,7 +52,7 @@ func idOf(m wsnotify.Message) string {
 	return reading.ID
 }
 
-// run measures until ctx ends. It writes the id of each measurement that is kept.
+// run measures until ctx ends. It writes the id of each measurement that is kept, on more than one goroutine.
 func run(ctx context.Context, url, path string, every time.Duration, out io.Writer) (err error) {
 	store, err := spool.Open(path, spool.Options{LockTimeout: 10 * time.Second})
 	if err != nil {
@@ -64,14 +67,27 @@ func run(ctx context.Context, url, path string, every time.Duration, out io.Writ
 			Store:     store,
 			ConfirmID: idOf,
 		},
+		Resume: wsnotify.Resume{
+			Position:       wsnotify.PositionField("seq"), // of the commands
+			Query:          "after",
+			Order:          wsnotify.PositionConsecutive,
+			OnGap:          func(g wsnotify.Gap) { log.Println("agent: the server lost commands:", g) },
+			OnHandlerError: wsnotify.HandlerErrorRedeliver,
+			Store:          store.Positions(),
+		},
 		OnError: func(err error) { log.Println("agent:", err) },
 	})
 	wsnotify.On(client, "confirmed", func(id string) { client.Confirm(id) })
+	// A process that is killed may carry out its last commands twice. So the id of
+	// the measurement is that of the command, by which the server knows it.
+	wsnotify.Handle(client, "measure", func(_ context.Context, n wsnotify.Typed[string]) error {
+		return measure(client, n.Value, out) // an error: the command comes again
+	})
 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		measure(ctx, client, every, out)
+		measureEach(ctx, client, every, out)
 	}()
 	err = client.Run(ctx, url, "agent")
 	<-client.Done() // nothing uses the file any more
@@ -82,7 +98,7 @@ func run(ctx context.Context, url, path string, every time.Duration, out io.Writ
 	return err
 }
 
-func measure(ctx context.Context, client *wsnotify.Client, every time.Duration, out io.Writer) {
+func measureEach(ctx context.Context, client *wsnotify.Client, every time.Duration, out io.Writer) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	life := time.Now().UnixNano() // ids of another process are other ones
@@ -92,17 +108,23 @@ func measure(ctx context.Context, client *wsnotify.Client, every time.Duration, 
 		case <-ctx.Done():
 			return
 		}
-		reading := measurement{ID: fmt.Sprintf("%d-%d", life, n), Value: 20 + rand.Float64()}
-		data, err := json.Marshal(reading)
-		if err == nil {
-			err = client.Enqueue(wsnotify.MessageText, data) // returns when it is on the disk
+		if err := measure(client, fmt.Sprintf("%d-%d", life, n), out); err != nil { // such as a full disk: the next one may be kept
+			log.Println("agent:", err)
 		}
-		if err != nil { // such as a full disk: this one is not kept, the next one may be
-			log.Println("agent: not kept:", err)
-			continue
-		}
-		fmt.Fprintln(out, reading.ID)
 	}
+}
+
+// measure returns when the measurement is on the disk.
+func measure(client *wsnotify.Client, id string, out io.Writer) error {
+	data, err := json.Marshal(measurement{ID: id, Value: 20 + rand.Float64()})
+	if err == nil {
+		err = client.Enqueue(wsnotify.MessageText, data)
+	}
+	if err != nil {
+		return fmt.Errorf("measurement %s is not kept: %w", id, err)
+	}
+	fmt.Fprintln(out, id)
+	return nil
 }
 
 func main() {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +36,8 @@ type stage struct {
 	every         time.Duration
 	addr          string // of the server, once it was up
 	agent, server *process
+
+	commanded []string // the ids of what the agents were commanded to measure
 
 	mu   sync.Mutex
 	kept []string      // the ids of what the agents have measured
@@ -69,6 +72,7 @@ func script(ctx context.Context, every time.Duration, out io.Writer) (err error)
 		}
 	}()
 	measure := func() error { return s.measure(4) }
+	command := func() error { return s.command(3) }
 	loseConnection := func() error { _, err := io.WriteString(s.server.in, "drop\n"); return err }
 	killServer := func() error { s.server.kill(); return nil }
 	killAgent := func() error { s.agent.kill(); return nil }
@@ -76,13 +80,13 @@ func script(ctx context.Context, every time.Duration, out io.Writer) (err error)
 		says string
 		does []func() error
 	}{
-		{"an agent measures, and a server confirms", []func() error{s.startServer, s.startAgent, measure}},
-		{"the server loses the connection", []func() error{loseConnection, measure}},
-		{"the server is killed, and the agent goes on measuring", []func() error{killServer, measure}},
-		{"the server is back", []func() error{s.startServer, measure}},
-		{"the agent is killed, and starts again", []func() error{killAgent, s.startAgent, measure}},
-		{"both are killed; the agent is back before the server is", []func() error{killServer, measure, killAgent, s.startAgent, measure}},
-		{"the server is back", []func() error{s.startServer, measure}},
+		{"an agent measures, by itself and on command, and a server confirms", []func() error{s.startServer, s.startAgent, command, measure}},
+		{"the server loses the connection", []func() error{command, loseConnection, command, measure}},
+		{"the server is killed, and the agent goes on measuring", []func() error{command, killServer, measure}},
+		{"the server is back", []func() error{s.startServer, command, s.carryOut, measure, s.once}},
+		{"the agent is killed, misses commands, and starts again", []func() error{command, killAgent, command, s.startAgent, measure}},
+		{"both are killed; the agent is back before the server is", []func() error{command, killServer, measure, killAgent, s.startAgent, measure}},
+		{"the server is back", []func() error{s.startServer, command, s.carryOut}},
 		{"the agent ends", []func() error{s.agentEnds}},
 	} {
 		fmt.Fprintln(out, step.says)
@@ -114,7 +118,7 @@ func (s *stage) startServer() (err error) {
 	if s.server, err = s.start("server", s.book, s.addr); err != nil {
 		return err
 	}
-	close(s.server.read)
+	close(s.server.read) // only start and command read
 	if !s.server.lines.Scan() {
 		return errors.New("the server has not come up")
 	}
@@ -147,22 +151,73 @@ func (p *process) kill() {
 	p.cmd.Wait()
 }
 
+// command has the server command n measurements, which it has kept then.
+func (s *stage) command(n int) error {
+	for range n {
+		id := fmt.Sprintf("commanded-%d", len(s.commanded)+1)
+		if _, err := fmt.Fprintln(s.server.in, id); err != nil {
+			return err
+		}
+		if !s.server.lines.Scan() || s.server.lines.Text() != id {
+			return fmt.Errorf("the server has not kept command %s", id)
+		}
+		s.commanded = append(s.commanded, id)
+	}
+	return nil
+}
+
 // measure waits until the agent has kept n more.
 func (s *stage) measure(n int) error {
 	s.mu.Lock()
 	want := len(s.kept) + n
 	s.mu.Unlock()
+	return s.await(func() error {
+		if have := len(s.kept); have < want {
+			return fmt.Errorf("the agent has measured %d times of %d", have, want)
+		}
+		return nil
+	})
+}
+
+// carryOut waits until the agent has carried out all commands.
+func (s *stage) carryOut() error {
+	return s.await(func() error {
+		for _, id := range s.commanded {
+			if !slices.Contains(s.kept, id) {
+				return fmt.Errorf("the agent has not carried out %s", id)
+			}
+		}
+		return nil
+	})
+}
+
+// once checks that an agent that was not killed has carried out no command twice.
+func (s *stage) once() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	for _, id := range s.kept {
+		if seen[id] {
+			return fmt.Errorf("the agent has carried out %s twice", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// await waits until what the agents have kept has no error any more.
+func (s *stage) await(check func() error) error {
 	for {
 		s.mu.Lock()
-		have, more := len(s.kept), s.more
+		err, more := check(), s.more
 		s.mu.Unlock()
-		if have >= want {
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-more:
 		case <-s.ctx.Done():
-			return fmt.Errorf("the agent has measured %d times of %d: %w", have, want, s.ctx.Err())
+			return fmt.Errorf("%w: %w", err, s.ctx.Err())
 		}
 	}
 }
@@ -192,5 +247,11 @@ func (s *stage) compare(out io.Writer) error {
 		}
 	}
 	fmt.Fprintln(out, "each measurement arrived, and was counted once")
+	for _, id := range s.commanded {
+		if times[id] == 0 {
+			return fmt.Errorf("command %s was not carried out", id)
+		}
+	}
+	fmt.Fprintln(out, "each command was carried out")
 	return nil
 }
