@@ -234,7 +234,7 @@ func notification(r *rand.Rand) string {
 	users := []string{"ada", "grace", "margaret", "barbara", "dennis", "edsger"}
 	kinds := []string{"order.updated", "message.new", "presence", "price"}
 	return fmt.Sprintf(`{"msgType":"%s","content":{"id":%d,"user":"%s","ts":%d,"amount":%d.%02d,"unread":%d}}`, kinds[r.IntN(len(kinds))],
-		100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.IntN(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
+		100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.Int64N(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
 }
 
 // A short message becomes shorter by those before it.

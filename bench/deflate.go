@@ -32,7 +32,7 @@ func notifications(r *rand.Rand, size int) []byte {
 	var b []byte
 	for len(b) < size {
 		b = fmt.Appendf(b, `{"msgType":"%s","content":{"id":%d,"user":"%s","ts":%d,"amount":%d.%02d,"unread":%d}}`, kinds[r.IntN(len(kinds))],
-			100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.IntN(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
+			100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.Int64N(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
 		if size < 256 { // alone, filled up with a note
 			b = append(b, bytes.Repeat([]byte(" "), max(0, size-len(b)))...)
 		}

@@ -16,7 +16,7 @@ func notifications(size int) (messages [][]byte) {
 		var m []byte
 		for len(m) < size {
 			m = fmt.Appendf(m, `{"msgType":"%s","content":{"id":%d,"user":"%s","ts":%d,"amount":%d.%02d,"unread":%d}}`, kinds[r.IntN(len(kinds))],
-				100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.IntN(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
+				100_000_000+r.IntN(900_000_000), users[r.IntN(len(users))], 1_764_400_000_000+r.Int64N(100_000), r.IntN(1000), r.IntN(100), r.IntN(20))
 		}
 		messages = append(messages, m)
 		total += len(m)
