@@ -184,6 +184,15 @@ func TestUnhandledNotifications(t *testing.T) {
 		"a wrong type":   {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(int) {}) }, 2},
 		"OnMessage":      {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnMessage = func(wsnotify.Message) {} }, 0},
 		"OnNotification": {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnNotification = func(wsnotify.Notification) {} }, 0},
+		"Confirm": {func(cfg *wsnotify.Config, _ *wsnotify.Client) {
+			cfg.Subscriptions = joins()
+			cfg.Subscriptions.Confirm = func(m wsnotify.Message) (keys []string, err error) {
+				if strings.Contains(string(m.Data), `"mail"`) {
+					keys = []string{"mail"}
+				}
+				return keys, nil
+			}
+		}, 2},
 		"a loop": {func(_ *wsnotify.Config, c *wsnotify.Client) {
 			if c != nil {
 				seq := c.Notifications(context.Background())

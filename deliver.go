@@ -99,23 +99,25 @@ func (c *Client) dispatch(m *inbox.Item) {
 
 // confirm finds answers to subscriptions, and then runs the callbacks.
 func (c *Client) confirm(msg Message) {
+	answer := false
 	if s := c.subscriptions; s != nil && s.Confirm != nil {
-		s.received(msg)
+		answer = s.received(msg)
 	}
-	c.deliver(msg)
+	c.deliver(msg, answer)
 }
 
 // deliver runs the callbacks of one message, on their goroutine. Each receiver
 // may change what it is given, so all get copies but the last; and that one too
-// if it is to keep a message whose memory is used again.
-func (c *Client) deliver(msg Message) {
+// if it is to keep a message whose memory is used again. taken says that somebody
+// has got the message before.
+func (c *Client) deliver(msg Message, taken bool) {
 	parsable := msg.Type == MessageText || c.reading.parse != nil
 	parse := parsable && c.parses()
 	subs := c.messageSubs.load()
 	f := c.cfg.OnMessage
 	switch {
 	case f == nil && len(subs) == 0 && parsable: // whether anybody is there or not: see Status.Unhandled
-		c.notify(msg, false)
+		c.notify(msg, taken)
 	case f == nil && len(subs) == 0:
 		c.callbacks.idle()
 	case f == nil:

@@ -26,7 +26,7 @@ func BenchmarkDeliver(b *testing.B) {
 			on(c)
 			b.ReportAllocs()
 			for b.Loop() {
-				c.deliver(Message{Type: MessageText, Data: data})
+				c.deliver(Message{Type: MessageText, Data: data}, false)
 			}
 			c.callbacks.stop()
 		})

@@ -97,7 +97,7 @@ type Status struct {
 	InboxQueued   int       // messages whose callbacks have not all returned, as Inbox.Messages counts them
 	InboxBytes    int       // their bytes, as Inbox.Bytes counts them
 	CallbackSince time.Time // when the callback began that runs now, within half a second; zero if none runs
-	Unhandled     uint64    // notifications since New that no callback, handler or iterator took; content of a wrong type is a DecodeError, and not counted
+	Unhandled     uint64    // notifications since New that no callback, handler, iterator or Subscriptions.Confirm took; content of a wrong type is a DecodeError, and not counted
 }
 
 // tracker holds what Status shows. The owner goroutine of the current run is

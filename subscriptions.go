@@ -643,11 +643,11 @@ func (s *subscriptions) check(cn *conn, again bool) {
 // errUnanswered is why a connection was dropped that did not answer.
 var errUnanswered = errors.New("the server does not answer")
 
-// received has the user's function find answers in a message.
-func (s *subscriptions) received(msg Message) {
+// received has the user's function find answers in a message, and says whether it is one.
+func (s *subscriptions) received(msg Message) bool {
 	keys, err := s.Confirm(msg)
 	if len(keys) == 0 {
-		return
+		return false
 	}
 	now := time.Now()
 	var refused []string
@@ -674,6 +674,7 @@ func (s *subscriptions) received(msg Message) {
 	for _, name := range refused {
 		s.c.onError(&SubscriptionError{Key: name, Err: err})
 	}
+	return true
 }
 
 func (s *subscriptions) list() []SubscriptionStatus {
