@@ -136,7 +136,9 @@ func ofStream(stream string) string {
 // ResumeError says that a server began a connection before the position that
 // it was asked for, so that it does not resume, or counts anew. Its messages are
 // dropped as duplicates until they are past that position, or SetPosition says
-// where to continue. OnError gets it once for each connection.
+// where to continue. What was dropped by then comes again only on another
+// connection: Reconnect, and call SetPosition in BeforeDial. OnError gets it once
+// for each connection, for the first such stream.
 type ResumeError struct {
 	Stream string
 	Asked  string // the received position
@@ -146,7 +148,7 @@ type ResumeError struct {
 // Error says what to do.
 func (e *ResumeError) Error() string {
 	return fmt.Sprintf("wsnotify: %sasked the server to resume behind %s, but it began with %s; "+
-		"its messages are dropped as duplicates until they are past that: if it counts anew, call SetPosition",
+		"its messages are dropped as duplicates until they are past that: if it counts anew, call SetPosition and Reconnect",
 		ofStream(e.Stream), line(e.Asked), line(e.Got))
 }
 

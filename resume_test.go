@@ -118,6 +118,49 @@ func TestServerThatDoesNotResume(t *testing.T) {
 	})
 }
 
+// docs/resuming.md: from a server that counts anew nothing is missed if BeforeDial
+// sets the position, since no message of the old connection comes between.
+func TestResumeFromAServerThatCountsAnew(t *testing.T) {
+	var w *world
+	var anew atomic.Bool
+	var asked []string
+	cfg := wsnotify.Config{
+		Resume: bySeq(),
+		OnError: func(err error) {
+			var behind *wsnotify.ResumeError
+			if errors.As(err, &behind) {
+				anew.Store(true)
+				w.c.Reconnect()
+			}
+		},
+		BeforeDial: func(_ context.Context, req *wsnotify.DialRequest) error {
+			if anew.Swap(false) {
+				w.c.SetPosition("", "0")
+			}
+			asked = append(asked, req.Position(""))
+			return nil
+		},
+	}
+	inBubble(t, cfg, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.send(conn, event(7), event(8))
+		conn.Drop()
+		w.pass(time.Minute)
+		conn = w.conn()
+		for n := range 5 {
+			conn.SendText(event(n + 1)) // an error if the client is gone already
+		}
+		w.pass(time.Minute)
+		w.journal()
+		w.send(w.conn(), event(1), event(2))
+		w.expect("2m0s notification n: 1", "2m0s notification n: 2")
+		if want := []string{"", "8", "0"}; !slices.Equal(asked, want) {
+			t.Errorf("asked for what is behind %q, and not %q", asked, want)
+		}
+	})
+}
+
 // The server may resume at the very position that was asked for.
 func TestInclusiveResumeIsNoError(t *testing.T) {
 	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
