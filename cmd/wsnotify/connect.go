@@ -136,8 +136,10 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 	over := g.begin(ctx, url)
 	go t.pings(ctx, g.client, out.say)
 	sent := make(chan error, 1)
+	given := make(chan struct{}) // closed when the input has ended
 	go func() {
 		err := t.input(ctx, cmd, g)
+		close(given)
 		g.endOfInput()
 		if err == nil {
 			err = g.finish(ctx)
@@ -180,6 +182,10 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 	}
 	runErr := <-over
 	<-g.client.Done()
+	if len(t.texts) > 0 {
+		<-given // which texts were not
+	}
+	defer g.tell() // of what result does not say
 	switch {
 	case broken != nil:
 		return fmt.Errorf("writing: %w", broken)
@@ -189,7 +195,7 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.wait)}
 	case t.one && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.timeout)}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.isSettled():
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.isSettled() && g.lost == 0:
 		return nil
 	}
 	return g.result(ctx, t.ending(runErr, g), err)
@@ -207,7 +213,7 @@ func (t *talk) ending(err error, g *outgoing) error {
 		if !isOdd(closed.Code) && (t.noReconnect || g.isSettled()) {
 			return nil
 		}
-	} else if g.isSettled() {
+	} else if g.isSettled() && wsnotify.FailFast(gaveUp.Failure) { // an answer that is too big was not printed
 		return nil
 	}
 	return err
@@ -218,13 +224,19 @@ func (t *talk) input(ctx context.Context, cmd *cobra.Command, g *outgoing) error
 	if len(t.texts) == 0 {
 		return g.send(ctx, cmd.InOrStdin())
 	}
-	for _, text := range t.texts {
+	for i, text := range t.texts {
 		data, err := t.framing.decode(text)
 		if err != nil {
 			g.refuse("not sent: -x %q: %v", shorten(text, 40), err)
 			continue
 		}
-		if err := g.queue(ctx, data); err != nil {
+		if err := g.queue(ctx, data); err != nil { // the client has ended, maybe before it got anything
+			g.mu.Lock()
+			for _, text := range t.texts[i:] {
+				g.refused++
+				g.behind = append(g.behind, "not delivered: "+shorten(text, 200))
+			}
+			g.mu.Unlock()
 			return err
 		}
 	}

@@ -115,6 +115,84 @@ func TestNoReconnectEndsAtTheFirstLoss(t *testing.T) {
 	}
 }
 
+// Of what is lost, somebody who reads the standard error knows how much and why.
+func TestConnectSaysWhyMessagesMayBeLost(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(c *wsnotifytest.Conn)
+		code int
+		says []string
+	}{
+		"the answer is too big": {func(c *wsnotifytest.Conn) { c.SendText(strings.Repeat("x", 2000)) }, exitRefused,
+			[]string{"a message is too big: it has 2000 bytes or more, and --read-limit is 1024; raise that", "1 message may be lost"}},
+		"closed":     {func(c *wsnotifytest.Conn) { c.Close(1000, "bye") }, exitFailure, []string{"1 message may be lost: the server closed with 1000, bye"}},
+		"no answers": {func(*wsnotifytest.Conn) {}, exitFailure, []string{"1 message may be lost: the server has not answered"}},
+	} {
+		srv := wsnotifytest.NewServer(t)
+		srv.AnswerPings(false)
+		srv.AnswerClose(name != "no answers")
+		got := make(chan *wsnotifytest.Conn, 1)
+		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) { got <- c })
+		c := start(t, nil, "connect", srv.URL(), "-x", "hello", "--no-reconnect", "--read-limit", "1K", "--wait", "100ms")
+		test.end(next(t, got))
+		c.wants(t, test.code)
+		for _, want := range test.says {
+			if strings.Count(c.err.String(), want) != 1 {
+				t.Errorf("%s: it said %q and not %q", name, &c.err, want)
+			}
+		}
+		if strings.Count(c.err.String(), "may be lost") != 1 {
+			t.Errorf("%s: it said more than once what may be lost: %q", name, &c.err)
+		}
+	}
+}
+
+// That nothing was left to do is no excuse for an answer that was not printed.
+func TestAnswerThatIsTooBigIsNoSuccess(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, nil, "connect", srv.URL(), "-u", "ada", "-x", "hello", "--wait", "20s", "--read-limit", "1K", "-v")
+	conn, err := srv.Conn(within(t), "ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { return strings.Contains(c.err.String(), "the server has read 1 message") })
+	conn.SendText(strings.Repeat("x", 2000))
+	c.wants(t, exitRefused)
+	if !strings.Contains(c.err.String(), "--read-limit is 1024") {
+		t.Errorf("it said %s", &c.err)
+	}
+}
+
+// A close of the server does not say that it has read what came before, also when it comes while
+// the program closes with the same code.
+func TestCloseOfTheServerIsNoAnswer(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.AllowViolations()
+	srv.AnswerPings(false)
+	srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) { c.CloseFrame(1000, "bye") })
+	c := start(t, nil, "connect", srv.URL(), "-x", "hello", "--wait", "0s", "--no-reconnect")
+	c.wants(t, exitFailure)
+	if !strings.Contains(c.err.String(), "1 message may be lost: the server closed with 1000, bye") {
+		t.Errorf("it said %s", &c.err)
+	}
+}
+
+// All that -x holds is told as not delivered: what was queued, and what the end of the client came before.
+func TestTextsThatAreNotDelivered(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	args := []string{"connect", srv.URL()}
+	want := ""
+	for i := range 5000 { // more than the outbox takes at once
+		args = append(args, "-x", fmt.Sprint(i))
+		want += fmt.Sprintf("wsnotify: not delivered: %d\n", i)
+	}
+	c := start(t, nil, args...)
+	c.wants(t, exitGaveUp)
+	if first, after, _ := strings.Cut(c.err.String(), "\n"); after != want || strings.Count(first, "connection refused") != 1 {
+		t.Errorf("it said %q, and then %d lines, the last of them %q", first, strings.Count(after, "\n"), after[max(0, len(after)-60):])
+	}
+}
+
 // screen is a program on a terminal.
 type screen struct {
 	t   *testing.T

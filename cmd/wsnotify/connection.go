@@ -58,7 +58,7 @@ func (o *connection) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.compress, "compress", false, "offer compression (permessage-deflate)")
 	f.Var(size{&o.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
 	f.Var(duration{at: &o.interval}, "interval", "`time` between attempts")
-	f.Var(count{&o.attempts, -1, "for no limit"}, "attempts", "reconnects in a row before giving up; -1 for no limit")
+	f.Var(count{at: &o.attempts, least: -1, hint: "for no limit"}, "attempts", "reconnects in a row before giving up; -1 for no limit")
 	f.Var(duration{at: &o.stableAfter}, "stable-after", "`time` for which a connection must last before failures count anew")
 	f.BoolVar(&o.failFast, "fail-fast", true, "stop at once on what retrying won't fix, such as 401 or 404")
 	f.Var(duration{at: &o.heartbeat, off: true}, "heartbeat", "`time` between pings, or off")
@@ -125,7 +125,7 @@ func (o *connection) config(cmd *cobra.Command, to string) (cfg wsnotify.Config,
 		cfg.BeforeDial = func(_ context.Context, req *wsnotify.DialRequest) error {
 			token, err := os.ReadFile(o.tokenFile)
 			if err != nil {
-				return fmt.Errorf("--token-file: %w", err)
+				return settingError{fmt.Errorf("--token-file: %w", err)}
 			}
 			req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 			return nil
@@ -140,6 +140,10 @@ func (o *connection) header() (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		if name = textproto.TrimString(name); !ok || name == "" {
 			return nil, usage("--header %q: expected 'Name: value'", line)
+		}
+		switch lower := strings.ToLower(name); {
+		case strings.HasPrefix(lower, "sec-websocket-"), lower == "connection", lower == "upgrade":
+			return nil, usage("--header %q: the handshake sets it by itself; --subprotocol and --compress say what it asks for", name)
 		}
 		h.Add(name, textproto.TrimString(value))
 	}

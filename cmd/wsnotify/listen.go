@@ -135,10 +135,17 @@ the number, and a reconnect asks for what was missed: ?after=17.`,
 			case limit > 0 && seen >= limit:
 				return nil
 			case errors.Is(err, context.DeadlineExceeded):
-				if limit > 0 {
-					return &failure{code: exitTimeout, err: fmt.Errorf("%d of %d notifications came within %v", seen, limit, conn.timeout)}
+				text := fmt.Sprintf("%d of %d notifications came within %v", seen, limit, conn.timeout)
+				switch status := client.Status(); {
+				case status.Epoch > 0 && limit == 0:
+					return nil
+				case status.Epoch > 0:
+				case status.LastFailure == nil:
+					text = fmt.Sprintf("no connection within %v", conn.timeout)
+				default:
+					text = fmt.Sprintf("no connection within %v: %s", conn.timeout, cause(*status.LastFailure))
 				}
-				return nil
+				return &failure{code: exitTimeout, err: errors.New(text)}
 			}
 			return outcome(err)
 		},

@@ -18,6 +18,7 @@ import (
 func cause(f wsnotify.Failure) string {
 	var handshake *wsnotify.HandshakeError
 	var closed wsnotify.CloseError
+	var setting settingError
 	switch {
 	case f.HTTPStatus != 0 && f.HTTPStatus != http.StatusSwitchingProtocols:
 		text := strings.TrimSpace(fmt.Sprintf("HTTP %d %s", f.HTTPStatus, http.StatusText(f.HTTPStatus)))
@@ -28,18 +29,31 @@ func cause(f wsnotify.Failure) string {
 	case errors.As(f.Err, &closed):
 		return "the server closed with " + closeText(f.Code, f.Reason)
 	case f.Phase == wsnotify.PhaseOpen && f.Code == wsnotify.StatusMessageTooBig:
-		return plain(f.Err) + "; --read-limit raises the limit"
+		// The server is within its rights: it is this side that takes no more.
+		text := strings.TrimPrefix(plain(f.Err), "the server broke the protocol: ")
+		return strings.Replace(text, "and ReadLimit is", "and --read-limit is", 1) + "; raise that"
+	case errors.As(f.Err, &setting):
+		return setting.Error()
 	case certificate(f.Err) != "":
 		return certificate(f.Err)
 	case f.Phase == wsnotify.PhaseDial && isErrno(f.Err, connectionRefused):
 		text := "connection refused"
-		if op := (*net.OpError)(nil); errors.As(f.Err, &op) && op.Addr != nil {
+		op := (*net.OpError)(nil)
+		if errors.As(f.Err, &op) && op.Op == "proxyconnect" {
+			text = "the proxy can't be reached: " + text
+			errors.As(op.Err, &op)
+		}
+		if op != nil && op.Addr != nil {
 			text += "; nothing listens at " + op.Addr.String()
 		}
 		return text
 	}
-	return plain(f.Err)
+	return plain(f.Err) + clientCertificateAdvice(f.Err)
 }
+
+// settingError is what is wrong with a flag and is found at an attempt: it may be mended before the
+// next one.
+type settingError struct{ error }
 
 // answer is what a server said that refused, and what may help.
 func answer(h *wsnotify.HandshakeError) string {
@@ -136,9 +150,16 @@ func outcome(err error) error {
 		if lost.Unsent+lost.Unconfirmed == 0 {
 			return nil // what was not handled has been since: Done is closed
 		}
-		return &failure{code: exitFailure, err: errors.New(plain(err))}
+		text := messages(lost.Unsent) + " not sent"
+		if lost.Unsent == 0 {
+			text = messages(lost.Unconfirmed) + " may be lost"
+		} else if lost.Unconfirmed > 0 {
+			text += fmt.Sprintf(", and %d that may be lost", lost.Unconfirmed)
+		}
+		return &failure{code: exitFailure, err: errors.New(text)}
 	}
-	return &failure{code: exitUsage, err: err} // nothing was dialled
+	text := strings.Replace(plain(err), "Config.Header: ", "--header: ", 1)
+	return &failure{code: exitUsage, err: errors.New(text)} // nothing was dialled
 }
 
 func gaveUpText(e *wsnotify.GiveUpError) string {

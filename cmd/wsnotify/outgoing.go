@@ -38,10 +38,12 @@ type outgoing struct {
 	read      int               // of these, messages that the server has read, or whose loss was told
 	lost      int               // messages that may be lost, or are
 	told      int               // of these, messages of whom that was said
+	untold    int               // of these, messages of whom it will be said
 	refused   int               // messages that were not sent at all
 	bad       error             // a close that is not 0
 	lastClose wsnotify.CloseEvent
 	unsent    []string // descriptions
+	behind    []string // of what was to come behind these
 	wake      chan struct{}
 }
 
@@ -55,8 +57,12 @@ func newOutgoing(conn *connection, frame *framing, cfg *wsnotify.Config, say fun
 	cfg.OnUndelivered = func(m wsnotify.Message, err error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.lost++
-		g.read++
+		if g.read < g.given {
+			g.lost++
+			g.read++
+		} else { // it was on its way when the connection ended, and counted then
+			g.untold = max(0, g.untold-1)
+		}
 		what := "not delivered: "
 		if errors.Is(err, wsnotify.ErrUnconfirmed) {
 			what = "may be lost: "
@@ -122,7 +128,8 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	defer g.mu.Unlock()
 	g.lastClose, g.ours = ev, g.closing
 	lost := 0
-	answered := g.closing && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
+	var theirs wsnotify.CloseError // a close of the server that ours did not ask for
+	answered := g.closing && !errors.As(ev.Failure.Err, &theirs) && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
 	if !answered && g.ids == nil { // what is confirmed is sent again
 		lost = max(0, g.given-queued-g.read)
 	}
@@ -131,9 +138,23 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	if isOdd(ev.Code) && !answered {
 		g.bad = closedOddly(ev.Code, ev.Reason)
 	}
-	if lost > 0 { // why is told by others
-		g.told += lost
-		g.say("of what was sent, %s may be lost", messages(lost))
+	if g.untold += lost; ev.WillReconnect { // else the end says it, and why
+		g.tellLocked()
+	}
+}
+
+// tell says how many messages a connection took with it, if nobody has.
+func (g *outgoing) tell() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tellLocked()
+}
+
+func (g *outgoing) tellLocked() {
+	if g.untold > 0 {
+		g.say("of what was sent, %s may be lost", messages(g.untold))
+		g.told += g.untold
+		g.untold = 0
 	}
 }
 
@@ -275,12 +296,20 @@ func (g *outgoing) result(ctx context.Context, ended, err error) error {
 		err = outcome(&wsnotify.GiveUpError{Attempts: 1, Failure: *g.first})
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		text := fmt.Sprintf("not all was sent within %v", g.conn.timeout)
-		if last := g.client.Status().LastFailure; last != nil && !g.opened {
+		switch last := g.client.Status().LastFailure; {
+		case g.settled:
+			text = fmt.Sprintf("the server has not answered within %v", g.conn.timeout)
+		case last != nil && !g.opened:
 			text += ": " + cause(*last)
 		}
 		err = &failure{code: exitTimeout, err: errors.New(text)}
 	case ended != nil && outcome(ended) != nil:
 		err = outcome(ended)
+		var cut *wsnotify.DrainError
+		var gaveUp *wsnotify.GiveUpError // which has the cause
+		if last := g.client.Status().LastFailure; errors.As(ended, &cut) && !errors.As(ended, &gaveUp) && last != nil && !g.opened {
+			err = fmt.Errorf("%w: %s", err, cause(*last))
+		}
 	case g.bad != nil:
 		err = g.bad
 	case g.refused > 0 && g.lost > 0:
@@ -288,10 +317,23 @@ func (g *outgoing) result(ctx context.Context, ended, err error) error {
 	case g.refused > 0:
 		err = fmt.Errorf("%s not sent", messages(g.refused))
 	case g.lost > 0:
-		err = fmt.Errorf("%s may be lost", messages(g.lost))
+		text := messages(g.lost) + " may be lost"
+		switch last := g.client.Status().LastFailure; {
+		case last != nil && last.Phase == wsnotify.PhaseOpen && !errors.Is(last.Err, wsnotify.ErrClosed):
+			text += ": " + cause(*last)
+		case g.ours && len(g.unsent) == 0:
+			text += ": the server has not answered"
+		}
+		err = errors.New(text)
+		g.untold = 0
 	case ended != nil: // Ctrl-C, and all that was read is sent
 		return nil
 	}
+	if err != nil && g.untold > 0 {
+		g.unsent = append([]string{fmt.Sprintf("of what was sent, %s may be lost", messages(g.untold))}, g.unsent...)
+		g.untold = 0
+	}
+	g.unsent = append(g.unsent, g.behind...)
 	if err != nil && len(g.unsent) > 0 {
 		if !errors.As(err, &f) {
 			f = &failure{code: exitFailure, err: err}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -65,7 +66,7 @@ func (r *route) client(socket string, warn func(string, ...any)) (*http.Client, 
 		}
 		pair, err := tls.LoadX509KeyPair(r.cert, key)
 		if err != nil {
-			return nil, usage("--cert and --key: %v", err)
+			return nil, pairError(r.cert, key, err)
 		}
 		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
 	case r.key != "":
@@ -98,6 +99,18 @@ func (r *route) client(socket string, warn func(string, ...any)) (*http.Client, 
 		}}}, nil
 	}
 	return &http.Client{Transport: t}, nil
+}
+
+// pairError says what is wrong with a certificate and its key, where Go's libraries say how they found out.
+func pairError(cert, key string, err error) error {
+	text, _ := os.ReadFile(key)
+	switch {
+	case bytes.Contains(text, []byte("ENCRYPTED")): // in the name of the block, or in its Proc-Type
+		return usage("--key %s: the key is encrypted; expected one without a passphrase, as from: openssl pkey -in %[1]s -out FILE", key)
+	case cert == key && bytes.Contains(text, []byte("-----BEGIN CERTIFICATE-----")) && !bytes.Contains(text, []byte("PRIVATE KEY-----")):
+		return usage("--cert %s: the file has no key; name that of the key with --key", cert)
+	}
+	return usage("--cert and --key: %v", err)
 }
 
 // overHTTP2 names the flag where the library names a field.
@@ -166,6 +179,19 @@ func tlsAdvice(err error) string {
 		return "; if you trust who signed it, name that with --cacert"
 	case errors.As(err, &host):
 		return "; use a name that the certificate has"
+	}
+	return ""
+}
+
+// clientCertificateAdvice says what helps when a server refuses the certificate of this side, or that
+// there is none: an alert of TLS, whose type crypto/tls keeps to itself.
+func clientCertificateAdvice(err error) string {
+	_, alert, _ := strings.Cut(plain(err), "remote error: tls: ")
+	switch alert {
+	case "certificate required":
+		return "; the server wants a certificate of this client: name it with --cert"
+	case "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate", "revoked certificate":
+		return "; the server does not take the certificate of --cert"
 	}
 	return ""
 }

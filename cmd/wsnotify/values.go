@@ -58,6 +58,7 @@ type count struct {
 	at    *int
 	least int
 	hint  string // what the least one means, if it means something
+	like  string // what is expected, if it is not just a number
 }
 
 func (c count) String() string {
@@ -75,7 +76,11 @@ func (c count) Set(text string) error {
 		if c.hint != "" {
 			hint = fmt.Sprintf(", or %d %s", c.least, c.hint)
 		}
-		return fmt.Errorf("expected a whole number such as 6%s", hint)
+		like := c.like
+		if like == "" {
+			like = "a whole number such as 6"
+		}
+		return fmt.Errorf("expected %s%s", like, hint)
 	}
 	*c.at = v
 	return nil
