@@ -81,18 +81,31 @@ func TestEnvironment(t *testing.T) {
 func TestErrorsForAPerson(t *testing.T) {
 	notPEM := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(notPEM, []byte("x"), 0o600)
+	_, certFile, _ := pair(t)
+	encrypted := notPEM + ".key"
+	os.WriteFile(encrypted, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAEC\n-----END ENCRYPTED PRIVATE KEY-----\n"), 0o600)
 	for args, want := range map[string]string{
-		"lisen localhost:1":                           `unknown command "lisen"; did you mean "listen"?` + "\nTry: wsnotify --help",
-		"gateway":                                     `unknown command "gateway"; if it is a host: wsnotify connect gateway`,
-		"send --interval 5 a:1":                       "--interval 5: expected a time with its unit, such as 5s\nTry: wsnotify send --help",
-		"send --interval soon a:1":                    "--interval soon: expected a time with its unit, such as 5s, 500ms or 2m",
-		"send --interval -1s a:1":                     "--interval -1s: expected 0s or more",
-		"listen --attempts x a:1":                     "--attempts x: expected a whole number such as 6, or -1 for no limit\nTry: wsnotify listen --help",
-		"listen --count -1 a:1":                       "--count -1: expected a whole number such as 6",
-		"listen --heartbeat 0s a:1":                   "--heartbeat 0s: expected a time such as 6s, or off",
-		"listen --json=perhaps a:1":                   "--json perhaps: expected true or false",
-		"listen --atempts 3 a:1":                      "unknown flag --atempts; did you mean --attempts?",
-		"listen -z a:1":                               "unknown flag -z",
+		"lisen localhost:1":                   `unknown command "lisen"; did you mean "listen"?` + "\nTry: wsnotify --help",
+		"gateway":                             `unknown command "gateway"; if it is a host: wsnotify connect gateway`,
+		"send --interval 5 a:1":               "--interval 5: expected a time with its unit, such as 5s\nTry: wsnotify send --help",
+		"send --interval soon a:1":            "--interval soon: expected a time with its unit, such as 5s, 500ms or 2m",
+		"send --interval -1s a:1":             "--interval -1s: expected 0s or more",
+		"listen --attempts x a:1":             "--attempts x: expected a whole number such as 6, or -1 for no limit\nTry: wsnotify listen --help",
+		"listen --count -1 a:1":               "--count -1: expected a whole number such as 6",
+		"listen --heartbeat 0s a:1":           "--heartbeat 0s: expected a time such as 6s, or off",
+		"listen --json=perhaps a:1":           "--json perhaps: expected true or false",
+		"listen --atempts 3 a:1":              "unknown flag --atempts; did you mean --attempts?",
+		"listen -z a:1":                       "unknown flag -z\n",
+		"send a:1 -x hello":                   "unknown flag -x: it is a flag of connect, and not of send\n",
+		"send a:1 --subscribe b":              "unknown flag --subscribe: it is a flag of connect and listen, and not of send\n",
+		"a:1 --filter b":                      "unknown flag --filter: it is a flag of listen, and not of connect\n",
+		"help nonsense":                       `there is no help for "nonsense"; there is for completion, connect,`,
+		"help lisen":                          `there is no help for "lisen"; did you mean "listen"?`,
+		"serve --refuse no":                   "--refuse no: expected an HTTP status such as 401",
+		"connect --header Upgrade:x a:1":      `--header "Upgrade": the handshake sets it by itself`,
+		"connect --header A@:x a:1":           `--header: "A@" is not the name of a header field`,
+		"connect --cert " + certFile + " a:1": "--cert " + certFile + ": the file has no key; name that of the key with --key",
+		"connect --cert " + certFile + " --key " + encrypted + " a:1": "the key is encrypted; expected one without a passphrase",
 		"listen --header":                             "--header needs a value: --header 'Name: value'",
 		"listen --header nonsense a:1":                `--header "nonsense": expected 'Name: value'`,
 		"listen":                                      "listen needs the address of a server",
@@ -188,8 +201,25 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	c := start(t, strings.NewReader(""), "send", to, "--cacert", certFile)
-	if code := next(t, c.code); code == exitOK {
-		t.Error("a client without a certificate gets in")
+	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "the server wants a certificate of this client: name it with --cert\n") {
+		t.Errorf("a client without a certificate ends with %d and says %s", code, &c.err)
+	}
+	_, other, otherKey := pair(t)
+	c = start(t, strings.NewReader(""), "send", to, "--cacert", certFile, "--cert", other, "--key", otherKey)
+	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "the server does not take the certificate of --cert\n") {
+		t.Errorf("a client with another certificate ends with %d and says %s", code, &c.err)
+	}
+}
+
+// A proxy that is away is not the server that is.
+func TestProxyThatIsAway(t *testing.T) {
+	gone := wsnotifytest.NewServer(t)
+	gone.Stop()
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, strings.NewReader(""), "send", srv.URL(), "--proxy", "http://"+gone.Addr())
+	c.wants(t, exitGaveUp)
+	if want := "no connection: the proxy can't be reached: connection refused; nothing listens at " + gone.Addr() + "\n"; !strings.HasSuffix(c.err.String(), want) {
+		t.Errorf("it said %q and not %q", &c.err, want)
 	}
 }
 

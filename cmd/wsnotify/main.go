@@ -26,7 +26,7 @@ const (
 	exitUsage   = 2 // the command line is wrong
 	exitGaveUp  = 3 // no connection, after as many attempts as were allowed
 	exitRefused = 4 // the server refuses, and retrying won't fix that
-	exitTimeout = 5 // the time was up before --count was reached, a reply came, or all was sent
+	exitTimeout = 5 // the time was up before there was a connection, --count was reached, a reply came, or all was sent
 )
 
 // failure is an error with an exit code of its own.
@@ -108,8 +108,12 @@ func rootCommand() *cobra.Command {
 It reconnects when the server goes away, notices when the network is dead, and
 ends when it is told to. "wsnotify URL" is short for "wsnotify connect URL".
 
+Environment: the flags of a connection may be set by variables, such as --read-limit
+by WSNOTIFY_READ_LIMIT. A flag on the command line wins.
+
 Exit status: 0 asked to end, 1 something was or may be lost, 2 wrong usage,
-3 gave up, 4 refused by the server, 5 out of time, 130 a second Ctrl-C.`,
+3 gave up, 4 refused by the server, 5 out of time, 130 a second Ctrl-C,
+141 the reader of its output went away.`,
 		Example: `  wsnotify serve --echo                       # something to try it with
   wsnotify localhost:8080/ws/ada              # talk to it
   wsnotify listen localhost:8080/ws/ -u ada   # print notifications
@@ -131,6 +135,12 @@ Exit status: 0 asked to end, 1 something was or may be lost, 2 wrong usage,
 	root.SetVersionTemplate("wsnotify {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(connectCommand(), listenCommand(), sendCommand(), serveCommand(), manCommand())
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Args = topic
+		}
+	}
 	return root
 }
 

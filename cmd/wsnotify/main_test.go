@@ -166,6 +166,8 @@ func TestExitCodes(t *testing.T) {
 		{"listen --attempts 1 --interval 1ms " + refusing.URL(), exitRefused},
 		{"listen --timeout 50ms " + srv.URL(), exitOK},
 		{"listen --count 1 --timeout 50ms " + srv.URL(), exitTimeout},
+		{"listen --timeout 50ms " + gone.URL(), exitTimeout},
+		{"listen -q --count 1 --timeout 50ms " + gone.URL(), exitTimeout},
 		{"send --attempts 0 " + gone.URL(), exitGaveUp},
 		{"send --fail-fast " + refusing.URL(), exitRefused},
 		{"send --attempts 5 --timeout 50ms " + gone.URL(), exitTimeout},
@@ -249,6 +251,33 @@ func TestTokenFileIsReadForEachAttempt(t *testing.T) {
 	c.wants(t, exitOK)
 	if strings.Contains(c.out.String()+c.err.String(), "old") {
 		t.Error("the token was printed")
+	}
+}
+
+// What is wrong with the file is said in the words of who named it.
+func TestTokenFileThatIsNotThere(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	c := start(t, strings.NewReader(""), "send", srv.URL(), "--token-file", filepath.Join(t.TempDir(), "token"))
+	c.wants(t, exitGaveUp)
+	if says := c.err.String(); !strings.Contains(says, "wsnotify: no connection: --token-file: open ") {
+		t.Errorf("it said %s", says)
+	}
+}
+
+// Ctrl-C while there is no connection.
+func TestEndWithoutAConnectionSaysWhatWasNotSent(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	srv.Stop()
+	in, out := io.Pipe()
+	defer out.Close()
+	c := start(t, in, "send", srv.URL())
+	fmt.Fprintln(out, "hello")
+	until(t, func() bool { return strings.Contains(c.err.String(), "attempt 1 in 10s") })
+	c.cancel()
+	c.wants(t, exitFailure)
+	_, last, _ := strings.Cut(c.err.String(), "\n")
+	if want := "wsnotify: 1 message not sent: connection refused; nothing listens at " + srv.Addr() + "\nwsnotify: not delivered: hello\n"; last != want {
+		t.Errorf("it said %q and not %q", last, want)
 	}
 }
 
@@ -486,7 +515,7 @@ func TestManual(t *testing.T) {
 			}
 		})
 	}
-	for _, want := range []string{"EXIT STATUS", "130", "wsnotify serve --echo", `'{"op":"status"}'`} {
+	for _, want := range []string{"ENVIRONMENT", "WSNOTIFY_READ_LIMIT", "EXIT STATUS", "130", "141", "wsnotify serve --echo", `'{"op":"status"}'`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s is missing", want)
 		}

@@ -33,6 +33,7 @@ man finds it:
 func manual(root *cobra.Command) string {
 	var b strings.Builder
 	long, status, _ := strings.Cut(root.Long, "Exit status: ")
+	long, variables, _ := strings.Cut(long, "Environment: ")
 	fmt.Fprintf(&b, ".TH WSNOTIFY 1 \"\" \"wsnotify %s\" \"User Commands\"\n", roff(strings.Trim(version(), "()")))
 	fmt.Fprintf(&b, ".SH NAME\nwsnotify \\- %s\n", roff(strings.ToLower(root.Short[:1])+root.Short[1:]))
 	b.WriteString(".SH SYNOPSIS\n")
@@ -52,8 +53,7 @@ func manual(root *cobra.Command) string {
 			}
 		})
 	}
-	b.WriteString(".SH ENVIRONMENT\nEach flag that more than one command has may be set by a variable: \\-\\-read\\-limit is WSNOTIFY_READ_LIMIT.\n" +
-		"A flag on the command line wins.\n")
+	b.WriteString(".SH ENVIRONMENT\n" + paragraphs(strings.ToUpper(variables[:1])+variables[1:]))
 	b.WriteString(".SH EXIT STATUS\n")
 	for part := range strings.SplitSeq(strings.TrimSuffix(strings.ReplaceAll(status, "\n", " "), "."), ", ") {
 		code, meaning, _ := strings.Cut(part, " ")

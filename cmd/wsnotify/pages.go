@@ -170,7 +170,14 @@ func notification(r *http.Request) ([]byte, error) {
 		if err := checkText("the body", string(body)); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(body, &n); err != nil {
+		err = json.Unmarshal(body, &n)
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+			if wrong.Field == "" {
+				return nil, fmt.Errorf("the body is a JSON %s; expected an object with msgType and content", wrong.Value)
+			}
+			return nil, fmt.Errorf("%s is a JSON %s; expected a string", wrong.Field, wrong.Value)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("the body is not JSON with msgType and content: %w", err)
 		}
 	} else {

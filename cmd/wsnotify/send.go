@@ -17,6 +17,7 @@ func sendCommand() *cobra.Command {
 	var conn connection
 	var frame framing
 	var confirm, file string
+	var often frequency
 	cmd := &cobra.Command{
 		Use:   "send URL",
 		Short: "Send the lines of the standard input",
@@ -38,6 +39,7 @@ unless --attempts is given.`,
   tail -f app.log | wsnotify send wss://example.com/logs --attempts -1
   wsnotify send example.com/ws/ --user ada --timeout 1m <messages.txt
   wsnotify send example.com/orders --confirm id --spool orders.spool <orders.jsonl
+  seq 100 | wsnotify send example.com/echo --rate 5/s
   wsnotify send example.com/upload --binary --whole <picture.png`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,6 +57,7 @@ unless --attempts is given.`,
 			if !cmd.Flags().Changed("read-limit") {
 				cfg.ReadLimit = sendReadLimit
 			}
+			often.limit(&cfg)
 			ctx, cancel := conn.limited(cmd.Context())
 			defer cancel()
 			say := sayer(cmd.ErrOrStderr())
@@ -109,6 +112,7 @@ unless --attempts is given.`,
 	cmd.Flags().StringVar(&confirm, "confirm", "", "`path` of the id in a JSON line, such as id or meta.id: the line is sent again\nuntil the server has answered with a JSON message that has the same id there")
 	cmd.Flags().StringVar(&file, "spool", "", "`file` that keeps lines until they are sent, or confirmed with --confirm: a second start\nwith the same file sends what is left")
 	cmd.MarkFlagFilename("spool")
+	often.flag(cmd.Flags())
 	cmd.Flags().BoolVar(&frame.whole, "whole", false, "the whole input is one message")
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -141,6 +142,26 @@ func TestServe(t *testing.T) {
 	}
 	if ev := next(t, closed); ev.Code != 4001 || ev.Reason != "enough" {
 		t.Errorf("it ended with %d, %s", ev.Code, ev.Reason)
+	}
+}
+
+// What is wrong with a notification is said in the words of JSON.
+func TestNotificationsOfTheWrongKind(t *testing.T) {
+	_, srv, _ := served(t, wsnotify.Config{})
+	for body, want := range map[string]string{
+		`"text"`:                     "the body is a JSON string; expected an object with msgType and content",
+		`[1]`:                        "the body is a JSON array; expected an object with msgType and content",
+		`{"msgType":1,"content":""}`: "msgType is a JSON number; expected a string",
+	} {
+		resp, err := http.Post(srv.URL+"/notify/ada", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest || strings.TrimSpace(string(text)) != want {
+			t.Errorf("%s gets %d, %s and not %s", body, resp.StatusCode, text, want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/time/rate"
 
 	"github.com/wsnotify/wsnotify"
@@ -39,7 +40,8 @@ func (s *streams) flags(cmd *cobra.Command) {
 	f.StringVar(&s.field, "resume-field", "", "top-level JSON `field` with the number or id of a message: after a reconnect ask\nfor what is behind the last one, and drop duplicates")
 	f.StringVar(&s.query, "resume-query", "after", "with --resume-field, query `parameter` that asks the server for what is behind a message")
 	f.Var(choice{&s.order, orders}, "resume-order", "with --resume-field: opaque ids, increasing numbers, or consecutive ones, whose gaps are reported")
-	f.Var(&s.rate, "rate", "send no more than `N/TIME` messages, such as 5/s, 100/10s or 20/m; N of them may go at once")
+	cmd.RegisterFlagCompletionFunc("resume-order", cobra.FixedCompletions(orders, cobra.ShellCompDirectiveNoFileComp))
+	s.rate.flag(f)
 }
 
 // config adds to cfg what the flags say.
@@ -69,9 +71,7 @@ func (s *streams) config(cmd *cobra.Command, cfg *wsnotify.Config) error {
 	} else if cmd.Flags().Changed("resume-field") {
 		return usage("--resume-field: the name of the field is empty")
 	}
-	if s.rate.per > 0 {
-		cfg.Outbox.Limiter = rate.NewLimiter(rate.Every(s.rate.per/time.Duration(s.rate.n)), s.rate.n)
-	}
+	s.rate.limit(cfg)
 	return nil
 }
 
@@ -155,6 +155,17 @@ func jsonString(text string) string {
 type frequency struct {
 	n   int
 	per time.Duration
+}
+
+func (v *frequency) flag(f *pflag.FlagSet) {
+	f.Var(v, "rate", "send no more than `N/TIME` messages, such as 5/s, 100/10s or 20/m; N of them may go at once")
+}
+
+// limit has the client send no more than that.
+func (v *frequency) limit(cfg *wsnotify.Config) {
+	if v.per > 0 {
+		cfg.Outbox.Limiter = rate.NewLimiter(rate.Every(v.per/time.Duration(v.n)), v.n)
+	}
 }
 
 func (v *frequency) String() string {

@@ -66,6 +66,12 @@ func TestRate(t *testing.T) {
 	if took := time.Since(began); c.out.String() != "1\n2\n3\n4\n" || took < 200*time.Millisecond {
 		t.Errorf("it printed %q after %v", &c.out, took)
 	}
+	began = time.Now()
+	c = start(t, strings.NewReader("1\n2\n3\n4\n"), "send", srv.URL(), "-u", "ada", "--rate", "2/200ms")
+	c.wants(t, exitOK)
+	if took := time.Since(began); srv.Received("ada") != 4 || took < 200*time.Millisecond {
+		t.Errorf("send has sent %d after %v", srv.Received("ada"), took)
+	}
 	for _, text := range []string{"5", "5/", "/s", "0/s", "-1/s", "5/s/s", "5/x", "2/1ns", "9999999999/s"} {
 		if err := new(frequency).Set(text); err == nil {
 			t.Errorf("--rate %s is taken", text)

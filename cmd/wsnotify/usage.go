@@ -26,9 +26,13 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		return invalidValue("--"+invalid.GetFlag().Name+" ", invalid.GetFlag(), invalid.GetValue(), invalid.Unwrap())
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
-		return usage("unknown flag -%s", unknown.GetSpecifiedName())
+		short := unknown.GetSpecifiedName()
+		return usage("unknown flag -%s%s", short, elsewhere(cmd, func(f *pflag.FlagSet) bool { return f.ShorthandLookup(short) != nil }))
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
+		if where := elsewhere(cmd, func(f *pflag.FlagSet) bool { return f.Lookup(name) != nil }); where != "" {
+			return usage("unknown flag --%s%s", name, where)
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := nearest(name, names); near != "" {
@@ -40,6 +44,42 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usage("--%s needs a value: --%[1]s %s", missing.GetFlag().Name, kind)
 	}
 	return &failure{code: exitUsage, err: err}
+}
+
+// elsewhere names the commands that do have a flag: "" if none has.
+func elsewhere(cmd *cobra.Command, has func(*pflag.FlagSet) bool) string {
+	var names []string
+	for _, c := range cmd.Root().Commands() {
+		if has(c.Flags()) {
+			names = append(names, c.Name())
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	name := cmd.Name()
+	if !cmd.HasParent() {
+		name = "connect" // whose flags they are
+	}
+	return fmt.Sprintf(": it is a flag of %s, and not of %s", strings.Join(names, " and "), name)
+}
+
+// topic is for help, which takes the name of a command.
+func topic(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err == nil && (found.HasParent() || len(rest) == 0) {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Root().Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	if near := nearest(args[0], names); near != "" {
+		return usage("there is no help for %q; did you mean %q?", args[0], near)
+	}
+	return usage("there is no help for %q; there is for %s", args[0], strings.Join(names, ", "))
 }
 
 // invalidValue says what is wrong with the value of a flag, given as name and
