@@ -91,7 +91,7 @@ The text "ping" of clients is not printed unless --show-pings is set.`,
 	f.StringArrayVar(&names, "host", nil, "`name` of this machine that requests may use, besides localhost and that of\n--addr; * for any; may be repeated")
 	f.BoolVar(&h.echo, "echo", false, "send each message back to its sender")
 	f.StringVar(&confirm, "confirm", "", "answer each JSON message that has an id at this `path`, such as id, with that id")
-	f.StringVar(&h.numbers.field, "number", "", "number the notifications of each user in this `field`, such as seq, and keep the last\n1000: a client that asks with ?after=17 gets those behind 17")
+	f.StringVar(&h.numbers.field, "number", "", "number the notifications of each user in this `field`, such as seq, and keep the last\n1000, also for users who have been there and are away: a client that asks with ?after=17\ngets those behind 17")
 	f.Var(count{at: &h.refuse, like: "an HTTP status such as 401"}, "refuse", "refuse every handshake with this HTTP `STATUS`")
 	f.Var(size{&h.readLimit}, "read-limit", "`size` of the largest message taken; -1 for no limit")
 	play.flags(f)
