@@ -202,7 +202,7 @@ func (o *connection) notes(say func(string, ...any), cfg *wsnotify.Config) (note
 				say("subprotocol %s", ev.Subprotocol)
 			}
 		}
-		showHandshakes(say, cfg)
+		showHandshakes(say, cfg, o.http2)
 	}
 	return say
 }

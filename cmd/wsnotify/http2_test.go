@@ -54,8 +54,12 @@ func TestHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := start(t, strings.NewReader(""), "connect", "--http2", "-1", "ws://"+strings.TrimSpace(addr)+"/ws/")
+	c := start(t, strings.NewReader(""), "connect", "--http2", "-1", "-v", "ws://"+strings.TrimSpace(addr)+"/ws/")
 	c.wants(t, exitOK)
+	if says := c.err.String(); !strings.Contains(says, "> CONNECT /ws/ HTTP/2\nwsnotify: > :protocol: websocket\n") ||
+		!strings.Contains(says, "< HTTP/2 200 OK\n") || strings.Contains(says, "Upgrade") || strings.Contains(says, "HTTP/1.1") {
+		t.Errorf("it said %s", says)
+	}
 	if got := c.out.String(); got != "CONNECT websocket /ws/\n" {
 		t.Errorf("it printed %q", got)
 	}

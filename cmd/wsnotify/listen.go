@@ -52,6 +52,11 @@ the number, and a reconnect asks for what was missed: ?after=17.`,
 			case raw && len(filter) > 0:
 				return usage("--raw takes no message apart, so that --filter can't be used with it")
 			}
+			for _, name := range changed(cmd, "base64", "null") {
+				if !raw {
+					return usage("%s is of no use without --raw", name)
+				}
+			}
 			if err := checkCommand(command); err != nil {
 				return err
 			}

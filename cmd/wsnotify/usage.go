@@ -61,7 +61,12 @@ func elsewhere(cmd *cobra.Command, has func(*pflag.FlagSet) bool) string {
 	if !cmd.HasParent() {
 		name = "connect" // whose flags they are
 	}
-	return fmt.Sprintf(": it is a flag of %s, and not of %s", strings.Join(names, " and "), name)
+	last := len(names) - 1
+	list := names[last]
+	if last > 0 {
+		list = strings.Join(names[:last], ", ") + " and " + list
+	}
+	return fmt.Sprintf(": it is a flag of %s, and not of %s", list, name)
 }
 
 // topic is for help, which takes the name of a command.
@@ -103,12 +108,19 @@ func oneURL(cmd *cobra.Command, args []string) error {
 		return usage("the address is empty")
 	case len(args) == 1:
 		return nil
+	case cmd.Name() == "send" && isFile(args[1]):
+		return usage("send takes its lines from the standard input: wsnotify send %s <%s", args[0], args[1])
 	case cmd.Name() == "send":
 		return usage("send takes one address, and its lines from the standard input; to send %q: wsnotify connect %s -x %[1]q", args[1], args[0])
 	case cmd.Name() == "listen":
 		return usage("listen takes one address, and got %d arguments; %q is the second", len(args), args[1])
 	}
 	return usage("connect takes one address; to send %q: wsnotify %s -x %[1]q", args[1], args[0])
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // nothing is for commands without arguments.

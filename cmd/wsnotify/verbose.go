@@ -21,13 +21,24 @@ var plainHeaders = []string{"Accept", "Accept-Language", "Cache-Control", "Origi
 
 const hidden = "xxxxx"
 
-// showHandshakes adds to cfg what tells of each handshake by say.
-func showHandshakes(say func(string, ...any), cfg *wsnotify.Config) {
+// showHandshakes adds to cfg what tells of each handshake by say. Over HTTP/2 it is another one: RFC 8441,
+// section 5.
+func showHandshakes(say func(string, ...any), cfg *wsnotify.Config, http2 bool) {
+	method, proto := http.MethodGet, "HTTP/1.1"
+	if http2 {
+		method, proto = http.MethodConnect, "HTTP/2"
+	}
 	before, opened, failed := cfg.BeforeDial, cfg.OnOpen, cfg.OnError
 	var secrets atomic.Value // []string, of the latest request: a server may repeat them
 	secrets.Store([]string(nil))
 	answered := func(status int, header http.Header) {
-		say("< HTTP/1.1 %d %s", status, http.StatusText(status))
+		if http2 && status == http.StatusSwitchingProtocols { // as h2.Transport has it for those who know HTTP/1.1
+			status, header = http.StatusOK, header.Clone()
+			for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Accept"} {
+				header.Del(name)
+			}
+		}
+		say("< %s %d %s", proto, status, http.StatusText(status))
 		showHeader(header, func(name, value string) {
 			if name == "Set-Cookie" || name == "Location" {
 				value = hidden
@@ -49,7 +60,10 @@ func showHandshakes(say func(string, ...any), cfg *wsnotify.Config) {
 		if u.Path == "" {
 			u.Path = "/"
 		}
-		say("> GET %s HTTP/1.1", handshake.Redacted(&u))
+		say("> %s %s %s", method, handshake.Redacted(&u), proto)
+		if http2 {
+			say("> :protocol: websocket")
+		}
 		host := req.Header.Get("Host")
 		if host == "" {
 			host = req.URL.Host
