@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
-	"github.com/wsnotify/wsnotify/internal/outbox"
 	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
@@ -19,12 +18,11 @@ import (
 // since the user's hooks do; the owner abandons it when it must, and then it
 // cleans up behind itself.
 type attempt struct {
+	r      *run
 	c      *Client
-	outbox *outbox.Outbox
 	req    *DialRequest
 	epoch  uint64
 	last   *Failure           // as in req, which a hook may change
-	spawn  func(func())       // starts a goroutine of the run
 	result chan attemptResult // of capacity 1
 	ended  chan struct{}      // closed when run returns
 
@@ -59,13 +57,12 @@ func newAttempt(r *run) *attempt {
 		last = &f
 	}
 	return &attempt{
-		c: r.c, outbox: r.c.outbox, epoch: r.c.opened + 1,
+		r: r, c: r.c, epoch: r.c.opened + 1,
 		req: &DialRequest{
 			URL: urlOf(r.url), Header: header, Subprotocols: slices.Clone(r.c.cfg.Subprotocols), Attempt: r.attempts, Last: last,
 		},
 		url:    handshake.Redacted(r.url),
 		last:   r.last,
-		spawn:  func(f func()) { r.hooks.Go(f) },
 		result: make(chan attemptResult, 1),
 		ended:  make(chan struct{}),
 		phase:  PhaseDial,
@@ -133,7 +130,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 		return nil, a.explain(resp, err)
 	}
 	tr = a.c.recorder.opened(a, tr, resp)
-	cn := newConn(a.c, a.outbox, tr, clock, a.spawn)
+	cn := newConn(a.r, tr, clock)
 	cn.secrets = a.secrets
 	a.mu.Lock()
 	a.tr = tr

@@ -126,7 +126,12 @@ func (c *Client) Run(ctx context.Context, url, userID string) error {
 	if err != nil {
 		return err
 	}
-	<-r.over
+	select {
+	case <-r.over:
+	case <-ctx.Done():
+		r.signal()
+		<-r.over
+	}
 	r.rethrow()
 	return r.outcome()
 }

@@ -23,9 +23,9 @@ import (
 type conn struct {
 	// Set before it is open.
 	c        *Client
+	r        *run
 	tr       transport.Conn
 	w        *outbox.Writer
-	spawn    func(func()) // starts a goroutine that Done waits for
 	beats    *heartbeat
 	peerTime func() time.Duration // a reading for what the server has to confirm; nil if that is nothing
 	secrets  *handshake.Secrets   // of its request
@@ -90,8 +90,9 @@ type received struct {
 
 // newConn takes over what a handshake made. Nothing of it runs yet, but it can
 // write and read.
-func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.Clock, spawn func(func())) *conn {
-	cn := &conn{c: c, tr: tr, spawn: spawn, connEnd: connEnd{
+func newConn(r *run, tr transport.Conn, clock *peertime.Clock) *conn {
+	c, spawn := r.c, r.spawn
+	cn := &conn{c: c, r: r, tr: tr, connEnd: connEnd{
 		ended: make(chan struct{}), broken: make(chan struct{}), unbound: make(chan struct{}), gone: make(chan struct{}),
 	}}
 	if c.resume != nil {
@@ -111,7 +112,7 @@ func newConn(c *Client, out *outbox.Outbox, tr transport.Conn, clock *peertime.C
 	if c.subscriptions.awaitsAnswers() {
 		cn.peerTime = clock.Meter(c.cfg.Subscriptions.ConfirmTimeout).Now
 	}
-	cn.w = outbox.NewWriter(tr, out, hooks)
+	cn.w = outbox.NewWriter(tr, c.outbox, hooks)
 	cn.beats.w = cn.w
 	cn.resume = cn.readOn
 	cn.inline.ReadOn = cn.resume
@@ -189,6 +190,7 @@ func (cn *conn) readOn() {
 	cn.putMany()
 	reads = false
 	close(cn.ended)
+	cn.r.signal()
 }
 
 // receive waits for what comes next. It clears what came before, which would otherwise
@@ -362,7 +364,15 @@ func (cn *conn) kill(cause error) {
 func (cn *conn) end() {
 	cn.killed.Store(true)
 	cn.tr.Kill()
-	cn.isBroken.Do(func() { close(cn.broken) })
+	cn.breaks()
+}
+
+// breaks tells the owner that the connection is broken.
+func (cn *conn) breaks() {
+	cn.isBroken.Do(func() {
+		close(cn.broken)
+		cn.r.signal()
+	})
 }
 
 // linger is how long the reader of a broken connection may take to say more.
@@ -382,7 +392,7 @@ func (cn *conn) writeFailed(err error) {
 	cn.mu.Lock()
 	cn.writeErr = err
 	cn.mu.Unlock()
-	cn.isBroken.Do(func() { close(cn.broken) })
+	cn.breaks()
 }
 
 // unbind makes the reader stop waiting for callbacks: nothing new can come, or it is
@@ -431,7 +441,7 @@ func (cn *conn) join(gone <-chan struct{}) {
 	case <-gone:
 		<-cn.ended
 	case <-timer.C:
-		cn.spawn(func() { <-gone; <-cn.ended })
+		cn.r.spawn(func() { <-gone; <-cn.ended })
 	}
 }
 

@@ -115,6 +115,7 @@ func (r *run) beginDrain() {
 	if !r.draining {
 		r.draining = true
 		close(r.drain)
+		r.signal()
 	}
 }
 

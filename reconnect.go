@@ -19,24 +19,42 @@ type loss struct {
 // supervise is the owner: end what the client did before; then dial; while
 // open, serve the connection; then wait, or give up.
 func (r *run) supervise() {
-	defer r.finish()
 	if !r.awaitPredecessor() || !r.load() || !r.c.resume.begin(r) || !r.choosePolicy() {
+		r.finish()
 		return
 	}
 	if r.woke != nil {
-		defer r.c.onWake(r.wake)()
+		r.unwake = r.c.onWake(r.wake)
 	}
+	r.goOn()
+}
+
+// goOn is the loop of supervise. It returns at the end, and also while an open
+// connection wants nothing of the owner: signal starts it again then.
+func (r *run) goOn() {
 	for {
 		var l *loss
-		if cn, failure := r.dial(); cn != nil {
-			l = r.serve(cn)
-		} else if failure != nil {
-			l = r.failed(*failure)
+		if r.serving.cn == nil {
+			if cn, failure := r.dial(); cn != nil {
+				r.open(cn)
+			} else if failure != nil {
+				l = r.failed(*failure)
+			}
+		}
+		if r.serving.cn != nil {
+			var rests bool
+			if l, rests = r.serve(); rests {
+				return // what is the owner's may be another goroutine's by now
+			}
 		}
 		if l == nil || !r.wait(l) {
-			return
+			break
 		}
 	}
+	if r.unwake != nil {
+		r.unwake()
+	}
+	r.finish()
 }
 
 // awaitPredecessor ends the Connect or Run before this one and waits for it.

@@ -544,6 +544,7 @@ func (rs *resume) recovered() {
 	if r := rs.c.current(); r != nil {
 		select {
 		case r.recovered <- struct{}{}:
+			r.signal()
 		default:
 		}
 	}

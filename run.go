@@ -11,7 +11,8 @@ import (
 )
 
 // run is one Connect or Run, from its call to its end. Its owner goroutine is the only
-// one that writes the state and asks the policy; the others signal what they want.
+// one that writes the state and asks the policy; the others signal what they want. There is
+// no owner goroutine while an open connection wants nothing of it, see serve.
 type run struct {
 	// Set when the run begins.
 	c      *Client
@@ -23,6 +24,7 @@ type run struct {
 
 	runSignals
 	runMilestones
+	owner atomic.Int32 // ownerAwake, ownerSignalled or ownerAtRest
 
 	mu           sync.Mutex
 	runEnd                         // guarded by mu
@@ -34,8 +36,15 @@ type run struct {
 	hooks    sync.WaitGroup // goroutines that may be in user code
 }
 
+// Values of run.owner.
+const (
+	ownerAwake     = iota // there is a goroutine
+	ownerSignalled        // likewise, and it must check its channels before it rests
+	ownerAtRest           // there is none
+)
+
 // runSignals are what others want of the owner. The first three are closed under mu; the
-// others have capacity 1.
+// others have capacity 1. Whoever changes one calls signal.
 type runSignals struct {
 	stop          chan struct{} // closed: end
 	aborted       chan struct{} // closed: end without waiting for the peer
@@ -81,6 +90,8 @@ type runOwner struct {
 	ctxDone   <-chan struct{} // nil once it does not matter any more
 	question  <-chan struct{} // closed when the last question is answered
 	cancel    func()          // ends the context of the handlers; nil before the first Open
+	unwake    func()          // ends calls of wake; nil where no page is
+	serving   serving
 	gaveUp    bool
 	leftNoted bool              // left is noted
 	reported  UndeliveredCounts // before that
@@ -134,6 +145,7 @@ func (r *run) endLocked(code StatusCode, reason string) {
 	if !r.isEnding {
 		r.isEnding, r.endingSince, r.code, r.reason = true, time.Now(), code, reason
 		close(r.stop)
+		r.signal()
 	}
 }
 
@@ -190,6 +202,7 @@ func (r *run) ask(f func()) bool {
 func (r *run) wake() {
 	select {
 	case r.woke <- struct{}{}:
+		r.signal()
 	default:
 	}
 }
@@ -199,9 +212,13 @@ func (r *run) wake() {
 func (r *run) redeliver() {
 	select {
 	case r.handlerFailed <- struct{}{}:
+		r.signal()
 	default:
 	}
 }
+
+// spawn starts a goroutine that Done waits for.
+func (r *run) spawn(f func()) { r.hooks.Go(f) }
 
 func newReconnectRequest() *reconnectRequest {
 	return &reconnectRequest{requested: make(chan struct{}), free: make(chan struct{}), done: make(chan struct{})}
@@ -268,6 +285,7 @@ func (r *run) reconnect() error {
 	if !req.isRequested {
 		req.isRequested = true
 		close(req.requested)
+		r.signal()
 	}
 	free := req.free
 	r.mu.Unlock()

@@ -18,28 +18,34 @@ const (
 // errReconnect is why Reconnect ended a connection.
 var errReconnect = errors.New("wsnotify: Reconnect was called")
 
-// serve runs a connection from Open to its end, and returns nil when the run
-// is to end too.
-func (r *run) serve(cn *conn) *loss {
-	req := newReconnectRequest()
-	r.open(cn, req)
-	var stable <-chan time.Time
-	if d := r.c.cfg.StableAfter; d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		stable = timer.C
-	}
-	broken := cn.broken
-	isStable := r.c.cfg.StableAfter == 0
+// serving is what the owner knows of the open connection.
+type serving struct {
+	cn       *conn // nil while there is none
+	req      *reconnectRequest
+	isStable bool          // it has been open for StableAfter
+	stable   chan struct{} // closed when it has; nil before and after
+	timer    *time.Timer   // of stable; nil without a StableAfter
+}
+
+// serve runs the connection that is open to its end, and returns nil when the run
+// is to end too. While nothing happens to the connection the owner rests: one that waited
+// would be a second goroutine of each idle client, and with what a select of many channels
+// takes a fourth of its memory.
+func (r *run) serve() (l *loss, rests bool) {
+	s := &r.serving
+	cn, req := s.cn, s.req
+	broken, drain := cn.broken, r.drain
 	var lingered <-chan time.Time
 	var draining bool
 	var undone <-chan struct{}
 	var drainTimeout <-chan time.Time
-	drain := r.drain
 	for {
+		if broken != nil && !draining && r.rest() {
+			return nil, true
+		}
 		select {
 		case <-cn.ended:
-			return r.ended(cn, draining)
+			return r.ended(cn, draining), false
 		case <-broken:
 			// The reader is about to see the same, or a close frame that says
 			// more. If it does not, or waits for a callback, the connection is
@@ -48,27 +54,27 @@ func (r *run) serve(cn *conn) *loss {
 			lingered = time.After(cn.linger())
 		case <-lingered:
 			if cn.killed.Load() { // a net.Conn that a user supplies does not end
-				return r.ended(cn, draining)
+				return r.ended(cn, draining), false
 			}
 			cn.end()
 			cn.unbind()
 			lingered = time.After(cn.linger())
-		case <-stable:
-			isStable = true
+		case <-s.stable:
+			s.isStable, s.stable = true, nil
 			r.setStable()
 		case <-r.recovered:
-			if isStable {
+			if s.isStable {
 				r.setStable()
 			}
 		case <-r.handlerFailed:
 			// Else this connection has asked for it. One that is drained is the last.
 			if r.c.resume.rewind.Load() && !draining {
-				return r.drop(cn, nil, errRedeliver)
+				return r.drop(cn, nil, errRedeliver), false
 			}
 		case <-r.woke:
 			cn.beats.now()
 		case <-req.requested:
-			return r.drop(cn, req, errReconnect)
+			return r.drop(cn, req, errReconnect), false
 		case <-undone:
 		case <-drain:
 			drain, draining = nil, true
@@ -83,14 +89,14 @@ func (r *run) serve(cn *conn) *loss {
 			}
 			r.conclude()
 			r.close(cn)
-			return nil
+			return nil, false
 		case <-drainTimeout:
 			r.conclude()
 			r.close(cn)
-			return nil
+			return nil, false
 		case <-r.stop:
 			r.close(cn)
-			return nil
+			return nil, false
 		}
 		if !draining {
 			continue
@@ -103,8 +109,37 @@ func (r *run) serve(cn *conn) *loss {
 			r.noteLeft(true)
 			r.drained()
 			r.close(cn)
-			return nil
+			return nil, false
 		}
+	}
+}
+
+// rest makes this goroutine end until signal starts another one, and returns false if
+// there is something to be done for which serve has a case.
+func (r *run) rest() bool {
+	for {
+		r.owner.Store(ownerAwake)
+		if r.isSignalled() {
+			return false
+		}
+		if r.owner.CompareAndSwap(ownerAwake, ownerAtRest) {
+			return true
+		}
+	}
+}
+
+// isSignalled checks the channels for which serve has a case.
+func (r *run) isSignalled() bool {
+	s := &r.serving
+	return isClosed(s.cn.ended) || isClosed(s.cn.broken) || isClosed(s.stable) || isClosed(s.req.requested) ||
+		len(r.recovered) > 0 || len(r.handlerFailed) > 0 || len(r.woke) > 0 || r.stopping()
+}
+
+// signal makes the owner look at the channels of serve, if it is at rest. It is called
+// after each change of one of them.
+func (r *run) signal() {
+	if r.owner.Swap(ownerSignalled) == ownerAtRest {
+		go r.goOn()
 	}
 }
 
@@ -119,12 +154,21 @@ func (r *run) ended(cn *conn, draining bool) *loss {
 
 // open makes a connection the current one. It can send before it is seen to
 // be Open, so that nobody who sees it finds that it can't.
-func (r *run) open(cn *conn, req *reconnectRequest) {
+func (r *run) open(cn *conn) {
 	c := r.c
+	req := newReconnectRequest()
+	r.serving = serving{cn: cn, req: req, isStable: c.cfg.StableAfter == 0}
 	c.opened = cn.epoch
 	r.stable = false
-	if c.cfg.StableAfter == 0 {
+	if d := c.cfg.StableAfter; d == 0 {
 		r.setStable()
+	} else {
+		stable := make(chan struct{})
+		r.serving.stable = stable
+		r.serving.timer = time.AfterFunc(d, func() {
+			close(stable)
+			r.signal()
+		})
 	}
 	r.setReconnectRequest(req, nil)
 	cn.opened = time.Now()
@@ -328,6 +372,10 @@ func (r *run) shut(cn *conn, grace time.Duration) {
 	} else {
 		cn.shut(grace)
 	}
+	if timer := r.serving.timer; timer != nil {
+		timer.Stop()
+	}
+	r.serving = serving{}
 	r.mu.Lock()
 	r.conn = nil
 	r.mu.Unlock()

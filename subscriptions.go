@@ -336,7 +336,7 @@ func (s *subscriptions) enqueue(k *key) {
 func (s *subscriptions) wake() {
 	if cn := s.conn; cn != nil && len(s.due) > 0 && !s.sending {
 		s.sending = true
-		cn.spawn(func() { s.send(cn) })
+		cn.r.spawn(func() { s.send(cn) })
 	}
 }
 
