@@ -176,6 +176,10 @@ func (s *stream) Close() error {
 	return nil
 }
 
+// CloseEndsCalls tells the client that Close does not wait and ends every Read and
+// Write at once, so that it need not guard itself against calls that don't return.
+func (s *stream) CloseEndsCalls() {}
+
 // CloseWrite tells the server that nothing more comes, and goes on reading.
 func (s *stream) CloseWrite() error {
 	c := s.c

@@ -58,8 +58,8 @@ type Progress struct {
 type Kind int
 
 const (
-	// ByType is System for a socket of the operating system and Foreign for any
-	// other.
+	// ByType is System for a socket of the operating system, and for a net.Conn that has
+	// the method CloseEndsCalls, and Foreign for any other.
 	ByType Kind = iota
 
 	// System is a net.Conn whose calls return when it is closed, and whose reader

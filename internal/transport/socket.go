@@ -75,9 +75,15 @@ func (s *Socket) Adopt(conn net.Conn) bool {
 		_, s.tells = acknowledged(conn)
 	}
 	_, system := conn.(syscall.Conn)
-	s.decide(system)
+	_, ends := conn.(endsCalls)
+	s.decide(system || ends)
 	return true
 }
+
+// endsCalls is a net.Conn that says of itself what is known of a socket of the system: its
+// Close does not wait, and ends every Read and Write at once. A stream of the module h2 is
+// one. That spares a goroutine and a copy for each write.
+type endsCalls interface{ CloseEndsCalls() }
 
 // decide settles the kind, when the net.Conn is known. mu is held.
 func (s *Socket) decide(system bool) {

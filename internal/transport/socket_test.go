@@ -90,3 +90,28 @@ func TestWriteSaysThatThePeerReset(t *testing.T) {
 		t.Errorf("Write: %v", err)
 	}
 }
+
+// A net.Conn that says that its Close ends its calls is written to without a goroutine and
+// a copy; any other that is no socket of the system is not trusted with that.
+func TestKindOfANetConn(t *testing.T) {
+	type ending struct {
+		net.Conn
+		endsCalls
+	}
+	socket, _ := connected(t)
+	memory, _ := net.Pipe()
+	for _, test := range []struct {
+		name string
+		conn net.Conn
+		kind Kind
+	}{
+		{"a socket", socket, System},
+		{"a net.Conn in memory", memory, Foreign},
+		{"one whose Close ends its calls", ending{Conn: memory}, System},
+	} {
+		s := NewSocket(Options{WriteTimeout: -1})
+		if s.Adopt(test.conn); s.kind != test.kind {
+			t.Errorf("%s has the kind %d, not %d", test.name, s.kind, test.kind)
+		}
+	}
+}
