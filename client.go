@@ -155,13 +155,15 @@ func (c *Client) begin(ctx context.Context, url, userID string, stays bool) (*ru
 		c: c, number: 1, url: u, ctx: ctx, stays: stays,
 		runSignals: runSignals{
 			stop: make(chan struct{}), aborted: make(chan struct{}), drain: make(chan struct{}),
-			handlerFailed: make(chan struct{}, 1), recovered: make(chan struct{}, 1),
 		},
 		runMilestones: runMilestones{opened: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{})},
 		runOwner:      runOwner{ctxDone: ctx.Done()},
 	}
 	if !c.pings {
 		r.woke = make(chan struct{}, 1)
+	}
+	if c.resume != nil {
+		r.handlerFailed, r.recovered = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
 	c.mu.Lock()
 	if r.prev = c.run; r.prev != nil {

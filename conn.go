@@ -58,8 +58,6 @@ type connEnd struct {
 
 // connReader is what the goroutine that reads alone uses.
 type connReader struct {
-	resume func() // readOn; a go statement with a method would allocate
-
 	// Events of the transport.
 	few      [2]transport.Event // what is read into while little comes
 	many     *[]transport.Event // and while much does, from a pool
@@ -114,20 +112,23 @@ func newConn(r *run, tr transport.Conn, clock *peertime.Clock) *conn {
 	}
 	cn.w = outbox.NewWriter(tr, c.outbox, hooks)
 	cn.beats.w = cn.w
-	cn.resume = cn.readOn
-	cn.inline.ReadOn = cn.resume
+	cn.inline.ReadOn = cn.readOn // made once: a go statement with a method would allocate
 	return cn
 }
 
 // start begins to read and to beat. OnOpen has been queued.
 func (cn *conn) start() {
 	cn.replies = cn.beats.replyTexts(cn.c.named)
-	go cn.read()
+	if cn.pending == nil && cn.c.inbox.Reserve(0, nil) {
+		go cn.inline.ReadOn() // without the frame of read, or a reader that waits needs 4 KB of stack for 2
+	} else {
+		go cn.read()
+	}
 	cn.beats.start()
 }
 
-// read receives until the connection ends. First it waits while the inbox is full of
-// messages of an earlier connection, see inbox.Queue. If this connection ends before
+// read is readOn for a connection that can't read at once. It waits while the inbox is full
+// of messages of an earlier connection, see inbox.Queue. If this connection ends before
 // anything was read, nothing was received.
 func (cn *conn) read() {
 	if in := &cn.c.inbox; !in.Reserve(0, nil) {
@@ -156,7 +157,7 @@ func (cn *conn) readOn() {
 	reads := true // this goroutine does, and no other
 	defer func() {
 		if reads { // Heartbeat.Answer has ended the goroutine, as testing.T.FailNow does
-			go cn.resume()
+			go cn.inline.ReadOn()
 		}
 	}()
 	for cn.readErr == nil {
@@ -171,7 +172,7 @@ func (cn *conn) readOn() {
 		if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
 			reads = false
 			if !cn.pingPong {
-				go cn.resume()
+				go cn.inline.ReadOn()
 				cn.c.inbox.Run()
 				return
 			}

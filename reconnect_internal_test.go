@@ -8,8 +8,7 @@ func TestReconnectRequestWaitsForTheNextDial(t *testing.T) {
 	r := &run{}
 	first, second := newReconnectRequest(), newReconnectRequest()
 	r.setReconnectRequest(first, nil)
-	first.isRequested = true
-	close(first.requested)
+	first.request()
 	r.setReconnectRequest(second, nil)
 	if r.reconnectReq != first {
 		t.Error("it was forgotten")

@@ -49,8 +49,8 @@ type runSignals struct {
 	stop          chan struct{} // closed: end
 	aborted       chan struct{} // closed: end without waiting for the peer
 	drain         chan struct{} // closed: end once nothing is left to be done
-	handlerFailed chan struct{} // a message is to be redelivered
-	recovered     chan struct{} // it was handled
+	handlerFailed chan struct{} // a message is to be redelivered; nil without Config.Resume
+	recovered     chan struct{} // it was handled; likewise
 	woke          chan struct{} // the page is shown again, or has a network; nil where no page is
 }
 
@@ -112,10 +112,11 @@ type retries struct {
 // reconnectRequest is a Reconnect that may come. Its fields are guarded by mu of the run.
 type reconnectRequest struct {
 	requested   chan struct{} // closed by the first Reconnect
-	free        chan struct{} // closed while there is nothing to wait for
-	done        chan struct{} // closed when it is answered
+	done        chan struct{} // made by the first Reconnect, and closed when it is answered
 	err         error         // the answer; valid after done
 	isRequested bool
+	isFree      bool          // there is nothing to wait for
+	free        chan struct{} // closed when that becomes so; nil if nobody waits
 }
 
 // stopping reports whether the run is to end, though not at once if it drains
@@ -189,6 +190,7 @@ func (r *run) ask(f func()) bool {
 	})
 	select {
 	case <-done:
+		r.question = nil
 		return true
 	case <-r.stop:
 	case <-r.ctxDone:
@@ -221,7 +223,16 @@ func (r *run) redeliver() {
 func (r *run) spawn(f func()) { r.hooks.Go(f) }
 
 func newReconnectRequest() *reconnectRequest {
-	return &reconnectRequest{requested: make(chan struct{}), free: make(chan struct{}), done: make(chan struct{})}
+	return &reconnectRequest{requested: make(chan struct{})}
+}
+
+// request is called with mu of the run.
+func (req *reconnectRequest) request() {
+	if !req.isRequested {
+		req.isRequested = true
+		req.done = make(chan struct{})
+		close(req.requested)
+	}
 }
 
 // setReconnectRequest sets what a Reconnect requests from now on; nil while it would change
@@ -254,12 +265,13 @@ func (r *run) answerReconnect(req *reconnectRequest) {
 func (r *run) asking(before bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch req := r.reconnectReq; {
-	case req == nil:
-	case before:
+	req := r.reconnectReq
+	if req == nil {
+		return
+	}
+	if req.isFree = before; before && req.free != nil {
 		close(req.free)
-	default:
-		req.free = make(chan struct{})
+		req.free = nil
 	}
 }
 
@@ -282,10 +294,14 @@ func (r *run) reconnect() error {
 		r.mu.Unlock()
 		return nil
 	}
-	if !req.isRequested {
-		req.isRequested = true
-		close(req.requested)
-		r.signal()
+	req.request()
+	r.signal()
+	if req.isFree {
+		r.mu.Unlock()
+		return nil
+	}
+	if req.free == nil {
+		req.free = make(chan struct{})
 	}
 	free := req.free
 	r.mu.Unlock()
