@@ -30,6 +30,7 @@ type Client struct {
 	callbacks        callbacks
 	reading          reading
 	named            bool        // Heartbeat.Replies are the user's
+	ownPolicy        bool        // Config.BackOff is not
 	asking           atomic.Bool // Heartbeat.TextFunc runs
 	handlers         handlers
 	notificationSubs subscribers[Notification]
@@ -50,7 +51,7 @@ type Client struct {
 // reported by Connect.
 func New(cfg Config) *Client {
 	c := &Client{
-		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil,
+		made: true, cfg: cfg.withDefaults(), named: cfg.Heartbeat.Replies != nil, ownPolicy: cfg.BackOff == nil,
 		pings: transport.Pings, onWake: transport.OnWake,
 	}
 	if c.cfgErr = c.cfg.validate(); !c.pings {

@@ -118,7 +118,7 @@ func (r *run) load() bool {
 // choosePolicy makes the policy of this run.
 func (r *run) choosePolicy() bool {
 	var policy BackOff
-	if !r.ask(func() { policy = r.c.cfg.BackOff() }) {
+	if !r.askPolicy(func() { policy = r.c.cfg.BackOff() }) {
 		return false
 	}
 	if policy == nil {
@@ -131,7 +131,17 @@ func (r *run) choosePolicy() bool {
 // resetPolicy begins the policy's own clock, too (backoff's MaxElapsedTime):
 // it counts how long the client tries in vain, and so not from the Open of a
 // connection, but from its loss.
-func (r *run) resetPolicy() bool { return r.ask(r.backoff.Reset) }
+func (r *run) resetPolicy() bool { return r.askPolicy(r.backoff.Reset) }
+
+// askPolicy is ask, which spares a goroutine where the policy is not the user's: three
+// calls come before Open.
+func (r *run) askPolicy(f func()) bool {
+	if r.c.ownPolicy {
+		f()
+		return true
+	}
+	return r.ask(f)
+}
 
 // dial makes one attempt. It returns neither a connection nor a failure when
 // the run is to end.
@@ -260,7 +270,7 @@ func (r *run) next(l *loss) (delay time.Duration, again bool) {
 		return 0, false
 	}
 	next := Stop
-	if !r.ask(func() { next = r.backoff.NextBackOff() }) || next < 0 {
+	if !r.askPolicy(func() { next = r.backoff.NextBackOff() }) || next < 0 {
 		return 0, false
 	}
 	if now || r.reconnectRequested() {

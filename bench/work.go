@@ -107,8 +107,10 @@ var works = []work{
 		about: "a message of 64 bytes there and back; the handler sends the next"},
 	{name: "echo-64-tls", section: latency, run: echo(true), goals: []goal{{against: "coder", atMost: 0.9}},
 		about: "over wss"},
-	{name: "dial", section: latency, run: dial,
+	{name: "dial", section: latency, run: dial(false), goals: []goal{{against: "gobwas", atMost: 1.2}},
 		about: "from the call to an open connection"},
+	{name: "dial-tls", section: latency, run: dial(true), goals: []goal{{against: "gobwas", atMost: 1.2}},
+		about: "over wss, each with a whole TLS handshake"},
 	{name: "reconnect", section: latency, run: reconnect, goals: []goal{{against: "coder", work: "dial", atMost: 2}},
 		about: "from the server's drop to an open connection, without back-off"},
 

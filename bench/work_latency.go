@@ -87,20 +87,27 @@ func echo(overTLS bool) func(*measurement) (Result, error) {
 const maxDials = 300
 
 // dial opens connections one after another.
-func dial(m *measurement) (Result, error) {
-	var samples []time.Duration
-	var result Result
-	for until := time.Now().Add(m.Time); time.Now().Before(until) && len(samples) < maxDials; {
-		began := time.Now()
-		c, err := m.lib.open(m.plain("/quiet"), &handlers{raw: func([]byte) {}})
+func dial(overTLS bool) func(*measurement) (Result, error) {
+	return func(m *measurement) (Result, error) {
+		var samples []time.Duration
+		var result Result
+		t, err := m.target("/quiet", overTLS)
 		if err != nil {
 			return result, err
 		}
-		samples = append(samples, time.Since(began))
-		c.close()
+		t.calls = nil // each library dials by itself
+		for until := time.Now().Add(m.Time); time.Now().Before(until) && len(samples) < maxDials; {
+			began := time.Now()
+			c, err := m.lib.open(t, &handlers{raw: func([]byte) {}})
+			if err != nil {
+				return result, err
+			}
+			samples = append(samples, time.Since(began))
+			c.close()
+		}
+		result.Messages = int64(len(samples))
+		return result, percentiles(&result, samples)
 	}
-	result.Messages = int64(len(samples))
-	return result, percentiles(&result, samples)
 }
 
 // reconnect has the server drop the connection, again and again. Time starts

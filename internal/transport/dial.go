@@ -39,6 +39,11 @@ type dialing struct {
 // and nothing goes on for long after ctx has ended.
 func Open(ctx context.Context, req *Request) (Conn, *http.Response, error) {
 	sock := NewSocket(req.Options)
+	if c := req.HTTPClient; c != nil && c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+	}
 	stop := context.AfterFunc(ctx, func() { sock.Close() })
 	conn, resp, err := open(ctx, req, sock)
 	if !stop() && err == nil { // ctx has ended meanwhile
@@ -60,18 +65,13 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		if c.Transport != nil {
 			base = c.Transport
 		}
-		if c.Timeout > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-			defer cancel()
-		}
 	}
 	within := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &dialing{ctx: ctx, cancel: cancel, base: base, sock: sock, req: req}
 	if t, ok := base.(*http.Transport); ok {
-		d.base = d.transport(t)
+		d.base = d.route(t)
 	}
 	u, err := asBrowser(req.URL)
 	if err != nil {
@@ -144,7 +144,7 @@ func (noBody) Close() error              { return nil }
 // with compression, of which coder/websocket does not know all.
 func (d *dialing) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
-	if _, copied := d.base.(*http.Transport); !copied {
+	if _, ours := d.base.(*route); !ours {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 			conn := beneath(info.Conn)
 			if !d.sock.Adopt(conn) {

@@ -12,11 +12,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"reflect"
 	"slices"
 )
 
-// net/http would reach the server too, but not as a WebSocket needs it:
+// An http.Transport that a user supplies says how a server is reached. Its settings are
+// honoured here, and it makes no request itself, since it does not reach a server as a
+// WebSocket needs it:
 //
 //   - It asks a proxy to CONNECT for https alone, and sends it the request
 //     itself for http. A proxy then takes Upgrade off, as a field that is for
@@ -24,9 +28,10 @@ import (
 //     tunnel for both.
 //   - It takes no other answer to CONNECT than 200, and a 1xx for one.
 //   - It offers no protocol by ALPN for a request with an Upgrade.
+//   - A connection of its own has three goroutines, for requests that follow each
+//     other. An upgrade needs none of them, and to wake them takes a third of the time of a dial.
 //
-// So this file goes the way, through a proxy if there is one, and TLS at its
-// end included; net/http decides which proxy, and speaks HTTP.
+// request.go has the request itself.
 
 // route is the way to a server, of one handshake.
 type route struct {
@@ -35,27 +40,20 @@ type route struct {
 	plain dialFunc
 	own   dialFunc    // of the user, for TLS; may be nil
 	tls   *tls.Config // for the server
-	proxy *url.URL    // nil without one
+	proxy *url.URL    // nil without one; known once the request is made
 	sock  *Socket
+	late  chan struct{} // closed when ResponseHeaderTimeout has passed; nil without one
+
+	prompt bool // plain is a net.Dialer's, which ends with its ctx
 
 	sending func(proxy *url.URL, header http.Header)
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// transport returns a copy of t for this handshake alone. Kept, it would cost
-// each client 2 KB.
-func (d *dialing) transport(t *http.Transport) *http.Transport {
-	t = t.Clone()
-	// An idle connection would be left behind by a refused handshake.
-	t.DisableKeepAlives = true
-	t.DisableCompression = true
-	// Without these, a client would prepare for HTTP/2, which can't be upgraded, or
-	// speak nothing else: Protocols may have been set for other requests.
-	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	t.ForceAttemptHTTP2 = false
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
+// route returns the way that t describes.
+func (d *dialing) route(t *http.Transport) *route {
+	t = t.Clone() // which waits for a request that has just begun to set its defaults
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
@@ -76,9 +74,11 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 	oldDial, oldDialTLS := t.Dial, t.DialTLS
 	switch {
 	case t.DialContext != nil:
-		r.plain = t.DialContext
+		r.plain, r.prompt = t.DialContext, isDialer(t.DialContext)
 	case oldDial != nil:
 		r.plain = withoutContext(oldDial)
+	default:
+		r.prompt = true
 	}
 	if r.own == nil && oldDialTLS != nil {
 		r.own = withoutContext(oldDialTLS)
@@ -87,35 +87,22 @@ func (d *dialing) transport(t *http.Transport) *http.Transport {
 	if r.own != nil {
 		r.own = d.adopting(r.own)
 	}
-	if find := t.Proxy; find != nil {
-		t.Proxy = func(req *http.Request) (*url.URL, error) { // asked once, before the dial
-			var err error
-			r.proxy, err = find(req)
-			return nil, err
-		}
+	if t.ResponseHeaderTimeout > 0 {
+		r.late = make(chan struct{})
 	}
-	//lint:ignore SA1019 as above
-	t.Dial, t.DialTLS = nil, nil
-	t.DialContext = func(_ context.Context, network, addr string) (net.Conn, error) { return r.reach(network, addr) }
-	t.DialTLSContext = func(_ context.Context, network, addr string) (net.Conn, error) {
-		if r.own != nil && r.proxy == nil {
-			return r.own(r.ctx, network, addr)
-		}
-		conn, err := r.reach(network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return r.secure(conn, addr, r.tls)
-	}
-	return t
+	return r
+}
+
+// isDialer reports whether dial is the method of a net.Dialer, as http.DefaultTransport has it.
+func isDialer(dial dialFunc) bool {
+	return reflect.ValueOf(dial).Pointer() == reflect.ValueOf((&net.Dialer{}).DialContext).Pointer()
 }
 
 func withoutContext(dial func(network, addr string) (net.Conn, error)) dialFunc {
 	return func(_ context.Context, network, addr string) (net.Conn, error) { return dial(network, addr) }
 }
 
-// adopting binds a dial to its attempt: the HTTP transport would go on with
-// it after the attempt's end, and keep the net.Conn to itself.
+// adopting binds what a dial returns to its attempt, which may have ended meanwhile.
 func (d *dialing) adopting(dial dialFunc) dialFunc {
 	return func(_ context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(d.ctx, network, addr)
@@ -146,6 +133,28 @@ func (d *dialing) counting(dial dialFunc) dialFunc {
 		}
 		return d.sock.Counted(conn), nil
 	}
+}
+
+// open returns a connection to the server, on which HTTP can be spoken.
+func (r *route) open(addr string, secure bool) (net.Conn, error) {
+	if !secure {
+		return r.reach("tcp", addr)
+	}
+	if r.own != nil && r.proxy == nil {
+		conn, err := r.own(r.ctx, "tcp", addr)
+		if conn, ok := conn.(*tls.Conn); ok { // it may have left the handshake to us
+			if err := conn.HandshakeContext(r.ctx); err != nil {
+				conn.Close()
+				return nil, err
+			}
+		}
+		return conn, err
+	}
+	conn, err := r.reach("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return r.secure(conn, addr, r.tls)
 }
 
 // reach returns a connection to addr, which TLS may follow on.
@@ -211,7 +220,15 @@ func (r *route) secure(conn net.Conn, addr string, config *tls.Config) (net.Conn
 		defer cancel()
 	}
 	secure := tls.Client(conn, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err := secure.HandshakeContext(ctx)
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(secure.ConnectionState(), err)
+	}
+	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil && r.ctx.Err() == nil {
 			err = fmt.Errorf("no TLS handshake within the TLSHandshakeTimeout of %v: %w", r.t.TLSHandshakeTimeout, context.DeadlineExceeded)

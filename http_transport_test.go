@@ -1,0 +1,131 @@
+package wsnotify_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+// What a user's http.Transport says about the response holds, though it does not make the
+// request itself.
+func TestSettingsOfTheHTTPTransport(t *testing.T) {
+	for name, test := range map[string]struct {
+		set    func(*http.Transport)
+		script func(*rawPeer)
+		want   string
+		after  time.Duration
+	}{
+		"ResponseHeaderTimeout": {
+			func(tr *http.Transport) { tr.ResponseHeaderTimeout = 3 * time.Second }, (*rawPeer).silence,
+			"no response headers within the ResponseHeaderTimeout of 3s", 3 * time.Second,
+		},
+		"MaxResponseHeaderBytes": {
+			func(tr *http.Transport) { tr.MaxResponseHeaderBytes = 4096 },
+			func(p *rawPeer) {
+				for p.request(); p.write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n") == nil; {
+				}
+			},
+			"server response headers exceeded 4096 bytes", 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := &rawNet{script: test.script}
+				tr := &http.Transport{DialContext: n.dial}
+				test.set(tr)
+				c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+				began := time.Now()
+				err := c.Connect(t.Context(), "ws://server.test/", "")
+				if took := time.Since(began); err == nil || !strings.Contains(err.Error(), test.want) || took != test.after {
+					t.Errorf("after %v: %v", took, err)
+				}
+				<-c.Done()
+				n.ending.Wait()
+			})
+		})
+	}
+}
+
+// A httptrace in the ctx of Connect sees the handshake.
+func TestHTTPTraceSeesTheHandshake(t *testing.T) {
+	inRawBubble(t, wsnotify.Config{}, func(p *rawPeer) {
+		request := p.request()
+		p.write("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + switching(request))
+		p.silence()
+	}, func(w *world, _ *rawNet) {
+		var seen []string
+		see := func(what string) { seen = append(seen, what) }
+		ctx := httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{
+			GetConn:              func(addr string) { see("connect to " + addr) },
+			GotConn:              func(httptrace.GotConnInfo) { see("connected") },
+			WroteRequest:         func(httptrace.WroteRequestInfo) { see("wrote") },
+			GotFirstResponseByte: func() { see("first byte") },
+			Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+				see(http.StatusText(code) + " " + h.Get("Link"))
+				return nil
+			},
+		})
+		w.must(w.c.Connect(ctx, "ws://server.test/", ""))
+		want := []string{"connect to server.test:80", "connected", "wrote", "first byte", "Early Hints </x>"}
+		if !slices.Equal(seen, want) {
+			t.Errorf("it saw %q and not %q", seen, want)
+		}
+	})
+}
+
+// A dial function that ignores its ctx holds up neither Connect nor Done, and what it
+// returns in the end is closed.
+func TestDialThatIgnoresItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		ours, theirs := net.Pipe()
+		tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			<-release
+			return ours, nil
+		}}
+		c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := c.Connect(ctx, "ws://server.test/", "")
+		<-c.Done()
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 2*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		close(release)
+		if n, err := theirs.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("what was dialled late: %d, %v", n, err)
+		}
+	})
+}
+
+// A DialTLSContext may leave the TLS handshake to the client, as with net/http.
+func TestDialTLSWithoutAHandshake(t *testing.T) {
+	cert, roots := certificate(t, "server.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	synctest.Test(t, func(t *testing.T) {
+		n := &rawNet{script: accepts(func(p *rawPeer) { p.frames(closeFrame(1000, "")); p.closed() })}
+		dial := overTLS(n, &tls.Config{Certificates: []tls.Certificate{cert}}, func(*tls.ClientHelloInfo) {})
+		tr := &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "server.test"}), err
+		}}
+		c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+		if err := c.Connect(t.Context(), "wss://server.test/", ""); err != nil {
+			t.Error(err)
+		}
+		<-c.Done()
+		n.ending.Wait()
+	})
+}
