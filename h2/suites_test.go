@@ -54,6 +54,7 @@ func TestSuitesOverHTTP2(t *testing.T) {
 		}},
 		{"tests/leaks", nil},
 		{"tests/model", nil},
+		{"tests/soak", nil},
 		{"tests/whatwg", []string{
 			"TestStatesAreThoseOfABrowser/handshake_200",              // accepts a stream
 			"TestStatesAreThoseOfABrowser/handshake_wrong_accept_key", // HTTP/2 has none

@@ -280,6 +280,7 @@ func InRawBubble(t *testing.T, cfg wsnotify.Config, script func(*Peer), f func(*
 		defer func() {
 			w.Client.Disconnect()
 			<-w.Client.Done()
+			synctest.Wait() // until what was sent is passed on
 			end()
 			n.Ending.Wait()
 			if left := n.Open.Load(); left != 0 {

@@ -79,6 +79,16 @@ func leftGoroutines() string {
 // The module h2 sets it, and runs the suites over HTTP/2.
 var Carry func(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (carrier http.RoundTripper, end func())
 
+// Carried returns what carries clients over the network of client, and what ends that: client
+// itself, unless Carry is set.
+func Carried(client *http.Client) (carried *http.Client, end func()) {
+	if Carry == nil {
+		return client, func() {}
+	}
+	carrier, end := Carry(client.Transport.(*http.Transport).DialContext)
+	return &http.Client{Transport: carrier}, end
+}
+
 // World is a bubble with a network, a server and a client whose callbacks are
 // written down.
 type World struct {
@@ -109,6 +119,7 @@ func InBubble(t *testing.T, cfg wsnotify.Config, f func(*World)) {
 		defer func() {
 			w.Client.Disconnect()
 			<-w.Client.Done()
+			synctest.Wait() // until what was sent is passed on
 			end()
 			synctest.Wait()
 			if n := w.Net.Conns(); n != 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -50,6 +51,8 @@ func TestNumberedMessages(t *testing.T) {
 				}
 			}
 		})
+		carried, end := harness.Carried(network.HTTPClient())
+		defer end()
 		store := &positions{}
 		next, duplicates, gaps, processes := 1, uint64(0), uint64(0), 0
 		for next <= messages && !t.Failed() {
@@ -57,7 +60,7 @@ func TestNumberedMessages(t *testing.T) {
 			end := make(chan bool, 1)
 			last := min(next+messages/10, messages) // of this process
 			c := wsnotify.New(wsnotify.Config{
-				HTTPClient: network.HTTPClient(),
+				HTTPClient: carried,
 				BackOff:    wsnotify.Exponential(time.Millisecond, 100*time.Millisecond, -1),
 				Resume: wsnotify.Resume{
 					Position: wsnotify.PositionField("seq"), Query: "after", Order: wsnotify.PositionConsecutive, Store: store,

@@ -42,7 +42,9 @@ func TestOneDay(t *testing.T) {
 				ledger.delivered(data)
 			}
 		})
-		cfg.HTTPClient = network.HTTPClient()
+		var end func()
+		cfg.HTTPClient, end = harness.Carried(network.HTTPClient())
+		defer end()
 		c := wsnotify.New(cfg)
 		if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
 			t.Fatal(err)
@@ -114,8 +116,8 @@ func TestOneDay(t *testing.T) {
 	})
 }
 
-// Many clients against a server that restarts every 10 s, on real sockets and
-// for as long as WSNOTIFY_SOAK says. The server closes politely and reads to
+// Many clients against a server that restarts every 10 s, on real sockets, or as streams to a
+// gateway that has them, for as long as WSNOTIFY_SOAK says. The server closes politely and reads to
 // the end, so that every message is delivered or reported once.
 func TestSoak(t *testing.T) {
 	duration, err := time.ParseDuration(os.Getenv("WSNOTIFY_SOAK"))
@@ -126,6 +128,8 @@ func TestSoak(t *testing.T) {
 	ledger := newLedger(clients, int(duration/pause)+1000)
 	srv := &soakServer{ledger: ledger, addr: "127.0.0.1:0"}
 	srv.start(t)
+	carried, end := harness.Carried(&http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext}})
+	defer end()
 	start := time.Now()
 
 	var wg sync.WaitGroup
@@ -133,6 +137,7 @@ func TestSoak(t *testing.T) {
 	var reconnects, full atomic.Int64
 	for i := range clients {
 		c := wsnotify.New(wsnotify.Config{
+			HTTPClient:    carried,
 			BackOff:       wsnotify.Exponential(100*time.Millisecond, 2*time.Second, -1),
 			OnUndelivered: func(m wsnotify.Message, err error) { ledger.reported(m.Data) },
 		})
