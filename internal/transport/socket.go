@@ -368,16 +368,16 @@ func (s *Socket) readForeign(r io.Reader, p []byte) (n int, err error) {
 	if s.isClosed() {
 		return 0, net.ErrClosed
 	}
+	s.heard(n)
 	return n, err
 }
 
 // read reads from r, which is the net.Conn or a layer above it, and counts.
 func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
 	if s.kind == Foreign {
-		n, err = s.readForeign(r, p)
-	} else {
-		n, err = r.Read(p)
+		return s.readForeign(r, p)
 	}
+	n, err = r.Read(p)
 	s.heard(n)
 	return n, err
 }

@@ -41,13 +41,13 @@ func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
 func (u *Upgraded) start(agreed *extension.Params, opts Options) {
 	u.opts = opts
 	u.use(agreed)
-	u.reader = wire.NewReader(source{u}, opts.ReadLimit, agreed != nil, opts.Reuse)
+	u.reader = wire.NewReader((*source)(u), opts.ReadLimit, agreed != nil, opts.Reuse)
 }
 
 // source is what the reader reads from.
-type source struct{ *Upgraded }
+type source Upgraded
 
-func (s source) Read(p []byte) (int, error) {
+func (s *source) Read(p []byte) (int, error) {
 	if !s.above {
 		return s.body.Read(p)
 	}
@@ -60,25 +60,35 @@ func (u *Upgraded) Read(events []Event) (n int, pingPong bool, err error) {
 		n, err = u.next(events)
 		return n, false, err
 	}
-	n, err = u.reader.Read(events)
-	if err != nil {
-		u.reader.Close()
-		u.refuses(err)
-		if u.sock.late.Load() && !isViolation(err) {
-			err = ErrWriteTimeout // for which the socket was closed
-		}
-		return n, false, err
+	if n, err = u.reader.Read(events); err != nil {
+		return n, false, u.readFailed(err)
 	}
 	if u.sock.kind == System {
-		now := time.Now()
-		pingPong = n == 1 && now.Sub(u.came) < soon
-		u.came = now
+		pingPong = u.soonAfter() && n == 1
 	}
 	if u.in != nil {
 		n, err = u.inflateAll(events[:n])
 		u.refuses(err)
 	}
 	return n, pingPong, err
+}
+
+// soonAfter reports whether something has come soon after what came before.
+func (u *Upgraded) soonAfter() bool {
+	now := time.Now()
+	past := now.Sub(u.came)
+	u.came = now
+	return past < soon
+}
+
+// readFailed ends reading, and says why it did.
+func (u *Upgraded) readFailed(err error) error {
+	u.reader.Close()
+	u.refuses(err)
+	if u.sock.late.Load() && !isViolation(err) {
+		return ErrWriteTimeout // for which the socket was closed
+	}
+	return err
 }
 
 // refuses goes on to read if the peer broke the protocol: one that can't write
