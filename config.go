@@ -48,7 +48,8 @@ import (
 // where messages are read, so it must not block.
 type Config struct {
 	// HTTPClient makes the request of the handshake: it sets proxies, TLS and
-	// cookies. An *http.Transport is copied, and used without keep-alives.
+	// cookies. Of an *http.Transport the settings are used, but for those of
+	// keep-alives and HTTP/2, and the request is made without it.
 	// Redirects are never followed. Nil means a client of this package, which uses
 	// HTTP_PROXY and the other variables. TLSClientConfig is used as it is,
 	// versions included, except that h2 is never offered, since a WebSocket can't

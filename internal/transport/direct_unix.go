@@ -18,8 +18,7 @@ type direct struct {
 	raw  syscall.RawConn
 	put  func(fd uintptr) bool
 
-	// net/http may still be about to return from the write of its request when
-	// the first of ours begins.
+	// A second write, of a layer above that has two writers, goes through the net.Conn.
 	busy    atomic.Bool
 	p       []byte
 	err     error

@@ -5,8 +5,9 @@
 //   - conn.go: the interface, and what is read and written through it.
 //   - batch.go: messages that leave together.
 //   - open.go, dial.go: how one is opened, by a handshake of coder/websocket over
-//     net/http; route.go, socks.go: the way to the server, through a proxy if
-//     there is one; host.go: what stands in the Host field.
+//     an http.Client; request.go: its request, in place of an http.Transport; route.go,
+//     socks.go: the way to the server, through a proxy if there is one; host.go: what
+//     stands in the Host field.
 //   - upgraded.go: the one over a connection that an HTTP handshake has upgraded.
 //   - socket.go: the net.Conn under it, which alone knows what has really come
 //     and gone, and ends it for sure; direct_….go writes to a socket of the system;

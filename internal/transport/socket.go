@@ -37,7 +37,7 @@ type Socket struct {
 	layers  []halfCloser // above it, the topmost first
 	body    io.Closer    // of the response, above all of them
 	closed  bool
-	writers int            // that may wait: two if net/http is still at its last write
+	writers int            // that may wait: more than one if a layer above has several
 	calls   sync.WaitGroup // of a net.Conn that may not return when it is closed
 	killed  chan struct{}  // closed with it; nil on a socket of the system
 	gone    chan struct{}  // closed when it has been closed, and no call is under way

@@ -31,8 +31,8 @@ func connected(t *testing.T) (conn, peer net.Conn) {
 	return conn, peer
 }
 
-// The last write of net/http and the first of ours may overlap, while the socket
-// has room for both. Each arrives whole, whichever way it takes.
+// Writes of a layer above may overlap, while the socket has room for both. Each arrives
+// whole, whichever way it takes.
 func TestWritesThatOverlap(t *testing.T) {
 	conn, peer := connected(t)
 	counted := NewSocket(Options{WriteTimeout: -1}).Counted(conn)
