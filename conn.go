@@ -244,8 +244,8 @@ func (cn *conn) next() (ev *transport.Event, ok bool) {
 		cn.asked = true
 		var reply string
 		if reply, ok = answer(cn.message(ev)); ok {
-			cn.beats.reply(false)
-			cn.reply(reply)
+			cn.beats.liveness.reply(false)
+			cn.answer(reply)
 			ev.Release()
 		}
 	}
@@ -272,9 +272,9 @@ func (cn *conn) accept(ev *transport.Event) error {
 	switch {
 	case cn.discarding.Load(): // as a browser while CLOSING
 	case ev.Op == wire.Text && cn.isReply(ev.Data):
-		cn.beats.reply(true)
+		cn.beats.liveness.reply(true)
 	default:
-		cn.beats.reply(false)
+		cn.beats.liveness.reply(false)
 		cn.enqueue(ev)
 		return nil
 	}

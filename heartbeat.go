@@ -26,10 +26,11 @@ import (
 // peer's host has acknowledged the ping, what it acknowledges is a sign of life like
 // what the peer sends.
 //
-// A browser sends no pings. There the text takes their place, see replies.go.
+// A browser sends no pings. There the text takes their place, see replies.
 type heartbeat struct {
 	cfg      Heartbeat
 	interval time.Duration // of this connection
+	empty    bool          // a beat would have neither text nor ping
 	w        beater
 	progress func() transport.Progress
 	clock    *peertime.Clock
@@ -54,7 +55,44 @@ type heartbeat struct {
 	seq  uint64     // of the latest ping
 	sent []pingSent // in order; few: at most one of a heartbeat, and those of Ping
 
-	replies *replies // in the place of pings; nil where there are pings
+	liveness liveness
+}
+
+// liveness is how a heartbeat learns that its peer is alive. It is chosen once, when
+// the heartbeat is made: unwatched, pongs, or replies. All but reply are called with
+// the heartbeat's lock.
+type liveness interface {
+	ping(now time.Time) []byte // the ping of a beat; nil for none
+	awaitReply(now time.Time)  // the text of a beat is about to be sent
+	answers() bool             // the peer is known to answer, so silence counts
+	reply(exact bool)          // the reader calls it for a reply to the text, exact, and for a message that may be one
+}
+
+// unwatched learns nothing: Heartbeat.Timeout is negative.
+type unwatched struct{}
+
+func (unwatched) ping(time.Time) []byte { return nil }
+func (unwatched) awaitReply(time.Time)  {}
+func (unwatched) answers() bool         { return false }
+func (unwatched) reply(bool)            {}
+
+// pongs sends a protocol ping with each beat: every peer has to answer it.
+type pongs struct {
+	unwatched
+	h *heartbeat
+}
+
+func (pongs) answers() bool { return true }
+
+// ping replaces the ping of the last beat, and is none while the reader waits for
+// callbacks and could not see the pong.
+func (p pongs) ping(now time.Time) []byte {
+	h := p.h
+	if h.stalled {
+		return nil
+	}
+	h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
+	return h.payload(now, nil)
 }
 
 // beater writes what a heartbeat sends. Beat may wait for the socket.
@@ -73,20 +111,23 @@ type pingSent struct {
 func newHeartbeat(cfg Heartbeat, pings bool, clock *peertime.Clock, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
 	h := &heartbeat{cfg: cfg, interval: cfg.Interval, clock: clock, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
 	h.watch = clock.Watch(cfg.Timeout, h.overdue)
-	if !pings {
-		h.replies = newReplies(cfg)
+	h.empty = cfg.NoText && (!pings || cfg.Timeout <= 0)
+	switch {
+	case !pings:
+		h.liveness = newReplies(h)
+	case cfg.Timeout > 0:
+		h.liveness = pongs{h: h}
+	default:
+		h.liveness = unwatched{}
 	}
 	return h
 }
-
-// watches reports whether life is watched, by protocol pings.
-func (h *heartbeat) watches() bool { return h.replies == nil && h.cfg.Timeout > 0 }
 
 // start begins to beat: first one Interval from now, as the store's ticker.
 func (h *heartbeat) start() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.interval < 0 || h.cfg.NoText && !h.watches() {
+	if h.interval < 0 || h.empty {
 		return
 	}
 	h.started = time.Now()
@@ -158,15 +199,12 @@ func (h *heartbeat) now() {
 
 // beat returns what to send. mu is held.
 func (h *heartbeat) beat(now time.Time) (text string, ping []byte) {
-	if h.watches() && !h.stalled {
-		h.sent = slices.DeleteFunc(h.sent, func(p pingSent) bool { return p.answer == nil })
-		ping = h.payload(now, nil)
-	}
+	ping = h.liveness.ping(now)
 	switch {
 	case h.cfg.NoText:
 	case h.cfg.TextFunc == nil:
 		text = h.cfg.Text
-		h.replies.await(now)
+		h.liveness.awaitReply(now)
 	case h.asking.CompareAndSwap(false, true):
 		h.spawn(h.makeText)
 	}
@@ -184,7 +222,7 @@ func (h *heartbeat) makeText() {
 		h.wrong(fmt.Errorf("wsnotify: Heartbeat.TextFunc returned %q, which is not UTF-8, as a text message must be; this beat has no text", text))
 	default:
 		h.mu.Lock()
-		h.replies.await(time.Now())
+		h.liveness.awaitReply(time.Now())
 		h.mu.Unlock()
 		go h.w.Beat(text, nil) // which may wait, and the next text must not
 	}
@@ -198,7 +236,7 @@ func (h *heartbeat) written(before transport.Progress) {
 	defer h.mu.Unlock()
 	// A watch that expires together with this beat must not begin anew: overdue,
 	// which is about to look, would take that for a sign of life.
-	if h.stopped || !h.replies.trusts() || h.watch.Pending() && now.Received == h.received {
+	if h.stopped || !h.liveness.answers() || h.watch.Pending() && now.Received == h.received {
 		return
 	}
 	h.received = before.Received

@@ -6,23 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// replies is the part of a heartbeat that stands for protocol pings where
-// there are none: life is watched through the answers to the text. A peer that
-// has never answered one on this connection may be one that does not, and is
-// not watched. Of a TextFunc nobody knows the answer, so that any message is
-// taken for one.
-//
-// Where there are pings it is nil. The heartbeat's lock guards it.
+// replies watches a peer by its answers to the heartbeat's text, where there are no
+// protocol pings. A peer that has never answered one on this connection may be one
+// that does not, and is not watched. What answers the text of a TextFunc is not known,
+// so any message is taken for that.
 type replies struct {
+	unwatched
+	h       *heartbeat
 	timeout time.Duration // for a reply
-	any     bool          // message may be one
-	watch   bool          // life is to be watched
-	asked   time.Time     // when the text was sent that waits for its reply; zero if none does
-	trusted bool          // the peer has answered one
+	any     bool          // a message may be one
+
+	// Guarded by the heartbeat's lock.
+	awaited  time.Time // when the text was sent that waits for its reply; zero if none does
+	answered bool      // the peer has answered one, and Heartbeat.Timeout is positive
 }
 
-func newReplies(cfg Heartbeat) *replies {
-	r := &replies{timeout: cfg.Timeout, any: cfg.TextFunc != nil, watch: cfg.Timeout > 0}
+func newReplies(h *heartbeat) *replies {
+	r := &replies{h: h, timeout: h.cfg.Timeout, any: h.cfg.TextFunc != nil}
 	if r.timeout < 0 {
 		r.timeout = defaultPongTimeout
 	}
@@ -34,43 +34,40 @@ func newReplies(cfg Heartbeat) *replies {
 // what comes at once.
 const maxStops = 2
 
-// trusts reports whether the peer is known to answer.
-func (r *replies) trusts() bool { return r == nil || r.trusted }
+func (r *replies) answers() bool { return r.answered }
 
-// await notes that a text is about to be sent. Of several that wait for a reply
+// awaitReply notes that a text is about to be sent. Of several that wait for a reply
 // the first counts, for as long as it may still come.
-func (r *replies) await(now time.Time) {
-	if r != nil && (r.asked.IsZero() || now.Sub(r.asked) > r.timeout) {
-		r.asked = now
+func (r *replies) awaitReply(now time.Time) {
+	if r.awaited.IsZero() || now.Sub(r.awaited) > r.timeout {
+		r.awaited = now
 	}
 }
 
-// reply is called by the reader for each text that is a reply, and for each
-// message that may be one.
-func (h *heartbeat) reply(exact bool) {
-	r := h.replies
-	if r == nil || !exact && !r.any {
+func (r *replies) reply(exact bool) {
+	if !exact && !r.any {
 		return
 	}
+	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r.asked.IsZero() {
+	if r.awaited.IsZero() {
 		return
 	}
-	r.trusted = r.watch
+	r.answered = h.cfg.Timeout > 0
 	if !exact {
 		return
 	}
-	if h.stall.Before(r.asked) { // or the reader has not seen it at once
-		h.rtt(time.Since(r.asked))
+	if h.stall.Before(r.awaited) { // or the reader has not seen it at once
+		h.rtt(time.Since(r.awaited))
 	}
-	r.asked = time.Time{}
+	r.awaited = time.Time{}
 	h.watch.Stop()
 	h.clock.Alive()
 }
 
-// reply sends what Heartbeat.Answer has answered.
-func (cn *conn) reply(text string) {
+// answer sends what Heartbeat.Answer has answered.
+func (cn *conn) answer(text string) {
 	switch {
 	case text == "":
 	case !utf8.ValidString(text):
