@@ -1,6 +1,8 @@
 package wsnotify
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"reflect"
 	"runtime"
@@ -169,27 +171,86 @@ func (c *Client) slowCallback(name *callbackName, took time.Duration) {
 // dispatcher is the function at the bottom of each callback's stack.
 var dispatcher = runtime.FuncForPC(reflect.ValueOf((*inbox.Queue).Run).Pointer()).Name()
 
-// loopBody begins the name of the function that runs the bodies of loops.
-const loopBody = "github.com/wsnotify/wsnotify.subscribe["
+const (
+	// loopBody begins the name of the function that runs the bodies of loops.
+	loopBody = "github.com/wsnotify/wsnotify.subscribe["
+	// subscribeFunc begins the name of the function that runs Subscriptions.Subscribe.
+	subscribeFunc = "github.com/wsnotify/wsnotify.(*subscriptions).message."
+)
 
-// inCallback reports whether the caller is called by a callback or by the body of
-// a loop, of this or of another client. Methods that a callback could wait for in vain
-// ask it, right before they wait: it walks the stack, which takes microseconds.
-func inCallback() bool {
+// inCallback reports whether the caller is called by a callback of the client, or by the
+// body of a loop over its messages, so that it must not wait for what happens only
+// once that has returned. Methods ask right before such a wait, since it walks the stack,
+// which takes microseconds. It takes a callback of another client for one of this
+// client if both run callbacks.
+func (c *Client) inCallback() bool {
+	messages, busy := c.inbox.Unhandled()
+	return (messages > 0 || busy) && calledBy(dispatcher, loopBody)
+}
+
+// inSubscribe reports whether the caller is called by the Subscribe function that
+// everything queued waits for.
+func (c *Client) inSubscribe() bool {
+	return c.subscriptions != nil && c.subscriptions.held.Load() && calledBy(subscribeFunc)
+}
+
+// calledBy reports whether a function whose name begins with one of names is on the
+// caller's stack.
+func calledBy(names ...string) bool {
 	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
+	for skip := 3; ; skip += len(pcs) {
 		n := runtime.Callers(skip, pcs[:])
 		if n == 0 {
 			return false
 		}
 		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
 			var f runtime.Frame
-			if f, more = frames.Next(); f.Function == dispatcher {
-				return true
-			}
-			if strings.HasPrefix(f.Function, loopBody) {
-				return true
+			f, more = frames.Next()
+			for _, name := range names {
+				if strings.HasPrefix(f.Function, name) {
+					return true
+				}
 			}
 		}
 	}
 }
+
+// waitsForItself is the error of a method where it would wait for its own caller.
+func waitsForItself(method, caller, what string) error {
+	return errors.New(prefix + method + " in " + caller + " would wait for " + what + "; call " + method + " on a goroutine of its own")
+}
+
+// errQueueWaits is the error of a method that sends, in the Subscribe function of a
+// connection that has sent nothing yet.
+func errQueueWaits(method string) error {
+	return waitsForItself(method, "Subscriptions.Subscribe", "that function: nothing that is queued is sent before it returns")
+}
+
+// awaitAnswer waits for what the reader of a connection is to bring. It brings nothing
+// while it waits for capacity in the inbox, after stalls was closed; then the error
+// is errStalled in a callback, which it waits for.
+func awaitAnswer[T any](ctx context.Context, cn *conn, answer <-chan T, stalls <-chan struct{}) (v T, err error) {
+	cn.inline.HandOff()
+	for {
+		select {
+		case v = <-answer:
+			return v, nil
+		case <-cn.ended: // by the reader, so no answer comes after it
+			return v, errEndedUnanswered
+		case <-cn.gone: // and the reader may never end
+			return v, errEndedUnanswered
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-stalls:
+			if cn.c.inCallback() {
+				return v, errStalled
+			}
+			stalls = nil // the callbacks go on without this goroutine
+		}
+	}
+}
+
+var (
+	errEndedUnanswered = errors.New("the connection ended")
+	errStalled         = errors.New("the inbox is full, so the answer is not read before this callback returns")
+)

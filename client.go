@@ -284,8 +284,8 @@ func checkClose(code StatusCode, reason string) error {
 // Ping sends a protocol ping and returns how long its pong took. The error is
 // ErrNotConnected when there is no open connection or it ends meanwhile,
 // ErrClosed, or ctx.Err(). While the inbox is full nothing is read, so a Ping in
-// a callback would wait for itself. Therefore Ping returns an error at once while
-// the inbox is full, wherever it is called. In a browser, which sends no pings for
+// a callback would wait for itself: there it returns an error at once. Elsewhere it waits,
+// and the time until the pong is read counts. In a browser, which sends no pings for
 // a page, the error is always errors.ErrUnsupported, and Status.RTT comes from the
 // replies to the heartbeat's text.
 func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
@@ -302,13 +302,23 @@ func (c *Client) Ping(ctx context.Context) (rtt time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cn.inline.HandOff()
-	rtt, err = cn.beats.ping(ctx, cn.gone)
-	if err == ErrNotConnected {
-		err = r.notConnected()
+	answer, stalls := make(chan time.Duration, 1), cn.beats.stallsNext()
+	seq := cn.beats.ping(answer)
+	rtt, err = awaitAnswer(ctx, cn, answer, stalls)
+	switch {
+	case err == nil:
+		return rtt, nil
+	case !cn.beats.forget(seq):
+		return <-answer, nil // it came just before
+	case err == errEndedUnanswered:
+		return 0, r.notConnected()
+	case err == errStalled:
+		return 0, errPingInCallback
 	}
-	return rtt, err
+	return 0, err
 }
+
+var errPingInCallback = waitsForItself("Ping", "a callback", "that callback: the inbox is full, so no pong is read before it returns")
 
 // closedForEver is what Done returns while nothing goes on.
 var closedForEver = func() <-chan struct{} {

@@ -32,10 +32,11 @@ import (
 // message, when the next attempt begins. So the first attempts and the latest are
 // reported, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.
 // Status counts everything. Don't wait for Done in a callback: Done waits for the
-// callback, so that blocks forever. Drain in a callback waits until its ctx ends. A
-// panic is not recovered. A callback that ends its goroutine (runtime.Goexit, as
-// testing.T.FailNow does) does not stop the client; what is behind it for the same
-// message or event may be skipped.
+// callback, so that blocks forever. A method that would wait for its own callback,
+// such as Drain while the connection is open, returns an error at once. A panic is not
+// recovered. A callback that ends its goroutine (runtime.Goexit, as testing.T.FailNow
+// does) does not stop the client; what is behind it for the same message or event may
+// be skipped.
 //
 // BeforeDial, OnHandshake, ShouldReconnect and the policy of BackOff run on a
 // goroutine of their own, beside the callbacks. If one does not return, the client

@@ -322,7 +322,6 @@ func (cn *conn) enqueue(ev *transport.Event) {
 		cn.enqueueBatch()
 		cn.count()
 		cn.beats.stalling(true)
-		cn.requests.stall()
 		cn.pastLimit = !in.AwaitCapacity(ev.Cost, cn.unbound)
 		cn.beats.stalling(false)
 	}

@@ -42,7 +42,7 @@
 // after another, in the order of the events, on one goroutine of the client,
 // without a lock.
 // They may block, and they may call every method. Don't wait for Done in one: that
-// blocks forever. Drain in one waits until its ctx ends. A slow callback is not
+// blocks forever. Drain in one returns an error at once. A slow callback is not
 // mistaken for a dead peer: messages wait in the bounded [Inbox], and then in the
 // network. A panic in a callback is not recovered.
 //

@@ -30,8 +30,9 @@ const partingGrace = 100 * time.Millisecond
 // when the connection is lost, it ends as CloseWith does. Before the first Connect
 // and after the end there is nothing to do.
 //
-// Inside a callback Drain can only wait for its ctx, since it waits for the
-// callback: call it on a goroutine of its own there.
+// Inside a callback Drain would wait for that callback. So while the connection is
+// open it returns an error at once there, and changes nothing: call it on a goroutine
+// of its own. The same holds for Subscriptions.Subscribe when a connection begins.
 func (c *Client) Drain(ctx context.Context) error {
 	if !c.made {
 		return errNotMade
@@ -41,7 +42,17 @@ func (c *Client) Drain(ctx context.Context) error {
 		c.closed(r)
 		return nil
 	}
-	r.beginDrain()
+	switch {
+	case c.inSubscribe():
+		return errQueueWaits("Drain")
+	case !c.inCallback():
+		r.beginDrain()
+	case c.ReadyState() == Open:
+		return errDrainInCallback
+	default: // it would not wait for the callback, and is not to do so if a connection opens now
+		r.setDrainErr(ErrNotConnected)
+		r.end(StatusNormalClosure, "")
+	}
 	select {
 	case <-r.over:
 	case <-ctx.Done():
@@ -68,6 +79,8 @@ func (c *Client) Drain(ctx context.Context) error {
 	}
 	return r.left.error(drainErr)
 }
+
+var errDrainInCallback = waitsForItself("Drain", "a callback", "that callback")
 
 // DrainError says what was lost when Drain or Run ended: messages of the server
 // that were not handled, and messages of Enqueue that were not sent. It does not

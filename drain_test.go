@@ -335,33 +335,73 @@ func TestDrainWithoutAConnection(t *testing.T) {
 	})
 }
 
-// In a callback it waits for the callback, and so for its ctx.
+// In a callback it would wait for the callback: an error at once, which ends nothing.
 func TestDrainInsideACallback(t *testing.T) {
-	for _, name := range []string{"OnMessage", "OnOpen"} {
+	for name, set := range map[string]func(cfg *wsnotify.Config, drain func()){
+		"OnMessage":      func(cfg *wsnotify.Config, drain func()) { cfg.OnMessage = func(wsnotify.Message) { drain() } },
+		"OnNotification": func(cfg *wsnotify.Config, drain func()) { cfg.OnNotification = func(wsnotify.Notification) { drain() } },
+		"OnOpen":         func(cfg *wsnotify.Config, drain func()) { cfg.OnOpen = func(wsnotify.OpenEvent) { drain() } },
+		"a loop":         nil,
+	} {
 		t.Run(name, func(t *testing.T) {
 			var w *world
-			var err error
-			drain := func() { err = w.drainWithin(time.Second) }
-			cfg := wsnotify.Config{OnMessage: func(wsnotify.Message) { drain() }}
-			left := "with 1 message not handled"
-			if name == "OnOpen" {
-				cfg = wsnotify.Config{OnOpen: func(wsnotify.OpenEvent) { drain() }}
-				left = "with a callback that had not returned"
+			var errs []error
+			drain := func() { errs = append(errs, w.c.Drain(bg)) }
+			var cfg wsnotify.Config
+			if set != nil {
+				set(&cfg, drain)
 			}
 			inBubble(t, cfg, func(world *world) {
-				w, err = world, nil
-				conn := w.connect()
-				if name == "OnMessage" {
-					w.must(conn.SendBinary([]byte("1")))
+				w = world
+				if set == nil {
+					messages := w.c.Messages(bg)
+					go func() {
+						for range messages {
+							drain()
+						}
+					}()
 				}
-				<-w.c.Done()
-				if d := time.Since(w.start); d != time.Second {
-					t.Errorf("over after %v", d)
+				w.must(w.connect().Notify("a", "b"))
+				w.pass(time.Second)
+				if len(errs) != 1 || errs[0] == nil || !strings.Contains(errs[0].Error(), "Drain in a callback") || !w.c.IsConnected() {
+					t.Errorf("%v; connected: %v", errs, w.c.IsConnected())
 				}
-				w.wantLeft(err, context.DeadlineExceeded, left)
+				w.must(w.c.Drain(bg))
 			})
 		})
 	}
+}
+
+// Without a connection it has no callback to wait for, and ends the client there, too.
+func TestDrainInACallbackWithoutAConnection(t *testing.T) {
+	var w *world
+	errs := make(chan error, 1)
+	inBubble(t, wsnotify.Config{OnReconnecting: func(wsnotify.ReconnectEvent) { errs <- w.c.Drain(bg) }}, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.srv.Stop()
+		w.pass(time.Second)
+		conn.Drop()
+		w.must(<-errs)
+		<-w.c.Done()
+		if d := time.Since(w.start); d != time.Second || w.c.Err() != nil {
+			t.Errorf("over after %v: %v", d, w.c.Err())
+		}
+	})
+}
+
+// A callback of one client may drain another, which does not wait for it.
+func TestDrainInACallbackOfAnotherClient(t *testing.T) {
+	var other *wsnotify.Client
+	drained := make(chan error, 1)
+	inBubble(t, wsnotify.Config{OnMessage: func(wsnotify.Message) { drained <- other.Drain(bg) }}, func(w *world) {
+		other = wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient()})
+		w.must(other.Connect(bg, w.srv.URL(), "bob"))
+		synctest.Wait() // its callbacks have returned
+		w.must(w.connect().SendText("x"))
+		w.must(<-drained)
+		<-other.Done()
+	})
 }
 
 func TestDrainAndDisconnectAtOnce(t *testing.T) {

@@ -78,10 +78,6 @@ func (e *classError) Is(target error) bool { return slices.Contains(e.classes, t
 // errWriteTimeout is the cause of a connection whose peer stopped reading.
 var errWriteTimeout = errors.New("wsnotify: the peer did not take a write within WriteTimeout")
 
-// errInboxFull is why a Ping that a callback may be waiting for can't be answered.
-var errInboxFull = errors.New("wsnotify: the inbox is full, so that no pong is read until a callback returns: " +
-	"call Ping outside the callbacks, or raise Config.Inbox")
-
 // HandshakeError is a server's answer to the opening handshake that made no
 // WebSocket connection: a refusal, or a 101 that breaks RFC 6455, section 4.1.
 // If a proxy refused to CONNECT, the error also wraps one, without a Body.

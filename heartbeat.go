@@ -1,7 +1,6 @@
 package wsnotify
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -50,7 +49,7 @@ type heartbeat struct {
 	received int64         // from the peer, when the watch began
 	stalled  bool          // the reader waits for callbacks
 	stall    time.Time     // when it last began or ended to
-	unheard  chan struct{} // closed when it begins to; nil if no Ping waits
+	stalls   chan struct{} // closed when it begins to; nil if nobody has asked
 
 	seq  uint64     // of the latest ping
 	sent []pingSent // in order; few: at most one of a heartbeat, and those of Ping
@@ -272,11 +271,25 @@ func (h *heartbeat) stalling(stalled bool) {
 	h.mu.Lock()
 	h.stalled = stalled
 	h.stall = time.Now()
-	if stalled && h.unheard != nil {
-		close(h.unheard)
-		h.unheard = nil
+	if stalled && h.stalls != nil {
+		close(h.stalls)
+		h.stalls = nil
 	}
 	h.mu.Unlock()
+}
+
+// stallsNext returns a channel that is closed when the reader waits for capacity: at
+// once if it does.
+func (h *heartbeat) stallsNext() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.stalled:
+		return closedForEver
+	case h.stalls == nil:
+		h.stalls = make(chan struct{})
+	}
+	return h.stalls
 }
 
 // payload notes a ping and returns what it carries. mu is held.
@@ -319,47 +332,25 @@ func (h *heartbeat) pong(payload []byte) {
 	}
 }
 
-// forget returns a ping that is not waited for any more, if it was.
-func (h *heartbeat) forget(seq uint64) (p pingSent, ok bool) {
+// ping sends a protocol ping. answer, of capacity 1, gets how long its pong took.
+func (h *heartbeat) ping(answer chan<- time.Duration) (seq uint64) {
+	h.mu.Lock()
+	payload := h.payload(time.Now(), answer)
+	seq = h.seq
+	h.mu.Unlock()
+	h.w.SendPing(payload)
+	return seq
+}
+
+// forget is called for a ping that is not waited for any more. It reports false if
+// that has been answered.
+func (h *heartbeat) forget(seq uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := slices.IndexFunc(h.sent, func(p pingSent) bool { return p.seq == seq })
 	if i < 0 {
-		return pingSent{}, false
+		return false
 	}
-	p = h.sent[i]
 	h.sent = slices.Delete(h.sent, i, i+1)
-	return p, true
-}
-
-// ping sends a protocol ping and waits for its pong, until gone is closed.
-func (h *heartbeat) ping(ctx context.Context, gone <-chan struct{}) (time.Duration, error) {
-	answer := make(chan time.Duration, 1)
-	h.mu.Lock()
-	if h.stalled {
-		h.mu.Unlock()
-		return 0, errInboxFull
-	}
-	if h.unheard == nil {
-		h.unheard = make(chan struct{})
-	}
-	unheard := h.unheard
-	payload := h.payload(time.Now(), answer)
-	n := h.seq
-	h.mu.Unlock()
-	h.w.SendPing(payload)
-	select {
-	case rtt := <-answer:
-		return rtt, nil
-	case <-unheard:
-		if _, ok := h.forget(n); !ok {
-			return <-answer, nil // it came just before
-		}
-		return 0, errInboxFull
-	case <-gone:
-		return 0, ErrNotConnected
-	case <-ctx.Done():
-		h.forget(n)
-		return 0, ctx.Err()
-	}
+	return true
 }

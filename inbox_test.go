@@ -1,6 +1,7 @@
 package wsnotify_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -145,7 +146,7 @@ func TestCallbackWaitsForTheNextConnectionWithAFullInbox(t *testing.T) {
 }
 
 // Ping can't be answered while the reader waits for the callback that calls it.
-func TestPingWithAFullInboxIsAnError(t *testing.T) {
+func TestPingInACallbackWithAFullInboxIsAnError(t *testing.T) {
 	for name, when := range map[string]time.Duration{"full before": time.Second, "full after": 0} {
 		t.Run(name, func(t *testing.T) {
 			var w *world
@@ -175,9 +176,30 @@ func TestPingWithAFullInboxIsAnError(t *testing.T) {
 				}
 				conn.Mute(false)
 				if _, err := w.c.Ping(bg); err != nil {
-					t.Errorf("with room again: %v", err)
+					t.Errorf("with capacity again: %v", err)
 				}
 			})
 		})
 	}
+}
+
+// Elsewhere Ping waits until the callbacks go on and its pong is read.
+func TestPingOutsideACallbackWaitsForTheInbox(t *testing.T) {
+	var release chan struct{} // made in the bubble, so that it is one of virtual time
+	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Messages: 2}, OnMessage: func(wsnotify.Message) { <-release }}, func(w *world) {
+		release = make(chan struct{})
+		conn := w.connect()
+		for range 5 {
+			w.must(conn.SendText("x"))
+		}
+		synctest.Wait()
+		time.AfterFunc(3*time.Second, func() { close(release) })
+		short, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		_, err := w.c.Ping(short)
+		w.wantErr(err, context.DeadlineExceeded)
+		if rtt, err := w.c.Ping(bg); err != nil || rtt != 2*time.Second {
+			t.Errorf("a pong after %v: %v", rtt, err)
+		}
+	})
 }

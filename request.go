@@ -30,7 +30,7 @@ import (
 //
 // Request may be called in a callback, which holds up the others meanwhile. If
 // the inbox becomes full, so that the answer can't be read before the callback
-// returns, that is an error at once.
+// returns, that is an error at once, as it is wherever Send returns one.
 func (c *Client) Request(ctx context.Context, id string, typ MessageType, data []byte) (answer Message, err error) {
 	if err := checkMessage(typ, data); err != nil {
 		return Message{}, err
@@ -41,31 +41,35 @@ func (c *Client) Request(ctx context.Context, id string, typ MessageType, data [
 	if err := ctx.Err(); err != nil {
 		return Message{}, err
 	}
-	r, cn, err := c.connection()
+	_, cn, err := c.connection()
 	if err != nil {
 		return Message{}, err
 	}
-	w, err := cn.requests.begin(id)
+	waiting, err := cn.requests.begin(id)
 	if err != nil {
 		return Message{}, err
 	}
-	if cn.readerWaits() && inCallback() {
-		cn.requests.forget(id, w)
-		return Message{}, errFullInbox
+	stalls := cn.beats.stallsNext()
+	switch {
+	case c.inSubscribe():
+		err = errQueueWaits("Request")
+	case isClosed(stalls) && c.inCallback():
+		err = errRequestInCallback
+	default:
+		err = c.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
 	}
-	err = r.c.outbox.SendOver(ctx, cn.w, wire.Op(typ), data)
 	switch {
 	case err == nil:
-		answer, cause := cn.awaitAnswer(ctx, w)
+		answer, cause := awaitAnswer(ctx, cn, waiting, stalls)
 		if cause == nil {
 			return answer, nil
 		}
 		err = &noAnswerError{id, cause}
 	case !errors.Is(err, ErrUnconfirmed):
-		cn.requests.forget(id, w)
+		cn.requests.forget(id, waiting)
 		return Message{}, err
 	}
-	if answer, ok := cn.requests.giveUp(id, w); ok {
+	if answer, ok := cn.requests.giveUp(id, waiting); ok {
 		return answer, nil
 	}
 	return Message{}, err
@@ -90,12 +94,7 @@ func RequestJSON[T any](ctx context.Context, c *Client, id string, v any) (T, er
 	return answer, nil
 }
 
-// errFullInbox is Request's before anything was sent, and the cause of a
-// noAnswerError after that.
-var errFullInbox = errors.New("wsnotify: the inbox is full, so no answer can be read before this callback returns; " +
-	"call Request on a goroutine of its own")
-
-var errEndedUnanswered = errors.New("the connection ended")
+var errRequestInCallback = waitsForItself("Request", "a callback", "that callback: the inbox is full, so no answer is read before it returns")
 
 // noAnswerError is ErrNotAcknowledged for a request that was written.
 type noAnswerError struct {
@@ -129,72 +128,34 @@ func (c *Client) connection() (*run, *conn, error) {
 	return r, r.conn, nil
 }
 
-// awaitAnswer returns the answer, or why it is not waited for any longer.
-func (cn *conn) awaitAnswer(ctx context.Context, w *pendingRequest) (answer Message, cause error) {
-	cn.inline.HandOff()
-	stalls := w.stalls
-	for {
-		select {
-		case answer = <-w.answer:
-			return answer, nil
-		case <-cn.ended: // by the reader, so no answer comes after it
-			return answer, errEndedUnanswered
-		case <-ctx.Done():
-			return answer, ctx.Err()
-		case <-stalls:
-			if inCallback() {
-				return answer, errFullInbox
-			}
-			stalls = nil // the callbacks go on without this goroutine
-		}
-	}
-}
-
-// readerWaits reports whether the reader waits for capacity in the inbox.
-func (cn *conn) readerWaits() bool {
-	cn.beats.mu.Lock()
-	defer cn.beats.mu.Unlock()
-	return cn.beats.stalled
-}
-
 // requests are those of one connection. The zero value has none.
 type requests struct {
 	live atomic.Int32 // ids for which an answer may come
 
 	mu        sync.Mutex
-	waiting   map[string]*pendingRequest
-	abandoned map[string]bool // given up; true while the answer may come
-	order     []string        // keys of abandoned, a ring once it is full
-	oldest    int             // in order
-	stalls    chan struct{}   // closed when the reader begins to wait for capacity; nil if nobody would see it
+	waiting   map[string]chan Message // each of capacity 1
+	abandoned map[string]bool         // given up; true while the answer may come
+	order     []string                // keys of abandoned, a ring once it is full
+	oldest    int                     // in order
 }
 
 // maxAbandoned is how many ids are remembered of requests that gave up.
 const maxAbandoned = 4096
 
-// pendingRequest is a Request that waits for its answer.
-type pendingRequest struct {
-	answer chan Message    // of capacity 1
-	stalls <-chan struct{} // closed when the reader begins to wait for capacity
-}
-
 // begin waits for the answer to id from now on.
-func (rs *requests) begin(id string) (*pendingRequest, error) {
+func (rs *requests) begin(id string) (answer chan Message, err error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if _, given := rs.abandoned[id]; given || rs.waiting[id] != nil {
 		return nil, fmt.Errorf("wsnotify: the request id %q is in use on this connection; give each request an id of its own", id)
 	}
 	if rs.waiting == nil {
-		rs.waiting = map[string]*pendingRequest{}
+		rs.waiting = map[string]chan Message{}
 	}
-	if rs.stalls == nil {
-		rs.stalls = make(chan struct{})
-	}
-	w := &pendingRequest{answer: make(chan Message, 1), stalls: rs.stalls}
-	rs.waiting[id] = w
+	answer = make(chan Message, 1)
+	rs.waiting[id] = answer
 	rs.live.Add(1)
-	return w, nil
+	return answer, nil
 }
 
 // match is called by the reader. It reports whether msg was an answer, which
@@ -209,14 +170,14 @@ func (rs *requests) match(field *envelope.IDField, msg Message, shared bool) boo
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	w := rs.waiting[string(id)]
+	answer := rs.waiting[string(id)]
 	switch {
-	case w != nil:
+	case answer != nil:
 		delete(rs.waiting, string(id))
 		if shared {
 			msg = msg.clone()
 		}
-		w.answer <- msg
+		answer <- msg
 	case rs.abandoned[string(id)]:
 		rs.abandoned[string(id)] = false
 	default:
@@ -226,37 +187,22 @@ func (rs *requests) match(field *envelope.IDField, msg Message, shared bool) boo
 	return true
 }
 
-// stall is called by the reader when it begins to wait for capacity. Whoever has
-// called begin before has its w.stalls closed; whoever calls it after that sees
-// readerWaits.
-func (rs *requests) stall() {
-	if rs.live.Load() == 0 {
-		return
-	}
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if rs.stalls != nil {
-		close(rs.stalls)
-		rs.stalls = nil
-	}
-}
-
 // forget takes back a begin whose request was certainly not sent.
-func (rs *requests) forget(id string, w *pendingRequest) {
+func (rs *requests) forget(id string, answer chan Message) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.waiting[id] == w {
+	if rs.waiting[id] == answer {
 		delete(rs.waiting, id)
 		rs.live.Add(-1)
 	}
 }
 
-// giveUp ends a wait. It is ok when the answer has come at that moment.
-func (rs *requests) giveUp(id string, w *pendingRequest) (answer Message, ok bool) {
+// giveUp ends a wait for answer. It is ok when that has come at that moment.
+func (rs *requests) giveUp(id string, answer chan Message) (msg Message, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if rs.waiting[id] != w {
-		return <-w.answer, true
+	if rs.waiting[id] != answer {
+		return <-answer, true
 	}
 	delete(rs.waiting, id)
 	if rs.abandoned == nil {

@@ -11,7 +11,7 @@ func TestRegistryOfRequests(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), 8))
 	for range 8 {
 		var rs requests
-		waits := map[string]*pendingRequest{}
+		waits := map[string]chan Message{}
 		expected := map[string]bool{} // of late: an answer may come
 		var late []string
 		ids := 1 + rnd.IntN(3*maxAbandoned)

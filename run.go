@@ -350,7 +350,7 @@ func (r *run) outcome() error {
 
 // noteOwnEnd notes that a callback, or the body of a loop, is about to end the run.
 func (r *run) noteOwnEnd() {
-	if !inCallback() {
+	if !r.c.inCallback() {
 		return
 	}
 	r.mu.Lock()

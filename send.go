@@ -52,6 +52,9 @@ func marshal(v any) ([]byte, error) {
 // ctx bounds the wait and never breaks the connection. Messages of one
 // goroutine keep their order, those of Enqueue included; concurrent ones share
 // writes. data is not used after Send has returned.
+//
+// In Subscriptions.Subscribe when a connection begins, Send would wait for that
+// function, so it returns an error at once there, and nothing is sent.
 func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	if err := checkMessage(typ, data); err != nil {
 		return err
@@ -61,6 +64,9 @@ func (c *Client) Send(ctx context.Context, typ MessageType, data []byte) error {
 	}
 	if !c.made {
 		return errNotMade
+	}
+	if c.inSubscribe() {
+		return errQueueWaits("Send")
 	}
 	return c.whyNot(c.outbox.Send(ctx, wire.Op(typ), data))
 }
@@ -107,19 +113,22 @@ func (c *Client) whyNot(err error) error {
 //
 // With Outbox.ConfirmID, Flush returns an error at once in a callback while the
 // outbox holds a message that is to be confirmed: a later callback has to do
-// that. Call it on a goroutine of its own there.
+// that. Call it on a goroutine of its own there. It also returns an error at once in
+// Subscriptions.Subscribe when a connection begins, which what is queued waits for.
 func (c *Client) Flush(ctx context.Context) error {
 	if !c.made {
 		return errNotMade
 	}
-	if c.outbox.AwaitsAcks() && inCallback() {
+	switch {
+	case c.inSubscribe():
+		return errQueueWaits("Flush")
+	case c.outbox.AwaitsAcks() && c.inCallback():
 		return errFlushInCallback
 	}
 	return c.outbox.Flush(ctx)
 }
 
-var errFlushInCallback = errors.New("wsnotify: Flush in a callback would wait for confirmations that only a later callback can bring; " +
-	"call Flush on a goroutine of its own")
+var errFlushInCallback = waitsForItself("Flush", "a callback", "confirmations that only a later callback can bring")
 
 // Confirm says that the server has the messages with these ids, so that they
 // leave the outbox: see Outbox.ConfirmID. It returns how many of them it knew.

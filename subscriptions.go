@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/wire"
@@ -34,8 +35,9 @@ type Subscriptions struct {
 	// Subscribe and Unsubscribe run on a goroutine of the client, without a lock,
 	// one call at a time for each connection. They should not block: meanwhile
 	// nothing more is subscribed, nor is anything sent that is queued behind the
-	// first subscriptions of a connection. Close does not wait for them, but Done
-	// does. Nil means no Subscriptions.
+	// first subscriptions of a connection. So Send, Request, Flush and Drain return
+	// an error at once in the calls for those; Enqueue may be called in each. Close
+	// does not wait for these functions, but Done does. Nil means no Subscriptions.
 	Subscribe func(keys []string, position func(key string) string) (Message, error)
 	// Unsubscribe makes the message that ends subscriptions, likewise. Nil means
 	// that the server knows no such message: a key stays subscribed until the
@@ -163,12 +165,12 @@ type subscriptions struct {
 	active, refused int // of them
 
 	// What follows is of the open connection.
-	conn       *conn  // nil: none is open
-	due        []*key // in the order of the changes
-	initial    int    // of due, how many are to be sent before anything queued
-	held       bool   // conn sends nothing queued, for as long as there are such
-	sending    bool   // a goroutine sends what is due
-	sendingNow []*key // in the message that is being sent, while that can be taken back
+	conn       *conn       // nil: none is open
+	due        []*key      // in the order of the changes
+	initial    int         // of due, how many are to be sent before anything queued
+	held       atomic.Bool // conn sends nothing queued, for as long as there are such; written with mu
+	sending    bool        // a goroutine sends what is due
+	sendingNow []*key      // in the message that is being sent, while that can be taken back
 	cancel     context.CancelFunc
 	unanswered []*key      // sent, in that order; some have been answered since
 	timer      *time.Timer // of the first of unanswered; nil if there is none
@@ -355,7 +357,7 @@ func (s *subscriptions) opened(cn *conn) {
 		}
 	}
 	if s.initial = len(s.due); s.initial > 0 {
-		s.held = true
+		s.held.Store(true)
 		cn.w.Hold()
 		s.wake()
 	}
@@ -372,7 +374,8 @@ func (s *subscriptions) closed() {
 	if s.conn == nil {
 		return
 	}
-	s.conn, s.due, s.initial, s.held, s.unanswered, s.sending = nil, nil, 0, false, nil, false
+	s.conn, s.due, s.initial, s.unanswered, s.sending = nil, nil, 0, nil, false
+	s.held.Store(false)
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
@@ -417,11 +420,11 @@ func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool
 		return nil, false, false
 	}
 	for len(keys) < s.Batch {
-		if s.held && s.initial == 0 {
+		if s.held.Load() && s.initial == 0 {
 			if len(keys) > 0 {
 				break
 			}
-			s.held = false
+			s.held.Store(false)
 			cn.w.Release()
 		}
 		if len(s.due) == 0 {
@@ -451,7 +454,7 @@ func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool
 		keys = append(keys, k)
 	}
 	s.sending = len(keys) > 0
-	return keys, unsubscribe, s.held
+	return keys, unsubscribe, s.held.Load()
 }
 
 // outgoing is a message with the keys that are in it.

@@ -508,3 +508,65 @@ func TestOrderOfKeysThatAreSentAlone(t *testing.T) {
 		w.wantOn(conn, "x", "join a", "join b", "join d")
 	})
 }
+
+// Nothing that is queued is sent before the Subscribe functions of a new connection
+// have returned. What would wait for that in one of them is an error at once.
+func TestSubscribeFunctionCannotWaitForTheQueue(t *testing.T) {
+	for name, wait := range map[string]func(*wsnotify.Client) error{
+		"Drain": func(c *wsnotify.Client) error { return c.Drain(bg) },
+		"Flush": func(c *wsnotify.Client) error { return c.Flush(bg) },
+		"Send":  func(c *wsnotify.Client) error { return c.SendText(bg, "x") },
+		"Request": func(c *wsnotify.Client) error {
+			_, err := c.Request(bg, "7", wsnotify.MessageText, []byte(`{"id":"7"}`))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			var errs []error
+			subs := joins()
+			join := subs.Subscribe
+			subs.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+				errs = append(errs, wait(w.c))
+				return join(keys, position)
+			}
+			inBubble(t, wsnotify.Config{Subscriptions: subs}, func(world *world) {
+				w = world
+				w.must(w.c.Subscribe("a", "b"))
+				w.must(w.c.Enqueue(wsnotify.MessageText, []byte("first")))
+				w.connect()
+				w.pass(time.Second)
+				if len(errs) != 2 || errs[0] == nil || !strings.Contains(errs[0].Error(), name+" in Subscriptions.Subscribe") {
+					t.Errorf("%v", errs)
+				}
+				if got := fmt.Sprint(w.srv.Messages("ada")); got != "[join a join b first]" {
+					t.Errorf("the server got %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Once what was queued is sent, a Subscribe function holds up nothing, and may wait.
+func TestSubscribeFunctionOfALaterKeyMaySend(t *testing.T) {
+	var w *world
+	subs := joins()
+	join := subs.Subscribe
+	subs.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+		if keys[0] == "later" {
+			w.must(w.c.SendText(bg, "x"))
+			w.must(w.c.Flush(bg))
+		}
+		return join(keys, position)
+	}
+	inBubble(t, wsnotify.Config{Subscriptions: subs}, func(world *world) {
+		w = world
+		w.must(w.c.Subscribe("a"))
+		w.connect()
+		w.must(w.c.Subscribe("later"))
+		w.pass(time.Second)
+		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[join a x join later]" {
+			t.Errorf("the server got %s", got)
+		}
+	})
+}
