@@ -19,10 +19,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"net/url"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -66,17 +63,7 @@ func run(ctx context.Context, servers []string, out io.Writer) error {
 
 	err := client.Run(ctx, servers[0], "ada")
 	<-client.Done() // the last callback has returned
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	// With the addresses in the arguments, or else two servers that play a script.
-	if err := demo.RunMany(ctx, os.Args[1:], os.Stdout, 2, run, script); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { demo.MainMany(2, run, script) }

@@ -24,9 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"os"
-	"os/signal"
 	"sync/atomic"
 	"time"
 
@@ -72,17 +69,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 
 	err := client.Run(ctx, url, "")
 	<-client.Done() // the last callback has returned
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	// With the address in the arguments, or else a server that plays a script.
-	if err := demo.Run(ctx, os.Args[1:], os.Stdout, run, script); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { demo.Main(run, script) }

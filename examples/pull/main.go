@@ -17,9 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"os"
-	"os/signal"
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/examples/internal/demo"
@@ -47,11 +44,4 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	return errors.Join(ctx.Err(), client.Err())
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	// With the address in the arguments, or else a server that plays a script.
-	if err := demo.Run(ctx, os.Args[1:], os.Stdout, run, script); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { demo.Main(run, script) }

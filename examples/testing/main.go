@@ -19,9 +19,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -35,11 +32,4 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	return in.run(ctx, url, "ada")
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	// With the address in the arguments, or else a server that plays a script.
-	if err := demo.Run(ctx, os.Args[1:], os.Stdout, run, script); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { demo.Main(run, script) }

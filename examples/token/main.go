@@ -18,10 +18,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -50,17 +47,7 @@ func run(ctx context.Context, url string, out io.Writer) error {
 
 	err := client.Run(ctx, url, "ada")
 	<-client.Done() // the last callback has returned
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	// With the address in the arguments, or else a server that plays a script.
-	if err := demo.Run(ctx, os.Args[1:], os.Stdout, run, script); err != nil {
-		log.Fatal(err)
-	}
-}
+func main() { demo.Main(run, script) }
