@@ -1,22 +1,21 @@
 package wsnotify_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // logged is a logger, and what it has written since the last call, without the
 // time and the name of this package.
 func logged(level slog.Level) (*slog.Logger, func() []string) {
-	var b lockedBuffer
+	var b testkit.Buffer
 	logger := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -24,25 +23,11 @@ func logged(level slog.Level) (*slog.Logger, func() []string) {
 		return a
 	}}))
 	return logger, func() (lines []string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for line := range strings.Lines(b.b.String()) {
+		for line := range strings.Lines(b.Take()) {
 			lines = append(lines, strings.TrimSpace(strings.ReplaceAll(line, "wsnotify: ", "")))
 		}
-		b.b.Reset()
 		return lines
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
 }
 
 // A callback that runs for long is reported once, by its name or type and without

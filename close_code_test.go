@@ -11,6 +11,7 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/harness"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // strictServer is a socket behind which script runs once the handshake is done, and
@@ -20,7 +21,7 @@ func strictServer(t *testing.T, secure bool, script func(conn net.Conn)) (url st
 	if !secure {
 		return rawServer(t, script), nil
 	}
-	cert, pool := harness.Certificate(t, "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	cert, pool := testkit.Certificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "127.0.0.1")
 	config := &tls.Config{Certificates: []tls.Certificate{cert}}
 	url = rawServerBehind(t, func(conn net.Conn) net.Conn { return tls.Server(conn, config) }, script)
 	return "wss" + strings.TrimPrefix(url, "ws"), harness.Trusting(&tls.Config{RootCAs: pool})

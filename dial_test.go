@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // headerFields returns the values of a header field of a request, by its exact name.
@@ -498,7 +499,7 @@ func overTLS(n *rawNet, config *tls.Config, hello func(*tls.ClientHelloInfo)) fu
 // On wss http/1.1 is offered by ALPN, as by a browser, unless the user's
 // tls.Config says what is. net/http's h2 never is. Versions are the user's too.
 func TestALPNAndTheUsersTLS(t *testing.T) {
-	cert, pool := certificate(t, "server.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	cert, pool := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "server.test")
 	for name, test := range map[string]struct {
 		change func(*http.Transport)
 		want   string

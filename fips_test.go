@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // GODEBUG=fips140=only makes SHA-1 panic, which the handshake needs, though not
@@ -29,7 +30,7 @@ func TestHandshakeUnderFIPSOnly(t *testing.T) {
 		underFIPS(t, address)
 		return
 	}
-	cert, _ := certificate(t, "localhost", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	cert, _ := testkit.Certificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "localhost")
 	script := accepts(func(p *rawPeer) { p.frames(text("hi")); p.closed() })
 	addresses := map[string]string{
 		"ws":  onLoopback(t, nil, script),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // What a user's http.Transport says about the response holds, though it does not make the
@@ -113,7 +114,7 @@ func TestDialThatIgnoresItsContext(t *testing.T) {
 
 // A DialTLSContext may leave the TLS handshake to the client, as with net/http.
 func TestDialTLSWithoutAHandshake(t *testing.T) {
-	cert, roots := certificate(t, "server.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	cert, roots := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "server.test")
 	synctest.Test(t, func(t *testing.T) {
 		n := &rawNet{script: accepts(func(p *rawPeer) { p.frames(closeFrame(1000, "")); p.closed() })}
 		dial := overTLS(n, &tls.Config{Certificates: []tls.Certificate{cert}}, func(*tls.ClientHelloInfo) {})

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // throughProxy is a configuration whose dials go to a proxy.
@@ -361,7 +362,7 @@ func TestSOCKSProxy(t *testing.T) {
 
 // ALPN offers http/1.1 through every kind of proxy, too.
 func TestALPNThroughProxies(t *testing.T) {
-	cert, pool := certificate(t, "server.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	cert, pool := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "server.test")
 	for _, proxy := range []string{"http://proxy.test", "socks5://proxy.test"} {
 		var offered, name string
 		config := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -399,7 +400,7 @@ func TestALPNThroughProxies(t *testing.T) {
 // CONNECT is spoken in HTTP/1.1, whatever is offered to the server behind the
 // proxy.
 func TestALPNOfAnHTTPSProxy(t *testing.T) {
-	cert, pool := certificate(t, "proxy.test", time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	cert, pool := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "proxy.test")
 	var offered, name string
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		offered, name = strings.Join(h.SupportedProtos, " "), h.ServerName

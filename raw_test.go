@@ -3,7 +3,6 @@ package wsnotify_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/url"
 	"sync"
@@ -131,11 +130,6 @@ func inRawBubble(t *testing.T, cfg wsnotify.Config, script func(*rawPeer), f fun
 func onLoopback(t *testing.T, config *tls.Config, script func(*rawPeer)) string {
 	t.Helper()
 	return harness.OnLoopback(t, config, scriptOf(script))
-}
-
-func certificate(t *testing.T, name string, from, to time.Time) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	return harness.Certificate(t, name, from, to)
 }
 
 func mustParse(raw string) *url.URL {

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +16,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -26,32 +25,7 @@ func TestMain(m *testing.M) {
 		serveGo()
 		return
 	}
-	code := m.Run()
-	if code == 0 {
-		if stacks := leftGoroutines(); stacks != "" {
-			fmt.Fprintf(os.Stderr, "goroutines were left behind:\n%s\n", stacks)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// leftGoroutines returns the stacks of goroutines of this module that don't end.
-func leftGoroutines() (left string) {
-	for range 100 {
-		buf := make([]byte, 1<<20)
-		left = ""
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if !strings.Contains(g, "TestMain") && strings.Contains(g, "wsnotify") {
-				left += g + "\n\n"
-			}
-		}
-		if left == "" {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond) // real time: one that has signalled its end may still be ending
-	}
-	return left
+	testkit.Main(m, "wsnotify")
 }
 
 // world is a bubble with a Transport whose every dial reaches a script.

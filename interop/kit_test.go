@@ -8,7 +8,6 @@ package interop
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -162,31 +162,6 @@ func (g *gwsConn) read() (string, error) {
 }
 func (g *gwsConn) raw() net.Conn { return g.tap.conn }
 
-// errorTB is a TB that keeps the errors.
-type errorTB struct {
-	mu       sync.Mutex
-	errs     []string
-	cleanups []func()
-}
-
-func (r *errorTB) Helper()             {}
-func (r *errorTB) Logf(string, ...any) {}
-func (r *errorTB) Cleanup(f func())    { r.cleanups = append(r.cleanups, f) }
-func (r *errorTB) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.errs = append(r.errs, fmt.Sprintf(format, args...))
-}
-func (r *errorTB) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
-func (r *errorTB) end() []string {
-	for _, f := range slices.Backward(r.cleanups) {
-		f()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.errs
-}
-
 // Clients that do the same are treated alike, and clients that do the same wrong.
 func TestKitTreatsPeersAlike(t *testing.T) {
 	type scenario struct {
@@ -290,7 +265,7 @@ func TestKitTreatsPeersAlike(t *testing.T) {
 		for name, dial := range peers {
 			t.Run(sc.name+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := &errorTB{}
+					r := &testkit.Recorder{TB: t}
 					n := wsnotifytest.NewNetwork(r)
 					s := n.NewServer()
 					if sc.tls {
@@ -315,7 +290,7 @@ func TestKitTreatsPeersAlike(t *testing.T) {
 					_ = c.raw().Close()
 					go drain(c)
 					synctest.Wait()
-					errs := r.end()
+					errs := r.End()
 					if len(errs) != len(sc.want) {
 						t.Fatalf("%q, want %q", errs, sc.want)
 					}

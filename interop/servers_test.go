@@ -3,22 +3,12 @@
 package interop
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // Every server, straight; some of them with TLS, compression and a subprotocol.
@@ -78,36 +68,10 @@ func TestServersWithTLS(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1 that only its own
-// configuration trusts.
+// certificate makes one for 127.0.0.1, and what trusts it.
 func certificate(t testing.TB) (cert, key string, trust *tls.Config) {
 	t.Helper()
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "wsnotify interop"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:        true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	check(err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	check(err)
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	check(os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644))
-	check(os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
-	parsed, err := x509.ParseCertificate(der)
-	check(err)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
+	made, pool := testkit.CertificateOfNow(t, "127.0.0.1")
+	cert, key = testkit.CertificateFiles(t, made)
 	return cert, key, &tls.Config{RootCAs: pool}
 }

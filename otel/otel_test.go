@@ -1,7 +1,6 @@
 package wsnotifyotel_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/observe/observetest"
 	wsnotifyotel "github.com/wsnotify/wsnotify/otel"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -207,29 +207,20 @@ func TestErrorOfTheProviderIsReturned(t *testing.T) {
 	}
 }
 
+// observing attaches reader to a client that it is given.
+func observing(t *testing.T, reader sdk.Reader) func(*wsnotify.Client) {
+	return func(c *wsnotify.Client) {
+		if _, err := wsnotifyotel.Observe("mail", c, provider(reader)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A callback that blocks is seen with what waits for it, and so is a type that
 // nobody handles.
 func TestInboxIsObserved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		net := wsnotifytest.NewNetwork(t)
-		srv := net.NewServer()
-		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
-		release := make(chan bool)
-		wsnotify.On(client, "slow", func(string) { <-release })
-		reader := sdk.NewManualReader()
-		if _, err := wsnotifyotel.Observe("mail", client, provider(reader)); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		for _, msgType := range []string{"nobody's", "slow", "slow"} {
-			if err := srv.Notify("ada", msgType, "x"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+	reader := sdk.NewManualReader()
+	observetest.Inbox(t, observing(t, reader), func() {
 		got := collected(t, reader)
 		for key, least := range map[string]float64{
 			"wsnotify.inbox.messages{message} wsnotify.client.name=mail": 2, "wsnotify.inbox.size[By] wsnotify.client.name=mail": 60,
@@ -239,9 +230,13 @@ func TestInboxIsObserved(t *testing.T) {
 				t.Errorf("%s is %v", key, got[key])
 			}
 		}
-		close(release)
-		client.Close()
-		<-client.Done()
+	}, func() {
+		got := collected(t, reader)
+		for _, name := range []string{"inbox.messages{message}", "inbox.size[By]", "callback.running[s]"} {
+			if v := got["wsnotify."+name+" wsnotify.client.name=mail"]; v != 0 {
+				t.Errorf("after that: %s is %v", name, v)
+			}
+		}
 	})
 }
 
@@ -374,76 +369,21 @@ func key(name string, attributes attribute.Set) string {
 }
 
 func TestStreamsAreObserved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		net := wsnotifytest.NewNetwork(t)
-		srv := net.NewServer()
-		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
-			if string(data) == "ping" {
-				return
-			}
-			for _, text := range []string{string(data), `{"seq":1}`, `{"seq":1}`, `{"seq":4}`} {
-				c.SendText(text)
-			}
-		})
-		client := wsnotify.New(wsnotify.Config{
-			HTTPClient: net.HTTPClient(),
-			Outbox:     wsnotify.Outbox{Limiter: new(everyMinute)},
-			Resume:     wsnotify.Resume{Position: wsnotify.PositionField("seq"), Order: wsnotify.PositionConsecutive},
-			Subscriptions: wsnotify.Subscriptions{
-				Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
-					return wsnotify.Message{Data: []byte(keys[0])}, nil
-				},
-				Confirm: func(m wsnotify.Message) ([]string, error) {
-					switch key := string(m.Data); key {
-					case "a", "b":
-						return []string{key}, nil
-					case "no":
-						return []string{key}, errors.New("forbidden")
-					}
-					return nil, nil
-				},
-			},
-		})
-		if err := client.Subscribe("a", "no", "b"); err != nil {
-			t.Fatal(err)
-		}
-		reader := sdk.NewManualReader()
-		if _, err := wsnotifyotel.Observe("mail", client, provider(reader)); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		check := func(when string, want map[string]float64) {
-			t.Helper()
-			synctest.Wait()
-			got := collected(t, reader)
-			for name, v := range want {
-				if key := "wsnotify." + name + " wsnotify.client.name=mail"; got[key] != v {
-					t.Errorf("%s: %s is %v, and not %v", when, key, got[key], v)
-				}
+	reader := sdk.NewManualReader()
+	check := func(when string, want map[string]float64) {
+		t.Helper()
+		got := collected(t, reader)
+		for name, v := range want {
+			if key := "wsnotify." + name + " wsnotify.client.name=mail"; got[key] != v {
+				t.Errorf("%s: %s is %v, and not %v", when, key, got[key], v)
 			}
 		}
+	}
+	observetest.Streams(t, observing(t, reader), func() {
 		check("while the second waits", map[string]float64{"limited{client}": 1,
 			"subscriptions.wanted{key}": 3, "subscriptions.active{key}": 1, "subscriptions.refused{key}": 0})
-		time.Sleep(10 * time.Minute)
+	}, func() {
 		check("after that", map[string]float64{"limited{client}": 0, "subscriptions.wanted{key}": 3, "subscriptions.active{key}": 2,
 			"subscriptions.refused{key}": 1, "duplicates{message}": 7, "gaps{gap}": 1})
-		client.Close()
-		<-client.Done()
 	})
-}
-
-// everyMinute is a Limiter: the first goes at once.
-type everyMinute struct{ next time.Time }
-
-func (l *everyMinute) Wait(ctx context.Context) error {
-	wait := time.Until(l.next)
-	l.next = time.Now().Add(max(wait, 0) + time.Minute)
-	select {
-	case <-time.After(wait):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -378,3 +378,15 @@ func (h *hour) prices(t *testing.T) {
 	})
 	h.at(56, func() { client.Reconnect() })
 }
+
+// after is a Limiter that has each message wait for as long.
+type after time.Duration
+
+func (d after) Wait(ctx context.Context) error {
+	select {
+	case <-time.After(time.Duration(d)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,8 +1,6 @@
 package wsnotifyprom_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/observe/observetest"
 	wsnotifyprom "github.com/wsnotify/wsnotify/prom"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -24,8 +23,8 @@ func TestScrapes(t *testing.T) {
 		srv := net.NewServer()
 		srv.Latency(10 * time.Millisecond)
 		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		registry, observe := collecting()
+		observe(client)
 
 		scrape(t, registry, "before the first Connect", `
 			# HELP wsnotify_callback_running_seconds How long the callback has run that runs now; 0 if none does.
@@ -185,8 +184,8 @@ func TestConfirmationsAreShown(t *testing.T) {
 			HTTPClient: net.HTTPClient(),
 			Outbox:     wsnotify.Outbox{ConfirmID: func(wsnotify.Message) string { return "1" }},
 		})
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		registry, observe := collecting()
+		observe(client)
 		defer func() { client.Disconnect(); <-client.Done() }()
 		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
 			t.Fatal(err)
@@ -247,8 +246,8 @@ func TestFailureThatNoReconnectFollows(t *testing.T) {
 		srv := net.NewServer()
 		srv.Refuse(1, 404, nil, "")
 		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient(), ShouldReconnect: wsnotify.FailFast})
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
+		registry, observe := collecting()
+		observe(client)
 		if err := client.Connect(t.Context(), srv.URL(), "ada"); err == nil {
 			t.Fatal("it is connected")
 		}
@@ -259,104 +258,40 @@ func TestFailureThatNoReconnectFollows(t *testing.T) {
 	})
 }
 
+// collecting is a registry, and what attaches a client to it.
+func collecting() (*prometheus.Registry, func(*wsnotify.Client)) {
+	registry := prometheus.NewPedanticRegistry()
+	return registry, func(c *wsnotify.Client) { registry.MustRegister(wsnotifyprom.NewCollector("mail", c)) }
+}
+
 // A callback that blocks is seen with what waits for it, and so is a type that
 // nobody handles.
 func TestInboxIsShown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		net := wsnotifytest.NewNetwork(t)
-		srv := net.NewServer()
-		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
-		release := make(chan bool)
-		wsnotify.On(client, "slow", func(string) { <-release })
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		for _, msgType := range []string{"nobody's", "slow", "slow"} {
-			if err := srv.Notify("ada", msgType, "x"); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
+	registry, observe := collecting()
+	observetest.Inbox(t, observe, func() {
 		wantValues(t, registry, "while a callback blocks", `wsnotify_inbox_messages{client="mail"} 2`, `wsnotify_unhandled_total{client="mail"} 1`)
 		for name, least := range map[string]float64{"wsnotify_inbox_bytes": 60, "wsnotify_callback_running_seconds": 29} {
 			if v := value(t, registry, name); v < least {
 				t.Errorf("%s is %v", name, v)
 			}
 		}
-		close(release)
-		synctest.Wait()
+	}, func() {
 		wantValues(t, registry, "after that", `wsnotify_inbox_messages{client="mail"} 0`, `wsnotify_inbox_bytes{client="mail"} 0`,
 			`wsnotify_callback_running_seconds{client="mail"} 0`)
-		client.Close()
-		<-client.Done()
 	})
 }
 
 func TestStreamsAreShown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		net := wsnotifytest.NewNetwork(t)
-		srv := net.NewServer()
-		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
-			for _, text := range []string{string(data), `{"seq":1}`, `{"seq":1}`, `{"seq":4}`} {
-				if string(data) != "ping" {
-					c.SendText(text)
-				}
-			}
-		})
-		client := wsnotify.New(wsnotify.Config{
-			HTTPClient: net.HTTPClient(),
-			Outbox:     wsnotify.Outbox{Limiter: after(time.Minute)},
-			Resume:     wsnotify.Resume{Position: wsnotify.PositionField("seq"), Order: wsnotify.PositionConsecutive},
-			Subscriptions: wsnotify.Subscriptions{
-				Subscribe: func(keys []string, _ func(string) string) (wsnotify.Message, error) {
-					return wsnotify.Message{Data: []byte(keys[0])}, nil
-				},
-				Confirm: func(m wsnotify.Message) ([]string, error) {
-					switch key := string(m.Data); key {
-					case "a", "b":
-						return []string{key}, nil
-					case "no":
-						return []string{key}, errors.New("forbidden")
-					}
-					return nil, nil
-				},
-			},
-		})
-		if err := client.Subscribe("a", "no", "b"); err != nil {
-			t.Fatal(err)
-		}
-		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(wsnotifyprom.NewCollector("mail", client))
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		wantValues(t, registry, "while the first waits", `wsnotify_limited{client="mail"} 1`,
-			`wsnotify_subscriptions_wanted{client="mail"} 3`, `wsnotify_subscriptions_active{client="mail"} 0`)
-		time.Sleep(10 * time.Minute)
-		synctest.Wait()
+	registry, observe := collecting()
+	observetest.Streams(t, observe, func() {
+		wantValues(t, registry, "while the second waits", `wsnotify_limited{client="mail"} 1`,
+			`wsnotify_subscriptions_wanted{client="mail"} 3`, `wsnotify_subscriptions_active{client="mail"} 1`)
+	}, func() {
 		wantValues(t, registry, "after that", `wsnotify_limited{client="mail"} 0`,
 			`wsnotify_subscriptions_wanted{client="mail"} 3`, `wsnotify_subscriptions_active{client="mail"} 2`,
 			`wsnotify_subscriptions_refused{client="mail"} 1`,
 			`wsnotify_duplicates_total{client="mail"} 7`, `wsnotify_gaps_total{client="mail"} 1`)
-		client.Close()
-		<-client.Done()
 	})
-}
-
-// after is a Limiter that has each message wait for as long.
-type after time.Duration
-
-func (d after) Wait(ctx context.Context) error {
-	select {
-	case <-time.After(time.Duration(d)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // value is that of a metric with one series.

@@ -33,7 +33,8 @@ var borders = map[string]struct{ may, never []string }{
 	"internal/record":    {nil, []string{"net", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/outbox":    {[]string{"internal/wire", "internal/transport"}, []string{"net", "net/http", "github.com/coder/websocket", "github.com/cenkalti/backoff/v4"}},
 	"internal/observe":   {[]string{""}, nil}, // what users of the client share
-	"internal/harness":   {[]string{"", "wsnotifytest", "internal/transport"}, []string{"github.com/coder/websocket"}},
+	"internal/testkit":   {nil, []string{"net/http", "github.com/coder/websocket"}},
+	"internal/harness":   {[]string{"", "wsnotifytest", "internal/testkit", "internal/transport"}, []string{"github.com/coder/websocket"}},
 }
 
 // Arrows go down only.
@@ -63,7 +64,7 @@ func TestPackagesKeepTheirBorders(t *testing.T) {
 func TestRootDoesNotKnowTheTransport(t *testing.T) {
 	for imported, file := range importsOf(t, "..") {
 		inside, ours := strings.CutPrefix(imported, module+"/")
-		if ours && (!strings.HasPrefix(inside, "internal/") || inside == "internal/harness" || inside == "internal/observe") {
+		if ours && (!strings.HasPrefix(inside, "internal/") || slices.Contains([]string{"internal/harness", "internal/observe", "internal/testkit"}, inside)) {
 			t.Errorf("the root imports %s in %s", imported, file)
 		}
 		if imported == "github.com/coder/websocket" {

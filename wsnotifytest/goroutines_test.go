@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -27,7 +28,7 @@ func (a *app) start() {
 
 func (a *app) poll() { <-a.quit }
 
-const leftPoll = "a goroutine is left in github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).poll (goroutines_test.go:28), " +
+const leftPoll = "a goroutine is left in github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).poll (goroutines_test.go:29), " +
 	"started by github.com/wsnotify/wsnotify/wsnotifytest_test.(*app).start"
 
 // kinds makes a server of each kind.
@@ -44,7 +45,7 @@ func TestGoroutinesThatAreLeftAreNamed(t *testing.T) {
 	kinds(t, func(t *testing.T, newServer func(wsnotifytest.TB) *wsnotifytest.Server) {
 		before := &app{make(chan struct{})}
 		go func() { <-before.quit }()
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		newServer(r)
 		newServer(r) // a second one of the same test changes nothing
 		a := &app{make(chan struct{})}
@@ -52,7 +53,7 @@ func TestGoroutinesThatAreLeftAreNamed(t *testing.T) {
 		slow := &app{make(chan struct{})}
 		slow.start()
 		time.AfterFunc(leaveTime/4, func() { close(slow.quit) })
-		wantErrors(t, r.end(), leftPoll)
+		wantErrors(t, r.End(), leftPoll)
 		close(a.quit)
 		close(before.quit)
 	})
@@ -64,21 +65,21 @@ const leaveTime = time.Second
 func TestGoroutinesCanBeAllowed(t *testing.T) {
 	kinds(t, func(t *testing.T, newServer func(wsnotifytest.TB) *wsnotifytest.Server) {
 		for _, allow := range []func(*wsnotifytest.Server){(*wsnotifytest.Server).AllowGoroutines, (*wsnotifytest.Server).AllowOpenConns} {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			allow(newServer(r))
 			a := &app{make(chan struct{})}
 			a.start()
-			wantErrors(t, r.end())
+			wantErrors(t, r.End())
 			close(a.quit)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		n.AllowGoroutines()
 		a := &app{make(chan struct{})}
 		a.start()
-		wantErrors(t, r.end())
+		wantErrors(t, r.End())
 		close(a.quit)
 	})
 }
@@ -90,7 +91,7 @@ func TestNobodyElseIsBlamed(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			for range 5 {
-				r := &recorder{TB: t}
+				r := &testkit.Recorder{TB: t}
 				s := wsnotifytest.NewServer(r)
 				a := &app{make(chan struct{})}
 				a.start()
@@ -109,13 +110,13 @@ func TestNobodyElseIsBlamed(t *testing.T) {
 				defer web.Close()
 				s.AllowOpenConns()
 				if i%2 == 0 {
-					s = wsnotifytest.NewServer(&recorder{TB: t}) // of another test, so to say
+					s = wsnotifytest.NewServer(&testkit.Recorder{TB: t}) // of another test, so to say
 					defer s.Close()
 					close(a.quit)
 				} else {
 					defer close(a.quit)
 				}
-				wantErrors(t, r.end())
+				wantErrors(t, r.End())
 			}
 		})
 	}

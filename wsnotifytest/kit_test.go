@@ -22,6 +22,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -117,7 +118,7 @@ func TestUnreturnedFunctionsAreNamed(t *testing.T) {
 		},
 	} {
 		for _, loopback := range []bool{false, true} {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			var s *wsnotifytest.Server
 			if loopback {
 				s = wsnotifytest.NewServer(r)
@@ -134,14 +135,14 @@ func TestUnreturnedFunctionsAreNamed(t *testing.T) {
 				t.Error(err)
 			}
 			_ = c.CloseNow()
-			wantErrors(t, r.end(), what)
+			wantErrors(t, r.End(), what)
 		}
 	}
 }
 
 // A deadlineTB knows when "go test -timeout" ends everything.
 type deadlineTB struct {
-	*recorder
+	*testkit.Recorder
 	end time.Time
 }
 
@@ -150,7 +151,7 @@ func (d deadlineTB) Deadline() (time.Time, bool) { return d.end, true }
 // A wait in real time says what it waited for while somebody can read that.
 func TestWaitsEndBeforeGoTest(t *testing.T) {
 	t.Parallel()
-	r := &recorder{TB: t}
+	r := &testkit.Recorder{TB: t}
 	s := wsnotifytest.NewServer(deadlineTB{r, time.Now().Add(3 * time.Second)})
 	start := time.Now()
 	_, err := s.Conn(t.Context(), "ada")
@@ -161,7 +162,7 @@ func TestWaitsEndBeforeGoTest(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("it ended with %v", err)
 	}
-	wantErrors(t, r.end())
+	wantErrors(t, r.End())
 }
 
 // However much came, the text of a failure can be read, and says what came last.
@@ -214,7 +215,7 @@ func TestFailedStepsSayWhatCame(t *testing.T) {
 			`step 3, RefuseWith(503): waiting for 2 handshakes, have 1: context deadline exceeded`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			s := wsnotifytest.NewNetwork(r).NewServer()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -227,7 +228,7 @@ func TestFailedStepsSayWhatCame(t *testing.T) {
 			test.client(ctx, c)
 			err := wait()
 			_ = c.CloseNow()
-			errs := r.end()
+			errs := r.End()
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v\nwant %s", err, test.want)
 			}
@@ -254,7 +255,7 @@ func TestForbiddenHandshakes(t *testing.T) {
 		{"GET /ws/ada HTTP/1.1\r\n" + good + "\r\n" + masked(0x81, "x"), "101", `connection 1 of user "ada": bytes of the client came before it had read the response`},
 	} {
 		inBubble(t, func(t *testing.T) {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			n := wsnotifytest.NewNetwork(r)
 			s := n.NewServer()
 			c, err := n.DialContext(t.Context(), "tcp", s.Addr())
@@ -273,7 +274,7 @@ func TestForbiddenHandshakes(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			_ = c.Close()
-			errs := r.end()
+			errs := r.End()
 			if test.want == "" {
 				wantErrors(t, errs)
 			} else {
@@ -289,7 +290,7 @@ func inBubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t,
 // the request.
 func TestFrameBeforeTheResponse(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		s := n.NewServer()
 		n.Latency(time.Second)
@@ -305,7 +306,7 @@ func TestFrameBeforeTheResponse(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		_ = c.Close()
-		wantErrors(t, r.end(), "before it had read the response")
+		wantErrors(t, r.End(), "before it had read the response")
 	})
 }
 
@@ -332,7 +333,7 @@ func TestCloseFramesMustBeAnswered(t *testing.T) {
 		{"allowed", func(s *wsnotifytest.Server, _ *wsnotifytest.Conn, _ net.Conn) { s.AllowViolations() }, nil},
 	} {
 		inBubble(t, func(t *testing.T) {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			n := wsnotifytest.NewNetwork(r)
 			s := n.NewServer()
 			c, _ := rawDial(t, n, s)
@@ -343,7 +344,7 @@ func TestCloseFramesMustBeAnswered(t *testing.T) {
 			_ = c.Close()
 			time.Sleep(2 * time.Minute)
 			t.Log(test.name)
-			wantErrors(t, r.end(), test.want...)
+			wantErrors(t, r.End(), test.want...)
 		})
 	}
 }
@@ -362,7 +363,7 @@ func TestPongsMustMatch(t *testing.T) {
 		{[]string{""}, []string{`ping "right" was answered with pong "", expected`}},
 	} {
 		inBubble(t, func(t *testing.T) {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			n := wsnotifytest.NewNetwork(r)
 			s := n.NewServer()
 			c, _ := rawDial(t, n, s)
@@ -374,7 +375,7 @@ func TestPongsMustMatch(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			_ = c.Close()
-			wantErrors(t, r.end(), test.want...)
+			wantErrors(t, r.End(), test.want...)
 		})
 	}
 }
@@ -387,13 +388,13 @@ func TestIdleConnectionsInPools(t *testing.T) {
 		back.StartTLS()
 		errs := make(chan []string)
 		go func() {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			wsnotifytest.NewServer(r)
 			if resp, err := back.Client().Get(back.URL); err == nil {
 				_, _ = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
 			}
-			errs <- r.end()
+			errs <- r.End()
 		}()
 		wantErrors(t, <-errs)
 		back.Client().CloseIdleConnections()
@@ -442,7 +443,7 @@ func TestAddressesOfANetwork(t *testing.T) {
 
 // What a client on loopback holds that has not become a WebSocket is reported, as in memory.
 func TestConnectionsBeforeTheirHandshake(t *testing.T) {
-	r := &recorder{TB: t}
+	r := &testkit.Recorder{TB: t}
 	s := wsnotifytest.NewServer(r)
 	s.HangHandshake(1)
 	c, err := net.Dial("tcp", s.Addr())
@@ -456,7 +457,7 @@ func TestConnectionsBeforeTheirHandshake(t *testing.T) {
 	if err := s.WaitHandshakes(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	wantErrors(t, r.end(), "that never became a WebSocket was left open by the client at "+c.LocalAddr().String())
+	wantErrors(t, r.End(), "that never became a WebSocket was left open by the client at "+c.LocalAddr().String())
 }
 
 // The cost of a connection must not depend on how many there are:

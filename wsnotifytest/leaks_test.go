@@ -3,63 +3,18 @@
 package wsnotifytest_test
 
 import (
-	"fmt"
-	"os"
-	"runtime"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 // TestMain fails if a goroutine of this package or its users is left when all tests have run.
 func TestMain(m *testing.M) {
-	code := m.Run()
-	var stacks string
-	for range 100 {
-		buf := make([]byte, 1<<20)
-		stacks = string(buf[:runtime.Stack(buf, true)])
-		if runtime.NumGoroutine() == 1 || !strings.Contains(stacks, "wsnotifytest.") {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if code == 0 && strings.Contains(strings.ReplaceAll(stacks, "wsnotifytest_test.TestMain", ""), "wsnotifytest.") {
-		fmt.Fprintln(os.Stderr, "goroutines are left:", stacks)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// A recorder is a TB whose test has not failed.
-type recorder struct {
-	testing.TB
-	mu       sync.Mutex
-	cleanups []func()
-	errs     []string
-}
-
-func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.errs = append(r.errs, fmt.Sprintf(format, args...))
-}
-
-func (r *recorder) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
-
-func (r *recorder) end() []string {
-	for _, f := range slices.Backward(r.cleanups) {
-		f()
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.errs
+	testkit.Main(m, "wsnotifytest.")
 }
 
 func wantErrors(t *testing.T, got []string, want ...string) {
@@ -76,7 +31,7 @@ func wantErrors(t *testing.T, got []string, want ...string) {
 
 func TestOpenConnectionsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		s := n.NewServer()
 		dial(t, s, "ada")
@@ -92,26 +47,26 @@ func TestOpenConnectionsAreReported(t *testing.T) {
 		defer raw.Close()
 		late := dial(t, s, "late")
 		time.AfterFunc(time.Second/2, func() { _ = late.CloseNow() })
-		wantErrors(t, r.end(), `connection 1 of user "ada" was left open`, `connection 2 of user "bob" was left open`,
+		wantErrors(t, r.End(), `connection 1 of user "ada" was left open`, `connection 2 of user "bob" was left open`,
 			"a connection to server-1.test:80 that never became a WebSocket was left open")
 	})
-	r := &recorder{TB: t}
+	r := &testkit.Recorder{TB: t}
 	s := wsnotifytest.NewServer(r)
 	c := dial(t, s, "ada")
-	wantErrors(t, r.end(), `connection 1 of user "ada" was left open`)
+	wantErrors(t, r.End(), `connection 1 of user "ada" was left open`)
 	_ = c.CloseNow()
 }
 
 func TestOpenConnectionsAreAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		s := n.NewServer()
 		n.Latency(time.Hour)
 		dial(t, s, "ada")
 		s.AllowOpenConns()
 		start := time.Now()
-		wantErrors(t, r.end())
+		wantErrors(t, r.End())
 		if time.Since(start) != 0 {
 			t.Error("waited for nothing")
 		}
@@ -120,11 +75,11 @@ func TestOpenConnectionsAreAllowed(t *testing.T) {
 
 func TestOpenConnectionsOfANetworkAreAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		dial(t, n.NewServer(), "ada")
 		dial(t, n.NewServer(), "bob")
 		n.AllowOpenConns()
-		wantErrors(t, r.end())
+		wantErrors(t, r.End())
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -37,29 +38,29 @@ func TestMisuseIsReported(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			kinds(t, func(t *testing.T, newServer func(wsnotifytest.TB) *wsnotifytest.Server) {
-				r := &recorder{TB: t}
+				r := &testkit.Recorder{TB: t}
 				s := newServer(r)
 				c := dial(t, s, "ada")
 				tt.do(s)
 				_ = c.CloseNow()
-				wantErrors(t, r.end(), tt.want...)
+				wantErrors(t, r.End(), tt.want...)
 			})
 		})
 	}
 	t.Run("dials on loopback", func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		wsnotifytest.NewServer(r).HangDials(true)
-		wantErrors(t, r.end(), "HangDials needs a server of NewNetwork")
+		wantErrors(t, r.End(), "HangDials needs a server of NewNetwork")
 	})
 	t.Run("network", func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := wsnotifytest.NewNetwork(r)
 		n.Latency(-1)
 		n.BytesPerSecond(-1)
 		n.Buffer(-1)
-		r.end()
+		r.End()
 		n.NewServer()
-		wantErrors(t, r.errs, "Latency(-1ns)", "BytesPerSecond(-1)", "Buffer(-1)", "NewServer on a network whose test is over")
+		wantErrors(t, r.End(), "Latency(-1ns)", "BytesPerSecond(-1)", "Buffer(-1)", "NewServer on a network whose test is over")
 	})
 }
 
@@ -92,11 +93,11 @@ func TestNilTest(t *testing.T) {
 
 func TestBubbles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		wsnotifytest.NewServer(r)
-		wantErrors(t, r.end(), "use NewNetwork(t).NewServer()")
+		wantErrors(t, r.End(), "use NewNetwork(t).NewServer()")
 	})
-	r := &recorder{TB: t}
+	r := &testkit.Recorder{TB: t}
 	n := wsnotifytest.NewNetwork(r)
 	s := n.NewServer()
 	synctest.Test(t, func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestBubbles(t *testing.T) {
 			t.Error("dialled out of the bubble")
 		}
 	})
-	wantErrors(t, r.end(), "made outside of the synctest bubble")
+	wantErrors(t, r.End(), "made outside of the synctest bubble")
 	if err := s.WaitLive(context.Background(), 1); !errors.Is(err, wsnotifytest.ErrServerClosed) {
 		t.Error(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -78,7 +79,7 @@ func TestViolationsAreReported(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &recorder{TB: t}
+				r := &testkit.Recorder{TB: t}
 				n := wsnotifytest.NewNetwork(r)
 				s := n.NewServer()
 				c, br := rawDial(t, n, s)
@@ -90,7 +91,7 @@ func TestViolationsAreReported(t *testing.T) {
 					t.Errorf("%q %v, want close code 1002", got, err)
 				}
 				_ = c.Close()
-				wantErrors(t, r.end(), tt.want)
+				wantErrors(t, r.End(), tt.want)
 			})
 		})
 	}

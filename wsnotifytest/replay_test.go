@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -197,7 +198,7 @@ func TestReplayReportsTheFirstDifference(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &recorder{TB: t}
+				r := &testkit.Recorder{TB: t}
 				s := wsnotifytest.NewNetwork(r).NewServer()
 				s.Replay(recordingOf(t, rec))
 				var all []*websocket.Conn
@@ -207,7 +208,7 @@ func TestReplayReportsTheFirstDifference(t *testing.T) {
 				for _, c := range all {
 					_ = c.CloseNow()
 				}
-				errs := r.end()
+				errs := r.End()
 				if test.want == "" {
 					wantErrors(t, errs)
 					return

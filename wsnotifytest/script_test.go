@@ -15,6 +15,8 @@ import (
 	"github.com/coder/websocket"
 
 	. "github.com/wsnotify/wsnotify/wsnotifytest" // a script reads better without the package's name
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 func TestScript(t *testing.T) {
@@ -84,7 +86,7 @@ func TestWaitInVain(t *testing.T) {
 
 func TestScriptThatIsNotFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		n := NewNetwork(r)
 		s := n.NewServer()
 		wait := s.Script(t.Context(), Accept(), Expect("a"))
@@ -96,9 +98,8 @@ func TestScriptThatIsNotFollowed(t *testing.T) {
 		_ = s.Script(t.Context(), Accept())
 		_ = s.Script(t.Context(), Wait(time.Hour))
 		_ = c.CloseNow()
-		r.end()
-		if len(r.errs) != 3 {
-			t.Error(r.errs)
+		if errs := r.End(); len(errs) != 3 {
+			t.Error(errs)
 		}
 	})
 }
@@ -190,26 +191,26 @@ func TestImpossibleScripts(t *testing.T) {
 			`step 1, RefuseWith(101): a handshake can't be refused with`: {RefuseWith(101)},
 			`step 2, RefuseWith(0): a handshake can't be refused with`:   {Accept(), RefuseWith(0)},
 		} {
-			r := &recorder{TB: t}
+			r := &testkit.Recorder{TB: t}
 			s := NewNetwork(r).NewServer()
 			if err := s.Script(t.Context(), steps...)(); err == nil {
 				t.Error("played")
 			}
-			wantErrors(t, r.end(), want)
+			wantErrors(t, r.End(), want)
 		}
 	})
 }
 
 func TestScriptForSomebodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{TB: t}
+		r := &testkit.Recorder{TB: t}
 		s := NewNetwork(r).NewServer()
 		wait := s.Script(t.Context(), AcceptUser("ada"), Say("hello"))
 		_ = dial(t, s, "bob").CloseNow()
 		if err := wait(); err == nil {
 			t.Error("bob is not ada")
 		}
-		wantErrors(t, r.end(), `step 1, AcceptUser("ada"): user "bob" came`)
+		wantErrors(t, r.End(), `step 1, AcceptUser("ada"): user "bob" came`)
 		if err := s.Script(t.Context(), Accept())(); !errors.Is(err, ErrServerClosed) {
 			t.Error(err)
 		}

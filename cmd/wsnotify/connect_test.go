@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -198,7 +199,7 @@ type screen struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	tty *os.File
-	out buffer
+	out testkit.Buffer
 }
 
 func onScreen(t *testing.T, args ...string) *screen {

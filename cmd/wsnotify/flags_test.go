@@ -1,15 +1,9 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,9 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -81,7 +75,8 @@ func TestEnvironment(t *testing.T) {
 func TestErrorsForAPerson(t *testing.T) {
 	notPEM := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(notPEM, []byte("x"), 0o600)
-	_, certFile, _ := pair(t)
+	made, _ := testkit.CertificateOfNow(t, "localhost")
+	certFile, _ := testkit.CertificateFiles(t, made)
 	encrypted := notPEM + ".key"
 	os.WriteFile(encrypted, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAEC\n-----END ENCRYPTED PRIVATE KEY-----\n"), 0o600)
 	for args, want := range map[string]string{
@@ -141,31 +136,6 @@ func TestErrorsForAPerson(t *testing.T) {
 	}
 }
 
-// pair makes a certificate that signs itself, and writes it and its key.
-func pair(t *testing.T) (cert tls.Certificate, certFile, keyFile string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
-	os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, certFile, keyFile
-}
-
 // accepting is a server that accepts and waits for the close.
 func accepting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,11 +147,9 @@ func accepting() http.Handler {
 }
 
 func TestCertificates(t *testing.T) {
-	cert, certFile, keyFile := pair(t)
+	cert, pool := testkit.CertificateOfNow(t, "localhost")
+	certFile, keyFile := testkit.CertificateFiles(t, cert)
 	srv := httptest.NewUnstartedServer(accepting())
-	pool := x509.NewCertPool()
-	pem, _ := os.ReadFile(certFile)
-	pool.AppendCertsFromPEM(pem)
 	srv.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
@@ -207,7 +175,8 @@ func TestCertificates(t *testing.T) {
 	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "the server wants a certificate of this client: name it with --cert\n") {
 		t.Errorf("a client without a certificate ends with %d and says %s", code, &c.err)
 	}
-	_, other, otherKey := pair(t)
+	made, _ := testkit.CertificateOfNow(t, "localhost")
+	other, otherKey := testkit.CertificateFiles(t, made)
 	c = start(t, strings.NewReader(""), "send", to, "--cacert", certFile, "--cert", other, "--key", otherKey)
 	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "the server does not take the certificate of --cert\n") {
 		t.Errorf("a client with another certificate ends with %d and says %s", code, &c.err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nuid"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // Three NATS servers and three replicas, processes all. The holder is killed, then
@@ -79,12 +81,12 @@ func TestCluster(t *testing.T) {
 	}
 	within("stopped", took)
 	time.Sleep(2*o.lease - took)
-	before := strings.Count(s.log.(*logs).String(), "no longer the holder\" name="+from)
+	before := strings.Count(s.log.(*testkit.Buffer).String(), "no longer the holder\" name="+from)
 	if err := cont(s.replicas[from].Process); err != nil {
 		t.Fatal(err)
 	}
 	err = until(ctx, func() bool {
-		return strings.Count(s.log.(*logs).String(), "no longer the holder\" name="+from) > before
+		return strings.Count(s.log.(*testkit.Buffer).String(), "no longer the holder\" name="+from) > before
 	})
 	if err != nil {
 		t.Fatalf("%s went on and did not find that it is fenced", from)
@@ -109,7 +111,7 @@ func TestCluster(t *testing.T) {
 
 func sceneWithin(t *testing.T, ctx context.Context, o options) (s *scene) {
 	t.Helper()
-	log := &logs{}
+	log := &testkit.Buffer{}
 	// A cluster needs a moment until it has elected a leader.
 	err := until(ctx, func() (ok bool) {
 		var err error

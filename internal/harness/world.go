@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -35,14 +35,7 @@ func Main(m *testing.M) {
 	default:
 		panic("WSNOTIFY_CONNS=" + kind + ": expected system or foreign")
 	}
-	code := m.Run()
-	if code == 0 {
-		if stacks := leftGoroutines(); stacks != "" {
-			fmt.Fprintf(os.Stderr, "goroutines were left behind:\n%s\n", stacks)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	testkit.Main(m, "wsnotify", "net/http.") // of this module, or of the HTTP transport
 }
 
 // NeedsSystem skips a test of what only sockets of the system do.
@@ -51,27 +44,6 @@ func NeedsSystem(t testing.TB) {
 	if transport.AssumedKind == transport.Foreign {
 		t.Skip("WSNOTIFY_CONNS=foreign")
 	}
-}
-
-// leftGoroutines returns the stacks of goroutines of this module or of the
-// HTTP transport that do not end by themselves.
-func leftGoroutines() string {
-	var left string
-	for range 100 {
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		left = ""
-		for _, g := range strings.Split(string(buf), "\n\n") {
-			if !strings.Contains(g, "TestMain") && (strings.Contains(g, "wsnotify") || strings.Contains(g, "net/http.")) {
-				left += g + "\n\n"
-			}
-		}
-		if left == "" {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond) // real time: a goroutine that has signalled its end may still be ending
-	}
-	return left
 }
 
 // Carry, if it is set, makes what carries the clients of InBubble and of

@@ -3,16 +3,9 @@ package browser
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +18,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // The page of examples/browser opens its WebSocket under its Content-Security-Policy, over http and https, and
@@ -43,7 +37,8 @@ func TestExamplePage(t *testing.T) {
 		defer cancel()
 		args := []string{"-listen", "127.0.0.1:0"}
 		if https {
-			cert, key := exampleCertificate(t)
+			made, _ := testkit.CertificateOfNow(t, "127.0.0.1")
+			cert, key := testkit.CertificateFiles(t, made)
 			args = append(args, "-cert", cert, "-key", key)
 		}
 		server := exec.CommandContext(ctx, program, args...)
@@ -168,28 +163,4 @@ func look(ctx context.Context, t *testing.T, stderr *bufio.Reader) (dom string, 
 	mu.Lock()
 	defer mu.Unlock()
 	return dom, slices.Clone(entries)
-}
-
-func exampleCertificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // Servers that sign or compare the Host field know that of a browser.
 func TestHostIsWithoutDefaultPortAndCapitals(t *testing.T) {
-	cert, pool := certificate(t, "example.test")
+	cert, pool := testkit.CertificateOfNow(t, "example.test", "127.0.0.1")
 	for url, want := range map[string]string{
 		"ws://example.test:80/ws/":   "example.test",
 		"ws://example.test:8080/ws/": "example.test:8080",

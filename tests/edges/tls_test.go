@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 func server(cert tls.Certificate) *tls.Config {
@@ -28,7 +29,7 @@ func overTLS(t *testing.T, of, by *tls.Config, cfg wsnotify.Config) error {
 
 // An edge that routes by ALPN drops clients that offer nothing.
 func TestALPNIsOffered(t *testing.T) {
-	cert, pool := certificate(t, "localhost")
+	cert, pool := testkit.CertificateOfNow(t, "localhost", "127.0.0.1")
 	for name, protocols := range map[string][]string{"by itself": nil, "as the user says": {"http/1.1"}} {
 		t.Run(name, func(t *testing.T) {
 			offered := make(chan string, 1)
@@ -50,7 +51,7 @@ func TestALPNIsOffered(t *testing.T) {
 
 // Old devices speak old TLS, and whoever lowers MinVersion knows.
 func TestVersionsAreTheUsers(t *testing.T) {
-	cert, pool := certificate(t, "localhost")
+	cert, pool := testkit.CertificateOfNow(t, "localhost", "127.0.0.1")
 	of, by := server(cert), client(pool)
 	of.MinVersion, of.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	if err := overTLS(t, of, by.Clone(), wsnotify.Config{BackOff: retries(0)}); err == nil {
@@ -66,7 +67,7 @@ func TestVersionsAreTheUsers(t *testing.T) {
 func TestCertificateIsWaitedFor(t *testing.T) {
 	for name, should := range map[string]func(wsnotify.Failure) bool{"by default": nil, "with FailFast": wsnotify.FailFast} {
 		t.Run(name, func(t *testing.T) {
-			cert, pool := certificate(t, "localhost")
+			cert, pool := testkit.CertificateOfNow(t, "localhost", "127.0.0.1")
 			var set atomic.Bool // the clock, after the first attempt
 			by := client(pool)
 			by.Time = func() time.Time {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/harness"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // What the kernel has a say in, on real sockets: FIN and RST at each stage,
@@ -83,10 +84,10 @@ func TestConnectionsThatBreakOnRealSockets(t *testing.T) {
 
 func TestTLSOnRealSockets(t *testing.T) {
 	now := time.Now()
-	good, trusted := harness.Certificate(t, "127.0.0.1", now.Add(-time.Hour), now.Add(time.Hour))
-	expired, expiredPool := harness.Certificate(t, "127.0.0.1", now.Add(-2*time.Hour), now.Add(-time.Hour))
-	future, futurePool := harness.Certificate(t, "127.0.0.1", now.Add(time.Hour), now.Add(2*time.Hour))
-	other, otherPool := harness.Certificate(t, "elsewhere.example", now.Add(-time.Hour), now.Add(time.Hour))
+	good, trusted := testkit.Certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "127.0.0.1")
+	expired, expiredPool := testkit.Certificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), "127.0.0.1")
+	future, futurePool := testkit.Certificate(t, now.Add(time.Hour), now.Add(2*time.Hour), "127.0.0.1")
+	other, otherPool := testkit.Certificate(t, now.Add(-time.Hour), now.Add(time.Hour), "elsewhere.example")
 	old := &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	of := func(cert tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }
 	for _, test := range []struct {
@@ -144,7 +145,7 @@ func TestTLSOnRealSockets(t *testing.T) {
 }
 
 func TestPlainToATLSPort(t *testing.T) {
-	good, _ := harness.Certificate(t, "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	good, _ := testkit.Certificate(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour), "127.0.0.1")
 	url := harness.OnLoopback(t, &tls.Config{Certificates: []tls.Certificate{good}}, func(p *harness.Peer) { p.Request() })
 	f, opened, _, _ := failureOf(t, url, wsnotify.Config{})
 	if opened != 0 || f.Phase == wsnotify.PhaseOpen || f.HTTPStatus != 0 && f.HTTPStatus != 400 {
