@@ -96,19 +96,11 @@ func TestCentrifuge(t *testing.T) {
 		t.Error("the first subscription has recovered something")
 	}
 	numbers.reach(t, numbers.await(t)+20)
-	asked(t, 1, ask)
-	s.held(t, 2, ask, s.drop)
-	wantLost(t, c.closed(1))
-	c.opened(2)
-	if !<-recovered {
-		t.Error("the second subscription has recovered nothing")
-	}
-	asked(t, 3, ask)
-	numbers.reach(t, numbers.next()+20)
-	wantDone(t, s.process, 1, 2, 3)
-	if n := len(s.events("open")); n != 2 {
-		t.Errorf("there were %d connections and not 2", n)
-	}
+	asksOverADrop(t, s, c, numbers, ask, func() {
+		if !<-recovered {
+			t.Error("the second subscription has recovered nothing")
+		}
+	})
 }
 
 // parseCentrifuge finds the channel and the publication of a push. It needs a

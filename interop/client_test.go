@@ -110,50 +110,56 @@ func (c *client) until(what string, within time.Duration, is func() bool) {
 	}
 }
 
-// notification waits for the next one after the first n.
-func (c *client) notification(n int) (got wsnotify.Notification) {
+// nth waits until list, which mu guards, has n values, and returns the last of them.
+func nth[T any](c *client, what string, list *[]T, n int) (v T) {
 	c.t.Helper()
-	c.until("a notification", patience, func() bool {
-		if len(c.notifications) > n {
-			got = c.notifications[n]
-			return true
+	c.until(what, patience, func() bool {
+		if len(*list) < n {
+			return false
 		}
-		return false
+		v = (*list)[n-1]
+		return true
 	})
-	return got
+	return v
+}
+
+// notification waits for the next one after the first n.
+func (c *client) notification(n int) wsnotify.Notification {
+	c.t.Helper()
+	return nth(c, "a notification", &c.notifications, n+1)
 }
 
 // opened waits until there were n connections.
-func (c *client) opened(n int) (e wsnotify.OpenEvent) {
+func (c *client) opened(n int) wsnotify.OpenEvent {
 	c.t.Helper()
-	c.until(fmt.Sprintf("connection %d", n), patience, func() bool {
-		if len(c.opens) >= n {
-			e = c.opens[n-1]
-			return true
-		}
-		return false
-	})
+	e := nth(c, fmt.Sprintf("connection %d", n), &c.opens, n)
 	if e.Epoch != uint64(n) {
 		c.t.Errorf("connection %d has the epoch %d", n, e.Epoch)
 	}
 	return e
 }
 
-// closed waits until n connections have ended, and returns what the last of
-// them told.
-func (c *client) closed(n int) (e wsnotify.CloseEvent) {
+// closed waits until n connections have ended, and returns the event of the last.
+func (c *client) closed(n int) wsnotify.CloseEvent {
 	c.t.Helper()
-	c.until(fmt.Sprintf("the end of connection %d", n), patience, func() bool {
-		if len(c.closes) >= n {
-			e = c.closes[n-1]
-			return true
-		}
-		return false
-	})
+	e := nth(c, fmt.Sprintf("the end of connection %d", n), &c.closes, n)
 	if e.Epoch != uint64(n) {
 		c.t.Errorf("the end of connection %d has the epoch %d", n, e.Epoch)
 	}
 	return e
+}
+
+// wantNoticed waits for the end of the first connection, whose peer has died: the
+// heartbeat is to notice it within Interval and Timeout.
+func (c *client) wantNoticed(died time.Time) {
+	c.t.Helper()
+	e := c.closed(1)
+	wantLost(c.t, e)
+	noticed := nth(c, "its time", &c.closedAt, 1).Sub(died)
+	c.t.Logf("noticed after %v: %v", noticed.Round(time.Millisecond), e.Failure.Err)
+	if noticed > 13*time.Second || !errors.Is(e.Failure.Err, wsnotify.ErrHeartbeatTimeout) {
+		c.t.Errorf("noticed after %v: %v", noticed, e.Failure.Err)
+	}
 }
 
 // failed waits for a failure with so many notes of it before, of the kind

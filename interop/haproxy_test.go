@@ -84,34 +84,16 @@ func TestHAProxy(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		h := newHAProxy(t, s, "hard-stop-after 1s", "timeout tunnel 1h")
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(h.url())
-		begin := time.Now()
-		old := h.reload()
-		wantLost(t, c.closed(1))
-		t.Logf("cut %v after the reload: %v", time.Since(begin), c.Status().LastFailure.Err)
+		var old *daemon
+		cutByReload(t, h.url(), func() { old = h.reload() })
 		<-old.done
-		c.opened(2)
-		c.say(`{"msgType":"a","content":"b"}`)
-		c.notification(0)
 	})
 	t.Run("reload without", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		h := newHAProxy(t, s, "", "timeout tunnel 1h")
-		c := newClient(t, wsnotify.Config{BackOff: quick, Heartbeat: wsnotify.Heartbeat{Interval: 200 * time.Millisecond}})
-		c.connect(h.url())
-		old := h.reload()
-		beats := 0
-		s.await(t, 0, patience, "15 heartbeats", func(l line) bool {
-			if l.Text == "ping" {
-				beats++
-			}
-			return beats == 15
-		})
-		if st := c.Status(); st.Epoch != 1 || st.ReadyState != wsnotify.Open {
-			t.Errorf("3 s after the reload: %+v", st)
-		}
+		var old *daemon
+		c := staysOverReload(t, s, h.url(), func() { old = h.reload() })
 		if err := c.Disconnect(); err != nil {
 			t.Error(err)
 		}
@@ -125,33 +107,18 @@ func TestHAProxy(t *testing.T) {
 	t.Run("killed backend, and 503", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(newHAProxy(t, s, "", "").url())
-		s.kill()
-		wantLost(t, c.closed(1))
-		wantRefused(t, c.status(503).Failure)
-		s.start()
-		c.opened(2)
+		backendIsKilled(t, s, newHAProxy(t, s, "", "").url(), 503)
 	})
 	t.Run("504", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
-		c := afterwards(t)
-		c.connect(strings.Replace(newHAProxy(t, s, "", "").url(), "/ws/", "/hang/", 1))
-		wantRefused(t, c.status(504).Failure)
-		c.opened(1)
+		backendHangs(t, newHAProxy(t, s, "", "").url())
 	})
 	t.Run("killed and started", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		h := newHAProxy(t, s, "", "")
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(h.url())
-		h.end(syscall.SIGKILL)
-		wantLost(t, c.closed(1))
-		c.failed("a refused dial", func(f wsnotify.Failure) bool {
-			return f.Phase == wsnotify.PhaseDial && f.Initiator == wsnotify.Network
-		})
+		c := proxyEnds(t, h.daemon, syscall.SIGKILL)
 		h.start()
 		c.opened(2)
 	})

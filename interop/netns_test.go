@@ -4,7 +4,6 @@ package interop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -171,15 +170,7 @@ func TestDeadLink(t *testing.T) {
 			}
 			test.die(t, n)
 			died := time.Now()
-			e := c.closed(1)
-			wantLost(t, e)
-			c.mu.Lock()
-			noticed := c.closedAt[0].Sub(died)
-			c.mu.Unlock()
-			t.Logf("noticed after %v: %v", noticed.Round(time.Millisecond), e.Failure.Err)
-			if noticed > 13*time.Second || !errors.Is(e.Failure.Err, wsnotify.ErrHeartbeatTimeout) {
-				t.Errorf("noticed after %v: %v", noticed, e.Failure.Err)
-			}
+			c.wantNoticed(died)
 			cancel()
 			c.enqueue(0, 10)
 			test.live(t, n)

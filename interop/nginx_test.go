@@ -81,34 +81,13 @@ func TestNginx(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		n := newNginx(t, s, "worker_shutdown_timeout 1s;", "")
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(n.url())
-		c.opened(1)
-		begin := time.Now()
-		n.cmd.Process.Signal(syscall.SIGHUP)
-		wantLost(t, c.closed(1))
-		t.Logf("cut %v after the reload: %v", time.Since(begin), c.Status().LastFailure.Err)
-		c.opened(2)
-		c.say(`{"msgType":"a","content":"b"}`)
-		c.notification(0)
+		cutByReload(t, n.url(), func() { n.cmd.Process.Signal(syscall.SIGHUP) })
 	})
 	t.Run("reload without", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		n := newNginx(t, s, "", "")
-		old := newClient(t, wsnotify.Config{BackOff: quick, Heartbeat: wsnotify.Heartbeat{Interval: 200 * time.Millisecond}})
-		old.connect(n.url())
-		n.cmd.Process.Signal(syscall.SIGHUP)
-		beats := 0
-		s.await(t, 0, patience, "15 heartbeats", func(l line) bool {
-			if l.Text == "ping" {
-				beats++
-			}
-			return beats == 15
-		})
-		if st := old.Status(); st.Epoch != 1 || st.ReadyState != wsnotify.Open {
-			t.Errorf("3 s after the reload: %+v", st)
-		}
+		old := staysOverReload(t, s, n.url(), func() { n.cmd.Process.Signal(syscall.SIGHUP) })
 		young := newClient(t, wsnotify.Config{BackOff: quick})
 		young.connect(n.url())
 		for _, c := range []*client{old, young} {
@@ -119,13 +98,7 @@ func TestNginx(t *testing.T) {
 	t.Run("killed upstream, and 502", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(newNginx(t, s, "", "").url())
-		s.kill()
-		wantLost(t, c.closed(1))
-		wantRefused(t, c.status(502).Failure)
-		s.start()
-		c.opened(2)
+		backendIsKilled(t, s, newNginx(t, s, "", "").url(), 502)
 	})
 	t.Run("503 with Retry-After", func(t *testing.T) {
 		t.Parallel()
@@ -142,10 +115,7 @@ func TestNginx(t *testing.T) {
 	t.Run("504", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
-		c := afterwards(t)
-		c.connect(strings.Replace(newNginx(t, s, "", "").url(), "/ws/", "/hang/", 1))
-		wantRefused(t, c.status(504).Failure)
-		c.opened(1)
+		backendHangs(t, newNginx(t, s, "", "").url())
 	})
 	t.Run("without the headers of the upgrade", func(t *testing.T) {
 		t.Parallel()
@@ -162,13 +132,7 @@ func TestNginx(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		n := newNginx(t, s, "", "")
-		c := newClient(t, wsnotify.Config{BackOff: quick})
-		c.connect(n.url())
-		n.end(syscall.SIGTERM)
-		wantLost(t, c.closed(1))
-		c.failed("a refused dial", func(f wsnotify.Failure) bool {
-			return f.Phase == wsnotify.PhaseDial && f.Initiator == wsnotify.Network
-		})
+		c := proxyEnds(t, n.daemon, syscall.SIGTERM)
 		c.enqueue(0, 100)
 		n.start()
 		c.opened(2)

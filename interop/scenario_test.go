@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -267,4 +268,84 @@ func difference(got, want []string) string {
 		}
 	}
 	return fmt.Sprintf("%d in the place of %d", len(got), len(want))
+}
+
+// cutByReload is a reload that ends the connections after a second: the client comes back.
+func cutByReload(t *testing.T, url string, reload func()) {
+	c := newClient(t, wsnotify.Config{BackOff: quick})
+	c.connect(url)
+	c.opened(1)
+	begin := time.Now()
+	reload()
+	wantLost(t, c.closed(1))
+	t.Logf("cut %v after the reload: %v", time.Since(begin), c.Status().LastFailure.Err)
+	c.opened(2)
+	c.say(`{"msgType":"a","content":"b"}`)
+	c.notification(0)
+}
+
+// staysOverReload is a reload that leaves the connections alone: the client keeps its own,
+// for 3 s of heartbeats.
+func staysOverReload(t *testing.T, s *server, url string, reload func()) *client {
+	c := newClient(t, wsnotify.Config{BackOff: quick, Heartbeat: wsnotify.Heartbeat{Interval: 200 * time.Millisecond}})
+	c.connect(url)
+	reload()
+	beats := 0
+	s.await(t, 0, patience, "15 heartbeats", func(l line) bool {
+		if l.Text == "ping" {
+			beats++
+		}
+		return beats == 15
+	})
+	if st := c.Status(); st.Epoch != 1 || st.ReadyState != wsnotify.Open {
+		t.Errorf("3 s after the reload: %+v", st)
+	}
+	return c
+}
+
+// backendIsKilled has a proxy answer with status while its backend is away.
+func backendIsKilled(t *testing.T, s *server, url string, status int) {
+	c := newClient(t, wsnotify.Config{BackOff: quick})
+	c.connect(url)
+	s.kill()
+	wantLost(t, c.closed(1))
+	wantRefused(t, c.status(status).Failure)
+	s.start()
+	c.opened(2)
+}
+
+// backendHangs has a proxy answer with 504 below /hang/.
+func backendHangs(t *testing.T, url string) {
+	c := afterwards(t)
+	c.connect(strings.Replace(url, "/ws/", "/hang/", 1))
+	wantRefused(t, c.status(504).Failure)
+	c.opened(1)
+}
+
+// proxyEnds ends a proxy by a signal, and waits until the client has tried to dial it.
+func proxyEnds(t *testing.T, proxy *daemon, signal syscall.Signal) *client {
+	c := newClient(t, wsnotify.Config{BackOff: quick})
+	c.connect(proxy.url())
+	proxy.end(signal)
+	wantLost(t, c.closed(1))
+	c.failed("a refused dial", func(f wsnotify.Failure) bool {
+		return f.Phase == wsnotify.PhaseDial && f.Initiator == wsnotify.Network
+	})
+	return c
+}
+
+// asksOverADrop has one request answered, one lost with the connection, and one answered
+// on the next, while a stream of numbers goes on. reopened is called once that is open.
+func asksOverADrop(t *testing.T, s *server, c *client, numbers *sequence, ask func(n int, hold bool) (int, error), reopened func()) {
+	asked(t, 1, ask)
+	s.held(t, 2, ask, s.drop)
+	wantLost(t, c.closed(1))
+	c.opened(2)
+	reopened()
+	asked(t, 3, ask)
+	numbers.reach(t, numbers.next()+20)
+	wantDone(t, s.process, 1, 2, 3)
+	if n := len(s.events("open")); n != 2 {
+		t.Errorf("there were %d connections and not 2", n)
+	}
 }

@@ -81,16 +81,7 @@ func TestSocketIO(t *testing.T) {
 	}
 	numbers.reach(t, 20)
 	s.await(t, 0, patience, "a pong", event("pong"))
-	asked(t, 1, ask)
-	s.held(t, 2, ask, s.drop)
-	wantLost(t, c.closed(1))
-	c.opened(2)
-	asked(t, 3, ask)
-	numbers.reach(t, numbers.next()+20)
-	wantDone(t, s.process, 1, 2, 3)
-	if n := len(s.events("open")); n != 2 {
-		t.Errorf("there were %d connections and not 2", n)
-	}
+	asksOverADrop(t, s, c, numbers, ask, func() {})
 }
 
 // parseSocketIO reads the packets of one namespace: 42/news,["event",…] is a

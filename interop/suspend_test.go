@@ -198,15 +198,7 @@ func TestSuspendedServer(t *testing.T) {
 	c.connect(s.url())
 	s.halt(t)
 	stopped := time.Now()
-	e := c.closed(1)
-	wantLost(t, e)
-	c.mu.Lock()
-	noticed := c.closedAt[0].Sub(stopped)
-	c.mu.Unlock()
-	t.Logf("noticed after %v: %v", noticed, e.Failure.Err)
-	if !errors.Is(e.Failure.Err, wsnotify.ErrHeartbeatTimeout) || noticed > 13*time.Second {
-		t.Errorf("%v after %v", e.Failure.Err, noticed)
-	}
+	c.wantNoticed(stopped)
 	// While it is stopped the kernel takes connections for it; the attempts
 	// are bounded by DialTimeout.
 	s.signal(syscall.SIGCONT)
