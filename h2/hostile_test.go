@@ -240,14 +240,12 @@ func (row *hostile) run(t *testing.T) {
 		if f.Phase == wsnotify.PhaseOpen && (len(closed) != 1 || closed[0].Code != wsnotify.StatusAbnormalClosure || closed[0].WasClean) {
 			t.Errorf("OnClose: %v", closed)
 		}
-		if w.dials() != 1 {
-			t.Errorf("%d dials", w.dials())
-		}
+		w.wantDials(1)
 		p := w.peers[0]
 		p.mu.Lock()
-		if p.deaf != nil {
-			close(p.deaf)
-			p.deaf = nil
+		if p.stop != nil {
+			close(p.stop)
+			p.stop = nil
 		}
 		p.mu.Unlock()
 		if row.reset != 0 {

@@ -92,6 +92,35 @@ func (w *world) dials() int {
 	return len(w.peers)
 }
 
+func (w *world) wantDials(n int) {
+	w.Helper()
+	if got := w.dials(); got != n {
+		w.Errorf("%d dials and not %d", got, n)
+	}
+}
+
+// onFirst is script for the first connection; the others echo.
+func onFirst(script func(*peer)) func(*peer) {
+	return func(p *peer) {
+		if p.nth > 1 {
+			echo(p)
+			return
+		}
+		script(p)
+	}
+}
+
+// silentAfter accepts so many streams, and says nothing more.
+func silentAfter(streams int, settings ...http2.Setting) func(*peer) {
+	return func(p *peer) {
+		p.settings(settings...)
+		for range streams {
+			p.accept()
+		}
+		p.silence()
+	}
+}
+
 // handshake makes the request of a client.
 func (w *world) handshake(ctx context.Context) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://server/ws?token=hunter2", nil)
@@ -149,7 +178,7 @@ type peer struct {
 	more sync.Cond
 	got  []frame
 	end  bool
-	deaf chan struct{} // if not nil, nothing is read until it is closed
+	stop chan struct{} // if not nil, nothing is read until it is closed
 }
 
 func newPeer(t *testing.T, conn net.Conn, nth int) *peer {
@@ -179,10 +208,10 @@ func (p *peer) collect() {
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	for {
 		p.mu.Lock()
-		deaf := p.deaf
+		stop := p.stop
 		p.mu.Unlock()
-		if deaf != nil {
-			<-deaf
+		if stop != nil {
+			<-stop
 		}
 		f, err := fr.ReadFrame()
 		if err != nil {
@@ -220,7 +249,7 @@ func (p *peer) collect() {
 func (p *peer) stopReading() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.deaf = make(chan struct{})
+	p.stop = make(chan struct{})
 }
 
 // next waits for a frame of a type, and drops those before it.

@@ -36,9 +36,7 @@ func TestOneDialServesAllWhoWait(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if w.dials() != 1 {
-			t.Errorf("%d dials", w.dials())
-		}
+		w.wantDials(1)
 	})
 }
 
@@ -119,9 +117,7 @@ func TestWaitersContextBoundsItsWaitAlone(t *testing.T) {
 		synctest.Wait()
 		all.Go(func() { w.connect().Close() })
 		all.Wait()
-		if w.dials() != 1 {
-			t.Errorf("%d dials", w.dials())
-		}
+		w.wantDials(1)
 	})
 }
 
@@ -210,23 +206,17 @@ func TestIdleConnectionIsKeptAWhile(t *testing.T) {
 }
 
 func TestGoAwayLeavesStreamsAndTakesNone(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		if p.nth > 1 {
-			echo(p)
-			return
-		}
+	inBubble(t, &Transport{}, onFirst(func(p *peer) {
 		p.settings()
 		p.accept()
 		second := p.accept()
 		p.next(http2.FrameHeaders)
 		p.fr.WriteGoAway(second, http2.ErrCodeNo, []byte("token=hunter2"))
 		p.serve()
-	}, func(w *world) {
+	}), func(w *world) {
 		first, second := w.connect(), w.connect()
 		third := w.connect() // was not processed, so it goes over another connection
-		if w.dials() != 2 {
-			t.Fatalf("%d dials", w.dials())
-		}
+		w.wantDials(2)
 		second.Write([]byte("x"))
 		if _, err := second.Read(make([]byte, 1)); err != nil {
 			t.Errorf("a stream that the server processes: %v", err)
@@ -285,15 +275,7 @@ func TestRefusedStreamIsTriedAgain(t *testing.T) {
 }
 
 func TestUnansweredPingClosesTheConnection(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		if p.nth > 1 {
-			echo(p)
-			return
-		}
-		p.settings()
-		p.accept()
-		p.silence()
-	}, func(w *world) {
+	inBubble(t, &Transport{}, onFirst(silentAfter(1)), func(w *world) {
 		neighbour := w.connect()
 		ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
 		defer cancel()
@@ -339,11 +321,7 @@ func TestAnsweredPingKeepsTheConnection(t *testing.T) {
 
 // While other things come, the answer to a PING may be behind them.
 func TestBusyConnectionHasTimeToAnswer(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		if p.nth > 1 {
-			echo(p)
-			return
-		}
+	inBubble(t, &Transport{}, onFirst(func(p *peer) {
 		p.settings()
 		id := p.accept()
 		p.accept()
@@ -354,7 +332,7 @@ func TestBusyConnectionHasTimeToAnswer(t *testing.T) {
 		f, _ := p.next(http2.FramePing)
 		p.fr.WritePing(true, f.ping)
 		p.silence()
-	}, func(w *world) {
+	}), func(w *world) {
 		busy, conn := w.connect(), w.connect()
 		conn.Close()
 		pass(2 * time.Minute)
@@ -368,15 +346,7 @@ func TestBusyConnectionHasTimeToAnswer(t *testing.T) {
 // A connection that was quiet for long may be dead, and is asked before an
 // attempt is risked on it.
 func TestQuietConnectionIsAskedFirst(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		if p.nth > 1 {
-			echo(p)
-			return
-		}
-		p.settings()
-		p.accept()
-		p.silence()
-	}, func(w *world) {
+	inBubble(t, &Transport{}, onFirst(silentAfter(1)), func(w *world) {
 		neighbour := w.connect()
 		pass(time.Minute)
 		began := time.Now()
@@ -389,17 +359,13 @@ func TestQuietConnectionIsAskedFirst(t *testing.T) {
 }
 
 func TestLostConnectionFailsItsStreamsAndNewOnesDial(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		if p.nth > 1 {
-			echo(p)
-			return
-		}
+	inBubble(t, &Transport{}, onFirst(func(p *peer) {
 		p.settings()
 		for range 50 {
 			p.accept()
 		}
 		p.Close()
-	}, func(w *world) {
+	}), func(w *world) {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
@@ -412,9 +378,7 @@ func TestLostConnectionFailsItsStreamsAndNewOnesDial(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if w.dials() != 2 {
-			t.Errorf("%d dials", w.dials())
-		}
+		w.wantDials(2)
 	})
 }
 
@@ -429,9 +393,7 @@ func TestCloseEndsStreamsAndLaterHandshakes(t *testing.T) {
 		if _, err := w.handshake(w.Context()); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v", err)
 		}
-		if w.dials() != 1 {
-			t.Errorf("%d dials", w.dials())
-		}
+		w.wantDials(1)
 		conn.Close()
 		if f, _ := w.peers[0].next(http2.FrameGoAway); f.code != http2.ErrCodeNo {
 			t.Errorf("%v", f)

@@ -325,11 +325,7 @@ func TestConnectionWindowIsShared(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-		p.accept()
-		p.silence()
-	}, func(w *world) {
+	inBubble(t, &Transport{}, silentAfter(1, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10}), func(w *world) {
 		conn := w.connect()
 		began := time.Now()
 		conn.SetReadDeadline(began.Add(time.Second))
@@ -362,12 +358,7 @@ func TestDeadlines(t *testing.T) {
 }
 
 func TestCloseEndsReadAndWriteAndNoOtherStream(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-		p.accept()
-		p.accept()
-		p.silence()
-	}, func(w *world) {
+	inBubble(t, &Transport{}, silentAfter(2, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10}), func(w *world) {
 		other, conn := w.connect(), w.connect()
 		var all sync.WaitGroup
 		for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
@@ -398,11 +389,7 @@ func TestCloseEndsReadAndWriteAndNoOtherStream(t *testing.T) {
 
 // A server reads all that was sent before a Close, so it sees the close frame.
 func TestCloseIsAnEndOfStreamAndLaterAReset(t *testing.T) {
-	inBubble(t, &Transport{}, func(p *peer) {
-		p.settings()
-		p.accept()
-		p.silence()
-	}, func(w *world) {
+	inBubble(t, &Transport{}, silentAfter(1), func(w *world) {
 		conn := w.connect()
 		conn.Write([]byte("goodbye"))
 		conn.Close()
