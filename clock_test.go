@@ -3,11 +3,12 @@ package wsnotify_test
 import (
 	"go/ast"
 	"go/parser"
-	"go/token"
+	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // The wall clock may jump, so nothing but what is for showing may hang on it.
@@ -27,26 +28,12 @@ func TestOnlyTheMonotonicClockDecides(t *testing.T) {
 		"Parse", "ParseInLocation", "ParseTime", "MarshalJSON", "MarshalText", "MarshalBinary", "GobEncode", "Clock",
 		"lastReceived", "LastReceived",
 	}
-	names, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := testkit.Sources(t, ".", parser.SkipObjectResolution)
 	for _, folder := range []string{"handshake", "inbox", "outbox"} {
-		below, err := filepath.Glob("internal/" + folder + "/*.go")
-		if err != nil || len(below) == 0 {
-			t.Fatal(folder, err)
-		}
-		names = append(names, below...)
+		maps.Copy(files, testkit.Sources(t, "internal/"+folder, parser.SkipObjectResolution))
 	}
 	got := map[string]int{}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, f := range files {
 		ast.Inspect(f, func(n ast.Node) bool {
 			sel, ok := n.(*ast.SelectorExpr)
 			if !ok || !slices.Contains(strips, sel.Sel.Name) {

@@ -300,9 +300,7 @@ func TestCloseTimeoutNegativeDoesNotWait(t *testing.T) {
 
 func TestConnectOnAConnectedClient(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ran := make(chan error, 1)
-		go func() { ran <- w.c.Run(context.Background(), w.srv.URL(), "ada") }()
-		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		ran := w.running(context.Background())
 		w.must(w.c.Connect(context.Background(), w.srv.URL(), "bob"))
 		w.wantErr(<-ran, wsnotify.ErrClosed)
 		if w.srv.MaxLive() != 1 || w.srv.Total() != 2 {
@@ -342,9 +340,7 @@ func TestConnectDoesNotHearTheOldConnection(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		ctx, cancel := context.WithCancel(context.Background())
-		ran := make(chan error, 1)
-		go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
-		w.must(w.c.WaitFor(ctx, wsnotify.Open))
+		ran := w.running(ctx)
 		cancel()
 		w.wantErr(<-ran, context.Canceled)
 		w.wantErr(w.c.Err(), context.Canceled)
@@ -356,9 +352,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestRunReturnsNilAfterDisconnect(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ran := make(chan error, 1)
-		go func() { ran <- w.c.Run(context.Background(), w.srv.URL(), "ada") }()
-		w.must(w.c.WaitFor(context.Background(), wsnotify.Open))
+		ran := w.running(context.Background())
 		w.must(w.c.Disconnect())
 		w.must(<-ran)
 	})

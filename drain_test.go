@@ -75,9 +75,7 @@ func TestDrainLetsHandlersFinish(t *testing.T) {
 				w = world
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				ran := make(chan error, 1)
-				go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
-				w.must(w.c.WaitFor(ctx, wsnotify.Open))
+				ran := w.running(ctx)
 				conn := w.conn()
 				for i := range 3 {
 					w.must(conn.SendBinary(fmt.Append(nil, i)))
@@ -223,9 +221,7 @@ func TestDrainSaysWhatWasNotSent(t *testing.T) {
 				w.net.Buffer(1 << 10)
 				ctx, cancel := context.WithCancel(context.Background())
 				defer cancel()
-				ran := make(chan error, 1)
-				go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
-				w.must(w.c.WaitFor(ctx, wsnotify.Open))
+				ran := w.running(ctx)
 				w.conn().StopReading(true)
 				for range 4 {
 					w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))

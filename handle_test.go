@@ -75,6 +75,11 @@ func TestContextOfHandleEndsWithItsRun(t *testing.T) {
 			return nil
 		})
 		work := func(d time.Duration) { w.srv.Notify("ada", "work", d) }
+		workTwice := func() {
+			work(time.Hour)
+			work(time.Hour)
+			synctest.Wait()
+		}
 		w.connect()
 		work(time.Second)
 		synctest.Wait()
@@ -84,9 +89,7 @@ func TestContextOfHandleEndsWithItsRun(t *testing.T) {
 		}
 
 		w.connect()
-		work(time.Hour)
-		work(time.Hour)
-		synctest.Wait()
+		workTwice()
 		time.AfterFunc(3*time.Second, func() { w.c.Disconnect() })
 		if got := <-took; got != "ended after 3s" {
 			t.Errorf("the handler %s", got)
@@ -96,9 +99,7 @@ func TestContextOfHandleEndsWithItsRun(t *testing.T) {
 		}
 
 		w.connect()
-		work(time.Hour)
-		work(time.Hour)
-		synctest.Wait()
+		workTwice()
 		w.connect() // takes over
 		if first, second := <-took, <-took; first != "ended after 0s" || second != first {
 			t.Errorf("the handlers of the Connect before: %s, %s", first, second)

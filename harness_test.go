@@ -2,6 +2,7 @@ package wsnotify_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/harness"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -56,6 +58,15 @@ func (w *world) connect() *wsnotifytest.Conn {
 	return w.of().Connect()
 }
 
+// running calls Run as ada and returns once it is open, and what Run will return.
+func (w *world) running(ctx context.Context) <-chan error {
+	w.Helper()
+	ran := make(chan error, 1)
+	go func() { ran <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+	w.must(w.c.WaitFor(ctx, wsnotify.Open))
+	return ran
+}
+
 func (w *world) config(cfg wsnotify.Config) wsnotify.Config { return w.of().Config(cfg) }
 func (w *world) note(format string, args ...any)            { w.of().Note(format, args...) }
 func (w *world) pass(d time.Duration)                       { w.of().Pass(d) }
@@ -95,30 +106,16 @@ func rawServer(t testing.TB, script func(net.Conn)) (url string) {
 // rawServerBehind is rawServer behind what wrap makes of its end, such as TLS.
 func rawServerBehind(t testing.TB, wrap func(net.Conn) net.Conn, script func(net.Conn)) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				conn := wrap(conn)
-				defer conn.Close()
-				r, err := http.ReadRequest(bufio.NewReader(conn))
-				if err != nil {
-					return
-				}
-				sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-				fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-					"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
-				script(conn)
-			}()
+	return "ws://" + testkit.Listen(t, func(conn net.Conn) {
+		conn = wrap(conn)
+		defer conn.Close()
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
 		}
-	}()
-	return "ws://" + l.Addr().String() + "/"
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+		script(conn)
+	}) + "/"
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 func TestHeartbeatEverySixSeconds(t *testing.T) {
@@ -74,25 +75,36 @@ func TestSilentPeerIsDropped(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.srv.AnswerPings(false)
 		w.connect()
-		w.must(w.c.WaitFor(context.Background(), wsnotify.Closed))
-		if d := time.Since(w.start); d != 12*time.Second {
-			t.Errorf("dropped after %v", d)
-		}
+		w.wantDropped(12 * time.Second)
 	})
+}
+
+// wantDropped waits for the end of the first connection, and checks when that is.
+func (w *world) wantDropped(after time.Duration) {
+	w.Helper()
+	w.must(w.c.WaitFor(bg, wsnotify.Closed))
+	if d := time.Since(w.start); d != after {
+		w.Errorf("dropped after %v and not %v", d, after)
+	}
+}
+
+// staysOpenWhileItSends has a peer send a message every 5 s, and answer nothing.
+func (w *world) staysOpenWhileItSends(conn *wsnotifytest.Conn) {
+	w.Helper()
+	for range 100 {
+		w.pass(5 * time.Second)
+		w.must(conn.Notify("a", "b"))
+	}
+	if !w.c.IsConnected() || w.srv.Total() != 1 {
+		w.Errorf("%+v", w.c.Status())
+	}
 }
 
 // A peer that sends a lot and never answers a ping is alive.
 func TestTalkativePeerThatAnswersNoPingIsAlive(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.srv.AnswerPings(false)
-		conn := w.connect()
-		for range 100 {
-			w.pass(5 * time.Second)
-			w.must(conn.Notify("a", "b"))
-		}
-		if !w.c.IsConnected() || w.srv.Total() != 1 {
-			t.Errorf("%+v", w.c.Status())
-		}
+		w.staysOpenWhileItSends(w.connect())
 	})
 }
 

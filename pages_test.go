@@ -135,17 +135,29 @@ func TestIndexLinksEveryPage(t *testing.T) {
 	if !strings.Contains(string(readme), "](docs/README.md)") {
 		t.Error("README.md does not link docs/README.md")
 	}
-	index, err := os.ReadFile("docs/README.md")
+	wantListed(t, "docs/README.md", "docs/*.md", 10, func(page string) string {
+		if page == "docs/README.md" {
+			return ""
+		}
+		return "](" + filepath.Base(page) + ")"
+	})
+}
+
+// wantListed checks that a page contains what link returns for each file of a pattern, of
+// which there are at least so many.
+func wantListed(t *testing.T, page, pattern string, least int, link func(file string) string) {
+	t.Helper()
+	index, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := filepath.Glob("docs/*.md")
-	if err != nil || len(pages) < 10 {
-		t.Fatal(pages, err)
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) < least {
+		t.Fatal(files, err)
 	}
-	for _, page := range pages {
-		if name := filepath.Base(page); name != "README.md" && !strings.Contains(string(index), "]("+name+")") {
-			t.Errorf("docs/README.md does not link %s", page)
+	for _, file := range files {
+		if !strings.Contains(string(index), link(filepath.ToSlash(file))) {
+			t.Errorf("%s does not list %s", page, file)
 		}
 	}
 }
@@ -249,17 +261,7 @@ func TestFiguresAreThoseOfBench(t *testing.T) {
 var figures = regexp.MustCompile(`\b[0-9]{1,3}(?:,[0-9]{3})+\b|\b[0-9]+\.[0-9]{2} ×|\b[0-9]{3,}\.[0-9]\b`)
 
 func TestEveryExampleIsListed(t *testing.T) {
-	page, err := os.ReadFile("examples/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mains, err := filepath.Glob("examples/*/main.go")
-	if err != nil || len(mains) < 9 {
-		t.Fatal(mains, err)
-	}
-	for _, main := range mains {
-		if name := filepath.Base(filepath.Dir(main)); !strings.Contains(string(page), "\n| ["+name+"](") {
-			t.Errorf("examples/README.md does not list %s", name)
-		}
-	}
+	wantListed(t, "examples/README.md", "examples/*/main.go", 9, func(main string) string {
+		return "\n| [" + filepath.Base(filepath.Dir(main)) + "]("
+	})
 }

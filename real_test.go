@@ -39,17 +39,23 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{`{"msgType":"a","content":"b"}`, strings.Repeat(" ", 200_000)} {
-		if err := c.SendMessage(ctx, text); err != nil {
-			t.Fatal(err)
-		}
-		if echo := <-got; echo != text {
-			t.Errorf("the echo of %d bytes has %d", len(text), len(echo))
-		}
+		wantEcho(t, c, got, text)
 	}
 	if err := c.Disconnect(); err != nil {
 		t.Error(err)
 	}
 	<-c.Done()
+}
+
+// wantEcho sends a text, and compares it with what comes.
+func wantEcho(t *testing.T, c *wsnotify.Client, got <-chan string, text string) {
+	t.Helper()
+	if err := c.SendMessage(deadline(t), text); err != nil {
+		t.Fatal(err)
+	}
+	if echo := <-got; echo != text {
+		t.Errorf("the echo of %d bytes has %d", len(text), len(echo))
+	}
 }
 
 func TestTLSIsVerifiedByDefault(t *testing.T) {
@@ -117,12 +123,7 @@ func TestAgainstTheTransportsServer(t *testing.T) {
 	}
 	for _, size := range []int{0, 10, 1000, 100_000} {
 		text := strings.Repeat("0123456789", size/10)
-		if err := c.SendMessage(ctx, text); err != nil {
-			t.Fatal(err)
-		}
-		if echo := <-got; echo != text {
-			t.Errorf("the echo of %d bytes has %d", len(text), len(echo))
-		}
+		wantEcho(t, c, got, text)
 	}
 	if err := c.Reconnect(); err != nil {
 		t.Fatal(err)

@@ -38,40 +38,34 @@ func (s *stubborn) set(f func()) {
 	f()
 }
 
-func (s *stubborn) Load(yield func(uint64, wsnotify.Message) error) error {
+// hooked calls a hook, if there is one, and then the Shelf unless that has failed.
+func (s *stubborn) hooked(hook func() func() error, then func() error) error {
 	s.mu.Lock()
-	f := s.load
+	f := hook()
 	s.mu.Unlock()
 	if f != nil {
 		if err := f(); err != nil {
 			return err
 		}
 	}
-	return s.Shelf.Load(yield)
+	return then()
+}
+
+func (s *stubborn) Load(yield func(uint64, wsnotify.Message) error) error {
+	return s.hooked(func() func() error { return s.load }, func() error { return s.Shelf.Load(yield) })
 }
 
 func (s *stubborn) Append(seq uint64, m wsnotify.Message) error {
-	s.mu.Lock()
-	f := s.append
-	s.mu.Unlock()
-	if f != nil {
-		if err := f(m); err != nil {
-			return err
+	return s.hooked(func() func() error {
+		if f := s.append; f != nil {
+			return func() error { return f(m) }
 		}
-	}
-	return s.Shelf.Append(seq, m)
+		return nil
+	}, func() error { return s.Shelf.Append(seq, m) })
 }
 
 func (s *stubborn) Remove(seqs ...uint64) error {
-	s.mu.Lock()
-	f := s.remove
-	s.mu.Unlock()
-	if f != nil {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	return s.Shelf.Remove(seqs...)
+	return s.hooked(func() func() error { return s.remove }, func() error { return s.Shelf.Remove(seqs...) })
 }
 
 // A Store that could not remove for a while takes messages all the time, and is

@@ -45,15 +45,9 @@ func crowd(m *measurement) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	each := float64(size)
-	return Result{
-		Messages:  int64(size),
-		Memory:    (after.memory - before.memory) / each,
-		Resident:  (after.resident - before.resident) / each,
-		Goroutine: (after.goroutines - before.goroutines) / each,
-		Busy:      busy,
-		Back:      float64(slices.Max(handshakes)),
-	}, nil
+	result := perConnection(before, after, size)
+	result.Busy, result.Back = busy, float64(slices.Max(handshakes))
+	return result, nil
 }
 
 // crowdPolicy spreads both alike.

@@ -112,12 +112,6 @@ func idleDeflated(connections, window int) func(*measurement) (Result, error) {
 		if err := m.heapProfile(); err != nil {
 			return Result{}, err
 		}
-		each := float64(connections)
-		return Result{
-			Messages:  int64(connections),
-			Memory:    (after.memory - before.memory) / each,
-			Resident:  (after.resident - before.resident) / each,
-			Goroutine: (after.goroutines - before.goroutines) / each,
-		}, nil
+		return perConnection(before, after, connections), nil
 	}
 }

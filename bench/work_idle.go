@@ -43,13 +43,18 @@ func idle(connections int, beats bool) func(*measurement) (Result, error) {
 		if err := m.heapProfile(); err != nil {
 			return Result{}, err
 		}
-		each := float64(connections)
-		return Result{
-			Messages:  int64(connections),
-			Memory:    (after.memory - before.memory) / each,
-			Resident:  (after.resident - before.resident) / each,
-			Goroutine: (after.goroutines - before.goroutines) / each,
-		}, nil
+		return perConnection(before, after, connections), nil
+	}
+}
+
+// perConnection is what each of n connections takes.
+func perConnection(before, after cost, n int) Result {
+	each := float64(n)
+	return Result{
+		Messages:  int64(n),
+		Memory:    (after.memory - before.memory) / each,
+		Resident:  (after.resident - before.resident) / each,
+		Goroutine: (after.goroutines - before.goroutines) / each,
 	}
 }
 

@@ -340,16 +340,8 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("Write after the deadline: %v", err)
 		}
 		conn.SetDeadline(time.Time{})
-		time.AfterFunc(time.Second, func() { conn.SetDeadline(time.Unix(1, 0)) }) // of calls under way, too
-		var all sync.WaitGroup
-		for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
-			all.Go(func() {
-				if _, err := f(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("a deadline that is set meanwhile: %v", err)
-				}
-			})
-		}
-		all.Wait()
+		time.AfterFunc(time.Second, func() { conn.SetDeadline(time.Unix(1, 0)) })
+		bothEnd(t, conn, os.ErrDeadlineExceeded).Wait() // of calls under way, too
 		conn.Close()
 		if err := conn.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("SetDeadline after Close: %v", err)
@@ -357,17 +349,23 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
+// bothEnd begins a Read and a Write, which are to wait and end with want.
+func bothEnd(t *testing.T, conn net.Conn, want error) *sync.WaitGroup {
+	var all sync.WaitGroup
+	for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
+		all.Go(func() {
+			if _, err := f(make([]byte, 100)); !errors.Is(err, want) {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+	}
+	return &all
+}
+
 func TestCloseEndsReadAndWriteAndNoOtherStream(t *testing.T) {
 	inBubble(t, &Transport{}, silentAfter(2, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10}), func(w *world) {
 		other, conn := w.connect(), w.connect()
-		var all sync.WaitGroup
-		for _, f := range []func([]byte) (int, error){conn.Read, conn.Write} {
-			all.Go(func() {
-				if _, err := f(make([]byte, 100)); !errors.Is(err, net.ErrClosed) {
-					t.Errorf("it ended with %v", err)
-				}
-			})
-		}
+		all := bothEnd(t, conn, net.ErrClosed)
 		synctest.Wait()
 		conn.Close()
 		conn.Close()

@@ -45,11 +45,9 @@ func TestCentrifuge(t *testing.T) {
 		}
 	}
 	c := newClient(t, wsnotify.Config{
-		Envelope: wsnotify.Envelope{Parse: parseCentrifuge},
-		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
-			return "{}", string(m.Data) == "{}"
-		}},
-		BackOff: quick,
+		Envelope:  wsnotify.Envelope{Parse: parseCentrifuge},
+		Heartbeat: answering("{}", "{}"),
+		BackOff:   quick,
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
 			if _, err := ordered(ctx, h, `{"id":1,"connect":{}}`); err != nil {
 				return err

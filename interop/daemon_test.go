@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // daemon is a proxy in the foreground, with a folder and a port of its own.
@@ -132,19 +134,5 @@ func idle(t *testing.T, s *server, url string, hc wsnotify.Config) {
 // hang accepts connections and says nothing.
 func hang(t testing.TB) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { conn.Close() })
-		}
-	}()
-	return l.Addr().String()
+	return testkit.Listen(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 }

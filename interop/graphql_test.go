@@ -25,10 +25,8 @@ func TestGraphQLOverWebSocket(t *testing.T) {
 	c := newClient(t, wsnotify.Config{
 		Subprotocols: []string{"graphql-transport-ws"},
 		Envelope:     wsnotify.Envelope{Type: "type", Content: "payload"},
-		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
-			return `{"type":"pong"}`, string(m.Data) == `{"type":"ping"}`
-		}},
-		BackOff: quick,
+		Heartbeat:    answering(`{"type":"ping"}`, `{"type":"pong"}`),
+		BackOff:      quick,
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
 			if err := h.SendMessage(ctx, `{"type":"connection_init","payload":{"token":"secret"}}`); err != nil {
 				return err

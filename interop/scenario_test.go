@@ -349,3 +349,10 @@ func asksOverADrop(t *testing.T, s *server, c *client, numbers *sequence, ask fu
 		t.Errorf("there were %d connections and not 2", n)
 	}
 }
+
+// answering is a heartbeat without a text that answers the server's.
+func answering(question, answer string) wsnotify.Heartbeat {
+	return wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
+		return answer, string(m.Data) == question
+	}}
+}

@@ -27,11 +27,9 @@ func TestSocketIO(t *testing.T) {
 	defer cancel()
 
 	c := newClient(t, wsnotify.Config{
-		Envelope: wsnotify.Envelope{Parse: parseSocketIO},
-		Heartbeat: wsnotify.Heartbeat{NoText: true, Answer: func(m wsnotify.Message) (string, bool) {
-			return "3", string(m.Data) == "2"
-		}},
-		BackOff: quick,
+		Envelope:  wsnotify.Envelope{Parse: parseSocketIO},
+		Heartbeat: answering("2", "3"),
+		BackOff:   quick,
 		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
 			open, err := h.Receive(ctx) // 0{"sid":…,"pingInterval":…}
 			if err != nil {

@@ -5,7 +5,6 @@ package tests
 import (
 	"bytes"
 	"go/parser"
-	"go/token"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 const module = "github.com/wsnotify/wsnotify"
@@ -75,9 +76,9 @@ func TestRootDoesNotKnowTheTransport(t *testing.T) {
 
 // A reader finds what these names say.
 func TestRootFilesKeepTheirNames(t *testing.T) {
-	files := sources(t, "..")
+	files := testkit.Sources(t, "..", parser.PackageClauseOnly)
 	for _, name := range []string{"client", "config", "reconnect", "heartbeat", "message", "state", "errors", "events", "policy", "iter"} {
-		if !slices.Contains(files, filepath.Join("..", name+".go")) {
+		if files[filepath.Join("..", name+".go")] == nil {
 			t.Errorf("there is no %s.go", name)
 		}
 	}
@@ -87,11 +88,7 @@ func TestRootFilesKeepTheirNames(t *testing.T) {
 // so that an importer's code does not change when a dependency does.
 func TestPublicAPIHasNoTypeOfAnotherModule(t *testing.T) {
 	foreign := map[string]bool{}
-	for _, file := range sources(t, "..") {
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, f := range testkit.Sources(t, "..", parser.ImportsOnly) {
 		for _, imp := range f.Imports {
 			name, err := strconv.Unquote(imp.Path.Value)
 			if err != nil {
@@ -118,7 +115,7 @@ func TestPublicAPIHasNoTypeOfAnotherModule(t *testing.T) {
 // ARCHITECTURE.md says what each file of the root and each package below holds.
 func TestArchitectureNamesEveryFile(t *testing.T) {
 	page := string(read(t, "../ARCHITECTURE.md"))
-	for _, file := range sources(t, "..") {
+	for file := range testkit.Sources(t, "..", parser.PackageClauseOnly) {
 		if name := filepath.Base(file); name != "doc.go" && !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("it does not name %s", name)
 		}
@@ -147,11 +144,7 @@ func TestPackagesSayWhatLivesThere(t *testing.T) {
 func importsOf(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	imports := map[string]string{}
-	for _, file := range sources(t, folder) {
-		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for file, f := range testkit.Sources(t, folder, parser.ImportsOnly) {
 		for _, spec := range f.Imports {
 			imported, err := strconv.Unquote(spec.Path.Value)
 			if err != nil {
@@ -161,19 +154,6 @@ func importsOf(t *testing.T, folder string) map[string]string {
 		}
 	}
 	return imports
-}
-
-func sources(t *testing.T, folder string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
-	if len(files) == 0 {
-		t.Fatalf("%s has no files", folder)
-	}
-	return files
 }
 
 func read(t *testing.T, file string) []byte {

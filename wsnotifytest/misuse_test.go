@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"go/parser"
-	"go/token"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,18 +111,7 @@ func TestBubbles(t *testing.T) {
 
 // A program that imports this package by mistake gets no flags of testing.
 func TestTestingIsNotImported(t *testing.T) {
-	names, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, f := range testkit.Sources(t, ".", parser.ImportsOnly) {
 		for _, spec := range f.Imports {
 			if path := strings.Trim(spec.Path.Value, `"`); path == "testing" || strings.HasPrefix(path, "testing/") || path == "flag" {
 				t.Errorf("%s imports %s", name, path)

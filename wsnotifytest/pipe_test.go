@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 func newPipe(t *testing.T, cfg linkConfig) (a, b *pipeConn) {
@@ -26,16 +28,6 @@ func newPipe(t *testing.T, cfg linkConfig) (a, b *pipeConn) {
 func inTime(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
-}
-
-// took runs f and checks how much virtual time went by.
-func took(t *testing.T, want time.Duration, f func()) {
-	t.Helper()
-	start := time.Now()
-	f()
-	if got := time.Since(start); got != want {
-		t.Errorf("took %v, want %v", got, want)
-	}
 }
 
 func wantErr(t *testing.T, got, want error) {
@@ -120,7 +112,7 @@ func TestPipeCloseWakesABlockedWriterOfThePeer(t *testing.T) {
 		inTime(t, func(t *testing.T) {
 			a, b := newPipe(t, cfg)
 			time.AfterFunc(time.Minute, func() { _ = b.Close() })
-			took(t, time.Minute+cfg.latency, func() {
+			testkit.Took(t, time.Minute+cfg.latency, func() {
 				n, err := a.Write(make([]byte, 11))
 				wantErr(t, err, syscall.EPIPE)
 				if n != 10 {
@@ -135,7 +127,7 @@ func TestPipeDeadlines(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		a, b := newPipe(t, linkConfig{buffer: 10})
 		_ = a.SetReadDeadline(time.Now().Add(time.Second))
-		took(t, time.Second, func() {
+		testkit.Took(t, time.Second, func() {
 			_, err := a.Read(make([]byte, 1))
 			wantErr(t, err, os.ErrDeadlineExceeded)
 			if ne := net.Error(nil); !errors.As(err, &ne) || !ne.Timeout() {
@@ -143,7 +135,7 @@ func TestPipeDeadlines(t *testing.T) {
 			}
 		})
 		_ = a.SetWriteDeadline(time.Now().Add(time.Second))
-		took(t, time.Second, func() {
+		testkit.Took(t, time.Second, func() {
 			n, err := a.Write(make([]byte, 30))
 			wantErr(t, err, os.ErrDeadlineExceeded)
 			if n != 10 {
@@ -152,13 +144,13 @@ func TestPipeDeadlines(t *testing.T) {
 		})
 		_ = a.SetDeadline(time.Time{})
 		go func() { time.Sleep(time.Hour); _, _ = b.Write([]byte("x")) }()
-		took(t, time.Hour, func() {
+		testkit.Took(t, time.Hour, func() {
 			if _, err := a.Read(make([]byte, 1)); err != nil {
 				t.Error(err)
 			}
 		})
 		time.AfterFunc(time.Second, func() { _ = a.SetDeadline(time.Unix(1, 0)) })
-		took(t, time.Second, func() {
+		testkit.Took(t, time.Second, func() {
 			_, err := a.Read(make([]byte, 1))
 			wantErr(t, err, os.ErrDeadlineExceeded)
 		})
@@ -170,11 +162,11 @@ func TestPipeDeadlines(t *testing.T) {
 func TestPipeLatency(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		a, b := newPipe(t, linkConfig{latency: 100 * time.Millisecond})
-		took(t, 0, func() { _, _ = a.Write([]byte("one")) })
-		took(t, 100*time.Millisecond, func() { _, _ = b.Read(make([]byte, 3)) })
+		testkit.Took(t, 0, func() { _, _ = a.Write([]byte("one")) })
+		testkit.Took(t, 100*time.Millisecond, func() { _, _ = b.Read(make([]byte, 3)) })
 		_, _ = a.Write([]byte("two"))
 		_ = a.Close()
-		took(t, 100*time.Millisecond, func() {
+		testkit.Took(t, 100*time.Millisecond, func() {
 			if got, err := io.ReadAll(b); string(got) != "two" || err != nil {
 				t.Errorf("%q %v", got, err)
 			}
@@ -185,9 +177,9 @@ func TestPipeLatency(t *testing.T) {
 func TestPipeBandwidth(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		a, b := newPipe(t, linkConfig{bytesPerSec: 14600, latency: time.Second})
-		took(t, 0, func() { _, _ = a.Write(make([]byte, 14600)) })
-		took(t, 1100*time.Millisecond, func() { _, _ = b.Read(make([]byte, 20000)) })
-		took(t, 900*time.Millisecond, func() { _, _ = io.ReadFull(b, make([]byte, 14600-1460)) })
+		testkit.Took(t, 0, func() { _, _ = a.Write(make([]byte, 14600)) })
+		testkit.Took(t, 1100*time.Millisecond, func() { _, _ = b.Read(make([]byte, 20000)) })
+		testkit.Took(t, 900*time.Millisecond, func() { _, _ = io.ReadFull(b, make([]byte, 14600-1460)) })
 	})
 }
 
@@ -195,13 +187,13 @@ func TestPipeBlackHoleHoldsEverything(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		a, b := newPipe(t, linkConfig{buffer: 10, latency: time.Second})
 		a.l.setHole(true)
-		took(t, 0, func() {
+		testkit.Took(t, 0, func() {
 			if _, err := a.Write(make([]byte, 10)); err != nil {
 				t.Error(err)
 			}
 		})
 		_ = a.SetWriteDeadline(time.Now().Add(time.Hour))
-		took(t, time.Hour, func() {
+		testkit.Took(t, time.Hour, func() {
 			_, err := a.Write([]byte{0})
 			wantErr(t, err, os.ErrDeadlineExceeded)
 		})
@@ -211,7 +203,7 @@ func TestPipeBlackHoleHoldsEverything(t *testing.T) {
 		wantErr(t, err, os.ErrDeadlineExceeded)
 		_ = b.SetReadDeadline(time.Time{})
 		a.l.setHole(false)
-		took(t, time.Second, func() {
+		testkit.Took(t, time.Second, func() {
 			if got, err := io.ReadAll(b); len(got) != 10 || err != nil {
 				t.Error(got, err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -56,7 +57,7 @@ func TestOneHostIsCutOff(t *testing.T) {
 			}
 			cancel()
 			time.AfterFunc(time.Second, func() { unreachable(false) })
-			took(t, time.Second, func() {
+			testkit.Took(t, time.Second, func() {
 				if err := tryDial(t.Context(), s); err != nil {
 					t.Error(err)
 				}
@@ -83,16 +84,6 @@ func TestCutOffOnLoopback(t *testing.T) {
 	}
 }
 
-// took runs f and checks how much virtual time went by.
-func took(t *testing.T, want time.Duration, f func()) {
-	t.Helper()
-	start := time.Now()
-	f()
-	if got := time.Since(start); got != want {
-		t.Errorf("took %v, want %v", got, want)
-	}
-}
-
 // The line can be slowed down for one server, one user or one connection, in the middle of it all.
 func TestSlowLines(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
@@ -102,9 +93,9 @@ func TestSlowLines(t *testing.T) {
 		s.Latency(50 * ms)
 		s.User("ada").Latency(100 * ms)
 		var a *websocket.Conn
-		took(t, 250*ms, func() { a = dial(t, s, "ada") }) // 100 for TCP, 50 up; the user is known then
-		took(t, 200*ms, func() { dial(t, s, "bob") })
-		took(t, 40*ms, func() { dial(t, other, "ada") })
+		testkit.Took(t, 250*ms, func() { a = dial(t, s, "ada") }) // 100 for TCP, 50 up; the user is known then
+		testkit.Took(t, 200*ms, func() { dial(t, s, "bob") })
+		testkit.Took(t, 40*ms, func() { dial(t, other, "ada") })
 		next := func() {
 			t.Helper()
 			if _, _, err := a.Read(t.Context()); err != nil {
@@ -113,17 +104,17 @@ func TestSlowLines(t *testing.T) {
 		}
 		sc := newest(t, s, "ada")
 		_ = sc.SendText("x")
-		took(t, 100*ms, next)
+		testkit.Took(t, 100*ms, next)
 		sc.Latency(7 * ms)
 		_ = sc.SendText("x")
-		took(t, 7*ms, next)
+		testkit.Took(t, 7*ms, next)
 		sc.Latency(0)
 		s.User("ada").BytesPerSecond(1000)
 		_ = sc.SendText(strings.Repeat("x", 98))
-		took(t, 100*ms, next)
+		testkit.Took(t, 100*ms, next)
 		s.User("ada").BytesPerSecond(0)
 		_ = sc.SendText(strings.Repeat("x", 98))
-		took(t, 0, next)
+		testkit.Took(t, 0, next)
 	})
 	loopback := wsnotifytest.NewServer(t)
 	loopback.Latency(short)

@@ -46,16 +46,21 @@ func errTimedOut(d time.Duration) error {
 	return fmt.Errorf("%v have passed, and the context has no deadline", d.Round(time.Second/10))
 }
 
+// limit is how long a wait without a deadline of ctx may take, and the channel that says that it
+// is over; 0 and nil if ctx has one.
+func (s *Server) limit(ctx context.Context) (limit time.Duration, over <-chan time.Time, stop func() bool) {
+	if limit = s.timeout(ctx); limit <= 0 {
+		return 0, nil, func() bool { return false }
+	}
+	timer := time.NewTimer(limit)
+	return limit, timer.C, timer.Stop
+}
+
 // wait returns when ok, called with s.mu held, has returned true. have, called likewise, says what there
 // is instead; it is asked for when the wait has failed, since each change of the server calls ok.
 func (s *Server) wait(ctx context.Context, what string, ok func() bool, have func() string) error {
-	var over <-chan time.Time
-	limit := s.timeout(ctx)
-	if limit > 0 {
-		t := time.NewTimer(limit)
-		defer t.Stop()
-		over = t.C
-	}
+	limit, over, stop := s.limit(ctx)
+	defer stop()
 	failed := func(why error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -177,13 +182,8 @@ func (s *Server) WaitHandshakes(ctx context.Context, n int) error {
 // heartbeat, is not waited for, nor is what a black hole holds. Of two servers of one network,
 // only this one is asked.
 func (s *Server) WaitQuiet(ctx context.Context) error {
-	var over <-chan time.Time
-	limit := s.timeout(ctx)
-	if limit > 0 {
-		t := time.NewTimer(limit)
-		defer t.Stop()
-		over = t.C
-	}
+	limit, over, stop := s.limit(ctx)
+	defer stop()
 	last, due := s.activity()
 	for {
 		pause := 50 * time.Millisecond

@@ -332,18 +332,7 @@ func TestReaderGoesAway(t *testing.T) {
 	}
 	srv := wsnotifytest.NewServer(t)
 	srv.AllowViolations()
-	cmd := program(t, "listen", srv.URL(), "--user", "ada")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := srv.Conn(within(t), "ada")
-	if err != nil {
-		t.Fatal(err)
-	}
+	cmd, out, conn := listening(t, srv)
 	out.Close()
 	conn.Notify("mail", "x")
 	cmd.Wait()

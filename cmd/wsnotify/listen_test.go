@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/creack/pty"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -81,14 +79,7 @@ func TestListenRaw(t *testing.T) {
 // The text of the library's default is for those who can read it.
 func TestListenOnATerminalShowsWhatCame(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
-	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "7", "--color", "never")
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 60})
-	if errors.Is(err, pty.ErrUnsupported) {
-		t.Skip("there are no pseudo-terminals")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer tty.Close()
+	cmd, tty := onTerminal(t, "listen", srv.URL(), "--user", "ada", "--count", "7", "--color", "never")
 	everything(t, srv)
 	output, _ := io.ReadAll(tty)
 	cmd.Wait()

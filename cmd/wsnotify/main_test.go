@@ -67,6 +67,38 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// listening starts the program as a process that listens as ada, and returns what it
+// prints and the server's end of its connection.
+func listening(t *testing.T, srv *wsnotifytest.Server) (cmd *exec.Cmd, out io.ReadCloser, conn *wsnotifytest.Conn) {
+	t.Helper()
+	cmd = program(t, "listen", srv.URL(), "--user", "ada")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err = srv.Conn(within(t), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, out, conn
+}
+
+// onTerminal starts the program as a process on a terminal of 24 × 60.
+func onTerminal(t *testing.T, args ...string) (cmd *exec.Cmd, tty *os.File) {
+	t.Helper()
+	cmd = program(t, args...)
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 60})
+	if errors.Is(err, pty.ErrUnsupported) {
+		t.Skip("there are no pseudo-terminals")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tty.Close() })
+	return cmd, tty
+}
+
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -317,18 +349,7 @@ func TestSignals(t *testing.T) {
 		twice := test.twice
 		srv := wsnotifytest.NewServer(t)
 		srv.AnswerClose(!twice)
-		cmd := program(t, "listen", srv.URL(), "--user", "ada")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		conn, err := srv.Conn(within(t), "ada")
-		if err != nil {
-			t.Fatal(err)
-		}
+		cmd, out, conn := listening(t, srv)
 		conn.Notify("mail", "x")
 		out.Read(make([]byte, 1)) // so it is open
 		cmd.Process.Signal(test.signal)
@@ -350,14 +371,7 @@ func TestSignals(t *testing.T) {
 // and nothing that was received does anything to the terminal.
 func TestTerminal(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
-	cmd := program(t, "listen", srv.URL(), "--user", "ada", "--count", "3", "--color", "never")
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 60})
-	if errors.Is(err, pty.ErrUnsupported) {
-		t.Skip("there are no pseudo-terminals")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer tty.Close()
+	cmd, tty := onTerminal(t, "listen", srv.URL(), "--user", "ada", "--count", "3", "--color", "never")
 	conn, err := srv.Conn(within(t), "ada")
 	if err != nil {
 		t.Fatal(err)

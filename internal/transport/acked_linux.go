@@ -14,21 +14,14 @@ import (
 // known while a write waits, too, whose bytes nobody has counted yet.
 func acknowledged(conn net.Conn) (n int64, known bool) {
 	const offset, end = 120, 128
-	tcp, ok := conn.(syscall.Conn)
-	if !ok {
-		return 0, false
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
 	var info [end]byte
 	size := uint32(end)
-	var errno syscall.Errno
-	if err := raw.Control(func(fd uintptr) {
-		_, _, errno = syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
+	known = asked(conn, func(fd uintptr) error {
+		_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.IPPROTO_TCP, syscall.TCP_INFO,
 			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	}); err != nil || errno != 0 || size < end {
+		return failure(errno)
+	})
+	if !known || size < end {
 		return 0, false
 	}
 	return int64(binary.NativeEndian.Uint64(info[offset:])), true

@@ -41,15 +41,10 @@ func TestThousandReconnectsOnRealSockets(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("it did not reconnect")
 		}
-		switch i % 4 {
-		case 0:
-			conn.Drop()
-		case 1:
-			conn.Reset()
-		case 2:
-			conn.Close(1001, "")
-		case 3:
+		if i%4 == 3 {
 			c.Reconnect()
+		} else {
+			end(conn, i%4)
 		}
 		switch i {
 		case 100:
@@ -71,14 +66,7 @@ func TestNoGoroutineIsLeftByAThousandReconnects(t *testing.T) {
 	harness.InBubble(t, wsnotify.Config{BackOff: harness.Every(time.Second)}, func(w *harness.World) {
 		w.Connect()
 		for i := range 1000 {
-			switch conn := w.Conn(); i % 3 {
-			case 0:
-				conn.Drop()
-			case 1:
-				conn.Reset()
-			case 2:
-				conn.Close(1001, "")
-			}
+			end(w.Conn(), i%3)
 			w.Pass(time.Second)
 			if !w.Client.IsConnected() {
 				t.Fatalf("not connected after %d: %+v", i, w.Client.Status())
@@ -89,4 +77,16 @@ func TestNoGoroutineIsLeftByAThousandReconnects(t *testing.T) {
 			t.Errorf("%d connections", w.Net.Conns())
 		}
 	})
+}
+
+// end ends a connection in one of three ways.
+func end(conn *wsnotifytest.Conn, way int) {
+	switch way {
+	case 0:
+		conn.Drop()
+	case 1:
+		conn.Reset()
+	default:
+		conn.Close(1001, "")
+	}
 }
