@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // byText takes a message for its own id, but for those that begin with "-".
@@ -365,7 +366,7 @@ func TestUnconfirmedMessagesKeepNoMemoryOfOthers(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		c := wsnotify.New(wsnotify.Config{Outbox: wsnotify.Outbox{ConfirmID: byText}})
 		pad := strings.Repeat("x", 1000)
-		n := grown(func() {
+		n := testkit.Grown(func() {
 			for i := range 20_000 {
 				text := fmt.Sprint(i, " ", pad)
 				if i%40 == 0 {

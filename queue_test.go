@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 func TestOutboxIsLimited(t *testing.T) {
@@ -67,19 +67,6 @@ func TestDropOldest(t *testing.T) {
 	})
 }
 
-// grown returns by how much the heap has grown over f.
-func grown(f func()) int64 {
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
-	f()
-	return heap() - before
-}
-
 // The outbox is a bound of memory with DropOldest too: while nobody is
 // connected, behind a writer that is stuck with a Send waiting for it, and
 // with an OnUndelivered that does not return.
@@ -95,7 +82,7 @@ func TestDropOldestLimitsMemory(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		c := wsnotify.New(wsnotify.Config{Outbox: box})
 		w.c = c // which tells nobody
-		if n := grown(func() { fill(w) }); n > most {
+		if n := testkit.Grown(func() { fill(w) }); n > most {
 			t.Errorf("without a connection: %d KiB", n>>10)
 		}
 		if s := c.Status(); s.Queued != 10 || s.Undelivered != messages-10 {
@@ -113,7 +100,7 @@ func TestDropOldestLimitsMemory(t *testing.T) {
 			go w.c.SendMessage(bg, "x")
 		}
 		synctest.Wait()
-		if n := grown(func() { fill(w) }); n > most {
+		if n := testkit.Grown(func() { fill(w) }); n > most {
 			t.Errorf("behind a writer that is stuck: %d KiB", n>>10)
 		}
 	})
@@ -126,7 +113,7 @@ func TestSendsThatAreGivenUpTakeNoMemory(t *testing.T) {
 		w.connect().StopReading(true)
 		w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 1000)))
 		synctest.Wait()
-		n := grown(func() {
+		n := testkit.Grown(func() {
 			for range 20_000 {
 				ctx, cancel := context.WithTimeout(bg, time.Millisecond)
 				w.wantErr(w.c.SendMessage(ctx, "x"), context.DeadlineExceeded)
@@ -159,7 +146,7 @@ func TestSlowOnUndelivered(t *testing.T) {
 				c := wsnotify.New(cfg) // without a journal
 				data := make([]byte, 1000)
 				accepted, refused := 0, 0
-				n := grown(func() {
+				n := testkit.Grown(func() {
 					for i := range 40_000 {
 						copy(data, fmt.Sprintf("%05d", i))
 						switch err := c.Enqueue(wsnotify.MessageBinary, data); {

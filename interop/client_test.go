@@ -133,9 +133,7 @@ func (c *client) notification(n int) wsnotify.Notification {
 func (c *client) opened(n int) wsnotify.OpenEvent {
 	c.t.Helper()
 	e := nth(c, fmt.Sprintf("connection %d", n), &c.opens, n)
-	if e.Epoch != uint64(n) {
-		c.t.Errorf("connection %d has the epoch %d", n, e.Epoch)
-	}
+	c.wantEpoch(e.Epoch, n)
 	return e
 }
 
@@ -143,10 +141,15 @@ func (c *client) opened(n int) wsnotify.OpenEvent {
 func (c *client) closed(n int) wsnotify.CloseEvent {
 	c.t.Helper()
 	e := nth(c, fmt.Sprintf("the end of connection %d", n), &c.closes, n)
-	if e.Epoch != uint64(n) {
-		c.t.Errorf("the end of connection %d has the epoch %d", n, e.Epoch)
-	}
+	c.wantEpoch(e.Epoch, n)
 	return e
+}
+
+func (c *client) wantEpoch(got uint64, n int) {
+	c.t.Helper()
+	if got != uint64(n) {
+		c.t.Errorf("the event of connection %d has the epoch %d", n, got)
+	}
 }
 
 // wantNoticed waits for the end of the first connection, whose peer has died: the

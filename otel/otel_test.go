@@ -91,16 +91,7 @@ func TestCollects(t *testing.T) {
 		}
 		collect("before the first Connect", nil)
 
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.SendMessage(t.Context(), "four"); err != nil {
-			t.Fatal(err)
-		}
-		if err := srv.SendText("ada", "[1]"); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Second) // one heartbeat
+		observetest.Exchange(t, client, srv)
 		collect("while open", map[string]float64{
 			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=open":   1,
 			"wsnotify.connection.state{client} wsnotify.client.name=mail wsnotify.connection.state=closed": 0,

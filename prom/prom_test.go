@@ -121,17 +121,7 @@ func TestScrapes(t *testing.T) {
 			wsnotify_unhandled_total{client="mail"} 0
 		`)
 
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.SendMessage(t.Context(), "four"); err != nil {
-			t.Fatal(err)
-		}
-		if err := srv.SendText("ada", "[1]"); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Second) // one heartbeat
-		synctest.Wait()
+		observetest.Exchange(t, client, srv)
 		wantValues(t, registry, "while open",
 			`wsnotify_connection_state{client="mail",state="closed"} 0`,
 			`wsnotify_connection_state{client="mail",state="open"} 1`,
@@ -187,9 +177,7 @@ func TestConfirmationsAreShown(t *testing.T) {
 		registry, observe := collecting()
 		observe(client)
 		defer func() { client.Disconnect(); <-client.Done() }()
-		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
+		observetest.Connect(t, client, srv)
 		if err := client.Enqueue(wsnotify.MessageText, []byte("x")); err != nil {
 			t.Fatal(err)
 		}

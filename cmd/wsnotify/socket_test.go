@@ -11,13 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // rawClient is a client that sends what it is told to, byte by byte.
@@ -333,21 +333,16 @@ func TestServeSendsUTF8(t *testing.T) {
 // Many clients that announce large messages, and stop there, take the memory of a few.
 func TestServeBoundsLargeMessages(t *testing.T) {
 	h, srv := hubServer(t, func(h *hub) { h.echo = true })
-	heap := func() int64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := heap()
 	const clients = 40
-	for range clients {
-		c := dialRaw(t, srv, "/ws/raw")
-		io.WriteString(c, "\x81\xff\x00\x00\x00\x00\x00\xf0\x00\x00\x00\x00\x00\x00x") // 15 MiB
-	}
-	arrived(t, h, clients)
-	until(t, func() bool { return len(h.large) == cap(h.large) })
-	if took := heap() - before; took > largeAtOnce*16<<20+clients*smallMessage {
+	took := testkit.Grown(func() {
+		for range clients {
+			c := dialRaw(t, srv, "/ws/raw")
+			io.WriteString(c, "\x81\xff\x00\x00\x00\x00\x00\xf0\x00\x00\x00\x00\x00\x00x") // 15 MiB
+		}
+		arrived(t, h, clients)
+		until(t, func() bool { return len(h.large) == cap(h.large) })
+	})
+	if took > largeAtOnce*16<<20+clients*smallMessage {
 		t.Errorf("%d messages of 15 MiB that were announced take %d MiB", clients, took>>20)
 	}
 	// A small message needs no turn.

@@ -5,16 +5,23 @@ import (
 	"testing"
 )
 
-// Listen accepts connections on loopback until the end of the test, and serves each on a
-// goroutine of its own, after which it closes it.
+// Listen opens a port on loopback for Serve, and returns its address.
 func Listen(t testing.TB, serve func(net.Conn)) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	Serve(t, l, serve)
+	return l.Addr().String()
+}
+
+// Serve accepts connections until the end of the test. Each is served on a goroutine of
+// its own, and closed after that.
+func Serve(t testing.TB, l net.Listener, serve func(net.Conn)) {
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		for {
 			conn, err := l.Accept()
 			if err != nil {
@@ -26,5 +33,8 @@ func Listen(t testing.TB, serve func(net.Conn)) (addr string) {
 			}()
 		}
 	}()
-	return l.Addr().String()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
 }

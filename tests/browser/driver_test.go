@@ -21,32 +21,13 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/tests/browser/internal/orders"
 )
 
-// order and config are those of page/main.go.
-type order struct {
-	Do     string
-	Client int
-
-	URL, User, Text, Reason string
-	Code, Size, Times       int
-	State                   int // a ReadyState, whose JSON is a name
-	Within                  time.Duration
-	Config                  config
-}
-
-type config struct {
-	Subprotocols                            []string
-	Delay                                   time.Duration
-	Retries                                 uint64
-	CloseTimeout, WriteTimeout, DialTimeout time.Duration
-	Heartbeat                               struct{ Interval, Timeout time.Duration }
-	ReadLimit                               int64
-	Inbox                                   wsnotify.Inbox
-	Outbox                                  int
-	FailFast, Never, Header                 bool
-	Token, Login                            string
-}
+type (
+	order  = orders.Order
+	config = orders.Config
+)
 
 type answer struct {
 	Value json.RawMessage

@@ -1,33 +1,16 @@
 package browser
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/tests/internal/recorded"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
-
-// recorded is what a page saw that used the browser's WebSocket by itself. See
-// whatwg_test.go of the root, which replays the same without a browser.
-type recorded struct {
-	Name        string
-	ReadyStates []wsnotify.ReadyState
-	CloseFrame  string
-	Events      []struct {
-		Event    string
-		Code     int
-		Reason   string
-		WasClean bool
-		Data     string
-	}
-}
 
 // left are those that are not played here.
 var left = []string{
@@ -42,15 +25,7 @@ var left = []string{
 
 // states lets the client see what a page has seen.
 func states(t *testing.T, p *page) {
-	data, err := os.ReadFile("../whatwg/testdata/whatwg.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Scenarios []recorded }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range file.Scenarios {
+	for _, r := range recorded.Read(t, "../whatwg/testdata/whatwg.json") {
 		if !slices.Contains(left, r.Name) {
 			t.Run(r.Name, func(t *testing.T) {
 				t.Parallel()
@@ -60,7 +35,7 @@ func states(t *testing.T, p *page) {
 	}
 }
 
-func replay(t *testing.T, p *page, r recorded) {
+func replay(t *testing.T, p *page, r recorded.Scenario) {
 	s := &scene{T: t, p: p, srv: wsnotifytest.NewServer(t)}
 	s.srv.AllowViolations()
 	c := p.client(t, config{Never: true, Subprotocols: offered(r.Name)})
@@ -106,23 +81,7 @@ func replay(t *testing.T, p *page, r recorded) {
 	if !slices.Equal(states, want) {
 		t.Errorf("the states are %q, and the browser's %q", states, want)
 	}
-	want = nil
-	wasOpen := false
-	for _, ev := range r.Events {
-		switch ev.Event {
-		case "open":
-			wasOpen = true
-			want = append(want, "open")
-		case "message":
-			want = append(want, "message "+ev.Data)
-		case "close":
-			if wasOpen { // a failed attempt has no OnClose
-				want = append(want, fmt.Sprintf("close %d %q %v", ev.Code, ev.Reason, ev.WasClean))
-			}
-		default:
-			want = append(want, ev.Event)
-		}
-	}
+	want = r.Want()
 	if !slices.Equal(events, want) {
 		t.Errorf("the events are %q, and the browser's %q", events, want)
 	}

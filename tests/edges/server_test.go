@@ -19,6 +19,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // timeout is how long a test waits for what must come.
@@ -49,24 +50,12 @@ func listen(t *testing.T, config *tls.Config) net.Listener {
 // serve runs script for each connection to l, and returns l's address.
 func serve(t *testing.T, l net.Listener, script func(*peer)) (addr string) {
 	t.Helper()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				p := &peer{conn: conn, r: bufio.NewReader(conn)}
-				if p.readRequest() == nil {
-					script(p)
-				}
-			}()
+	testkit.Serve(t, l, func(conn net.Conn) {
+		p := &peer{conn: conn, r: bufio.NewReader(conn)}
+		if p.readRequest() == nil {
+			script(p)
 		}
-	}()
-	t.Cleanup(func() { l.Close(); <-ended })
+	})
 	return l.Addr().String()
 }
 

@@ -2,10 +2,8 @@ package whatwg
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,22 +12,9 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/harness"
+	"github.com/wsnotify/wsnotify/tests/internal/recorded"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
-
-// scenario is what a real browser did, recorded in testdata/whatwg.json.
-type scenario struct {
-	Name        string
-	ReadyStates []wsnotify.ReadyState
-	CloseFrame  string
-	Events      []struct {
-		Event    string
-		Code     wsnotify.StatusCode
-		Reason   string
-		WasClean bool
-		Data     string
-	}
-}
 
 // onPurpose lists where this client differs from the browser, and why.
 var onPurpose = map[string]string{
@@ -43,21 +28,13 @@ var onPurpose = map[string]string{
 // TestStatesAreThoseOfABrowser lets the client live through what a browser
 // did, and compares the ready states, the events and the close code.
 func TestStatesAreThoseOfABrowser(t *testing.T) {
-	data, err := os.ReadFile("testdata/whatwg.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct{ Scenarios []scenario }
-	if err := json.Unmarshal(data, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range file.Scenarios {
+	for _, s := range recorded.Read(t, "testdata/whatwg.json") {
 		t.Run(s.Name, func(t *testing.T) { replay(t, s) })
 	}
 }
 
 // replay plays the server's part, and the calls of the page.
-func replay(t *testing.T, s scenario) {
+func replay(t *testing.T, s recorded.Scenario) {
 	text := func(c *wsnotifytest.Conn, text string) { c.SendText(text) }
 	frame := wsnotifytest.AppendFrame
 	var states []wsnotify.ReadyState
@@ -177,7 +154,7 @@ func replay(t *testing.T, s scenario) {
 				w.Client.Disconnect()
 			}
 		default:
-			t.Fatal("nobody plays this scenario")
+			t.Fatal("nobody plays this recorded.Scenario")
 		}
 		if protocol != nil {
 			c = wsnotify.New(func() wsnotify.Config { cfg.Subprotocols, cfg.HTTPClient = protocol, w.Net.HTTPClient(); return cfg }())
@@ -201,24 +178,8 @@ func replay(t *testing.T, s scenario) {
 	})
 }
 
-func compare(t *testing.T, s scenario, states []wsnotify.ReadyState, events []string, codes []int) {
-	var want []string
-	wasOpen := false
-	for _, ev := range s.Events {
-		switch ev.Event {
-		case "open":
-			wasOpen = true
-			want = append(want, "open")
-		case "message":
-			want = append(want, "message "+ev.Data)
-		case "close":
-			if wasOpen { // a failed attempt has no OnClose
-				want = append(want, fmt.Sprintf("close %d %q %v", ev.Code, ev.Reason, ev.WasClean))
-			}
-		default:
-			want = append(want, ev.Event)
-		}
-	}
+func compare(t *testing.T, s recorded.Scenario, states []wsnotify.ReadyState, events []string, codes []int) {
+	want := s.Want()
 	differs := !slices.Equal(states, s.ReadyStates) || !slices.Equal(events, want)
 	if why := onPurpose[s.Name]; why != "" {
 		if !differs {

@@ -24,11 +24,26 @@ func life(t *testing.T, cfg wsnotify.Config, observe func(*wsnotify.Client), f f
 	<-c.Done()
 }
 
-func connect(t *testing.T, c *wsnotify.Client, srv *wsnotifytest.Server) {
+// Connect connects c as ada.
+func Connect(t *testing.T, c *wsnotify.Client, srv *wsnotifytest.Server) {
 	t.Helper()
 	if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Exchange connects c as ada, has it send 4 bytes and the server 3, and waits for a beat.
+func Exchange(t *testing.T, c *wsnotify.Client, srv *wsnotifytest.Server) {
+	t.Helper()
+	Connect(t, c, srv)
+	if err := c.SendMessage(t.Context(), "four"); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.SendText("ada", "[1]"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	synctest.Wait()
 }
 
 // Inbox calls during when a callback has been running for 30 s, with another message
@@ -38,7 +53,7 @@ func Inbox(t *testing.T, observe func(*wsnotify.Client), during, after func()) {
 		release := make(chan bool)
 		life(t, wsnotify.Config{}, observe, func(c *wsnotify.Client, srv *wsnotifytest.Server) {
 			wsnotify.On(c, "slow", func(string) { <-release })
-			connect(t, c, srv)
+			Connect(t, c, srv)
 			for _, msgType := range []string{"nobody's", "slow", "slow"} {
 				if err := srv.Notify("ada", msgType, "x"); err != nil {
 					t.Fatal(err)
@@ -88,7 +103,7 @@ func Streams(t *testing.T, observe func(*wsnotify.Client), during, after func())
 			if err := c.Subscribe("a", "no", "b"); err != nil {
 				t.Fatal(err)
 			}
-			connect(t, c, srv)
+			Connect(t, c, srv)
 			synctest.Wait()
 			during()
 			time.Sleep(10 * time.Minute)

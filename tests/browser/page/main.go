@@ -19,34 +19,8 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/tests/browser/internal/orders"
 )
-
-// order is what a test asks for.
-type order struct {
-	Do     string // see client.do
-	Client int
-
-	URL, User, Text, Reason string
-	Code, Size, Times       int
-	State                   int // a ReadyState, whose JSON is a name
-	Within                  time.Duration
-	Config                  config
-}
-
-// config is the part of a Config that tests need.
-type config struct {
-	Subprotocols                            []string
-	Delay                                   time.Duration
-	Retries                                 uint64
-	CloseTimeout, WriteTimeout, DialTimeout time.Duration
-	Heartbeat                               struct{ Interval, Timeout time.Duration }
-	ReadLimit                               int64
-	Inbox                                   wsnotify.Inbox
-	Outbox                                  int
-	FailFast, Never, Header                 bool
-	Token                                   string // that BeforeDial adds
-	Login                                   string // that OnHandshake sends, and waits for
-}
 
 type client struct {
 	*wsnotify.Client
@@ -62,7 +36,7 @@ func (c *client) note(format string, args ...any) {
 	c.journal = append(c.journal, fmt.Sprintf(format, args...))
 }
 
-func newClient(cfg config) *client {
+func newClient(cfg orders.Config) *client {
 	c := &client{}
 	conf := wsnotify.Config{
 		Subprotocols: cfg.Subprotocols,
@@ -129,7 +103,7 @@ func describe(typ wsnotify.MessageType, data []byte) string {
 }
 
 // do does as it is told.
-func (c *client) do(o order) (any, error) {
+func (c *client) do(o orders.Order) (any, error) {
 	ctx := context.Background()
 	if o.Within > 0 {
 		var cancel context.CancelFunc
@@ -200,7 +174,7 @@ func (c *client) do(o order) (any, error) {
 
 var clients []*client
 
-func obey(o order) (any, error) {
+func obey(o orders.Order) (any, error) {
 	switch o.Do {
 	case "new":
 		clients = append(clients, newClient(o.Config))
@@ -227,7 +201,7 @@ func main() {
 	js.Global().Set("obey", js.FuncOf(func(_ js.Value, args []js.Value) any {
 		text, answered := args[0].String(), args[1]
 		go func() {
-			var o order
+			var o orders.Order
 			err := json.Unmarshal([]byte(text), &o)
 			var a answer
 			if err == nil {
