@@ -25,7 +25,7 @@ func inPage(t *testing.T, cfg wsnotify.Config, f func(w *world, wake func())) {
 		f(w, wake)
 	})
 	if *pages != 0 {
-		t.Errorf("%d runs still listen to the page", *pages)
+		t.Errorf("%d runs are still notified by the page", *pages)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestClientOfEarlierBubbles(t *testing.T) {
 			client.Flush(short)
 			client.Ping(short)
 			client.Request(short, "1", wsnotify.MessageText, []byte(`{"id":"1"}`))
-			for range 5 { // the reader waits for room
+			for range 5 { // the reader waits for capacity
 				conn.SendText(`{"msgType":"a","content":"1"}`)
 			}
 			time.Sleep(time.Minute)

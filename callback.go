@@ -59,7 +59,7 @@ func sinceStart() int64 { return int64(time.Since(start)) }
 
 const longestTick = 500 * time.Millisecond
 
-// tick is how often a callback is looked at: a sixteenth of slow, so that what is
+// tick is how often the running callback is checked: a sixteenth of slow, so that what is
 // not known of its beginning does not matter.
 func (c *callbacks) tick() time.Duration {
 	if c.slow < 0 {

@@ -206,17 +206,17 @@ func TestUnhandledNotifications(t *testing.T) {
 				}
 				w.c.Disconnect()
 				<-w.c.Done()
-				told := uint64(0)
+				logged := uint64(0)
 				for _, line := range lines() {
 					if strings.Contains(line, "hunter2") {
 						t.Errorf("the log says %s", line)
 					}
 					if strings.HasPrefix(line, `level=DEBUG msg="nobody handles a notification of this type" msgType=`) {
-						told++
+						logged++
 					}
 				}
-				if told != test.want {
-					t.Errorf("%d are logged", told)
+				if logged != test.want {
+					t.Errorf("%d are logged", logged)
 				}
 			})
 		})
@@ -230,7 +230,7 @@ func handleMail[T any](c *wsnotify.Client, handler func(T)) {
 }
 
 // While a callback blocks, the events of attempts that wait are limited. What is
-// told are legal steps, and the end is that of the client.
+// reported are legal steps, and the end is that of the client.
 func TestEventsOfAttemptsAreLimited(t *testing.T) {
 	const attempts = 5000
 	var states []wsnotify.ReadyState
@@ -269,7 +269,7 @@ func TestEventsOfAttemptsAreLimited(t *testing.T) {
 		}
 	})
 	if len(states)+opened+closed+errs > 300 || errs < 50 || opened != closed {
-		t.Errorf("told were %d states, %d errors, %d opened and %d closed", len(states), errs, opened, closed)
+		t.Errorf("reported were %d states, %d errors, %d opened and %d closed", len(states), errs, opened, closed)
 	}
 	for i, s := range states[1:] {
 		if before := states[i]; before == s || before == wsnotify.Closed && s != wsnotify.Connecting {

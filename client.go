@@ -351,7 +351,7 @@ func (c *Client) Err() error {
 }
 
 // subscriptionRun returns the number of the run whose messages are still to come: that
-// of the latest, or of the next if that has nothing more to tell.
+// of the latest, or of the next if that has no more events.
 func (c *Client) subscriptionRun() uint64 {
 	r := c.current()
 	switch {

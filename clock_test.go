@@ -54,6 +54,6 @@ func TestOnlyTheMonotonicClockDecides(t *testing.T) {
 		}
 	}
 	if len(got) == 0 {
-		t.Error("nothing was looked at")
+		t.Error("nothing was checked")
 	}
 }

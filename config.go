@@ -27,7 +27,7 @@ import (
 // order of the events, on one goroutine of the client that holds no lock.
 // They may block, and they may call every method; while one runs, messages
 // wait in the inbox, and so do events. Events have no limit, so the client drops
-// some when more than 256 wait: all that there is to tell of an attempt, from
+// some when more than 256 wait: all events of an attempt, from
 // Connecting to OnReconnecting and the connection between them if it brought no
 // message, when the next attempt begins. So the first attempts and the latest are
 // reported, OnStateChange still sees legal steps alone, and each OnOpen has its OnClose.

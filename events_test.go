@@ -15,8 +15,8 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// told returns a Config that writes down how every event prints.
-func told(lines *[]string, cfg wsnotify.Config) wsnotify.Config {
+// printing returns a Config that writes down how every event prints.
+func printing(lines *[]string, cfg wsnotify.Config) wsnotify.Config {
 	note := func(v any) { *lines = append(*lines, fmt.Sprint(v)) }
 	cfg.OnStateChange = func(s wsnotify.StateChange) { note(s) }
 	cfg.OnOpen = func(e wsnotify.OpenEvent) { note(e) }
@@ -75,7 +75,7 @@ func TestEventsPrintAsOneLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var lines []string
-			inRawBubble(t, told(&lines, wsnotify.Config{BackOff: once}), test.script, func(w *world, _ *rawNet) {
+			inRawBubble(t, printing(&lines, wsnotify.Config{BackOff: once}), test.script, func(w *world, _ *rawNet) {
 				go w.c.Run(w.Context(), test.url, "")
 				time.Sleep(test.watch)
 				synctest.Wait()

@@ -2,7 +2,7 @@ package wsnotify
 
 // PutInBrowser makes c take its sockets for those of a browser, before its
 // first Connect. The page wakes it by the function returned, and pages is how
-// many runs listen to that.
+// many runs are notified by that.
 func PutInBrowser(c *Client) (wake func(), pages *int) {
 	pages = new(int)
 	var listener func()

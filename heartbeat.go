@@ -184,7 +184,7 @@ func (h *heartbeat) tick() {
 	}
 }
 
-// now beats out of turn.
+// now beats at once, between two Intervals.
 func (h *heartbeat) now() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -234,7 +234,7 @@ func (h *heartbeat) written(before transport.Progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// A watch that expires together with this beat must not begin anew: overdue,
-	// which is about to look, would take that for a sign of life.
+	// which is about to check, would count that as a sign of life.
 	if h.stopped || !h.liveness.answers() || h.watch.Pending() && now.Received == h.received {
 		return
 	}

@@ -148,7 +148,7 @@ func TestRepliesOvertakeTheQueueAndAreLimited(t *testing.T) {
 	inAnswerBubble(t, wsnotify.Config{}, counting, func(w *world) {
 		conn := w.connect()
 		conn.StopReading(true)
-		for i := range 300 { // the socket has room for some of them
+		for i := range 300 { // the socket takes some of them
 			w.must(w.c.Enqueue(wsnotify.MessageText, []byte(fmt.Sprintf("%03d%01000d", i, 0))))
 		}
 		synctest.Wait()

@@ -16,7 +16,7 @@ import (
 )
 
 // inTextBubble is inBubble with a TextFunc, and a server that writes down what
-// comes. f is told how often TextFunc has been called, 1 the first time.
+// comes. f gets how often TextFunc has been called, 1 the first time.
 func inTextBubble(t *testing.T, hb wsnotify.Heartbeat, text func(call int) string, f func(w *world)) {
 	t.Helper()
 	calls, running := 0, atomic.Int32{}
@@ -342,7 +342,7 @@ func TestTextFuncWhileItsBeatWaits(t *testing.T) {
 	inBubble(t, wsnotify.Config{WriteTimeout: -1, Heartbeat: beat}, func(w *world) {
 		conn := w.connect()
 		conn.StopReading(true)
-		w.must(w.c.Enqueue(wsnotify.MessageText, []byte(strings.Repeat("x", 64<<10-18)))) // which leaves no room for a text
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte(strings.Repeat("x", 64<<10-18)))) // which leaves no capacity for a text
 		w.pass(35 * time.Second)
 		if calls != 5 {
 			t.Errorf("TextFunc was called %d times in 35 s", calls)

@@ -175,7 +175,7 @@ func TestHandshakeMethodsEndWithTheHook(t *testing.T) {
 	})
 }
 
-// A hook that goes on sending to a connection that is gone is told so each
+// A hook that goes on sending to a connection that is gone gets an error each
 // time, also without a ctx that ends.
 func TestHandshakeSendOnABrokenConnection(t *testing.T) {
 	var errs []error
@@ -258,7 +258,7 @@ func TestHandshakeMethodsCheckWhatTheyAreGiven(t *testing.T) {
 	})
 }
 
-// What the peer did while OnHandshake ran is told as it is of an open
+// What the peer did while OnHandshake ran is reported as it is of an open
 // connection, and answered so, whatever the hook makes of it.
 func TestPeerThatEndsOnHandshake(t *testing.T) {
 	receive := func(ctx context.Context, h *wsnotify.Handshake) error {

@@ -40,7 +40,7 @@ func (c *Client) Messages(ctx context.Context) iter.Seq[Message] {
 type subscribers[T any] struct {
 	busy   func(int64) // counts the loops that have been given a value
 	wait   func()      // says that the dispatcher waits for a loop
-	resume *resume     // told which positions they hold
+	resume *resume     // notified of the positions that they hold
 	mu     sync.Mutex
 	list   atomic.Pointer[[]*subscription[T]] // copied when changed
 }

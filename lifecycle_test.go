@@ -75,7 +75,7 @@ func TestContextErrorSaysWhyThereWasNoConnection(t *testing.T) {
 	}
 }
 
-// Those who call while it closes are told how that went; later there is nothing to close.
+// Those who call while it closes get how that went; later there is nothing to close.
 func TestLaterDisconnectHasNothingToClose(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.connect()
@@ -291,7 +291,7 @@ func TestWaitForWhatIsNoState(t *testing.T) {
 }
 
 // A policy of backoff/v4 with a MaxElapsedTime, which its own default has (15
-// min), limits how long the client tries in vain. The time for which a connection
+// min), limits how long attempts fail. The time for which a connection
 // was open before it was lost is no part of that.
 func TestPolicyWithElapsedTimeSurvivesALongConnection(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -37,7 +37,7 @@ func TestOutboxIsLimited(t *testing.T) {
 	})
 }
 
-// Waiting does not make room for a message that is larger than the outbox, so
+// Waiting does not help a message that is larger than the outbox, so
 // that it is not ErrOutboxFull.
 func (w *world) wantTooLarge(err error, size, limit int) {
 	w.Helper()
@@ -81,7 +81,7 @@ func TestDropOldestLimitsMemory(t *testing.T) {
 	}
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		c := wsnotify.New(wsnotify.Config{Outbox: box})
-		w.c = c // which tells nobody
+		w.c = c // which reports to nobody
 		if n := testkit.Grown(func() { fill(w) }); n > most {
 			t.Errorf("without a connection: %d KiB", n>>10)
 		}
@@ -186,10 +186,10 @@ func TestSlowOnUndelivered(t *testing.T) {
 
 // DropOldest does not refuse anything while OnUndelivered keeps up with it.
 func TestQuickOnUndeliveredKeepsUp(t *testing.T) {
-	told := 0
+	reported := 0
 	cfg := wsnotify.Config{
 		Outbox:        wsnotify.Outbox{Messages: 2, Overflow: wsnotify.DropOldest},
-		OnUndelivered: func(wsnotify.Message, error) { told++ },
+		OnUndelivered: func(wsnotify.Message, error) { reported++ },
 	}
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		c := wsnotify.New(cfg)
@@ -200,8 +200,8 @@ func TestQuickOnUndeliveredKeepsUp(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if told != 20_000-2 {
-			t.Errorf("%d were reported", told)
+		if reported != 20_000-2 {
+			t.Errorf("%d were reported", reported)
 		}
 	})
 }

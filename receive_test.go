@@ -312,7 +312,7 @@ func TestInboxLimitsBytes(t *testing.T) {
 		for range 5 {
 			w.must(conn.SendBinary(make([]byte, 400)))
 		}
-		w.must(conn.SendBinary(make([]byte, 5000))) // alone, once there is room
+		w.must(conn.SendBinary(make([]byte, 5000))) // alone, once there is capacity
 		synctest.Wait()
 		if n := w.c.Status().MessagesIn; n != 3 {
 			t.Errorf("%d messages were read", n)

@@ -71,7 +71,7 @@ func (r *run) awaitPredecessor() bool {
 		}
 		<-prev.over
 		r.mu.Lock()
-		if r.isEnding { // Close came meanwhile: it is told how the closing went
+		if r.isEnding { // Close came meanwhile: it gets how the closing went
 			r.closeErr = prev.closeErr
 		}
 		r.mu.Unlock()
@@ -129,7 +129,7 @@ func (r *run) choosePolicy() bool {
 }
 
 // resetPolicy begins the policy's own clock, too (backoff's MaxElapsedTime):
-// it counts how long the client tries in vain, and so not from the Open of a
+// it counts how long attempts fail, and so not from the Open of a
 // connection, but from its loss.
 func (r *run) resetPolicy() bool { return r.askPolicy(r.backoff.Reset) }
 

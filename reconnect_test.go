@@ -371,7 +371,7 @@ func TestUsersBackOffIsResetAndAskedOnce(t *testing.T) {
 	})
 }
 
-// What the old connection still had to say is not told about the new one.
+// What the old connection still had to say is not reported of the new one.
 func TestLateErrorsOfAnOldConnectionChangeNothing(t *testing.T) {
 	inBubble(t, wsnotify.Config{BackOff: every(time.Second)}, func(w *world) {
 		old := w.connect()

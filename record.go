@@ -51,7 +51,7 @@ func (r *recorder) opened(a *attempt, tr transport.Conn, resp *http.Response) tr
 	return c
 }
 
-// failed records an attempt that reached for the network, or the server, in vain.
+// failed records an attempt that failed after it had reached for the network.
 func (r *recorder) failed(u *url.URL, f Failure) {
 	if r == nil || f.Phase != PhaseDial && f.Phase != PhaseHandshake {
 		return

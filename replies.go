@@ -17,7 +17,7 @@ type replies struct {
 	any     bool          // a message may be one
 
 	// Guarded by the heartbeat's lock.
-	awaited  time.Time // when the text was sent that waits for its reply; zero if none does
+	askedAt  time.Time // when the text was sent that waits for its reply; zero if none does
 	answered bool      // the peer has answered one, and Heartbeat.Timeout is positive
 }
 
@@ -39,8 +39,8 @@ func (r *replies) answers() bool { return r.answered }
 // awaitReply notes that a text is about to be sent. Of several that wait for a reply
 // the first counts, for as long as it may still come.
 func (r *replies) awaitReply(now time.Time) {
-	if r.awaited.IsZero() || now.Sub(r.awaited) > r.timeout {
-		r.awaited = now
+	if r.askedAt.IsZero() || now.Sub(r.askedAt) > r.timeout {
+		r.askedAt = now
 	}
 }
 
@@ -51,17 +51,17 @@ func (r *replies) reply(exact bool) {
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r.awaited.IsZero() {
+	if r.askedAt.IsZero() {
 		return
 	}
 	r.answered = h.cfg.Timeout > 0
 	if !exact {
 		return
 	}
-	if h.stall.Before(r.awaited) { // or the reader has not seen it at once
-		h.rtt(time.Since(r.awaited))
+	if h.stall.Before(r.askedAt) { // or the reader has not seen it at once
+		h.rtt(time.Since(r.askedAt))
 	}
-	r.awaited = time.Time{}
+	r.askedAt = time.Time{}
 	h.watch.Stop()
 	h.clock.Alive()
 }

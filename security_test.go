@@ -65,7 +65,7 @@ func TestNoSecretIsShown(t *testing.T) {
 				})
 			}
 			if len(texts) < 4 {
-				t.Errorf("only %q was told", texts)
+				t.Errorf("only %q was reported", texts)
 			}
 			for _, text := range texts {
 				checkShown(t, text)

@@ -358,7 +358,7 @@ func (r *run) localClose(cn *conn, cause error) (ev CloseEvent, missing error) {
 }
 
 // shut joins everything of a connection. Its last frames have grace to leave,
-// and less when the run is told to end meanwhile.
+// and less when the run is to end meanwhile.
 func (r *run) shut(cn *conn, grace time.Duration) {
 	if grace > frameGrace {
 		done, joined := make(chan struct{}), make(chan struct{})

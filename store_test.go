@@ -257,7 +257,7 @@ func TestEnqueueAcrossTheEnd(t *testing.T) {
 	})
 }
 
-// Done waits for what the Store is still told, so that it can be closed then.
+// Done waits for the calls of the Store that are still to come, so that it can be closed then.
 func TestDoneWaitsForTheStore(t *testing.T) {
 	s := &slowShelf{newShelf(t)}
 	cfg := storing(s, wsnotify.Outbox{})

@@ -96,8 +96,8 @@ func (m *measurement) target(path string, overTLS bool) (target, error) {
 	return t, nil
 }
 
-// tell asks the server over its control connection.
-func (m *measurement) tell(path string, params url.Values) (io.ReadCloser, error) {
+// command asks the server over its control connection.
+func (m *measurement) command(path string, params url.Values) (io.ReadCloser, error) {
 	resp, err := m.control.Get("http://" + m.Endpoints.Plain + path + "?" + params.Encode())
 	if err != nil {
 		return nil, err
@@ -110,13 +110,13 @@ func (m *measurement) tell(path string, params url.Values) (io.ReadCloser, error
 	return resp.Body, nil
 }
 
-// ask is tell for an answer that is a number, about this client's session.
+// ask is command for an answer that is a number, about this client's session.
 func (m *measurement) ask(path string, params url.Values) (int64, error) {
 	if params == nil {
 		params = url.Values{}
 	}
 	params.Set("id", sessionID)
-	body, err := m.tell(path, params)
+	body, err := m.command(path, params)
 	if err != nil {
 		return 0, err
 	}

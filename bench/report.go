@@ -166,7 +166,7 @@ func (t table) render(chosen []work, v view) string {
 			row = append(row, cell)
 		}
 		if v.goals {
-			reached, toReach := t.judge(w, v)
+			reached, toReach := t.compare(w, v)
 			row = append(row, reached, toReach)
 		}
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
@@ -174,9 +174,9 @@ func (t table) render(chosen []work, v view) string {
 	return b.String()
 }
 
-// judge holds ours against the goals of a work, and where there is none,
+// compare compares ours with the goals of a work, and where there is none,
 // against the best peer.
-func (t table) judge(w work, v view) (reached, toReach string) {
+func (t table) compare(w work, v view) (reached, toReach string) {
 	mine, done := t[w.name][ours]
 	if !done || mine.Skipped != "" {
 		return "", ""

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestEveryWorkWithEveryLibrary holds that nothing is lost or counted twice
+// TestEveryWorkWithEveryLibrary checks that nothing is lost or counted twice
 // on the way: a measurement fails when the other side disagrees on how many
 // messages there were.
 func TestEveryWorkWithEveryLibrary(t *testing.T) {

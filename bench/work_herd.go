@@ -45,13 +45,13 @@ func herdWork(m *measurement) (Result, error) {
 // comeBack takes the server away for so long and returns when each client had
 // its handshake, from the server's return on.
 func comeBack(m *measurement, size int, down time.Duration) ([]time.Duration, error) {
-	body, err := m.tell("/herd/restart", url.Values{"down": {down.String()}})
+	body, err := m.command("/herd/restart", url.Values{"down": {down.String()}})
 	if err != nil {
 		return nil, err
 	}
 	body.Close()
 	for deadline := time.Now().Add(down + 30*time.Second); time.Now().Before(deadline); time.Sleep(herdBucket) {
-		body, err := m.tell("/herd/handshakes", nil)
+		body, err := m.command("/herd/handshakes", nil)
 		if err != nil {
 			return nil, err
 		}

@@ -188,7 +188,7 @@ func (c *crowdOfClients) slowNeighbour(m *measurement) (free func(), err error) 
 	if err := client.Connect(ctx, "wss://"+c.addr+"/blast?payload=4096&id="+sessionID, ""); err != nil {
 		return nil, err
 	}
-	body, err := m.tell("/start", url.Values{"id": {sessionID}})
+	body, err := m.command("/start", url.Values{"id": {sessionID}})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// hostile is a server that breaks HTTP/2, and what becomes of its client.
+// hostile is a server that breaks HTTP/2, and how its client ends.
 type hostile struct {
 	does    string
 	script  func(*peer)   // after its SETTINGS

@@ -30,7 +30,7 @@ func TestCentrifuge(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "centrifuge", options{})
 	numbers := newSequence()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*waitLimit)
 	defer cancel()
 
 	at := make(chan position, 1) // one that may be looked at holds it

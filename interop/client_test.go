@@ -75,7 +75,7 @@ func newClient(t testing.TB, cfg wsnotify.Config) *client {
 // connect opens the first connection.
 func (c *client) connect(url string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	if err := c.Connect(ctx, url, "ada"); err != nil {
 		c.t.Fatal(err)
@@ -113,7 +113,7 @@ func (c *client) until(what string, within time.Duration, is func() bool) {
 // nth waits until list, which mu guards, has n values, and returns the last of them.
 func nth[T any](c *client, what string, list *[]T, n int) (v T) {
 	c.t.Helper()
-	c.until(what, patience, func() bool {
+	c.until(what, waitLimit, func() bool {
 		if len(*list) < n {
 			return false
 		}
@@ -169,7 +169,7 @@ func (c *client) wantNoticed(died time.Time) {
 // that is asked for.
 func (c *client) failed(what string, is func(wsnotify.Failure) bool) (e wsnotify.ReconnectEvent) {
 	c.t.Helper()
-	c.until(what, patience, func() bool {
+	c.until(what, waitLimit, func() bool {
 		for _, r := range c.reconnects {
 			if is(r.Failure) {
 				e = r

@@ -131,7 +131,7 @@ func TestConnectProxy(t *testing.T) {
 			c.enqueue(0, 100)
 			p.start()
 			c.opened(2)
-			s.await(t, 0, patience, "the last message", func(l line) bool { return l.Text == numbered(99) })
+			s.await(t, 0, waitLimit, "the last message", func(l line) bool { return l.Text == numbered(99) })
 		})
 	}
 }

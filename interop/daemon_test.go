@@ -69,7 +69,7 @@ func (d *daemon) start(program string, args ...string) {
 	done := make(chan struct{})
 	go func() { cmd.Wait(); close(done) }()
 	d.cmd, d.done = cmd, done
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(waitLimit); ; {
 		conn, err := net.Dial("tcp", d.addr)
 		if err == nil {
 			conn.Close()
@@ -87,7 +87,7 @@ func (d *daemon) end(s syscall.Signal) {
 	d.cmd.Process.Signal(s)
 	select {
 	case <-d.done:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		d.t.Errorf("%s did not end", d.cmd)
 	}
 	syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL) // workers that were left
@@ -118,7 +118,7 @@ func idle(t *testing.T, s *server, url string, hc wsnotify.Config) {
 		t.Errorf("after %v", e.Failure.Uptime)
 	}
 	beats := 0
-	s.await(t, 0, patience, "12 heartbeats", func(l line) bool {
+	s.await(t, 0, waitLimit, "12 heartbeats", func(l line) bool {
 		if l.Text == "unanswered" {
 			beats++
 		}

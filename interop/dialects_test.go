@@ -62,7 +62,7 @@ func (s *server) drop() { s.signal(syscall.SIGUSR2) }
 
 // events are the lines of one kind.
 func (p *process) events(name string) (lines []line) {
-	for _, l := range p.told() {
+	for _, l := range p.history() {
 		if l.Event == name {
 			lines = append(lines, l)
 		}
@@ -122,8 +122,8 @@ func (s *sequence) await(t testing.TB) int {
 	t.Helper()
 	select {
 	case <-s.news:
-	case <-time.After(patience):
-		t.Fatalf("no number came within %v", patience)
+	case <-time.After(waitLimit):
+		t.Fatalf("no number came within %v", waitLimit)
 	}
 	return s.next() - 1
 }
@@ -131,12 +131,12 @@ func (s *sequence) await(t testing.TB) int {
 // reach waits for number n. No number may be missing.
 func (s *sequence) reach(t testing.TB, n int) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(waitLimit)
 	for s.next() <= n {
 		select {
 		case <-s.news:
 		case <-timeout:
-			t.Fatalf("number %d did not come within %v; the next is %d", n, patience, s.next())
+			t.Fatalf("number %d did not come within %v; the next is %d", n, waitLimit, s.next())
 		}
 	}
 	s.mu.Lock()
@@ -157,14 +157,14 @@ func (s *server) held(t testing.TB, n int, ask func(n int, hold bool) (int, erro
 		_, err := ask(n, true)
 		result <- err
 	}()
-	s.await(t, 0, patience, "the question", func(l line) bool { return l.Event == "do" && l.Text == itoa(n) })
+	s.await(t, 0, waitLimit, "the question", func(l line) bool { return l.Event == "do" && l.Text == itoa(n) })
 	breakIt()
 	select {
 	case err := <-result:
 		if !errors.Is(err, wsnotify.ErrUnconfirmed) {
 			t.Errorf("a question that was not answered ended with %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("a question waits though its connection has ended")
 	}
 }

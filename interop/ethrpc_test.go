@@ -16,7 +16,7 @@ import (
 func TestJSONRPC(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "rpc", options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*waitLimit)
 	defer cancel()
 
 	type subscription struct {
@@ -59,7 +59,7 @@ func TestJSONRPC(t *testing.T) {
 	})
 	received := func(more int) {
 		t.Helper()
-		c.until("numbers", patience, func() bool { return len(c.notifications) >= more })
+		c.until("numbers", waitLimit, func() bool { return len(c.notifications) >= more })
 	}
 	ask := func(n int, hold bool) (int, error) {
 		answer, err := wsnotify.RequestJSON[struct{ Result int }](ctx, c.Client, itoa(n), map[string]any{

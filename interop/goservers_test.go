@@ -55,7 +55,7 @@ type line struct {
 	Code  int    `json:"code,omitempty"`
 }
 
-func tell(l line) {
+func emit(l line) {
 	b, _ := json.Marshal(l)
 	os.Stdout.Write(append(b, '\n'))
 }
@@ -81,12 +81,12 @@ func (h *host) opened(s session, url string) (conn int) {
 	defer h.mu.Unlock()
 	h.conns++
 	h.sessions[h.conns] = s
-	tell(line{Event: "open", Conn: h.conns, Text: url})
+	emit(line{Event: "open", Conn: h.conns, Text: url})
 	return h.conns
 }
 
 func (h *host) closed(conn, code int, reason string) {
-	tell(line{Event: "close", Conn: conn, Code: code, Text: reason})
+	emit(line{Event: "close", Conn: conn, Code: code, Text: reason})
 	h.mu.Lock()
 	delete(h.sessions, conn)
 	h.noteEnd()
@@ -108,7 +108,7 @@ func (h *host) message(s session, conn int, binary bool, data []byte) {
 		return
 	}
 	text := string(data)
-	tell(line{Event: "text", Conn: conn, Text: text[:min(len(text), 40)]})
+	emit(line{Event: "text", Conn: conn, Text: text[:min(len(text), 40)]})
 	verb, rest, _ := strings.Cut(text, " ")
 	switch verb {
 	case "ping":
@@ -158,7 +158,7 @@ func serveGo(kind, arg string) error {
 	signal.Notify(terminated, syscall.SIGTERM)
 	server := &http.Server{Handler: handler(h)}
 	go server.Serve(l)
-	tell(line{Event: "listening"})
+	emit(line{Event: "listening"})
 
 	<-terminated
 	go server.Shutdown(context.Background()) // over HTTP/2, a GOAWAY: no client opens another stream here

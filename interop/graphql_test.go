@@ -19,7 +19,7 @@ func TestGraphQLOverWebSocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "graphql-ws", options{})
 	numbers := newSequence()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*waitLimit)
 	defer cancel()
 
 	c := newClient(t, wsnotify.Config{
@@ -67,7 +67,7 @@ func TestGraphQLOverWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	numbers.reach(t, 5)
-	s.await(t, 0, patience, "a pong", event("pong"))
+	s.await(t, 0, waitLimit, "a pong", event("pong"))
 	asked(t, 1, ask)
 	s.held(t, 2, ask, s.kill)
 	c.closed(1)

@@ -99,7 +99,7 @@ func TestHAProxy(t *testing.T) {
 		}
 		select {
 		case <-old.done: // its last connection is gone
-		case <-time.After(patience):
+		case <-time.After(waitLimit):
 			t.Error("the old process did not end")
 			old.end(syscall.SIGKILL)
 		}

@@ -177,7 +177,7 @@ func TestDeadLink(t *testing.T) {
 			back := time.Now()
 			c.opened(2)
 			t.Logf("open again %v after the link was back", time.Since(back).Round(time.Millisecond))
-			s.await(t, 0, patience, "what was queued", func(l line) bool { return l.Text == numbered(9) })
+			s.await(t, 0, waitLimit, "what was queued", func(l line) bool { return l.Text == numbered(9) })
 			if got := s.numbered(); len(got) != 10 {
 				t.Errorf("of 10 messages %d came: %v", len(got), got)
 			}

@@ -136,7 +136,7 @@ func TestNginx(t *testing.T) {
 		c.enqueue(0, 100)
 		n.start()
 		c.opened(2)
-		s.await(t, 0, patience, "the last message", func(l line) bool { return l.Text == numbered(99) })
+		s.await(t, 0, waitLimit, "the last message", func(l line) bool { return l.Text == numbered(99) })
 		if got := s.numbered(); len(got) != 100 || got[0] != numbered(0) {
 			t.Errorf("of 100 messages %d came", len(got))
 		}

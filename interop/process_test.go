@@ -23,7 +23,7 @@ const (
 	asClient = "WSNOTIFY_INTEROP_CLIENT" // starts it as a client of that address
 	must     = "WSNOTIFY_INTEROP"        // "must": what is missing is a failure
 
-	patience = 20 * time.Second // for what comes at once unless something is wrong
+	waitLimit = 20 * time.Second // for what comes at once unless something is wrong
 )
 
 func TestMain(m *testing.M) {
@@ -70,7 +70,7 @@ func need(t testing.TB, program, install string) string {
 // process is a child that tells what it does in lines.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended and all it told was read
+	done chan struct{} // closed when it has ended and all its lines were read
 
 	mu    sync.Mutex
 	lines []line
@@ -114,8 +114,8 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 		p.signal(syscall.SIGCONT)
 		p.kill()
 		if t.Failed() {
-			told := p.told()
-			t.Logf("%s told at last %v\n%s", cmd, told[max(0, len(told)-20):], stderr.String())
+			lines := p.history()
+			t.Logf("%s reported at last %v\n%s", cmd, lines[max(0, len(lines)-20):], stderr.String())
 		}
 	})
 	return p
@@ -135,13 +135,13 @@ func (p *process) stop(t testing.TB) {
 	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Errorf("%s did not end", p.cmd)
 		p.kill()
 	}
 }
 
-func (p *process) told() []line {
+func (p *process) history() []line {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]line(nil), p.lines...)
@@ -150,7 +150,7 @@ func (p *process) told() []line {
 // numbered returns the numbered messages that a server got, without what is
 // behind their numbers.
 func (p *process) numbered() (texts []string) {
-	for _, l := range p.told() {
+	for _, l := range p.history() {
 		if l.Event == "text" && strings.HasPrefix(l.Text, "n ") {
 			texts = append(texts, l.Text[:len(numbered(0))])
 		}
@@ -178,11 +178,11 @@ func (p *process) await(t testing.TB, skip int, within time.Duration, what strin
 		case <-p.done:
 			if p.mu.Lock(); len(p.lines) == skip {
 				p.mu.Unlock()
-				t.Fatalf("%s ended before it told of %s", p.cmd, what)
+				t.Fatalf("%s ended before it reported %s", p.cmd, what)
 			}
 			p.mu.Unlock()
 		case <-timer.C:
-			t.Fatalf("%s did not tell of %s within %v", p.cmd, what, within)
+			t.Fatalf("%s did not report %s within %v", p.cmd, what, within)
 		}
 	}
 }
@@ -261,7 +261,7 @@ func (s *server) start() {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = env
 	s.process = start(t, cmd)
-	s.await(t, 0, patience, "listening", event("listening"))
+	s.await(t, 0, waitLimit, "listening", event("listening"))
 }
 
 func (s *server) addr() string { return net.JoinHostPort(s.Host, fmt.Sprint(s.Port)) }

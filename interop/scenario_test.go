@@ -47,7 +47,7 @@ func (w way) conversation(t *testing.T) {
 	if open.Subprotocol != w.server.Subprotocol {
 		t.Errorf("the subprotocol is %q", open.Subprotocol)
 	}
-	w.server.await(t, 0, patience, "the address", func(l line) bool { return l.Event == "open" && l.Text == "/ws/ada" })
+	w.server.await(t, 0, waitLimit, "the address", func(l line) bool { return l.Event == "open" && l.Text == "/ws/ada" })
 
 	w.notifications(c, mails)
 	w.heartbeat(c)
@@ -66,10 +66,10 @@ func (w way) conversation(t *testing.T) {
 		w.server.start()
 		opens++
 		c.opened(opens)
-		w.server.await(t, 0, patience, "the last message", func(l line) bool { return l.Text == numbered(from+499) })
+		w.server.await(t, 0, waitLimit, "the last message", func(l line) bool { return l.Text == numbered(from+499) })
 		c.say(`{"msgType":"again","content":"1"}`) // nothing is behind what was queued
 		n := fmt.Sprintf("say {%q", "msgType")
-		w.server.await(t, 0, patience, "what came behind it", func(l line) bool { return strings.HasPrefix(l.Text, n) })
+		w.server.await(t, 0, waitLimit, "what came behind it", func(l line) bool { return strings.HasPrefix(l.Text, n) })
 		if got, want := w.server.numbered(), numbers(from, from+500); !slices.Equal(got, want) {
 			t.Errorf("500 messages queued while the server was down; it got %d: %s", len(got), difference(got, want))
 		}
@@ -93,7 +93,7 @@ func (w way) conversation(t *testing.T) {
 	if e := c.closed(4); e.Code != wsnotify.StatusNormalClosure || !e.WasClean || e.WillReconnect || e.Failure.Initiator != wsnotify.Local {
 		t.Errorf("Disconnect: %+v", e)
 	}
-	w.server.await(t, 0, patience, "our close frame", func(l line) bool { return l.Event == "close" && l.Conn == 2 && l.Code == 1000 })
+	w.server.await(t, 0, waitLimit, "our close frame", func(l line) bool { return l.Event == "close" && l.Conn == 2 && l.Code == 1000 })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, err := range c.errors { // failed attempts are meant to be there
@@ -118,7 +118,7 @@ func (w way) notifications(c *client, mails <-chan mail) {
 		if m != (mail{"Grace", "nanoseconds"}) {
 			t.Errorf("typed: %+v", m)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Error("the typed handler was not called")
 	}
 	c.say(`{"msgType":"系统","content":"您有 1 条消息 🛎 é"}`)
@@ -138,7 +138,7 @@ func (w way) notifications(c *client, mails <-chan mail) {
 	if err := c.Send(context.Background(), wsnotify.MessageBinary, binary); err != nil {
 		t.Fatal(err)
 	}
-	c.until("the binary message", patience, func() bool {
+	c.until("the binary message", waitLimit, func() bool {
 		return slices.ContainsFunc(c.messages, func(m wsnotify.Message) bool {
 			return m.Type == wsnotify.MessageBinary && slices.Equal(m.Data, binary)
 		})
@@ -148,7 +148,7 @@ func (w way) notifications(c *client, mails <-chan mail) {
 // heartbeat waits for both kinds of it and their answers.
 func (w way) heartbeat(c *client) {
 	t := c.t
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	rtt, err := c.Ping(ctx)
 	if err != nil || rtt <= 0 {
@@ -157,8 +157,8 @@ func (w way) heartbeat(c *client) {
 	if c.Status().RTT <= 0 {
 		t.Error("Status has no round-trip time")
 	}
-	_, i, _ := w.server.await(t, 0, patience, "a heartbeat", func(l line) bool { return l.Text == "ping" })
-	w.server.await(t, i+1, patience, "another", func(l line) bool { return l.Text == "ping" })
+	_, i, _ := w.server.await(t, 0, waitLimit, "a heartbeat", func(l line) bool { return l.Text == "ping" })
+	w.server.await(t, i+1, waitLimit, "another", func(l line) bool { return l.Text == "ping" })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.messages {
@@ -177,7 +177,7 @@ func (w way) midstream(t *testing.T, resend bool) {
 	cfg.Outbox = wsnotify.Outbox{Resend: resend}
 	c := newClient(t, cfg)
 	c.connect(w.url)
-	_, skip, _ := w.server.await(t, 0, patience, "the connection", event("open"))
+	_, skip, _ := w.server.await(t, 0, waitLimit, "the connection", event("open"))
 
 	enough, total := make(chan struct{}), make(chan int)
 	go func() {
@@ -199,12 +199,12 @@ func (w way) midstream(t *testing.T, resend bool) {
 			}
 		}
 	}()
-	w.server.await(t, skip, patience, "the 1000th message", func(l line) bool { return strings.HasPrefix(l.Text, numbered(1000)) })
+	w.server.await(t, skip, waitLimit, "the 1000th message", func(l line) bool { return strings.HasPrefix(l.Text, numbered(1000)) })
 	first := w.server.process
 	w.server.kill()
 	w.server.start()
 	received := 0
-	w.server.await(t, 0, patience, "1000 messages more", func(l line) bool {
+	w.server.await(t, 0, waitLimit, "1000 messages more", func(l line) bool {
 		if strings.HasPrefix(l.Text, "n ") {
 			received++
 		}
@@ -212,7 +212,7 @@ func (w way) midstream(t *testing.T, resend bool) {
 	})
 	close(enough)
 	n := <-total
-	w.server.await(t, 0, patience, "the last message", func(l line) bool { return strings.HasPrefix(l.Text, numbered(n-1)) })
+	w.server.await(t, 0, waitLimit, "the last message", func(l line) bool { return strings.HasPrefix(l.Text, numbered(n-1)) })
 	before, after := first.numbered(), w.server.numbered()
 
 	if i := slices.Index(before, numbered(0)); i < 0 || !slices.Equal(before[i:], numbers(0, len(before)-i)) {
@@ -291,7 +291,7 @@ func staysOverReload(t *testing.T, s *server, url string, reload func()) *client
 	c.connect(url)
 	reload()
 	beats := 0
-	s.await(t, 0, patience, "15 heartbeats", func(l line) bool {
+	s.await(t, 0, waitLimit, "15 heartbeats", func(l line) bool {
 		if l.Text == "ping" {
 			beats++
 		}

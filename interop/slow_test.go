@@ -91,7 +91,7 @@ func TestLinkThatDiesInAnUpload(t *testing.T) {
 }
 
 // A line of 2 KB/s on which bytes move all the time is no dead line, either
-// way, though a TLS record takes longer than the heartbeat has patience.
+// way, though a TLS record takes longer than the heartbeat waits.
 func TestLineThatIsSlowerThanARecord(t *testing.T) {
 	t.Parallel()
 	for _, secure := range []bool{false, true} {

@@ -23,7 +23,7 @@ func TestSocketIO(t *testing.T) {
 	s := serve(t, "socket.io", options{})
 	numbers := newSequence()
 	acks := &acknowledgements{waiting: map[int]chan int{}}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*waitLimit)
 	defer cancel()
 
 	c := newClient(t, wsnotify.Config{
@@ -78,7 +78,7 @@ func TestSocketIO(t *testing.T) {
 		t.Fatal(err)
 	}
 	numbers.reach(t, 20)
-	s.await(t, 0, patience, "a pong", event("pong"))
+	s.await(t, 0, waitLimit, "a pong", event("pong"))
 	asksOverADrop(t, s, c, numbers, ask, func() {})
 }
 

@@ -37,7 +37,7 @@ func TestSubscriptions(t *testing.T) {
 			cfg := test.cfg
 			cfg.BackOff = quick
 			c := newClient(t, cfg)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*waitLimit)
 			defer cancel()
 			reach := func(wanted, active, refused int) {
 				t.Helper()
@@ -82,7 +82,7 @@ func TestSubscriptions(t *testing.T) {
 
 			c.Unsubscribe("b")
 			c.Subscribe("no") // it may be allowed by now
-			s.await(t, 0, patience, "the key that was refused, again", func() func(line) bool {
+			s.await(t, 0, waitLimit, "the key that was refused, again", func() func(line) bool {
 				n := 0
 				return func(l line) bool {
 					if l.Event == "join" && l.Text == "no" {
@@ -109,7 +109,7 @@ func TestSubscriptions(t *testing.T) {
 				}
 			}
 			if refused != 2 {
-				t.Errorf("OnError was told of %d refused keys and not of 2: %v", refused, c.errors)
+				t.Errorf("OnError got %d refused keys and not 2: %v", refused, c.errors)
 			}
 		})
 	}

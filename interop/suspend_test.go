@@ -24,19 +24,19 @@ const nap = time.Minute
 func runClient(url string) error {
 	c := wsnotify.New(wsnotify.Config{
 		BackOff: quick,
-		OnOpen:  func(e wsnotify.OpenEvent) { tell(line{Event: "open", Conn: int(e.Epoch)}) },
+		OnOpen:  func(e wsnotify.OpenEvent) { emit(line{Event: "open", Conn: int(e.Epoch)}) },
 		OnClose: func(e wsnotify.CloseEvent) {
 			text := e.Failure.Initiator.String()
 			if errors.Is(e.Failure.Err, wsnotify.ErrHeartbeatTimeout) {
 				text = "heartbeat"
 			}
-			tell(line{Event: "close", Conn: int(e.Epoch), Code: int(e.Code), Text: text})
+			emit(line{Event: "close", Conn: int(e.Epoch), Code: int(e.Code), Text: text})
 		},
-		OnNotification: func(n wsnotify.Notification) { tell(line{Event: "notification", Text: n.Content}) },
+		OnNotification: func(n wsnotify.Notification) { emit(line{Event: "notification", Text: n.Content}) },
 	})
 	go func() { // as long as it lives
 		for range time.Tick(100 * time.Millisecond) {
-			tell(line{Event: "rtt", Code: int(c.Status().RTT)})
+			emit(line{Event: "rtt", Code: int(c.Status().RTT)})
 		}
 	}()
 	return c.Run(context.Background(), url, "ada")
@@ -53,13 +53,13 @@ func spawn(t testing.TB, s *server) *process {
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), asClient+"="+s.url())
 	p := start(t, cmd)
-	p.await(t, 0, patience, "the connection", event("open"))
-	p.await(t, 0, patience, "an answered heartbeat", func(l line) bool { return l.Event == "rtt" && l.Code > 0 })
+	p.await(t, 0, waitLimit, "the connection", event("open"))
+	p.await(t, 0, waitLimit, "an answered heartbeat", func(l line) bool { return l.Event == "rtt" && l.Code > 0 })
 	return p
 }
 
 // sleep stops a process for so long, does something meanwhile, and lets it go
-// on. It returns the moment of that, and how many lines were told before.
+// on. It returns the moment of that, and how many lines there were before.
 func (p *process) sleep(t testing.TB, d time.Duration, meanwhile func()) (woken time.Time, skip int) {
 	t.Helper()
 	p.halt(t)
@@ -68,7 +68,7 @@ func (p *process) sleep(t testing.TB, d time.Duration, meanwhile func()) (woken 
 		meanwhile()
 	}
 	time.Sleep(d - time.Since(begin)) // what is measured is what real time does
-	skip = len(p.told())
+	skip = len(p.history())
 	woken = time.Now()
 	p.signal(syscall.SIGCONT)
 	return woken, skip
@@ -88,8 +88,8 @@ func (p *process) halt(t testing.TB) {
 func (p *process) still(t testing.TB, skip int, d time.Duration) {
 	t.Helper()
 	until := time.Now().Add(d)
-	p.await(t, skip, d+patience, "life", func(l line) bool { return l.Event == "close" || !time.Now().Before(until) })
-	for _, l := range p.told() {
+	p.await(t, skip, d+waitLimit, "life", func(l line) bool { return l.Event == "close" || !time.Now().Before(until) })
+	for _, l := range p.history() {
 		if l.Event == "close" {
 			t.Errorf("a connection that lives was given up: %+v", l)
 		}
@@ -102,7 +102,7 @@ func TestSuspendedClient(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "gorilla", options{})
 		p := spawn(t, s)
-		before := len(s.told())
+		before := len(s.history())
 		woken, skip := p.sleep(t, nap, nil)
 		_, _, at := s.await(t, before, 2*time.Second, "a heartbeat", func(l line) bool { return l.Text == "ping" })
 		t.Logf("asked %v after it woke", at.Sub(woken))
@@ -138,10 +138,10 @@ func TestSuspendedClient(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		})
-		_, _, at := p.await(t, skip, patience, "the last notification", func(l line) bool { return l.Event == "notification" && l.Text == itoa(n-1) })
-		t.Logf("all of them told %v after it woke", at.Sub(woken))
+		_, _, at := p.await(t, skip, waitLimit, "the last notification", func(l line) bool { return l.Event == "notification" && l.Text == itoa(n-1) })
+		t.Logf("all of them reported %v after it woke", at.Sub(woken))
 		var got []string
-		for _, l := range p.told() {
+		for _, l := range p.history() {
 			if l.Event == "notification" {
 				got = append(got, l.Text)
 			}
@@ -164,13 +164,13 @@ func TestSuspendedClient(t *testing.T) {
 			s := serve(t, "gorilla", options{})
 			p := spawn(t, s)
 			woken, skip := p.sleep(t, nap, func() { end.do(s) })
-			l, _, at := p.await(t, skip, patience, "the end", event("close"))
+			l, _, at := p.await(t, skip, waitLimit, "the end", event("close"))
 			t.Logf("noticed %v after it woke: %+v", at.Sub(woken), l)
 			if at.Sub(woken) > time.Second || l.Code != end.code || l.Text != end.text || l.Conn != 1 {
 				t.Errorf("%v after waking: %+v", at.Sub(woken), l)
 			}
 			s.start()
-			p.await(t, skip, patience, "the next connection", func(l line) bool { return l.Event == "open" && l.Conn == 2 })
+			p.await(t, skip, waitLimit, "the next connection", func(l line) bool { return l.Event == "open" && l.Conn == 2 })
 		})
 	}
 	t.Run("the link died", func(t *testing.T) {
@@ -179,13 +179,13 @@ func TestSuspendedClient(t *testing.T) {
 		s := n.serve(t)
 		p := spawn(t, s)
 		woken, skip := p.sleep(t, nap, func() { n.drop(t, "input", "output") })
-		l, _, at := p.await(t, skip, patience, "the end", event("close"))
+		l, _, at := p.await(t, skip, waitLimit, "the end", event("close"))
 		t.Logf("noticed %v after it woke: %+v", at.Sub(woken), l)
 		if at.Sub(woken) > 13*time.Second || l.Text != "heartbeat" {
 			t.Errorf("%v after waking: %+v", at.Sub(woken), l)
 		}
 		n.restore(t)
-		p.await(t, skip, patience, "the next connection", func(l line) bool { return l.Event == "open" && l.Conn == 2 })
+		p.await(t, skip, waitLimit, "the next connection", func(l line) bool { return l.Event == "open" && l.Conn == 2 })
 	})
 }
 

@@ -146,7 +146,7 @@ var (
 	legend     = regexp.MustCompile(`\{\{([a-z]+)\}\}`)
 )
 
-// TestDashboardAndMetricsAgree holds that each query uses metrics, labels and
+// TestDashboardAndMetricsAgree checks that each query uses metrics, labels and
 // values of labels that exist, and that each metric is shown.
 func TestDashboardAndMetricsAgree(t *testing.T) {
 	metrics := everyMetric(t)
@@ -221,7 +221,7 @@ func TestDashboardQueriesArePromQL(t *testing.T) {
 	}
 }
 
-// TestAlertsAndMetricsAgree holds that each alert is of metrics, labels and
+// TestAlertsAndMetricsAgree checks that each alert is of metrics, labels and
 // values of labels that exist.
 func TestAlertsAndMetricsAgree(t *testing.T) {
 	rules, err := os.ReadFile("alerts.yml")

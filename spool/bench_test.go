@@ -9,7 +9,7 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// What a message of 64 bytes costs that is kept and then removed, as the client
+// What a message of 64 bytes costs that is stored and then removed, as the client
 // does it: one Remove at a time for all that is done.
 func BenchmarkAppend(b *testing.B) {
 	for _, producers := range []int{1, 16, 256} {

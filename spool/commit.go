@@ -183,7 +183,7 @@ func (s *Spool) commit(g *group) (freed int64, commits uint64) {
 	if len(g.puts) == 0 || len(g.removals)+len(g.positions) == 0 || errors.Is(err, ErrFailed) || errors.Is(err, ErrDamaged) {
 		return 0, 0
 	}
-	// There may be no room for the messages, and still enough to forget those
+	// There may be no space for the messages, and still enough to forget those
 	// that are done, which makes some.
 	if freed, g.removeErr = s.write(nil, g); g.removeErr != nil {
 		return 0, 0

@@ -33,7 +33,7 @@ func TestEveryStateOfACrash(t *testing.T) {
 	}
 	page := os.Getpagesize()
 	before, had := read()
-	states, kept := 0, 0
+	states, stored := 0, 0
 	var live []uint64
 	for round := range 20 {
 		for i := range uint64(2) {
@@ -85,7 +85,7 @@ func TestEveryStateOfACrash(t *testing.T) {
 					appendAll(t, s, 1<<40)
 				}
 				if slices.Equal(got, has) {
-					kept++
+					stored++
 				}
 			}
 			check("the file has grown", base, had)
@@ -111,8 +111,8 @@ func TestEveryStateOfACrash(t *testing.T) {
 		}
 	}
 	t.Logf("%d states", states)
-	if kept == 0 || kept == states {
-		t.Errorf("%d of %d states have the new messages", kept, states)
+	if stored == 0 || stored == states {
+		t.Errorf("%d of %d states have the new messages", stored, states)
 	}
 }
 

@@ -15,10 +15,10 @@ var (
 	// ErrInUse means that another process has the file open, or this one has.
 	ErrInUse = errors.New("spool: the file is in use")
 	// ErrFull means that the messages in the file have reached
-	// Options.MaxBytes. There is room again when some have been sent.
+	// Options.MaxBytes. There is space again when some have been sent.
 	ErrFull = errors.New("spool: the spool is full")
 	// ErrDiskFull means that the disk, a quota or a limit of the file's size
-	// has no room. Nothing is lost of what was kept before.
+	// has no space. Nothing is lost of what was stored before.
 	ErrDiskFull = errors.New("spool: the disk is full")
 	// ErrReadOnly means that the file, its folder or the file system can't be
 	// written.
@@ -30,7 +30,7 @@ var (
 	// written to it.
 	ErrDamaged = errors.New("spool: the file is damaged")
 	// ErrFailed means that the disk failed at a moment that leaves it open
-	// whether the latest messages are kept. The Spool takes nothing more; open
+	// whether the latest messages are stored. The Spool takes nothing more; open
 	// the file again to see.
 	ErrFailed = errors.New("spool: the disk failed")
 	// ErrClosed is what methods return after Close.

@@ -21,35 +21,35 @@ func mount(t *testing.T, size string) (dir string) {
 }
 
 // On a full disk nothing is lost, what is done can still be removed, and it goes
-// on when there is room.
+// on when there is space.
 func TestFullDisk(t *testing.T) {
 	dir := mount(t, "512k")
 	path := filepath.Join(dir, "spool")
 	s := openAt(t, path, Options{})
 	data := strings.Repeat("x", 3000)
-	kept := uint64(0)
+	stored := uint64(0)
 	var err error
-	for err == nil && kept < 1000 {
-		if err = s.Append(kept+1, text(data)); err == nil {
-			kept++
+	for err == nil && stored < 1000 {
+		if err = s.Append(stored+1, text(data)); err == nil {
+			stored++
 		}
 	}
 	if !errors.Is(err, ErrDiskFull) || !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("after %d messages: expected ErrDiskFull, got %v", kept, err)
+		t.Fatalf("after %d messages: expected ErrDiskFull, got %v", stored, err)
 	}
-	if got := content(t, s); uint64(len(got)) != kept || s.Stats().Bytes != int64(kept)*(3000+overhead) {
-		t.Errorf("%d messages were kept, %d are there and take %d bytes", kept, len(got), s.Stats().Bytes)
+	if got := content(t, s); uint64(len(got)) != stored || s.Stats().Bytes != int64(stored)*(3000+overhead) {
+		t.Errorf("%d messages were stored, %d are there and take %d bytes", stored, len(got), s.Stats().Bytes)
 	}
 	s.Close()
 	s = openAt(t, path, Options{})
-	for seq := range kept { // one by one, as a server confirms
+	for seq := range stored { // one by one, as a server confirms
 		if err := s.Remove(seq + 1); err != nil {
 			t.Fatalf("message %d can't be removed: %v", seq+1, err)
 		}
 	}
 	wantContent(t, s)
-	if err := s.Append(kept+1, text(data)); err != nil {
-		t.Errorf("there is room, and %v", err)
+	if err := s.Append(stored+1, text(data)); err != nil {
+		t.Errorf("there is space, and %v", err)
 	}
 }
 

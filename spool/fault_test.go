@@ -102,7 +102,7 @@ func TestFileThatWasCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := 0
+	reported := 0
 	for size := len(whole); size >= 0; size -= 1000 {
 		if size < 1000 {
 			size = 0
@@ -117,7 +117,7 @@ func TestFileThatWasCutOff(t *testing.T) {
 			wantContent(t, s, want...)
 			s.Close()
 		case errors.Is(err, ErrDamaged):
-			told++
+			reported++
 		default:
 			t.Errorf("cut at %d: %v", size, err)
 		}
@@ -125,8 +125,8 @@ func TestFileThatWasCutOff(t *testing.T) {
 			break
 		}
 	}
-	if told < 30 {
-		t.Errorf("%d files were told to be cut off", told)
+	if reported < 30 {
+		t.Errorf("%d files were reported as cut off", reported)
 	}
 }
 
@@ -146,7 +146,7 @@ func TestFileWithPagesOfSomethingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, told := os.Getpagesize(), 0
+	page, reported := os.Getpagesize(), 0
 	for _, fill := range []byte{0, 0xff, 'x'} {
 		for at := 0; at < len(whole); at += page {
 			data := []byte(string(whole))
@@ -159,7 +159,7 @@ func TestFileWithPagesOfSomethingElse(t *testing.T) {
 			}
 			s, err := Open(bad, Options{})
 			if err != nil {
-				if told++; !errors.Is(err, ErrDamaged) {
+				if reported++; !errors.Is(err, ErrDamaged) {
 					t.Errorf("page %d: %v", at/page, err)
 				}
 				continue
@@ -173,7 +173,7 @@ func TestFileWithPagesOfSomethingElse(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				if told++; !errors.Is(err, ErrDamaged) {
+				if reported++; !errors.Is(err, ErrDamaged) {
 					t.Errorf("page %d: %v", at/page, err)
 				}
 			} else if n != len(want) && n != len(want)-1 { // of the transaction before
@@ -182,7 +182,7 @@ func TestFileWithPagesOfSomethingElse(t *testing.T) {
 			s.Close()
 		}
 	}
-	if told == 0 {
+	if reported == 0 {
 		t.Error("nothing was noticed")
 	}
 }

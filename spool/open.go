@@ -198,7 +198,7 @@ func (s *Spool) create() (err error) {
 	}
 	// There are file systems without links. A crash in the middle of what
 	// follows leaves a file that was cut off, which Open says, and nothing that
-	// was kept.
+	// was stored.
 	if err := copyNew(temp, s.path); err != nil {
 		return err
 	}

@@ -226,13 +226,13 @@ func TestClosedSpool(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spool")
 	s := openAt(t, path, Options{})
 	appendAll(t, s, 1)
-	kept := make([]bool, 100)
+	stored := make([]bool, 100)
 	var all sync.WaitGroup
-	for i := range kept {
+	for i := range stored {
 		all.Go(func() {
 			switch err := s.Append(uint64(i+2), text("x")); {
 			case err == nil:
-				kept[i] = true
+				stored[i] = true
 			case !errors.Is(err, ErrClosed):
 				t.Error(err)
 			}
@@ -253,7 +253,7 @@ func TestClosedSpool(t *testing.T) {
 		}
 	}
 	want := 1
-	for _, k := range kept {
+	for _, k := range stored {
 		if k {
 			want++
 		}
@@ -297,25 +297,25 @@ func TestFailedCommits(t *testing.T) {
 	wantContent(t, openAt(t, path, Options{}), "1 MessageText m1", "3 MessageText m3", "4 MessageText m4")
 }
 
-// Where there is no room for what is to be appended, what shares the commit and
-// makes room is removed all the same.
+// Where there is no space for what is to be appended, what shares the commit and
+// makes space is removed all the same.
 func TestRemovalsDontFailWithAppends(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "spool"), Options{})
 	appendAll(t, s, 1, 2)
-	noRoom := errors.New("no room")
+	noSpace := errors.New("no space")
 	s.update = func(db *bbolt.DB, f func(*bbolt.Tx) error) error {
 		return db.Update(func(tx *bbolt.Tx) error {
 			before := tx.Bucket(bucket).Sequence()
 			err := f(tx)
 			if tx.Bucket(bucket).Get(key(3)) != nil || tx.Bucket(bucket).Sequence() > before {
-				return noRoom
+				return noSpace
 			}
 			return err
 		})
 	}
 	g := &group{puts: []put{{3, make([]byte, header), overhead}}, removals: []uint64{2, 1}}
 	freed, commits := s.commit(g)
-	if g.removeErr != nil || !errors.Is(g.putErr, noRoom) || freed != 2*(overhead+2) || commits != 1 {
+	if g.removeErr != nil || !errors.Is(g.putErr, noSpace) || freed != 2*(overhead+2) || commits != 1 {
 		t.Errorf("removals: %v, appends: %v, freed %d, %d commits", g.removeErr, g.putErr, freed, commits)
 	}
 	wantContent(t, s)

@@ -51,8 +51,8 @@ type manner struct {
 	rate          *int
 }
 
-// said returns what the first of levels says that says anything, or else usual.
-func said[T any](usual T, levels []*manner, what func(*manner) *T) T {
+// setting returns what the first of levels says that says anything, or else usual.
+func setting[T any](usual T, levels []*manner, what func(*manner) *T) T {
 	for _, m := range levels {
 		if v := what(m); v != nil {
 			return *v
@@ -64,8 +64,8 @@ func said[T any](usual T, levels []*manner, what func(*manner) *T) T {
 // shape makes a link as slow as levels and the server say. Called with s.mu held.
 func (s *Server) shape(l *link, levels ...*manner) {
 	levels = append(levels, &s.manner)
-	l.shape(said(l.base.latency, levels, func(m *manner) *time.Duration { return m.latency }),
-		said(l.base.bytesPerSec, levels, func(m *manner) *int { return m.rate }))
+	l.shape(setting(l.base.latency, levels, func(m *manner) *time.Duration { return m.latency }),
+		setting(l.base.bytesPerSec, levels, func(m *manner) *int { return m.rate }))
 }
 
 // change is how the habits of a connection change.

@@ -8,7 +8,7 @@ import (
 )
 
 // A Conn is one connection that the server has accepted. Its methods may be called from any
-// goroutine. Those that send wait for room if the client does not read, and fail when the
+// goroutine. Those that send wait for capacity if the client does not read, and fail when the
 // connection ends.
 type Conn struct {
 	habits
@@ -81,7 +81,7 @@ func (c *Conn) WaitCloseCode(ctx context.Context) (int, error) {
 	err := c.s.wait(ctx, "a close frame on "+c.name()+", or its end", func() bool {
 		code = c.closeCode
 		return code != 0
-	}, func() string { return "neither; " + c.heard() })
+	}, func() string { return "neither; " + c.soFar() })
 	return code, err
 }
 
@@ -306,7 +306,7 @@ func (c *Conn) StopReading(on bool) {
 }
 
 // BlackHole makes the link half-open: nothing arrives in either direction and nobody gets an
-// error, while writes succeed as long as the buffer has room. With false the link is back, and
+// error, while writes succeed as long as the buffer has capacity. With false the link is back, and
 // what was held arrives.
 func (c *Conn) BlackHole(on bool) {
 	if on {

@@ -19,7 +19,7 @@ import (
 
 // A scope is one test as this package sees it. It finds the goroutines that the code under test has
 // left by a profiler label: goroutines inherit the labels of the one that starts them, so that those
-// of parallel tests are told apart for sure, and those of goroutines that are no more are found.
+// of parallel tests are distinguished for sure, and those of goroutines that are no more are found.
 type scope struct {
 	tb    TB
 	id    string

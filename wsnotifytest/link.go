@@ -82,11 +82,11 @@ func newLink(cfg linkConfig) *link {
 	return l
 }
 
-func (s *stream) room() int { return s.cfg.buffer - s.arrived.Len() - s.flying }
+func (s *stream) capacity() int { return s.cfg.buffer - s.arrived.Len() - s.flying }
 
-// sendData takes at most len(p) bytes, as many as there is room for. Called with l.mu held.
+// sendData takes at most len(p) bytes, as many as there is capacity for. Called with l.mu held.
 func (s *stream) sendData(p []byte) int {
-	n := min(len(p), s.room())
+	n := min(len(p), s.capacity())
 	if n <= 0 {
 		return 0
 	}
@@ -252,8 +252,8 @@ func (l *link) shape(latency time.Duration, bytesPerSec int) {
 	}
 }
 
-// hurry makes everything arrive now that is on its way, over any hole.
-func (l *link) hurry() {
+// flush makes everything arrive now that is on its way, over any hole.
+func (l *link) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.hole = false

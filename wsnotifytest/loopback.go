@@ -69,7 +69,7 @@ func (s *Server) acceptLoop(l net.Listener) {
 		// be noticed late.
 		_ = raw.(*net.TCPConn).SetReadBuffer(readBuffer)
 		r, end := newRelay(raw.(*net.TCPConn))
-		if !s.take(end, r) {
+		if !s.accept(end, r) {
 			_ = raw.Close()
 		}
 	}
@@ -81,7 +81,7 @@ func (s *Server) cleanup() {
 	// Clients that have gone are not seen to have while the test keeps their last bytes away.
 	s.mu.Lock()
 	for r := range s.relays {
-		r.end.l.hurry()
+		r.end.l.flush()
 	}
 	for c := range s.open.all() {
 		c.sock.stopReading(false)
@@ -92,7 +92,7 @@ func (s *Server) cleanup() {
 	last, _ := s.activity()
 	for late, rounds := false, 0; ; {
 		s.mu.Lock()
-		left := s.left()
+		left := s.openClientEnds()
 		changed := s.changed.next()
 		done := s.allowOpen || s.closed || late || len(left) == 0
 		if s.allowOpen {
@@ -120,8 +120,8 @@ func (s *Server) cleanup() {
 // busyRounds bounds how often cleanup waits since bytes came: a client that has a heartbeat sends some, too.
 const busyRounds = 5
 
-// left are the client ends of what clients hold on loopback. Called with s.mu held.
-func (s *Server) left() map[*pipeConn]*Server {
+// openClientEnds are the client ends of what clients hold on loopback. Called with s.mu held.
+func (s *Server) openClientEnds() map[*pipeConn]*Server {
 	left := make(map[*pipeConn]*Server)
 	for k := range s.sockets {
 		if !k.peerClosed() {

@@ -180,7 +180,7 @@ func (n *Network) tryDial(id int, network, addr string) (conn *pipeConn, wait <-
 	server.local, server.remote = client.remote, client.local
 	client.writeCalls = &n.writes
 	client.onClose = func() { n.forget(client, s) }
-	if !s.take(server, relay{}) {
+	if !s.accept(server, relay{}) {
 		return nil, nil, refused
 	}
 	n.conns[client] = s
@@ -193,7 +193,7 @@ func (n *Network) lookup(host string) (*Server, bool) {
 	return s, found
 }
 
-// forget is told that the client has closed its end.
+// forget is notified that the client has closed its end.
 func (n *Network) forget(c *pipeConn, s *Server) {
 	n.mu.Lock()
 	delete(n.conns, c)

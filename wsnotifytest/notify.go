@@ -54,7 +54,7 @@ func member(name, text string) (key, value []byte, err error) {
 
 // Notify sends {"msgType":…,"content":…} to the live connections of user, or what Envelope made of
 // that. It returns ErrNoConn if
-// there is none, and waits for room if a client does not read.
+// there is none, and waits for capacity if a client does not read.
 func (s *Server) Notify(user, msgType string, content any) error {
 	return s.User(user).Notify(msgType, content)
 }

@@ -114,7 +114,7 @@ func (c *Conn) received(typ byte, data []byte) {
 	if typ == OpText && text == heartbeat {
 		s.texts[c.user]++
 		if !c.muted {
-			answer = said("", c.allLevels(), func(m *manner) *string { return m.text })
+			answer = setting("", c.allLevels(), func(m *manner) *string { return m.text })
 		}
 	} else {
 		s.received[c.user]++
@@ -147,7 +147,7 @@ func (c *Conn) pinged(payload []byte) {
 	s := c.s
 	s.mu.Lock()
 	s.pings[c.user]++
-	answer := !c.muted && c.closeCode == 0 && said(true, c.allLevels(), func(m *manner) *bool { return m.pings })
+	answer := !c.muted && c.closeCode == 0 && setting(true, c.allLevels(), func(m *manner) *bool { return m.pings })
 	s.changed.send()
 	s.mu.Unlock()
 	if answer {
@@ -204,7 +204,7 @@ func (c *Conn) closeReceived(payload []byte) error {
 	c.closeCode, c.closeReason = code, reason
 	s.closeCodes = append(s.closeCodes, code)
 	weBegan, staying := c.closeSent, c.staying
-	answer := !c.muted && !staying && said(true, c.allLevels(), func(m *manner) *bool { return m.closes })
+	answer := !c.muted && !staying && setting(true, c.allLevels(), func(m *manner) *bool { return m.closes })
 	if answer {
 		c.closeSent = true
 	}

@@ -80,7 +80,7 @@ func (s *Server) reveal(c *Conn, early bool) {
 	c.id = len(s.conns)
 	s.changed.send()
 	if c.ended { // the server has gone meanwhile
-		s.maxLive = max(s.maxLive, s.held()+1)
+		s.maxLive = max(s.maxLive, s.openByClients()+1)
 		return
 	}
 	s.open.add(c)
@@ -89,7 +89,7 @@ func (s *Server) reveal(c *Conn, early bool) {
 	}
 	s.byUser[c.user].add(c)
 	c.sock.pipe.peer.tallyIn(&s.clientsGone)
-	s.maxLive = max(s.maxLive, s.held())
+	s.maxLive = max(s.maxLive, s.openByClients())
 	s.shape(c.sock.pipe.l, c.levels()...)
 	s.spawn(c.replyLoop)
 	if f := s.onConn; f != nil {
@@ -97,7 +97,7 @@ func (s *Server) reveal(c *Conn, early bool) {
 	}
 }
 
-// unregister is told that c has ended. Called with s.mu held.
+// unregister is notified that c has ended. Called with s.mu held.
 func (s *Server) unregister(c *Conn) {
 	if c.id != 0 {
 		c.gone = true
@@ -111,9 +111,9 @@ func (s *Server) unregister(c *Conn) {
 	s.changed.send()
 }
 
-// held is how many connections there are whose clients have not closed their ends. Called with s.mu
+// openByClients is how many connections there are whose clients have not closed their ends. Called with s.mu
 // held.
-func (s *Server) held() int { return s.open.len() - int(s.clientsGone.Load()) }
+func (s *Server) openByClients() int { return s.open.len() - int(s.clientsGone.Load()) }
 
 // live is called with s.mu held.
 func (s *Server) live() int {

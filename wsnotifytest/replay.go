@@ -309,7 +309,7 @@ func (p *replay) gone() error {
 	case c.faulted || c.broken || c.sock.pipe.l.holed():
 		return errSkip
 	case c.closeCode != 0:
-		return fmt.Errorf("expected the connection to go on, got %s; %s", c.ending(), c.heard())
+		return fmt.Errorf("expected the connection to go on, got %s; %s", c.ending(), c.soFar())
 	}
 	return nil // its end is on its way
 }
@@ -347,7 +347,7 @@ func (p *replay) server(e *Event) error {
 			}
 			gone = p.gone()
 			return gone != nil
-		}, func() string { return "buffers that are full; " + c.heard() })
+		}, func() string { return "buffers that are full; " + c.soFar() })
 		switch {
 		case gone != nil:
 			return gone
@@ -361,7 +361,7 @@ func (p *replay) server(e *Event) error {
 			if err := p.gone(); err != nil {
 				return err
 			}
-			return fmt.Errorf("expected to send %s, got %w; %s", e, result, c.heard())
+			return fmt.Errorf("expected to send %s, got %w; %s", e, result, c.soFar())
 		}
 		return nil
 	}
@@ -418,7 +418,7 @@ func (p *replay) nothingMore(e *Event) error {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	if c := p.conn; len(c.messages) > p.heard && !c.faulted && !c.broken {
-		return fmt.Errorf("expected %s, got %s; %s", e, c.messages[p.heard].kind(), c.heard())
+		return fmt.Errorf("expected %s, got %s; %s", e, c.messages[p.heard].kind(), c.soFar())
 	}
 	return nil
 }
@@ -453,10 +453,10 @@ func (p *replay) client(e *Event) error {
 			skip = errSkip
 		}
 		if got != nil || end {
-			heard = c.heard()
+			heard = c.soFar()
 		}
 		return got != nil || end || skip != nil
-	}, c.heard)
+	}, c.soFar)
 	if err == nil {
 		err = skip
 	}

@@ -179,7 +179,7 @@ func saying(name string, f func(*Conn) error) Step {
 			default:
 			}
 			return done
-		}, func() string { return "none; " + p.conn.heard() }), result)
+		}, func() string { return "none; " + p.conn.soFar() }), result)
 	})
 }
 
@@ -226,10 +226,10 @@ func expect(name string, want message) Step {
 			heard = ""
 			switch {
 			case got != nil && *got != want, got == nil && c.ended:
-				heard = c.heard()
+				heard = c.soFar()
 			}
 			return got != nil || c.ended
-		}, func() string { return "none; " + p.conn.heard() })
+		}, func() string { return "none; " + p.conn.soFar() })
 		p.heard++
 		switch {
 		case err != nil:
@@ -251,10 +251,10 @@ func ExpectClose(code int) Step {
 		err := p.s.wait(ctx, fmt.Sprintf("a close frame with %d, or the end of the connection", code), func() bool {
 			got = p.conn.closeCode
 			if got != 0 && got != code {
-				heard = p.conn.heard()
+				heard = p.conn.soFar()
 			}
 			return got != 0
-		}, func() string { return "neither; " + p.conn.heard() })
+		}, func() string { return "neither; " + p.conn.soFar() })
 		if err == nil && got != code {
 			err = fmt.Errorf("got %d, expected %d; %s", got, code, heard)
 		}
@@ -270,7 +270,7 @@ func CloseConn(code int, reason ...string) Step {
 			return err
 		}
 		return p.s.wait(ctx, "the client's answer to the close frame, and the end", func() bool { return p.conn.ended },
-			func() string { return "neither; " + p.conn.heard() })
+			func() string { return "neither; " + p.conn.soFar() })
 	})
 }
 

@@ -54,7 +54,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// A client with a heartbeat keeps a bubble alive, and a wait in vain does not go on as long as it does.
+// A client with a heartbeat keeps a bubble alive, and a wait for what does not come does not go on as long as it does.
 func TestWaitInVain(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *Network, s *Server) {
 		c := dial(t, s, "ada")
@@ -146,7 +146,7 @@ func TestStepsOfAScript(t *testing.T) {
 		}
 		check := func(c *websocket.Conn, want string) {
 			t.Helper()
-			if got := read(t, c, patience(want)); got != want {
+			if got := read(t, c, timeoutFor(want)); got != want {
 				t.Errorf("the client sees %q, want %q", got, want)
 			}
 		}

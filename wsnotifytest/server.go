@@ -129,8 +129,8 @@ func (s *Server) misuse(format string, args ...any) {
 	s.tb.Errorf("wsnotifytest: "+format, args...)
 }
 
-// take serves end on a goroutine of its own, unless the server is down. The relay is for loopback.
-func (s *Server) take(end *pipeConn, r relay) bool {
+// accept serves end on a goroutine of its own, unless the server is down. The relay is for loopback.
+func (s *Server) accept(end *pipeConn, r relay) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.up || s.closed {
@@ -176,7 +176,7 @@ func (s *Server) Close() {
 	s.Stop()
 	s.mu.Lock()
 	for r := range s.relays {
-		r.end.l.hurry()
+		r.end.l.flush()
 		defer r.bound(leaveTime)()
 	}
 	s.mu.Unlock()

@@ -67,8 +67,8 @@ func brief(names []string, sep string) string {
 	return strings.Join(names, sep)
 }
 
-// heard says what came on a connection so far, and whether it is open. Called with Server.mu held.
-func (c *Conn) heard() string {
+// soFar says what came on a connection so far, and whether it is open. Called with Server.mu held.
+func (c *Conn) soFar() string {
 	state := "is open"
 	switch {
 	case c.ended && (c.closeCode == codeAbnormal || c.closeCode == 0):

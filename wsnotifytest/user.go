@@ -108,7 +108,7 @@ func (u *User) nobody() error {
 }
 
 // Notify sends {"msgType":…,"content":…}, or what Server.Envelope made of that. It returns ErrNoConn if nobody is there, and waits for
-// room if a client does not read; so do the other two.
+// capacity if a client does not read; so do the other two.
 func (u *User) Notify(msgType string, content any) error {
 	b, err := u.s.notification(msgType, content)
 	if err != nil {

@@ -36,8 +36,8 @@ const (
 	short = 30 * time.Millisecond
 )
 
-// patience is how long to wait before one believes in want.
-func patience(want string) time.Duration {
+// timeoutFor is how long to wait before one believes in want.
+func timeoutFor(want string) time.Duration {
 	if strings.HasPrefix(want, "no") {
 		return short
 	}
@@ -141,7 +141,7 @@ func TestVerbsOfConnUserAndEverybody(t *testing.T) {
 				s.AllowViolations() // a client that is cut off in the middle
 				check := func(c *websocket.Conn, want string) {
 					t.Helper()
-					if got := v.seen(t, c, patience(want)); got != want {
+					if got := v.seen(t, c, timeoutFor(want)); got != want {
 						t.Errorf("the client sees %q, want %q", got, want)
 					}
 				}

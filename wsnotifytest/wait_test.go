@@ -81,7 +81,7 @@ func TestWaitQuiet(t *testing.T) {
 	})
 }
 
-// A black hole holds what it holds, and that is no noise.
+// What a black hole holds back is no noise.
 func TestWaitQuietInABlackHole(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
 		client := dial(t, s, "ada")

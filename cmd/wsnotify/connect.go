@@ -145,7 +145,7 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 			err = g.finish(ctx)
 		}
 		if err == nil {
-			g.settle()
+			g.allSent()
 		}
 		sent <- err
 	}()
@@ -195,7 +195,7 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.wait)}
 	case t.one && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &failure{code: exitTimeout, err: fmt.Errorf("no message came within %v", t.timeout)}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.isSettled() && g.lost == 0:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && g.wasAllSent() && g.lost == 0:
 		return nil
 	}
 	return g.result(ctx, t.ending(runErr, g), err)
@@ -210,10 +210,10 @@ func (t *talk) ending(err error, g *outgoing) error {
 		return err
 	}
 	if errors.As(gaveUp.Failure.Err, &closed) {
-		if !isOdd(closed.Code) && (t.noReconnect || g.isSettled()) {
+		if !isOdd(closed.Code) && (t.noReconnect || g.wasAllSent()) {
 			return nil
 		}
-	} else if g.isSettled() && wsnotify.FailFast(gaveUp.Failure) { // an answer that is too big was not printed
+	} else if g.wasAllSent() && wsnotify.FailFast(gaveUp.Failure) { // an answer that is too big was not printed
 		return nil
 	}
 	return err

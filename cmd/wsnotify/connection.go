@@ -188,8 +188,8 @@ func (o *connection) limited(ctx context.Context) (limited context.Context, canc
 	return context.WithTimeout(ctx, o.timeout)
 }
 
-// notes has the client tell of its connections by say, unless it is to be
-// quiet, and returns what tells other things of that kind.
+// notes has the client report its connections by say, unless it is to be
+// quiet, and returns what reports other things of that kind.
 func (o *connection) notes(say func(string, ...any), cfg *wsnotify.Config) (note func(string, ...any)) {
 	if o.quiet {
 		return func(string, ...any) {}

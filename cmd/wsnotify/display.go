@@ -198,7 +198,7 @@ func hexText(data []byte) string {
 	return text
 }
 
-// say tells something of the connection.
+// say prints something about the connection.
 func (d *display) say(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -63,7 +63,7 @@ func newHub(say func(string, ...any)) *hub {
 		large: make(chan struct{}, largeAtOnce), posts: make(chan struct{}, maxPosts), changed: make(chan struct{})}
 }
 
-// change runs f, and tells the pages.
+// change runs f, and notifies the pages.
 func (h *hub) change(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

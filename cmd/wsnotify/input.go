@@ -59,7 +59,7 @@ func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// refuse tells of a message that can't be sent.
+// refuse reports a message that can't be sent.
 func (g *outgoing) refuse(format string, args ...any) {
 	g.say(format, args...)
 	g.mu.Lock()

@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
-// sayer returns a function that tells something to a person.
+// sayer returns a function that prints something for a person.
 func sayer(w io.Writer) func(format string, args ...any) {
 	return func(format string, args ...any) {
 		fmt.Fprintln(w, "wsnotify:", brief(fmt.Sprintf(format, args...)))

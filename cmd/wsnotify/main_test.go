@@ -115,7 +115,7 @@ func until(t *testing.T, cond func() bool) {
 	}
 }
 
-// next is the next of what is awaited.
+// next waits for the next value of a channel.
 func next[T any](t *testing.T, ch <-chan T) (v T) {
 	t.Helper()
 	select {

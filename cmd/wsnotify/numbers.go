@@ -8,10 +8,10 @@ import (
 // numbers numbers the notifications of each user, and keeps the last ones for clients that ask for what
 // is behind a number. hub.mu guards all of it.
 type numbers struct {
-	field string // that has the number in a message; "" for no numbers
-	last  map[string]int64
-	kept  []numbered // of all users, oldest first
-	bytes int        // of them
+	field  string // that has the number in a message; "" for no numbers
+	last   map[string]int64
+	recent []numbered // of all users, oldest first
+	bytes  int        // of them
 }
 
 // numbered is a notification with its number.
@@ -22,10 +22,10 @@ type numbered struct {
 }
 
 const (
-	maxKept      = 1000     // notifications that are kept
-	maxKeptBytes = 16 << 20 // bytes of them
-	maxNumbered  = 1000     // users whose last number is known, besides those that are connected
-	maxNumber    = 1 << 53  // that JavaScript knows exactly
+	maxRecent      = 1000     // notifications that are kept
+	maxRecentBytes = 16 << 20 // bytes of them
+	maxNumbered    = 1000     // users whose last number is known, besides those that are connected
+	maxNumber      = 1 << 53  // that JavaScript knows exactly
 )
 
 // knows reports whether a user has been here, so that what is sent to it is kept until it comes back.
@@ -42,14 +42,14 @@ func (n *numbers) next(user string, message []byte) *outgoingFrame {
 	data = append(append(data, jsonString(n.field)...), ':')
 	data = append(strconv.AppendInt(data, number, 10), '}')
 	f := &outgoingFrame{op: opText, data: data}
-	n.kept = append(n.kept, numbered{user, number, f})
+	n.recent = append(n.recent, numbered{user, number, f})
 	n.bytes += len(data)
 	forget := 0
-	for len(n.kept)-forget > maxKept || n.bytes > maxKeptBytes && len(n.kept)-forget > 1 {
-		n.bytes -= len(n.kept[forget].frame.data)
+	for len(n.recent)-forget > maxRecent || n.bytes > maxRecentBytes && len(n.recent)-forget > 1 {
+		n.bytes -= len(n.recent[forget].frame.data)
 		forget++
 	}
-	n.kept = slices.Delete(n.kept, 0, forget)
+	n.recent = slices.Delete(n.recent, 0, forget)
 	return f
 }
 
@@ -71,7 +71,7 @@ func (n *numbers) join(user, after string, online func(user string) bool) []*out
 	}
 	n.last[user] = max(n.last[user], number)
 	var behind []*outgoingFrame
-	for _, k := range n.kept {
+	for _, k := range n.recent {
 		if k.user == user && k.number > number {
 			behind = append(behind, k.frame)
 		}
@@ -86,7 +86,7 @@ func (n *numbers) forget(online func(user string) bool) {
 			delete(n.last, user)
 		}
 	}
-	n.kept = slices.DeleteFunc(n.kept, func(k numbered) bool {
+	n.recent = slices.DeleteFunc(n.recent, func(k numbered) bool {
 		gone := !n.knows(k.user)
 		if gone {
 			n.bytes -= len(k.frame.data)

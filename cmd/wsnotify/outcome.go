@@ -173,7 +173,7 @@ func gaveUpText(e *wsnotify.GiveUpError) string {
 	return fmt.Sprintf("no connection after %d attempts: %s", e.Attempts, why)
 }
 
-// again tells of a loss, and when the next attempt is.
+// again reports a loss, and when the next attempt is.
 func again(ev wsnotify.ReconnectEvent) string {
 	return fmt.Sprintf("attempt %d in %v: %s", ev.Attempt, ev.Delay.Round(time.Millisecond), cause(ev.Failure))
 }

@@ -29,7 +29,7 @@ type outgoing struct {
 	code      wsnotify.StatusCode // that we close with
 	opened    bool
 	anew      bool              // a close that is not 0 is forgotten when there is another connection
-	settled   bool              // all is sent: a loss is no reason to connect again
+	isAllSent bool              // all is sent: a loss is no reason to connect again
 	begun     chan struct{}     // closed when Run has begun
 	open      chan struct{}     // closed when opened
 	ours      bool              // the latest close was
@@ -111,7 +111,7 @@ func (g *outgoing) poke() {
 func (g *outgoing) mayRetry(f wsnotify.Failure) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.settled && f.Phase == wsnotify.PhaseOpen {
+	if g.isAllSent && f.Phase == wsnotify.PhaseOpen {
 		return false
 	}
 	if g.opened || f.Phase == wsnotify.PhaseOpen || !g.eager {
@@ -178,7 +178,7 @@ func (g *outgoing) confirm(ctx context.Context) {
 }
 
 // ask reports whether the server has read all that was given.
-func (g *outgoing) ask(ctx context.Context, patience time.Duration) bool {
+func (g *outgoing) ask(ctx context.Context, timeout time.Duration) bool {
 	g.mu.Lock()
 	given := g.given
 	g.mu.Unlock()
@@ -187,7 +187,7 @@ func (g *outgoing) ask(ctx context.Context, patience time.Duration) bool {
 		return false
 	}
 	if g.ids == nil {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		_, err := g.client.Ping(ctx)
 		if err != nil || g.client.Status().Epoch != epoch {
@@ -234,17 +234,17 @@ func (g *outgoing) endOfInput() {
 	}
 }
 
-// settle says that all is sent.
-func (g *outgoing) settle() {
+// allSent notes that all is sent.
+func (g *outgoing) allSent() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.settled = true
+	g.isAllSent = true
 }
 
-func (g *outgoing) isSettled() bool {
+func (g *outgoing) wasAllSent() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.settled
+	return g.isAllSent
 }
 
 // finish waits until all is sent and, if the server says so, read. It does not
@@ -269,12 +269,12 @@ func (g *outgoing) finish(ctx context.Context) error {
 func (g *outgoing) close(code wsnotify.StatusCode, reason string) error {
 	g.mu.Lock()
 	g.closing, g.code = true, code
-	patience := 5 * time.Second
+	timeout := 5 * time.Second
 	if g.read >= g.given {
-		patience = 2 * time.Second // an answer is no more than polite
+		timeout = 2 * time.Second // an answer is no more than polite
 	}
 	g.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	err := g.client.CloseWith(ctx, code, reason)
 	g.mu.Lock()
@@ -297,7 +297,7 @@ func (g *outgoing) result(ctx context.Context, ended, err error) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		text := fmt.Sprintf("not all was sent within %v", g.conn.timeout)
 		switch last := g.client.Status().LastFailure; {
-		case g.settled:
+		case g.isAllSent:
 			text = fmt.Sprintf("the server has not answered within %v", g.conn.timeout)
 		case last != nil && !g.opened:
 			text += ": " + cause(*last)

@@ -201,7 +201,7 @@ func notification(r *http.Request) ([]byte, error) {
 	return json.Marshal(n)
 }
 
-// stream tells a page who is connected and what happens, as server-sent
+// stream notifies a page of who is connected and what happens, as server-sent
 // events. A page that comes back says what it has seen.
 func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()

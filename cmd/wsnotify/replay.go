@@ -36,7 +36,7 @@ type replay struct {
 	over  bool        // there is no next
 
 	conns   []replayed // in their order, from the one that is open at from
-	turn    chan struct{}
+	busy    chan struct{}
 	playing atomic.Int32  // the number of the connection
 	ended   chan error    // of capacity 1: how it went
 	done    chan struct{} // closed when it is over
@@ -58,7 +58,7 @@ const lateness = 10 * time.Second
 
 // open looks through the recording.
 func (p *replay) open() error {
-	p.turn, p.ended, p.done = make(chan struct{}, 1), make(chan error, 1), make(chan struct{})
+	p.busy, p.ended, p.done = make(chan struct{}, 1), make(chan error, 1), make(chan struct{})
 	file, err := os.Open(p.path)
 	if err != nil {
 		return fmt.Errorf("--replay: %w", err)
@@ -160,8 +160,8 @@ func (p *replay) finish(err error) {
 // ServeHTTP gives a handshake the fate that it had.
 func (p *replay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
-	case p.turn <- struct{}{}: // a client that reconnects is faster than the end of its connection here
-		defer func() { <-p.turn }()
+	case p.busy <- struct{}{}: // a client that reconnects is faster than the end of its connection here
+		defer func() { <-p.busy }()
 	case <-time.After(2 * time.Second):
 		p.say("! another connection is refused while connection %d is played", p.playing.Load())
 		http.Error(w, "a recording is played for one client at a time", http.StatusServiceUnavailable)
@@ -478,7 +478,7 @@ func (p *replay) run(ctx context.Context, listener net.Listener, out io.Writer) 
 	case <-ctx.Done():
 		p.finish(nil)
 	}
-	p.turn <- struct{}{} // what is being played has ended
+	p.busy <- struct{}{} // what is being played has ended
 	shutdown, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(shutdown))

@@ -69,15 +69,15 @@ unless --attempts is given.`,
 				g.confirmed(&cfg, path)
 			}
 			if file != "" {
-				kept, err := spool.Open(file, spool.Options{})
+				lines, err := spool.Open(file, spool.Options{})
 				if err != nil {
 					return fmt.Errorf("--spool: %w", err)
 				}
-				defer kept.Close()
-				if err := g.keep(&cfg, kept, file); err != nil {
+				defer lines.Close()
+				if err := g.storeIn(&cfg, lines, file); err != nil {
 					return fmt.Errorf("--spool: %w", err)
 				}
-				defer func() { g.tellKept(kept, file) }()
+				defer func() { g.reportStored(lines, file) }()
 			}
 			g.client = wsnotify.New(cfg)
 			over := g.begin(ctx, url)
@@ -117,10 +117,10 @@ unless --attempts is given.`,
 	return cmd
 }
 
-// keep has messages stay in a file until they are sent. Those of an earlier start that are there count
+// storeIn has messages stay in a file until they are sent. Those of an earlier start that are there count
 // as given.
-func (g *outgoing) keep(cfg *wsnotify.Config, kept *spool.Spool, file string) error {
-	cfg.Outbox.Store = kept
+func (g *outgoing) storeIn(cfg *wsnotify.Config, lines *spool.Spool, file string) error {
+	cfg.Outbox.Store = lines
 	last, before := "", cfg.OnError
 	cfg.OnError = func(err error) {
 		if before != nil {
@@ -134,14 +134,14 @@ func (g *outgoing) keep(cfg *wsnotify.Config, kept *spool.Spool, file string) er
 			}
 		}
 	}
-	n, err := stored(kept)
+	n, err := stored(lines)
 	g.given = n
 	return err
 }
 
-// tellKept says how many messages are left for the next start.
-func (g *outgoing) tellKept(kept *spool.Spool, file string) {
-	n, err := stored(kept)
+// reportStored says how many messages are left for the next start.
+func (g *outgoing) reportStored(lines *spool.Spool, file string) {
+	n, err := stored(lines)
 	switch {
 	case err != nil:
 		g.say("--spool %s: %v", file, err)

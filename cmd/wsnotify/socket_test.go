@@ -345,7 +345,7 @@ func TestServeBoundsLargeMessages(t *testing.T) {
 	if took > largeAtOnce*16<<20+clients*smallMessage {
 		t.Errorf("%d messages of 15 MiB that were announced take %d MiB", clients, took>>20)
 	}
-	// A small message needs no turn.
+	// A small message waits for no large one.
 	c := dialRaw(t, srv, "/ws/raw")
 	io.WriteString(c, mask(0x82, strings.Repeat("x", smallMessage)))
 	if op, payload, err := c.frame(); op != opBinary || len(payload) != smallMessage {

@@ -251,10 +251,10 @@ func TestNumbersAreBounded(t *testing.T) {
 	everybody := func(string) bool { return true }
 	n := numbers{field: "seq"}
 	n.join("ada", "", everybody)
-	for range 3 * maxKept {
+	for range 3 * maxRecent {
 		n.next("ada", []byte(`{"a":1}`))
 	}
-	if got := n.join("ada", "0", everybody); len(got) != maxKept || string(got[0].data) != fmt.Sprintf(`{"a":1,"seq":%d}`, 2*maxKept+1) {
+	if got := n.join("ada", "0", everybody); len(got) != maxRecent || string(got[0].data) != fmt.Sprintf(`{"a":1,"seq":%d}`, 2*maxRecent+1) {
 		t.Errorf("%d are kept, from %s", len(got), got[0].data)
 	}
 	large := []byte(`{"a":"` + strings.Repeat("x", 1<<20) + `"}`)
@@ -262,10 +262,10 @@ func TestNumbersAreBounded(t *testing.T) {
 		n.next("ada", large)
 	}
 	bytes := 0
-	for _, k := range n.kept {
+	for _, k := range n.recent {
 		bytes += len(k.frame.data)
 	}
-	if bytes > maxKeptBytes || bytes < maxKeptBytes/2 || bytes != n.bytes {
+	if bytes > maxRecentBytes || bytes < maxRecentBytes/2 || bytes != n.bytes {
 		t.Errorf("%d bytes are kept, and %d counted", bytes, n.bytes)
 	}
 	for i := range 3 * maxNumbered {
@@ -273,7 +273,7 @@ func TestNumbersAreBounded(t *testing.T) {
 		n.join(user, "", func(user string) bool { return user == "user0" })
 		n.next(user, []byte(`{"a":1}`))
 	}
-	if len(n.last) > maxNumbered || !n.knows("user0") || n.knows("ada") || n.bytes > maxKept*100 {
+	if len(n.last) > maxNumbered || !n.knows("user0") || n.knows("ada") || n.bytes > maxRecent*100 {
 		t.Errorf("%d users are known, and %d bytes kept", len(n.last), n.bytes)
 	}
 }

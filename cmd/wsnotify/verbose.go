@@ -21,7 +21,7 @@ var plainHeaders = []string{"Accept", "Accept-Language", "Cache-Control", "Origi
 
 const hidden = "xxxxx"
 
-// showHandshakes adds to cfg what tells of each handshake by say. Over HTTP/2 it is another one: RFC 8441,
+// showHandshakes adds to cfg what reports each handshake by say. Over HTTP/2 it is another one: RFC 8441,
 // section 5.
 func showHandshakes(say func(string, ...any), cfg *wsnotify.Config, http2 bool) {
 	method, proto := http.MethodGet, "HTTP/1.1"

@@ -62,7 +62,7 @@ func (a *app) before(ctx context.Context, srv *demo.Server) error {
 	if err != nil {
 		return err
 	}
-	return a.tell(ctx, p,
+	return a.notify(ctx, p,
 		`{"msgType": "mail", "content": {"from": "Charles", "subject": "The engine is ready"}}`,
 		`{"msgType": "deploy", "content": "the server restarts soon"}`,
 		`{"id": 7}`, // neither msgType nor content: the standard notification
@@ -80,7 +80,7 @@ func (a *app) meanwhile(ctx context.Context) error {
 	}
 	a.line("enqueue", "%q", text)
 
-	// One attempt is made in vain, so that there is something to see.
+	// One attempt is made that fails, so that there is something to see.
 	if err := a.client.WaitFor(ctx, wsnotify.Connecting); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *app) after(ctx context.Context, srv *demo.Server) error {
 		return err
 	}
 	a.line("server", "got %q from %s", text, p.User)
-	if err := a.tell(ctx, p,
+	if err := a.notify(ctx, p,
 		`{"msgType": "deploy", "content": "the server is back"}`,
 		`{"msgType": "mail", "content": {"from": "Charles", "subject": "Did you miss me?"}}`,
 	); err != nil {
@@ -112,8 +112,8 @@ func (a *app) after(ctx context.Context, srv *demo.Server) error {
 	return err
 }
 
-// tell sends notifications with pauses between them, for the eye.
-func (a *app) tell(ctx context.Context, p *demo.Peer, notifications ...string) error {
+// notify sends notifications with pauses between them, for the eye.
+func (a *app) notify(ctx context.Context, p *demo.Peer, notifications ...string) error {
 	pause := time.NewTicker(max(min(a.interval/4, 700*time.Millisecond), time.Millisecond))
 	defer pause.Stop()
 	for _, n := range notifications {

@@ -94,7 +94,7 @@ func TestCluster(t *testing.T) {
 
 	stopDrops()
 	sent := talk()
-	if err := s.settle(ctx, sent); err != nil {
+	if err := s.awaitIdle(ctx, sent); err != nil {
 		t.Fatal(err)
 	}
 	s.check(t, ctx, sent)
@@ -132,7 +132,7 @@ func sceneWithin(t *testing.T, ctx context.Context, o options) (s *scene) {
 	return s
 }
 
-// check holds that nothing was lost and the order kept, and counts what came twice.
+// check verifies that nothing was lost and the order is right, and counts what came twice.
 func (s *scene) check(t *testing.T, ctx context.Context, sent int) {
 	t.Helper()
 	stored, err := s.stored(ctx)

@@ -57,7 +57,7 @@ func demo(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	sent := talk()
-	if err := s.settle(ctx, sent); err != nil {
+	if err := s.awaitIdle(ctx, sent); err != nil {
 		return err
 	}
 	stored, err := s.stored(ctx)
@@ -144,8 +144,8 @@ func (s *scene) talk(ctx context.Context) (halt func() (sent int)) {
 	}
 }
 
-// settle waits until nothing is left to be done.
-func (s *scene) settle(ctx context.Context, sent int) error {
+// awaitIdle waits until nothing is left to be done.
+func (s *scene) awaitIdle(ctx context.Context, sent int) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	err := until(ctx, func() bool {

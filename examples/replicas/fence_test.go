@@ -98,7 +98,7 @@ func contents(t *testing.T, b *broker) (ids []int64) {
 	return ids
 }
 
-func holds(t *testing.T, b *broker, want ...int64) {
+func wantLog(t *testing.T, b *broker, want ...int64) {
 	t.Helper()
 	if got := contents(t, b); !slices.Equal(got, want) {
 		t.Errorf("the stream holds %v, expected %v", got, want)
@@ -121,14 +121,14 @@ func fencedHolderStoresNothing(t *testing.T, server func(*testing.T) *broker) {
 			t.Errorf("appending %v: %v, expected errLost", batch, err)
 		}
 	}
-	holds(t, b, 0, 1, 2, 0)
+	wantLog(t, b, 0, 1, 2, 0)
 	if err := second.append(ctx, numbered(3, 4)); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.append(ctx, numbered(5, 9)); err != errLost {
 		t.Errorf("appending: %v, expected errLost", err)
 	}
-	holds(t, b, 0, 1, 2, 0, 3, 4)
+	wantLog(t, b, 0, 1, 2, 0, 3, 4)
 }
 
 // What was on its way when its sender was stopped arrives when its successor has
@@ -148,7 +148,7 @@ func lateBatchIsNotStored(t *testing.T, server func(*testing.T) *broker) {
 		if err := late.append(ctx, numbered(1, 6)); err != errLost {
 			t.Errorf("with %d events: %v, expected errLost", length, err)
 		}
-		holds(t, b, append([]int64{0, 0}, ids(numbered(1, length))...)...)
+		wantLog(t, b, append([]int64{0, 0}, ids(numbered(1, length))...)...)
 	}
 }
 
@@ -198,7 +198,7 @@ func fencesAreNotSetBack(t *testing.T, server func(*testing.T) *broker) {
 	}
 	// Its own once more, as when the acknowledgement was lost.
 	open(t, b, 2)
-	holds(t, b, 0, 1, 2, 3)
+	wantLog(t, b, 0, 1, 2, 3)
 }
 
 func whatComesTwiceIsStoredOnce(t *testing.T, server func(*testing.T) *broker) {
@@ -216,7 +216,7 @@ func whatComesTwiceIsStoredOnce(t *testing.T, server func(*testing.T) *broker) {
 	if err := j.append(ctx, numbered(9, 12)); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 11, 12)
+	wantLog(t, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 11, 12)
 }
 
 func acquireFor(t *testing.T, b *broker, name string, ttl time.Duration) *lease {

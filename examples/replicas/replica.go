@@ -126,7 +126,7 @@ func (r *replica) connected(ctx, held context.Context, s *sender) error {
 // client returns the client of one hold.
 func (r *replica) client(held context.Context, j *journal, s *sender) *wsnotify.Client {
 	client := wsnotify.New(wsnotify.Config{
-		// After so many attempts in vain another replica has a try.
+		// After so many failed attempts another replica has a try.
 		BackOff:   wsnotify.Exponential(100*time.Millisecond, 2*time.Second, 10),
 		Heartbeat: wsnotify.Heartbeat{Interval: 2 * time.Second, Timeout: 2 * time.Second},
 		Inbox:     wsnotify.Inbox{Messages: batchSize},

@@ -156,7 +156,7 @@ func TestScript(t *testing.T) {
 			wsnotifytest.Expect(`{"list":"unread"}`),
 			wsnotifytest.SayNotification("unread", []string{"1", "2"}),
 		)
-		t.begin() // after Script, which has settled now what becomes of each handshake
+		t.begin() // after Script, which has decided what each handshake is answered
 		if err := over(); err != nil {
 			t.Error(err)
 		}
@@ -189,7 +189,7 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// TestOutput holds what the comment in main.go says.
+// TestOutput checks what the comment in main.go says.
 func TestOutput(t *testing.T) {
 	demotest.Output(t, func(ctx context.Context, out io.Writer) error {
 		return demo.Run(ctx, nil, out, run, script)

@@ -18,7 +18,7 @@ func TestOutput(t *testing.T) {
 	})
 }
 
-// TestRefusedFreshTokenEndsIt holds that a 401 is retried only as long as
+// TestRefusedFreshTokenEndsIt checks that a 401 is retried only as long as
 // another token may help.
 func TestRefusedFreshTokenEndsIt(t *testing.T) {
 	var tokens issuer

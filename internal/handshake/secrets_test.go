@@ -122,8 +122,8 @@ func TestErrorOfAPeer(t *testing.T) {
 	if s.Error(plain) != plain {
 		t.Errorf("it became %v", s.Error(plain))
 	}
-	told := fmt.Errorf("it said %q\u202e: hunter2: %w", "\x1b", plain)
-	if err := s.Error(told); !errors.Is(err, plain) || err.Error() != `it said "\x1b"\u202e: xxxxx: connection refused` {
+	said := fmt.Errorf("it said %q\u202e: hunter2: %w", "\x1b", plain)
+	if err := s.Error(said); !errors.Is(err, plain) || err.Error() != `it said "\x1b"\u202e: xxxxx: connection refused` {
 		t.Errorf("it became %v", err)
 	}
 }

@@ -47,11 +47,11 @@ type list struct {
 }
 
 type frame struct {
-	op     wire.Op
-	bits   byte   // besides op
-	packed bool   // data is as it leaves, which may be compressed
-	void   bool   // leaves nothing on the wire, since it was withdrawn
-	data   []byte // what is still to be encoded
+	op        wire.Op
+	bits      byte   // besides op
+	packed    bool   // data is as it leaves, which may be compressed
+	withdrawn bool   // leaves nothing on the wire
+	data      []byte // what is still to be encoded
 }
 
 // remains is how many bytes of frames[next] are still to be encoded.
@@ -114,7 +114,7 @@ func (b *Batch) IsCut() (is, torn bool) { return b.cut && b.left == 0, b.begun }
 // Add until the first Write that sees it. The batch must be locked.
 func (b *Batch) Frame(i int) (op wire.Op, data []byte, leaves bool) {
 	f := &b.list.frames[i]
-	return f.op, f.data, !f.void
+	return f.op, f.data, !f.withdrawn
 }
 
 func (b *Batch) frames() []frame {
@@ -155,7 +155,7 @@ func (b *Batch) Withdraw(i int) (begun bool) {
 		f.data, b.rest = b.rest[0], b.rest[1:]
 		return true
 	}
-	f.void, f.data = true, nil
+	f.withdrawn, f.data = true, nil
 	return false
 }
 

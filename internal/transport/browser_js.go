@@ -75,7 +75,7 @@ func (b *browser) event(_ js.Value, args []js.Value) any {
 	ev := args[0]
 	switch ev.Get("type").String() {
 	case "open":
-		b.heard(0)
+		b.noteReceived(0)
 		close(b.opened)
 	case "message":
 		b.message(ev.Get("data"))
@@ -94,8 +94,8 @@ func (b *browser) event(_ js.Value, args []js.Value) any {
 	return nil
 }
 
-// heard notes that the peer has sent n bytes.
-func (b *browser) heard(n int) {
+// noteReceived notes that the peer has sent n bytes.
+func (b *browser) noteReceived(n int) {
 	b.received.Add(int64(n))
 	if last := b.opts.LastReceived; last != nil {
 		last.Store(time.Now().UnixNano())
@@ -107,7 +107,7 @@ func (b *browser) message(data js.Value) {
 	ev := Event{Op: wire.Text}
 	if data.Type() == js.TypeString {
 		size := js.Global().Get("Object").Invoke(data).Length() // about
-		b.heard(size + 1)                                       // never nothing
+		b.noteReceived(size + 1)                                // never nothing
 		if !b.fits(size) {
 			return
 		}
@@ -115,7 +115,7 @@ func (b *browser) message(data js.Value) {
 	} else {
 		ev.Op = wire.Binary
 		array := js.Global().Get("Uint8Array").New(data)
-		b.heard(array.Length() + 1)
+		b.noteReceived(array.Length() + 1)
 		if !b.fits(array.Length()) {
 			return
 		}

@@ -16,7 +16,7 @@ func (b *browser) Write(batch *Batch) (ended int, torn bool, err error) {
 	}
 	batch.Lock()
 	frames := batch.frames()
-	for batch.next < len(frames) && frames[batch.next].void {
+	for batch.next < len(frames) && frames[batch.next].withdrawn {
 		batch.next++
 		ended++
 	}

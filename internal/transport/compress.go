@@ -133,7 +133,7 @@ const (
 func (u *Upgraded) compress(f *frame) (done bool) {
 	takeover := u.out != nil && u.params.ClientTakeover
 	switch {
-	case f.void:
+	case f.withdrawn:
 		u.abandon()
 		return true
 	case u.out == nil || f.packed || f.op >= wire.Close:

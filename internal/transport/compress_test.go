@@ -238,7 +238,7 @@ func TestCompressedBatches(t *testing.T) {
 					i := ended + rnd.IntN(b.Len()-ended)
 					b.Lock()
 					data := b.frames()[i].data
-					if !b.frames()[i].void && !b.Withdraw(i) {
+					if !b.frames()[i].withdrawn && !b.Withdraw(i) {
 						texts[i] = "withdrawn"
 						clear(data) // the owner has it back
 					}

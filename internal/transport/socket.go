@@ -98,9 +98,9 @@ func (s *Socket) decide(system bool) {
 	}
 }
 
-// hold takes the body of a response over, which is closed after the net.Conn.
+// own takes the body of a response over, which is closed after the net.Conn.
 // Without a net.Conn that is known, nobody can tell what is under it.
-func (s *Socket) hold(body io.ReadWriteCloser) {
+func (s *Socket) own(body io.ReadWriteCloser) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.body = body
@@ -152,8 +152,8 @@ func (s *Socket) canHalfClose() bool {
 	return s.bottom() != nil
 }
 
-// left returns a channel that is closed when nothing of the socket is left.
-func (s *Socket) left() <-chan struct{} {
+// ended returns a channel that is closed when nothing of the socket is left.
+func (s *Socket) ended() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.gone
@@ -231,8 +231,8 @@ func (s *Socket) Counted(conn net.Conn) net.Conn {
 	return c
 }
 
-// heard notes that n bytes came.
-func (s *Socket) heard(n int) {
+// noteReceived notes that n bytes came.
+func (s *Socket) noteReceived(n int) {
 	if n > 0 {
 		s.received.Add(int64(n))
 		if s.last != nil {
@@ -368,7 +368,7 @@ func (s *Socket) readForeign(r io.Reader, p []byte) (n int, err error) {
 	if s.isClosed() {
 		return 0, net.ErrClosed
 	}
-	s.heard(n)
+	s.noteReceived(n)
 	return n, err
 }
 
@@ -378,7 +378,7 @@ func (s *Socket) read(r io.Reader, p []byte) (n int, err error) {
 		return s.readForeign(r, p)
 	}
 	n, err = r.Read(p)
-	s.heard(n)
+	s.noteReceived(n)
 	return n, err
 }
 

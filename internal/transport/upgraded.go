@@ -33,7 +33,7 @@ type Upgraded struct {
 
 // newUpgraded takes over the body of a response.
 func newUpgraded(body io.ReadWriteCloser, sock *Socket) *Upgraded {
-	sock.hold(body)
+	sock.own(body)
 	return &Upgraded{body: body, sock: sock, above: !sock.counts}
 }
 
@@ -117,7 +117,7 @@ func (u *Upgraded) discard() {
 			from, buf := u.sock.raw(u.body), make([]byte, 4<<10)
 			for {
 				n, err := from.Read(buf)
-				u.sock.heard(n)
+				u.sock.noteReceived(n)
 				if err != nil {
 					return
 				}
@@ -186,7 +186,7 @@ func (u *Upgraded) encode(b *Batch) (out []byte) {
 			return out // what there is leaves first
 		}
 		switch size := len(f.data); {
-		case f.void:
+		case f.withdrawn:
 		case !b.begun && len(out)+wire.MaxHeader+size <= keepBytes && u.fragment(size) == size:
 			out = wire.AppendFrame(out, wire.Fin|f.bits|byte(f.op), f.data, keys)
 		default:
@@ -263,7 +263,7 @@ func (u *Upgraded) End() <-chan struct{} {
 		u.part()
 	}
 	u.Kill()
-	return u.sock.left()
+	return u.sock.ended()
 }
 
 // part lets our close frame arrive: RFC 6455, section 7.1.1. A socket that is

@@ -156,7 +156,7 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 			if b.Done() {
 				break
 			}
-			if i := rnd.IntN(b.Len()); rnd.IntN(4) == 0 && i >= ended && !b.frames()[i].void {
+			if i := rnd.IntN(b.Len()); rnd.IntN(4) == 0 && i >= ended && !b.frames()[i].withdrawn {
 				b.Lock()
 				data := b.frames()[i].data
 				if begun := b.Withdraw(i); !begun {
@@ -307,7 +307,7 @@ func TestWriteTimeoutIsOfSilence(t *testing.T) {
 					}
 				}
 				u.Kill()
-				<-s.left()
+				<-s.ended()
 			})
 		}
 	}
@@ -327,7 +327,7 @@ func TestWriteTimeoutStandsStillWhileTheReaderWaits(t *testing.T) {
 		if d := time.Since(start); !errors.Is(err, ErrWriteTimeout) || d < 69*time.Second || d > 70*time.Second {
 			t.Errorf("after %v: %v", d, err)
 		}
-		<-s.left()
+		<-s.ended()
 	})
 }
 
@@ -369,7 +369,7 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 			t.Errorf("a later Write: %v", err)
 		}
 		select {
-		case <-s.left():
+		case <-s.ended():
 			t.Error("the conn is said to be gone")
 		default:
 		}
@@ -377,6 +377,6 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 		if err := <-read; !errors.Is(err, net.ErrClosed) || s.received.Load() != 0 {
 			t.Errorf("%v, %d bytes", err, s.received.Load())
 		}
-		<-s.left()
+		<-s.ended()
 	})
 }

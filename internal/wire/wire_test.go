@@ -127,7 +127,7 @@ func TestRandomStreams(t *testing.T) {
 	}
 }
 
-// FuzzReader holds that it does not matter in which pieces a stream comes, that
+// FuzzReader checks that it does not matter in which pieces a stream comes, that
 // nothing panics, and that what is too long is not read.
 func FuzzReader(f *testing.F) {
 	for _, s := range [][]byte{

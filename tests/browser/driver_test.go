@@ -1,4 +1,4 @@
-// Package browser holds the client in a browser, and in Node, against servers
+// Package browser tests the client in a browser, and in Node, against servers
 // that behave as they are told to, in real time.
 package browser
 

@@ -18,7 +18,7 @@ import (
 )
 
 // A fuzzer as the server. Each input is played to a client in virtual time,
-// and what comes of it is compared with what a decoder says that was written
+// and the result is compared with what a decoder says that was written
 // for nothing else, and shares no code with the client.
 
 // played is what one connection did.

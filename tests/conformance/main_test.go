@@ -1,4 +1,4 @@
-// Package conformance holds the client against RFC 6455 and RFC 7692 case by
+// Package conformance tests the client against RFC 6455 and RFC 7692 case by
 // case, with what the Autobahn test suite asks and more, and against random
 // bytes with a decoder that shares no code with it.
 package conformance

@@ -1,4 +1,4 @@
-// Package edges holds the client against edges of the web as they are met in
+// Package edges tests the client against edges of the web as they are met in
 // the wild, on real sockets: servers and proxies that are strict about what a
 // browser sends, or answer in ways of their own.
 package edges

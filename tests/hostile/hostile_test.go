@@ -13,7 +13,7 @@ import (
 	"github.com/wsnotify/wsnotify/internal/harness"
 )
 
-// hostile is a server that does not do what it should, and what comes of it.
+// hostile is a server that does not do what it should, and what follows from it.
 // docs/failures.md shows the same to the users.
 type hostile struct {
 	does   string // the server; it is the row's name
@@ -35,7 +35,7 @@ type hostile struct {
 	alloc uint64 // bytes that are allocated at most; 0: 4 MiB
 }
 
-// TestHostileServers holds each row: bounded time, the right Failure, nothing
+// TestHostileServers checks each row: bounded time, the right Failure, nothing
 // delivered that was not whole and valid, nothing left behind.
 func TestHostileServers(t *testing.T) {
 	for _, row := range hostileRows() {
@@ -175,12 +175,12 @@ func failuresTable() string {
 	b.WriteString("\n| the server | known after | `Failure` | its `Err` | `OnError` | `OnClose` | `FailFast` |\n")
 	b.WriteString("| --- | ---: | --- | --- | --- | --- | --- |\n")
 	for _, row := range hostileRows() {
-		after, told, closed, stops := "at once", "yes", "–", "retries"
+		after, reported, closed, stops := "at once", "yes", "–", "retries"
 		if row.within > 0 {
 			after = strings.NewReplacer("ms", " ms", "s", " s").Replace(row.within.String())
 		}
 		if row.silent {
-			told = "–"
+			reported = "–"
 		}
 		if row.close != "" {
 			closed = row.close
@@ -192,7 +192,7 @@ func failuresTable() string {
 		if row.as != "" {
 			says = "`" + row.as + "`: " + says
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", row.does, after, row.failure, says, told, closed, stops)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", row.does, after, row.failure, says, reported, closed, stops)
 	}
 	b.WriteString("\n")
 	return b.String()

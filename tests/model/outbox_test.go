@@ -10,7 +10,7 @@ import (
 // written over the open connection and are not confirmed.
 type modelBox struct {
 	// The client's Config.
-	room     int
+	capacity int
 	drops    bool          // DropOldest
 	maxAge   time.Duration // 0: no limit
 	confirms bool
@@ -142,7 +142,7 @@ func (b *modelBox) enqueue(m *model, text string) (err string) {
 	switch {
 	case b.refuses:
 		return "ErrClosed"
-	case len(b.all()) < b.room:
+	case len(b.all()) < b.capacity:
 	case b.drops:
 		b.report(m, b.all()[0], "full")
 	default:

@@ -71,7 +71,7 @@ func runScript(t *testing.T, seed uint64) {
 	env := envelopes[rnd.IntN(len(envelopes))]
 	m.store = env == (fields{})
 	b := &m.box
-	b.room, b.drops, b.confirms, b.stores = 1+rnd.IntN(8), rnd.IntN(2) == 0, rnd.IntN(3) > 0, rnd.IntN(3) == 0
+	b.capacity, b.drops, b.confirms, b.stores = 1+rnd.IntN(8), rnd.IntN(2) == 0, rnd.IntN(3) > 0, rnd.IntN(3) == 0
 	b.within = time.Duration(1+rnd.IntN(40))*time.Second + 123*time.Microsecond
 	if rnd.IntN(3) == 0 {
 		b.maxAge = time.Duration(1+rnd.IntN(30))*time.Second + 77*time.Microsecond
@@ -79,7 +79,7 @@ func runScript(t *testing.T, seed uint64) {
 	cfg := wsnotify.Config{
 		StableAfter: m.stable,
 		Envelope:    wsnotify.Envelope{Type: env.Type, Content: env.Content},
-		Outbox:      wsnotify.Outbox{Messages: b.room, MaxAge: b.maxAge, ConfirmTimeout: b.within},
+		Outbox:      wsnotify.Outbox{Messages: b.capacity, MaxAge: b.maxAge, ConfirmTimeout: b.within},
 		BackOff: func() wsnotify.BackOff {
 			b := backoff.BackOff(backoff.NewConstantBackOff(m.delay))
 			if m.retries >= 0 {
@@ -336,9 +336,9 @@ func (s *script) do(name string, real func() error, modelled func() string) {
 	default:
 		s.Errorf("%s does not return", name)
 	}
-	told, expected := closedFirst(s.Journal()), closedFirst(s.m.journal)
-	if !slices.Equal(told, expected) {
-		s.Errorf("the journal says\n\t%s\nand not\n\t%s", strings.Join(told, "\n\t"), strings.Join(expected, "\n\t"))
+	got, expected := closedFirst(s.Journal()), closedFirst(s.m.journal)
+	if !slices.Equal(got, expected) {
+		s.Errorf("the journal says\n\t%s\nand not\n\t%s", strings.Join(got, "\n\t"), strings.Join(expected, "\n\t"))
 	}
 	s.m.journal = nil
 	s.compareStatus()

@@ -50,7 +50,7 @@ func TestOneDay(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		enqueued, told, faults := 0, 0, 0
+		enqueued, notified, faults := 0, 0, 0
 		var early, late gauge
 		for time.Since(start) < 24*time.Hour {
 			for range rnd.IntN(40) {
@@ -58,8 +58,8 @@ func TestOneDay(t *testing.T) {
 					enqueued++
 				}
 			}
-			if conn, err := srv.Conn(context.Background(), "ada"); err == nil && c.IsConnected() && conn.Notify("news", told) == nil {
-				told++
+			if conn, err := srv.Conn(context.Background(), "ada"); err == nil && c.IsConnected() && conn.Notify("news", notified) == nil {
+				notified++
 			}
 			synctest.Wait() // what the kernel has arrives
 			faults++
@@ -108,11 +108,11 @@ func TestOneDay(t *testing.T) {
 		<-c.Done()
 		synctest.Wait()
 		ledger.check(t, enqueued)
-		if news < told {
-			t.Errorf("%d of %d notifications came", news, told)
+		if news < notified {
+			t.Errorf("%d of %d notifications came", news, notified)
 		}
 		early.compare(t, late, 2<<20) // the server remembers each of its connections
-		t.Logf("%d faults, %d reconnects, %d messages out, %d notifications in", faults, s.Reconnects, enqueued, told)
+		t.Logf("%d faults, %d reconnects, %d messages out, %d notifications in", faults, s.Reconnects, enqueued, notified)
 	})
 }
 
@@ -310,7 +310,7 @@ func (s *soakServer) stop() {
 	s.mu.Lock()
 	s.ending = true
 	for conn := range s.conns {
-		s.bye(conn)
+		s.goingAway(conn)
 	}
 	s.mu.Unlock()
 	s.reads.Wait()
@@ -319,7 +319,7 @@ func (s *soakServer) stop() {
 
 // bye writes a close frame past the transport, which would read no messages
 // after one of its own.
-func (s *soakServer) bye(conn net.Conn) { conn.Write([]byte{0x88, 2, 1012 >> 8, 1012 & 0xff}) }
+func (s *soakServer) goingAway(conn net.Conn) { conn.Write([]byte{0x88, 2, 1012 >> 8, 1012 & 0xff}) }
 
 func (s *soakServer) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -339,7 +339,7 @@ func (s *soakServer) serve(w http.ResponseWriter, r *http.Request) {
 	under := r.Context().Value(soakConn{}).(net.Conn)
 	s.mu.Lock()
 	if s.conns[under] = true; s.ending {
-		s.bye(under)
+		s.goingAway(under)
 	}
 	s.mu.Unlock()
 	for {

@@ -29,13 +29,13 @@ func main() {
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(e centrifuge.SubscribeEvent, answer centrifuge.SubscribeCallback) {
 			if e.Channel != channel {
-				child.Tell("join", e.Channel)
+				child.Emit("join", e.Channel)
 			}
 			if e.Channel == "no" {
 				answer(centrifuge.SubscribeReply{}, centrifuge.ErrorPermissionDenied)
 				return
 			}
-			child.Tell("subscribe", e.Channel)
+			child.Emit("subscribe", e.Channel)
 			answer(centrifuge.SubscribeReply{Options: centrifuge.SubscribeOptions{EnableRecovery: true}}, nil)
 		})
 		client.OnRPC(func(e centrifuge.RPCEvent, answer centrifuge.RPCCallback) {
@@ -47,12 +47,12 @@ func main() {
 				answer(centrifuge.RPCReply{}, centrifuge.ErrorMethodNotFound)
 				return
 			}
-			child.Tell("do", fmt.Sprint(do.N))
+			child.Emit("do", fmt.Sprint(do.N))
 			if !do.Hold {
 				answer(centrifuge.RPCReply{Data: fmt.Append(nil, do.N)}, nil)
 			}
 		})
-		client.OnDisconnect(func(e centrifuge.DisconnectEvent) { child.Tell("close", e.Disconnect.Reason) })
+		client.OnDisconnect(func(e centrifuge.DisconnectEvent) { child.Emit("close", e.Disconnect.Reason) })
 	})
 	check(node.Run())
 	go func() {

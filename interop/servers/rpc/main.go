@@ -16,7 +16,7 @@ type demo struct{}
 
 // Do does n, and does not answer if it is to hold.
 func (demo) Do(ctx context.Context, n int, hold bool) int {
-	child.Tell("do", fmt.Sprint(n))
+	child.Emit("do", fmt.Sprint(n))
 	if hold {
 		<-ctx.Done()
 	}
@@ -29,7 +29,7 @@ func (demo) Count(ctx context.Context) (*rpc.Subscription, error) {
 	if !ok {
 		return nil, rpc.ErrNotificationsUnsupported
 	}
-	child.Tell("subscribe", "")
+	child.Emit("subscribe", "")
 	sub := notifier.CreateSubscription()
 	go func() {
 		for n := 0; ; n++ {

@@ -1,5 +1,5 @@
 // Package child is what the servers of this module have in common: they are
-// told where to listen, and tell what they do in lines of JSON.
+// started with the address to listen on, and write what they do as lines of JSON.
 package child
 
 import (
@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// Tell writes a line for the test.
-func Tell(event, text string) {
+// Emit writes a line for the test.
+func Emit(event, text string) {
 	b, _ := json.Marshal(map[string]string{"event": event, "text": text})
 	os.Stdout.Write(append(b, '\n'))
 }
@@ -47,13 +47,13 @@ func Serve(handler http.Handler) {
 			mu.Unlock()
 		}
 	}()
-	Tell("listening", "")
+	Emit("listening", "")
 	srv := &http.Server{Handler: handler, ConnState: func(conn net.Conn, state http.ConnState) {
 		if state == http.StateHijacked {
 			mu.Lock()
 			conns = append(conns, conn)
 			mu.Unlock()
-			Tell("open", "")
+			Emit("open", "")
 		}
 	}}
 	fail(srv.Serve(listener))
