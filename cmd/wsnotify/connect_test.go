@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/creack/pty"
 	"github.com/wsnotify/wsnotify/internal/testkit"
@@ -72,13 +71,13 @@ func TestConnectComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.SendText("before")
-	until(t, func() bool { return c.out.String() != "" })
+	c.out.Await(within(t), t, "\n")
 	conn.Close(1012, "restart")
 	if conn, err = srv.NthConn(within(t), 2); err != nil {
 		t.Fatal(err)
 	}
 	conn.SendText("after")
-	until(t, func() bool { return c.out.String() == "before\nafter\n" })
+	c.out.Await(within(t), t, "before\nafter\n")
 	out.Close()
 	c.wants(t, exitOK)
 	if !strings.Contains(c.err.String(), "attempt 1 in 10ms: the server closed with 1012, restart") {
@@ -106,7 +105,7 @@ func TestNoReconnectEndsAtTheFirstLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		conn.SendText("hello")
-		until(t, func() bool { return c.out.String() != "" })
+		c.out.Await(within(t), t, "\n")
 		test.end(conn)
 		c.wants(t, test.code)
 		if !strings.Contains(c.err.String(), test.says) || strings.Count(c.err.String(), "\n") > 1 {
@@ -226,13 +225,7 @@ func (s *screen) types(after, text string) {
 
 func (s *screen) shows(text string) {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !strings.Contains(s.out.String(), text) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the screen does not show %q: %q", text, s.out.String())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	s.out.Await(within(s.t), s.t, text)
 }
 
 func (s *screen) ends(code int) {

@@ -130,11 +130,10 @@ func TestShowPings(t *testing.T) {
 	})
 	file := filepath.Join(t.TempDir(), "recording")
 	c := start(t, nil, "listen", srv.URL(), "-u", "ada", "--heartbeat", "20ms", "--ping-text", "ping", "--show-pings", "--raw", "--record", file)
-	until(t, func() bool {
-		told := c.err.String()
-		return strings.Contains(told, "pong after ") && strings.Contains(c.out.String(), "pong\n") &&
-			strings.Contains(told, "ping from the server\n") && strings.Contains(told, `ping from the server: "are\x1byou there?"`)
-	})
+	c.out.Await(within(t), t, "pong\n")
+	for _, part := range []string{"pong after ", "ping from the server\n", `ping from the server: "are\x1byou there?"`} {
+		c.err.Await(within(t), t, part)
+	}
 	c.cancel()
 	c.wants(t, exitOK)
 	if text, err := os.ReadFile(file); err != nil || !bytes.Contains(text, []byte(`"text":"pong"`)) || bytes.Contains(text, []byte(`"type":"p`)) {

@@ -105,10 +105,10 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// until waits for what nothing announces.
+// until waits for what nothing announces: the state of a hub.
 func until(t *testing.T, cond func() bool) {
 	t.Helper()
-	for ctx := within(t); !cond(); runtime.Gosched() {
+	for ctx := within(t); !cond(); time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil {
 			t.Fatal("it does not come")
 		}
@@ -212,10 +212,10 @@ func TestSendLosesNothingAcrossARestart(t *testing.T) {
 	if _, err := srv.WaitMessages(within(t), "ada", 1); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool { return strings.Contains(c.err.String(), "has read 1 message") })
+	c.err.Await(within(t), t, "has read 1 message")
 	srv.Stop()
 	// What it writes before it has noticed may be lost.
-	until(t, func() bool { return strings.Contains(c.err.String(), "attempt") })
+	c.err.Await(within(t), t, "attempt")
 	go func() {
 		for i := 1; i < lines; i++ {
 			if i == 1000 {
@@ -252,7 +252,9 @@ func TestTokenFileIsReadForEachAttempt(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	os.WriteFile(file, []byte("old\n"), 0o600)
 	c := start(t, nil, "listen", srv.URL(), "--user", "ada", "--token-file", file, "--interval", "200ms")
-	until(t, func() bool { return len(srv.Handshakes()) > 0 })
+	if err := srv.WaitHandshakes(within(t), 1); err != nil {
+		t.Fatal(err)
+	}
 	os.WriteFile(file, []byte("new\n"), 0o600)
 	conn, err := srv.Conn(within(t), "ada")
 	if err != nil {
@@ -327,7 +329,7 @@ func TestEndWhileACommandHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Notify("mail", "x")
-	until(t, func() bool { return c.out.String() != "" })
+	c.out.Await(within(t), t, "\n")
 	c.cancel()
 	c.wants(t, exitOK)
 }
@@ -354,7 +356,7 @@ func TestSignals(t *testing.T) {
 		out.Read(make([]byte, 1)) // so it is open
 		cmd.Process.Signal(test.signal)
 		if twice {
-			until(t, func() bool { return conn.CloseCode() != 0 })
+			conn.WaitCloseCode(within(t))
 			cmd.Process.Signal(test.signal)
 		}
 		cmd.Wait()

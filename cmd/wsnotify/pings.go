@@ -10,8 +10,8 @@ import (
 	"github.com/wsnotify/wsnotify"
 )
 
-// pings asks the server for signs of life, and tells how long each took, until
-// ctx ends. It stands beside the heartbeat, which tells nobody.
+// pings asks the server for signs of life, and prints how long each took, until
+// ctx ends. It stands beside the heartbeat, which prints nothing.
 func (o *connection) pings(ctx context.Context, c *wsnotify.Client, say func(string, ...any)) {
 	if !o.showPings || o.heartbeat <= 0 {
 		return
@@ -39,7 +39,7 @@ func (o *connection) pings(ctx context.Context, c *wsnotify.Client, say func(str
 	}
 }
 
-// serverPings has the pings of the server told by say, if the flags want that. They
+// serverPings has the pings of the server printed by say, if the flags want that. They
 // are in what the client records, of which the file of --record gets what its
 // flags want.
 func (o *connection) serverPings(say func(string, ...any), cfg *wsnotify.Config) {

@@ -102,7 +102,7 @@ func TestFirstFailureIsFinalWhenTheInputHasEnded(t *testing.T) {
 	in, out := io.Pipe()
 	c = start(t, in, "send", srv.URL(), "-u", "ada", "--interval", "10ms", "--attempts", "-1")
 	fmt.Fprintln(out, "first")
-	until(t, func() bool { return strings.Contains(c.err.String(), "attempt 2") })
+	c.err.Await(within(t), t, "attempt 2")
 	srv.Start()
 	out.Close()
 	c.wants(t, exitOK)
@@ -110,7 +110,7 @@ func TestFirstFailureIsFinalWhenTheInputHasEnded(t *testing.T) {
 	srv.Stop()
 	in, out = io.Pipe()
 	c = start(t, in, "send", srv.URL(), "-u", "ada")
-	until(t, func() bool { return strings.Contains(c.err.String(), "attempt 1 in 10s") })
+	c.err.Await(within(t), t, "attempt 1 in 10s")
 	out.Close() // now it is final
 	c.wants(t, exitGaveUp)
 }

@@ -168,12 +168,9 @@ func TestNotificationsOfTheWrongKind(t *testing.T) {
 // running starts wsnotify serve, and returns its address.
 func running(t *testing.T, args ...string) (*command, string) {
 	c := start(t, nil, append([]string{"serve", "--addr", "0"}, args...)...)
-	var at string
-	until(t, func() bool {
-		_, rest, ok := strings.Cut(c.out.String(), "http://")
-		at, _, _ = strings.Cut(rest, "/")
-		return ok && strings.Contains(c.out.String(), "\n\n")
-	})
+	c.out.Await(within(t), t, "\n\n")
+	_, rest, _ := strings.Cut(c.out.String(), "http://")
+	at, _, _ := strings.Cut(rest, "/")
 	t.Cleanup(func() {
 		c.cancel()
 		if code := <-c.code; code != exitOK {
@@ -203,9 +200,7 @@ func TestServeAndTheOtherCommands(t *testing.T) {
 	if code := next(t, c.code); code == exitOK || c.err.String() == "" {
 		t.Errorf("a line over the limit ends with %d: %s", code, &c.err)
 	}
-	until(t, func() bool {
-		return strings.Contains(small.out.String(), "ada: sent a message of more than 1K, and was closed with 1009")
-	})
+	small.out.Await(within(t), t, "ada: sent a message of more than 1K, and was closed with 1009")
 }
 
 func TestServeSaysGoodBye(t *testing.T) {

@@ -124,7 +124,10 @@ func TestServeNumbersAndListenResumes(t *testing.T) {
 	}
 	prints := func(want string) {
 		t.Helper()
-		until(t, func() bool { return c.out.String() == want })
+		c.out.Await(within(t), t, want)
+		if got := c.out.String(); got != want {
+			t.Errorf("it printed %q and not %q", got, want)
+		}
 	}
 	prints(send(3))
 	for id := 1; id < 4; id++ {
@@ -168,11 +171,9 @@ func TestListenReportsAGap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool { return c.out.String() != "" })
+	c.out.Await(within(t), t, "\n")
 	conn.Drop()
-	until(t, func() bool {
-		return strings.Contains(c.err.String(), "asked for what is behind 9, the server began with 8")
-	})
+	c.err.Await(within(t), t, "asked for what is behind 9, the server began with 8")
 	if got := srv.Handshakes()[1].URL.Query().Get("after"); got != "9" {
 		t.Errorf("it asked for what is behind %q", got)
 	}
