@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,3 +94,58 @@ func TestClientOfEarlierBubbles(t *testing.T) {
 		client.Enqueue(wsnotify.MessageText, []byte("between"))
 	}
 }
+
+func TestClientOfThePackageInAnotherBubble(t *testing.T) {
+	for range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			n := wsnotifytest.NewNetwork(t)
+			srv := n.NewServer()
+			globalDial = n.HTTPClient().Transport.(*http.Transport).DialContext
+			srv.OnMessage(func(conn *wsnotifytest.Conn, _ byte, data []byte) {
+				if keys, ok := strings.CutPrefix(string(data), "join "); ok {
+					conn.SendText("ok " + keys)
+				}
+			})
+			global.Subscribe("a", "b", "c")
+			global.SetPosition("", "5")
+			if err := global.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				global.Enqueue(wsnotify.MessageText, []byte("x"))
+				conn, err := srv.Conn(t.Context(), "ada")
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.SendText(event(6 + i))
+				time.Sleep(10 * time.Second)
+				srv.DropAll()
+				time.Sleep(20 * time.Second)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			global.SendText(ctx, "y")
+			global.SendText(ctx, "y")
+			cancel()
+			for _, s := range global.Subscriptions() {
+				if s.State != wsnotify.SubscriptionActive {
+					t.Errorf("%+v", s)
+				}
+			}
+			global.Enqueue(wsnotify.MessageText, []byte("x"))
+			global.Disconnect()
+			<-global.Done()
+		})
+	}
+}
+
+// global is used in one bubble after another.
+var global = wsnotify.New(func() wsnotify.Config {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins()), Resume: bySeq(), HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return globalDial(ctx, network, addr)
+	}}}}
+	cfg.Resume.Store = &memoryStore{}
+	cfg.Outbox.Limiter, cfg.DialLimiter = &oneEach{interval: time.Second}, &oneEach{interval: time.Second}
+	return cfg
+}())
+
+var globalDial func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -1,15 +1,21 @@
 package wsnotify_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/testkit"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // logged is a logger, and what it has written since the last call, without the
@@ -276,4 +282,104 @@ func TestEventsOfAttemptsAreLimited(t *testing.T) {
 			t.Fatalf("%v after %v", s, before)
 		}
 	}
+}
+
+func TestCallbackThatSendsWhileTheConnectionIsDown(t *testing.T) {
+	var w *world
+	var errs []error
+	inBubble(t, wsnotify.Config{
+		OnClose: func(wsnotify.CloseEvent) {
+			errs = append(errs, w.c.SendMessage(context.Background(), "now"), w.c.Enqueue(wsnotify.MessageText, []byte("later")))
+		},
+	}, func(world *world) {
+		w, errs = world, nil
+		w.connect().Drop()
+		w.pass(10 * time.Second)
+		w.wantErr(errs[0], wsnotify.ErrNotConnected)
+		if errors.Is(errs[0], wsnotify.ErrClosed) {
+			t.Error("it is ErrClosed")
+		}
+		w.must(errs[1])
+		if got := fmt.Sprint(w.srv.Messages("ada")); got != "[later]" {
+			t.Errorf("the server got %s", got)
+		}
+	})
+}
+
+func TestEveryMethodInEveryCallback(t *testing.T) {
+	var w *world
+	var calls atomic.Int32 // hooks run beside the callbacks
+	all := func() {
+		calls.Add(1)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.c.ReadyState()
+		w.c.IsConnected()
+		w.c.Status()
+		w.c.Err()
+		w.c.Done()
+		w.c.ReconnectAttempts()
+		w.c.SendMessage(ctx, "x")
+		w.c.SendJSON(ctx, 1)
+		w.c.Enqueue(wsnotify.MessageText, []byte("y"))
+		w.c.Flush(ctx)
+		w.c.Ping(ctx)
+		w.c.WaitFor(ctx, wsnotify.Open)
+		wsnotify.On(w.c, "q", func(string) {})()
+	}
+	inBubble(t, wsnotify.Config{
+		OnStateChange:  func(wsnotify.StateChange) { all() },
+		OnOpen:         func(wsnotify.OpenEvent) { all() },
+		OnClose:        func(wsnotify.CloseEvent) { all() },
+		OnReconnecting: func(wsnotify.ReconnectEvent) { all(); w.c.Reconnect() },
+		OnGiveUp:       func(*wsnotify.GiveUpError) { all() },
+		OnError:        func(error) { all() },
+		OnMessage:      func(wsnotify.Message) { all() },
+		OnNotification: func(wsnotify.Notification) { all() },
+		BeforeDial:     func(context.Context, *wsnotify.DialRequest) error { all(); return nil },
+		OnHandshake:    func(context.Context, *wsnotify.Handshake) error { all(); return nil },
+	}, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.must(conn.SendText("not JSON"))
+		w.must(conn.Notify("q", "x"))
+		w.pass(time.Minute)
+		w.srv.Stop()
+		<-w.c.Done()
+		if n := calls.Load(); n < 30 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// Where the reader runs callbacks itself, one that blocks hands reading off.
+func TestInlineDispatchHandsOffReading(t *testing.T) {
+	before := transport.AssumedKind
+	transport.AssumedKind = transport.System
+	defer func() { transport.AssumedKind = before }()
+	var inline atomic.Int64
+	inBubble(t, wsnotify.Config{
+		OnMessage: func(m wsnotify.Message) {
+			if bytes.Contains(debug.Stack(), []byte("inbox.(*InlineDispatch).Run")) {
+				inline.Add(1)
+			}
+			if string(m.Data) == "block" {
+				time.Sleep(time.Minute)
+			}
+		},
+	}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.SendText("first"))
+		synctest.Wait() // and the next comes soon after it
+		w.must(conn.SendText("block"))
+		for range 5 {
+			w.pass(10 * time.Second)
+			if _, err := w.c.Ping(w.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if !w.c.IsConnected() || w.srv.Total() != 1 || inline.Load() == 0 {
+			t.Errorf("%d connections, %d messages inline", w.srv.Total(), inline.Load())
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 func TestDisconnectWhileWaiting(t *testing.T) {
@@ -298,131 +299,6 @@ func TestCloseTimeoutNegativeDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestConnectOnAConnectedClient(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ran := w.running(context.Background())
-		w.must(w.c.Connect(context.Background(), w.srv.URL(), "bob"))
-		w.wantErr(<-ran, wsnotify.ErrClosed)
-		if w.srv.MaxLive() != 1 || w.srv.Total() != 2 {
-			t.Errorf("at most %d live, %d in total", w.srv.MaxLive(), w.srv.Total())
-		}
-		w.pass(time.Minute)
-		w.must(w.c.Err())
-		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s CLOSING", "0s CLOSED",
-			`0s close 1 code=1000 reason="" clean=true again=false`,
-			"0s CONNECTING", "0s OPEN", "0s open 2")
-		if w.srv.Live() != 1 {
-			t.Errorf("%d live connections", w.srv.Live())
-		}
-	})
-}
-
-// The old peer does not answer the close frame, and its connection breaks
-// when the new one is long there.
-func TestConnectDoesNotHearTheOldConnection(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		conn := w.connect()
-		w.srv.AnswerClose(false)
-		conn.Mute(true)
-		w.must(w.c.Connect(context.Background(), w.srv.URL(), "bob"))
-		if w.srv.MaxLive() > 1 {
-			t.Errorf("%d connections were live at once", w.srv.MaxLive())
-		}
-		conn.Reset()
-		w.pass(time.Second)
-		if !w.c.IsConnected() || w.c.Status().Epoch != 2 {
-			t.Errorf("%+v", w.c.Status())
-		}
-		w.srv.AnswerClose(true)
-	})
-}
-
-func TestRunEndsWithItsContext(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ctx, cancel := context.WithCancel(context.Background())
-		ran := w.running(ctx)
-		cancel()
-		w.wantErr(<-ran, context.Canceled)
-		w.wantErr(w.c.Err(), context.Canceled)
-		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 1000 {
-			t.Errorf("the server got the close codes %v", codes)
-		}
-	})
-}
-
-func TestRunReturnsNilAfterDisconnect(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ran := w.running(context.Background())
-		w.must(w.c.Disconnect())
-		w.must(<-ran)
-	})
-}
-
-func TestConnectEndsWithItsContext(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		w.srv.Stop()
-		ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
-		defer cancel()
-		err := w.c.Connect(ctx, w.srv.URL(), "ada")
-		w.wantErr(err, context.DeadlineExceeded)
-		if d := time.Since(w.start); d != 25*time.Second {
-			t.Errorf("returned after %v", d)
-		}
-		dials := w.net.Dials()
-		w.pass(time.Hour)
-		if w.net.Dials() != dials {
-			t.Error("it went on behind the caller's back")
-		}
-	})
-}
-
-func TestConnectContextDoesNotMatterOnceOpen(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		ctx, cancel := context.WithCancel(context.Background())
-		w.must(w.c.Connect(ctx, w.srv.URL(), "ada"))
-		cancel()
-		w.pass(time.Minute)
-		if !w.c.IsConnected() {
-			t.Error("it was closed")
-		}
-	})
-}
-
-func TestClientStartsAfreshAfterGivingUp(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		w.srv.Stop()
-		err := w.c.Connect(context.Background(), w.srv.URL(), "ada")
-		var gaveUp *wsnotify.GiveUpError
-		if !errors.As(err, &gaveUp) || gaveUp.Attempts != 7 {
-			t.Fatalf("Connect: %v", err)
-		}
-		if w.c.Err() != err || !w.c.Status().GaveUp {
-			t.Errorf("Err is %v, Status %+v", w.c.Err(), w.c.Status())
-		}
-		w.wantErr(w.c.Enqueue(wsnotify.MessageText, nil), wsnotify.ErrClosed)
-		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
-		w.srv.Start()
-		w.connect()
-		if s := w.c.Status(); s.GaveUp || s.ReconnectAttempts != 0 || s.LastFailure != nil || w.c.Err() != nil {
-			t.Errorf("Status %+v, Err %v", s, w.c.Err())
-		}
-	})
-}
-
-func TestWaitForEndsWithTheClient(t *testing.T) {
-	inBubble(t, wsnotify.Config{}, func(w *world) {
-		w.srv.Stop()
-		go w.c.Connect(context.Background(), w.srv.URL(), "ada")
-		var gaveUp *wsnotify.GiveUpError
-		if err := w.c.WaitFor(context.Background(), wsnotify.Open); !errors.As(err, &gaveUp) {
-			t.Errorf("WaitFor: %v", err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		w.wantErr(wsnotify.New(wsnotify.Config{}).WaitFor(ctx, wsnotify.Open), context.DeadlineExceeded)
-	})
-}
-
 // Reading is not possible any more once close has begun, so nothing is lost
 // that a callback could still have seen.
 func TestDisconnectWithAFullInbox(t *testing.T) {
@@ -446,6 +322,132 @@ func TestDisconnectWithAFullInbox(t *testing.T) {
 		<-w.c.Done()
 		if got != 3 { // one more than the inbox holds was read from the socket
 			t.Errorf("%d messages were delivered", got)
+		}
+	})
+}
+
+// Those who call while it closes get how that went; later there is nothing to close.
+func TestLaterDisconnectHasNothingToClose(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		if w.c.Disconnect() == nil {
+			t.Error("the first is nil, though the peer did not answer")
+		}
+		w.must(w.c.Disconnect())
+
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		w.wantErr(w.c.Run(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)
+		w.must(w.c.Disconnect())
+	})
+}
+
+func TestNegativeCloseTimeoutIsNoError(t *testing.T) {
+	for name, fault := range map[string]func(*world, *wsnotifytest.Conn){
+		"well":          func(*world, *wsnotifytest.Conn) {},
+		"no answer":     func(w *world, _ *wsnotifytest.Conn) { w.srv.AnswerClose(false) },
+		"does not read": func(_ *world, conn *wsnotifytest.Conn) { conn.StopReading(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{CloseTimeout: -1}, func(w *world) {
+				fault(w, w.connect())
+				w.must(w.c.Disconnect())
+			})
+		})
+	}
+}
+
+func TestCloseWhileAConnectTakesOver(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		taken := make(chan error, 1)
+		go func() { taken <- w.c.Connect(bg, w.srv.URL(), "bob") }()
+		w.pass(time.Second)
+		if err := w.c.Disconnect(); err == nil || !strings.Contains(err.Error(), "did not answer") {
+			t.Errorf("the peer did not answer, and Disconnect says %v", err)
+		}
+		w.wantErr(<-taken, wsnotify.ErrClosed)
+		w.must(w.c.Disconnect())
+	})
+}
+
+func TestOldCloseLeavesTheCounterOfALaterRunAlone(t *testing.T) {
+	dials := 0
+	inBubble(t, wsnotify.Config{BeforeDial: func(context.Context, *wsnotify.DialRequest) error {
+		if dials++; dials > 1 {
+			return errors.New("no")
+		}
+		return nil
+	}}, func(w *world) {
+		dials = 0
+		w.connect()
+		w.srv.AnswerClose(false)
+		ctx, cancel := context.WithTimeout(bg, 2*time.Second)
+		defer cancel()
+		go w.c.CloseWith(ctx, 1000, "")
+		synctest.Wait()
+		go w.c.Connect(bg, w.srv.URL(), "bob")
+		w.pass(3 * time.Second)
+		if s := w.c.Status(); s.ReconnectAttempts != 1 || s.NextAttempt.IsZero() {
+			t.Errorf("it waits for attempt 1: %+v", s)
+		}
+	})
+}
+
+// ctx bounds Close also while the last frames leave of a connection that ends by
+// itself, or by Reconnect; and so does CloseTimeout.
+func TestCloseContextLimitsTheGraceOfAnEarlierEnd(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Second / 5, time.Minute} {
+		for name, end := range map[string]func(*world, *wsnotifytest.Conn){
+			"close frame": func(w *world, conn *wsnotifytest.Conn) { w.must(conn.CloseFrame(1001, "")) },
+			"violation":   func(w *world, conn *wsnotifytest.Conn) { w.must(conn.WriteRaw([]byte{0x83, 0})) },
+			"Reconnect":   func(w *world, conn *wsnotifytest.Conn) { go w.c.Reconnect() },
+		} {
+			t.Run(name, func(t *testing.T) {
+				inBubble(t, wsnotify.Config{CloseTimeout: timeout}, func(w *world) {
+					w.net.Buffer(1 << 10)
+					conn := w.connect()
+					conn.StopReading(true)
+					w.srv.AnswerClose(false)
+					for range 4 {
+						w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+					}
+					synctest.Wait()
+					end(w, conn)
+					synctest.Wait()
+					if w.c.ReadyState() != wsnotify.Closed {
+						t.Fatalf("it is %v", w.c.ReadyState())
+					}
+					ctx, want := bg, timeout
+					if timeout > time.Second {
+						var cancel context.CancelFunc
+						ctx, cancel = context.WithTimeout(bg, 10*time.Millisecond)
+						defer cancel()
+						want = 10 * time.Millisecond
+					}
+					start := time.Now()
+					w.must(w.c.CloseWith(ctx, 1000, ""))
+					if d := time.Since(start); d > want {
+						t.Errorf("closed after %v and not %v", d, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A Close without any time still sends its close frame, if the socket takes it.
+func TestCloseWithAnEndedContextSaysGoodBye(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		w.c.CloseWith(ctx, 4001, "")
+		synctest.Wait()
+		if codes := w.srv.CloseCodes(); len(codes) != 1 || codes[0] != 4001 || time.Since(w.start) != 0 {
+			t.Errorf("the server got the close codes %v after %v", codes, time.Since(w.start))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package wsnotify_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -260,4 +261,56 @@ func TestZeroClientSaysUseNew(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTypedHandlers(t *testing.T) {
+	var orders []order
+	var texts []string
+	var raws []string
+	var failed *wsnotify.DecodeError
+	inBubble(t, wsnotify.Config{OnError: func(err error) { errors.As(err, &failed) }}, func(w *world) {
+		orders, texts, raws = nil, nil, nil
+		offOrders := wsnotify.On(w.c, "order", func(o order) { orders = append(orders, o) })
+		wsnotify.On(w.c, "text", func(s string) { texts = append(texts, s) })
+		wsnotify.On(w.c, "order", func(raw json.RawMessage) { raws = append(raws, string(raw)) })
+		conn := w.connect()
+		w.must(conn.SendText(`{"msgType":"order","content":{"ID":7,"Items":["a"]}}`))
+		w.must(conn.SendText(`{"msgType":"order","content":"{\"ID\":8}"}`)) // JSON in a string
+		w.must(conn.SendText(`{"msgType":"text","content":"{\"ID\":8}"}`))
+		w.must(conn.SendText(`{"msgType":"order","content":"eight"}`))
+		w.must(conn.SendText(`{"msgType":"ORDER","content":{"ID":9}}`))
+		synctest.Wait()
+		if fmt.Sprint(orders) != "[{7 [a]} {8 []}]" || fmt.Sprint(texts) != `[{"ID":8}]` || len(raws) != 3 {
+			t.Errorf("%v %v %v", orders, texts, raws)
+		}
+		if failed == nil || failed.MsgType != "order" || failed.Content != "eight" {
+			t.Errorf("%+v", failed)
+		}
+		offOrders()
+		offOrders()
+		w.must(conn.SendText(`{"msgType":"order","content":{"ID":10}}`))
+		synctest.Wait()
+		if len(orders) != 2 || len(raws) != 4 {
+			t.Errorf("after off: %v %v", orders, raws)
+		}
+	})
+}
+
+func TestHandlersMayChangeHandlers(t *testing.T) {
+	calls := 0
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		var off func()
+		off = wsnotify.On(w.c, "a", func(string) {
+			calls++
+			off()
+			wsnotify.On(w.c, "a", func(string) { calls += 10 })
+		})
+		conn := w.connect()
+		w.must(conn.Notify("a", "1"))
+		w.must(conn.Notify("a", "2"))
+		synctest.Wait()
+		if calls != 11 {
+			t.Errorf("calls: %d", calls)
+		}
+	})
 }

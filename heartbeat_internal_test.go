@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,3 +68,129 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 		clock.Close()
 	})
 }
+
+// Beats that were missed are not made up for: one comes at once, and the next
+// an Interval later.
+func TestWakingBeatsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := overslept(t, noProgress, nil)
+		pings := func() uint64 {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return h.seq
+		}
+		h.tick()
+		synctest.Wait()
+		if w := h.w.(*waitingBeat); pings() != 1 || w.ping == nil || w.text != "ping" {
+			t.Errorf("%d pings, %q %q", pings(), w.text, w.ping)
+		}
+		time.Sleep(6*time.Second - time.Nanosecond)
+		synctest.Wait()
+		if pings() != 1 {
+			t.Errorf("%d pings before an Interval has passed", pings())
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if pings() != 2 {
+			t.Errorf("%d pings after it", pings())
+		}
+	})
+}
+
+// A host acknowledges for a process that has stopped. That is a sign of life only
+// until the ping is acknowledged, whatever is queued behind it.
+func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
+	const perSecond = 1000
+	for _, test := range []struct {
+		name      string
+		queued    int64 // before the ping
+		roundTrip time.Duration
+		sends     bool // goes on to send
+		within    time.Duration
+	}{
+		{"only the ping", 0, 0, false, 6 * time.Second},
+		{"messages behind the ping", 0, 100 * time.Millisecond, true, 6 * time.Second},
+		{"messages behind the ping on a long way", 0, 4 * time.Second, true, 10 * time.Second},
+		{"an upload of a minute before the ping", 60 * perSecond, 0, false, 67 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			rate := func(d time.Duration) int64 { return int64(max(d, 0) * perSecond / time.Second) }
+			dead := make(chan time.Duration, 1)
+			h := overslept(t, func() transport.Progress {
+				written := test.queued
+				if test.sends {
+					written += rate(time.Since(start))
+				}
+				acknowledged := min(rate(time.Since(start)-test.roundTrip), written)
+				return transport.Progress{Acknowledged: acknowledged, Waiting: written - acknowledged}
+			}, func() { dead <- time.Since(start) })
+			for range 20 {
+				h.written(h.progress())
+				select {
+				case after := <-dead:
+					if after < 6*time.Second || after > test.within {
+						t.Errorf("%s: dead after %v, expected %v", test.name, after, test.within)
+					}
+					return
+				case <-time.After(6 * time.Second):
+				}
+			}
+			t.Errorf("%s: never found dead", test.name)
+		})
+	}
+}
+
+// A watch that has expired while something came is no death.
+func TestByteThatComesWithTheTimeoutIsLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		h := overslept(t, func() transport.Progress {
+			return transport.Progress{Received: int64(time.Since(start) / (5 * time.Second))}
+		}, func() { t.Error("dead") })
+		h.written(transport.Progress{})
+		time.Sleep(6*time.Second + 1)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.stopped || h.watch.On() {
+			t.Errorf("stopped: %v, watch on: %v", h.stopped, h.watch.On())
+		}
+	})
+}
+
+// overslept returns a heartbeat of a process that did not run for a minute. It
+// moves the times back, since virtual time stops nobody. line is what its
+// connection says of itself.
+func overslept(t *testing.T, line func() transport.Progress, dead func()) *heartbeat {
+	clock := peertime.New(-1)
+	clock.SetLine(func() (acknowledged, written int64) {
+		p := line()
+		return p.Acknowledged, p.Acknowledged + p.Waiting
+	})
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, clock, line, dead, nil, nil)
+	h.w = &waitingBeat{}
+	h.start()
+	t.Cleanup(h.stop)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.started = time.Now().Add(-time.Minute)
+	return h
+}
+
+func noProgress() transport.Progress { return transport.Progress{} }
+
+// waitingBeat is what a writer has that never comes to it.
+type waitingBeat struct {
+	mu   sync.Mutex
+	text string
+	ping []byte
+}
+
+func (w *waitingBeat) Beat(text string, ping []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text, w.ping = text, ping
+}
+
+func (w *waitingBeat) SendPing([]byte) {}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -315,5 +316,76 @@ func TestIdleClientHasOneGoroutine(t *testing.T) {
 		if mine != 1 {
 			t.Errorf("%d goroutines:\n%s", mine, strings.Join(stacks, "\n\n"))
 		}
+	})
+}
+
+// A pong answers the pings before its own, of whatever kind: RFC 6455, section 5.5.3.
+func TestLaterPongAnswersEarlierPings(t *testing.T) {
+	for _, beats := range []bool{false, true} {
+		cfg := wsnotify.Config{Heartbeat: quiet()}
+		if beats {
+			cfg.Heartbeat = wsnotify.Heartbeat{Interval: 3 * time.Second, NoText: true}
+		}
+		inRawBubble(t, cfg, func(p *rawPeer) {
+			p.Accept()
+			for n := 0; ; {
+				f, ok := p.Frame()
+				switch {
+				case !ok:
+					return
+				case f.Opcode == 8:
+					p.Frames(harness.CloseFrame(1000, ""))
+					return
+				case f.Opcode == 9:
+					if n++; n == 3 {
+						p.Frames(harness.Pong(string(f.Payload)))
+					}
+				}
+			}
+		}, func(w *world, n *rawNet) {
+			w.must(w.c.Connect(w.Context(), "ws://raw.test/", ""))
+			pings := 3
+			if beats {
+				pings = 2 // and that of the beat behind them
+			}
+			answers := make(chan error, pings)
+			for i := range pings {
+				time.Sleep(time.Second)
+				go func() {
+					rtt, err := w.c.Ping(w.Context())
+					if want := time.Duration(2-i) * time.Second; err == nil && rtt != want {
+						err = fmt.Errorf("ping %d took %v, expected %v", i, rtt, want)
+					}
+					answers <- err
+				}()
+			}
+			for range pings {
+				select {
+				case err := <-answers:
+					if err != nil {
+						t.Error(err)
+					}
+				case <-time.After(5 * time.Second):
+					t.Fatal("a Ping still waits")
+				}
+			}
+		})
+	}
+}
+
+// A pong that answers no ping that was sent answers none of those that wait.
+func TestPongOfALaterNumberAnswersNothing(t *testing.T) {
+	inRawBubble(t, wsnotify.Config{Heartbeat: quiet()}, func(p *rawPeer) {
+		p.Accept()
+		p.Frame()
+		p.Frames(harness.Pong("\x00\x00\x00\x00\x00\x00\x00\x02"), harness.Pong("hello"))
+		p.Closed()
+		p.Frames(harness.CloseFrame(1000, ""))
+	}, func(w *world, n *rawNet) {
+		w.must(w.c.Connect(w.Context(), "ws://raw.test/", ""))
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		_, err := w.c.Ping(ctx)
+		w.wantErr(err, context.DeadlineExceeded)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -433,4 +434,65 @@ func TestPeerThatEndsAHookThatOnlySends(t *testing.T) {
 			t.Errorf("%q: %v", describe(*f), err)
 		}
 	})
+}
+
+// A Receive that OnHandshake has left behind ends with it, and takes nothing.
+func TestReceiveEndsWithOnHandshake(t *testing.T) {
+	left := make(chan error, 1)
+	var got []string
+	var when time.Duration // that the server says something
+	cfg := wsnotify.Config{
+		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+			go func() {
+				_, err := h.Receive(context.Background())
+				left <- err
+			}()
+			time.Sleep(100 * time.Millisecond) // an old server, which says nothing
+			return nil
+		},
+		OnNotification: func(n wsnotify.Notification) { got = append(got, n.Content) },
+	}
+	for _, when = range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond} {
+		got = nil
+		synctest.Test(t, func(t *testing.T) {
+			left = make(chan error, 1)
+			testReceiveLeft(t, cfg, when, left, &got)
+		})
+	}
+}
+
+func testReceiveLeft(t *testing.T, cfg wsnotify.Config, when time.Duration, left chan error, got *[]string) {
+	net := wsnotifytest.NewNetwork(t)
+	srv := net.NewServer()
+	srv.OnConn(func(c *wsnotifytest.Conn) {
+		go func() {
+			time.Sleep(when)
+			c.Notify("a", "1")
+			c.Notify("a", "2")
+		}()
+	})
+	cfg.HTTPClient = net.HTTPClient()
+	c := wsnotify.New(cfg)
+	if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	synctest.Wait()
+	var err error
+	select {
+	case err = <-left:
+	default:
+		t.Fatal("the Receive still waits")
+	}
+	want := "1 2"
+	if err == nil { // it came in time
+		want = "2"
+	}
+	if strings.Join(*got, " ") != want || when > 100*time.Millisecond && err == nil {
+		t.Errorf("after %v: the Receive returned %v, and %q were delivered", when, err, *got)
+	}
+	if err := c.Disconnect(); err != nil {
+		t.Error(err)
+	}
+	<-c.Done()
 }

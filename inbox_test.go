@@ -203,3 +203,63 @@ func TestPingOutsideACallbackWaitsForTheInbox(t *testing.T) {
 		}
 	})
 }
+
+func TestFullInboxStopsTheReader(t *testing.T) {
+	var release chan struct{}
+	got := 0
+	inBubble(t, wsnotify.Config{
+		Inbox:     wsnotify.Inbox{Messages: 10, Bytes: -1},
+		OnMessage: func(wsnotify.Message) { <-release; got++ },
+	}, func(w *world) {
+		release, got = make(chan struct{}), 0
+		w.net.Buffer(1024)
+		conn := w.connect()
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			for range 1000 {
+				conn.SendBinary(make([]byte, 100))
+			}
+		}()
+		w.pass(5 * time.Second)
+		select {
+		case <-sent:
+			t.Error("the server could write all of it")
+		default:
+		}
+		if n := w.c.Status().MessagesIn; n != 11 {
+			t.Errorf("%d messages were read with an inbox of 10", n)
+		}
+		close(release)
+		<-sent
+		synctest.Wait()
+		if got != 1000 {
+			t.Errorf("%d messages were delivered", got)
+		}
+	})
+}
+
+func TestInboxLimitsBytes(t *testing.T) {
+	var release chan struct{}
+	delivered := 0
+	inBubble(t, wsnotify.Config{
+		Inbox:     wsnotify.Inbox{Bytes: 1000},
+		OnMessage: func(wsnotify.Message) { <-release; delivered++ },
+	}, func(w *world) {
+		release = make(chan struct{})
+		conn := w.connect()
+		for range 5 {
+			w.must(conn.SendBinary(make([]byte, 400)))
+		}
+		w.must(conn.SendBinary(make([]byte, 5000))) // alone, once there is capacity
+		synctest.Wait()
+		if n := w.c.Status().MessagesIn; n != 3 {
+			t.Errorf("%d messages were read", n)
+		}
+		close(release)
+		synctest.Wait()
+		if delivered != 6 {
+			t.Errorf("%d messages were delivered", delivered)
+		}
+	})
+}

@@ -151,3 +151,59 @@ func TestSequenceMadeWhileARunEnds(t *testing.T) {
 		})
 	}
 }
+
+func TestIterators(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		seq := w.c.Notifications(context.Background())
+		for i := range 5 {
+			w.must(conn.Notify("n", i+1))
+		}
+		var got []string
+		for n := range seq {
+			if got = append(got, n.Content); len(got) == 3 {
+				break
+			}
+		}
+		if fmt.Sprint(got) != "[1 2 3]" {
+			t.Errorf("%v", got)
+		}
+		synctest.Wait()
+		messages := make(chan int)
+		go func() {
+			count := 0
+			for range w.c.Messages(context.Background()) {
+				count++
+			}
+			messages <- count
+		}()
+		synctest.Wait()
+		w.must(conn.SendBinary([]byte("x")))
+		w.must(conn.SendText("{}"))
+		synctest.Wait()
+		w.must(w.c.Disconnect())
+		if n := <-messages; n != 2 {
+			t.Errorf("%d messages", n)
+		}
+		for range w.c.Messages(context.Background()) {
+			t.Error("a message after the end")
+		}
+	})
+}
+
+func TestIteratorEndsWithItsContext(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		ctx, cancel := context.WithCancel(context.Background())
+		seq := w.c.Messages(ctx)
+		w.must(conn.SendText("{}")) // nobody takes it
+		synctest.Wait()
+		cancel()
+		for range seq {
+			break
+		}
+		w.journal()
+		w.must(conn.Notify("a", "b"))
+		w.expect("0s notification a: b")
+	})
+}

@@ -375,3 +375,104 @@ func TestFirstHandlerAddedInOnMessageBeginsWithThatMessage(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestNotificationsOfTheStore(t *testing.T) {
+	var got []wsnotify.Notification
+	inBubble(t, wsnotify.Config{OnNotification: func(n wsnotify.Notification) { got = append(got, n) }}, func(w *world) {
+		got = nil
+		conn := w.connect()
+		fallback := [2]string{"您有新的通知", "您有新的通知，请前往消息列表查看"}
+		tests := []struct {
+			text     string
+			want     [2]string
+			fallback bool
+		}{
+			{`{"msgType":"a","content":"b"}`, [2]string{"a", "b"}, false},
+			{`{"msgType":"a","content":"b","MsgType":"x","CONTENT":"y"}`, [2]string{"a", "b"}, false},
+			{`{"msgType":"x","msgType":"a","content":"y","content":"b"}`, [2]string{"a", "b"}, false},
+			{`{"msgType":"a","content":{"n": 1}}`, [2]string{"a", `{"n": 1}`}, false},
+			{`{"msgType":7,"content":[]}`, [2]string{"7", "[]"}, false},
+			{`{"MSGTYPE":"a","content":"b"}`, fallback, true},
+			{`{"msgType":"a","content":""}`, fallback, true},
+			{`{"msgType":"a","content":0}`, fallback, true},
+			{`{"msgType":"a","content":false}`, fallback, true},
+			{`{"msgType":"a","content":null}`, fallback, true},
+			{`{"content":"b"}`, fallback, true},
+			{`{}`, fallback, true},
+			{`[1]`, fallback, true},
+			{`null`, fallback, true},
+			{`"text"`, fallback, true},
+		}
+		for _, test := range tests {
+			w.must(conn.SendText(test.text))
+		}
+		synctest.Wait()
+		if len(got) != len(tests) {
+			t.Fatalf("%d notifications", len(got))
+		}
+		for i, test := range tests {
+			n := got[i]
+			if [2]string{n.MsgType, n.Content} != test.want || n.Fallback != test.fallback || string(n.Raw) != test.text || n.Epoch != 1 {
+				t.Errorf("%s gave %+v", test.text, n)
+			}
+		}
+	})
+}
+
+func TestFallbackCanBeChanged(t *testing.T) {
+	inBubble(t, wsnotify.Config{Fallback: wsnotify.Notification{MsgType: "news", Content: "look"}}, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		w.must(conn.SendText(`{}`))
+		w.expect("0s notification news: look")
+	})
+}
+
+func TestWhatIsNotJSONIsAnErrorAndNoMore(t *testing.T) {
+	var got error
+	inBubble(t, wsnotify.Config{OnError: func(err error) { got = err }}, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		w.must(conn.SendText(`hello`))
+		w.must(conn.Notify("a", "b"))
+		w.expect("0s error parse", "0s notification a: b")
+		var parse *wsnotify.ParseError
+		if !errors.As(got, &parse) || string(parse.Data) != "hello" {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestBinaryMessagesGoToOnMessageOnly(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		conn := w.connect()
+		w.journal()
+		w.must(conn.SendBinary([]byte(`{"msgType":"a","content":"b"}`)))
+		w.expect(`0s message binary "{\"msgType\":\"a\",\"content\":\"b\"}"`)
+	})
+}
+
+type order struct {
+	ID    int
+	Items []string
+}
+
+func TestDecode(t *testing.T) {
+	var o order
+	n := wsnotify.Notification{MsgType: "order", Content: `{"ID":3}`} // made by hand, in a user's test
+	if err := n.Decode(&o); err != nil || o.ID != 3 {
+		t.Errorf("%v %v", o, err)
+	}
+	n.Raw = json.RawMessage(`{"msgType":"order","content":{"ID":4}}`)
+	if err := n.Decode(&o); err != nil || o.ID != 4 {
+		t.Errorf("%v %v", o, err)
+	}
+	var s string
+	n = wsnotify.Notification{MsgType: "a", Content: "plain"}
+	if err := n.Decode(&s); err != nil || s != "plain" {
+		t.Errorf("%q %v", s, err)
+	}
+	if n.Decode(&o) == nil {
+		t.Error("text was decoded as a struct")
+	}
+}

@@ -1,21 +1,16 @@
 package wsnotify_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
-	"github.com/wsnotify/wsnotify/internal/harness"
 	"github.com/wsnotify/wsnotify/internal/transport"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -152,198 +147,6 @@ func TestSlowCallbacksDoNotCountForWriteTimeout(t *testing.T) {
 	})
 }
 
-// A pong answers the pings before its own, of whatever kind: RFC 6455, section 5.5.3.
-func TestLaterPongAnswersEarlierPings(t *testing.T) {
-	for _, beats := range []bool{false, true} {
-		cfg := wsnotify.Config{Heartbeat: quiet()}
-		if beats {
-			cfg.Heartbeat = wsnotify.Heartbeat{Interval: 3 * time.Second, NoText: true}
-		}
-		inRawBubble(t, cfg, func(p *rawPeer) {
-			p.Accept()
-			for n := 0; ; {
-				f, ok := p.Frame()
-				switch {
-				case !ok:
-					return
-				case f.Opcode == 8:
-					p.Frames(harness.CloseFrame(1000, ""))
-					return
-				case f.Opcode == 9:
-					if n++; n == 3 {
-						p.Frames(harness.Pong(string(f.Payload)))
-					}
-				}
-			}
-		}, func(w *world, n *rawNet) {
-			w.must(w.c.Connect(w.Context(), "ws://raw.test/", ""))
-			pings := 3
-			if beats {
-				pings = 2 // and that of the beat behind them
-			}
-			answers := make(chan error, pings)
-			for i := range pings {
-				time.Sleep(time.Second)
-				go func() {
-					rtt, err := w.c.Ping(w.Context())
-					if want := time.Duration(2-i) * time.Second; err == nil && rtt != want {
-						err = fmt.Errorf("ping %d took %v, expected %v", i, rtt, want)
-					}
-					answers <- err
-				}()
-			}
-			for range pings {
-				select {
-				case err := <-answers:
-					if err != nil {
-						t.Error(err)
-					}
-				case <-time.After(5 * time.Second):
-					t.Fatal("a Ping still waits")
-				}
-			}
-		})
-	}
-}
-
-// A pong that answers no ping that was sent answers none of those that wait.
-func TestPongOfALaterNumberAnswersNothing(t *testing.T) {
-	inRawBubble(t, wsnotify.Config{Heartbeat: quiet()}, func(p *rawPeer) {
-		p.Accept()
-		p.Frame()
-		p.Frames(harness.Pong("\x00\x00\x00\x00\x00\x00\x00\x02"), harness.Pong("hello"))
-		p.Closed()
-		p.Frames(harness.CloseFrame(1000, ""))
-	}, func(w *world, n *rawNet) {
-		w.must(w.c.Connect(w.Context(), "ws://raw.test/", ""))
-		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
-		defer cancel()
-		_, err := w.c.Ping(ctx)
-		w.wantErr(err, context.DeadlineExceeded)
-	})
-}
-
-// Pongs, pings and the close frame wait for one frame of a long message, and not
-// for all of it.
-func TestControlFramesGoBetweenFragments(t *testing.T) {
-	for _, test := range []struct {
-		maxFrame int
-		within   time.Duration
-	}{{16 << 10, 3 * time.Second}, {0, 15 * time.Second}, {-1, time.Hour}} {
-		inBubble(t, wsnotify.Config{MaxFrame: test.maxFrame, Heartbeat: quiet(), Outbox: wsnotify.Outbox{Bytes: -1}}, func(w *world) {
-			w.net.BytesPerSecond(slowLine)
-			conn := w.connect()
-			began := time.Now()
-			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<20))) // 82 s
-			w.pass(2 * time.Second)
-			w.must(conn.Ping("now"))
-			ponged := make(chan time.Duration, 1)
-			go func() {
-				for len(conn.Pongs()) == 0 {
-					time.Sleep(10 * time.Millisecond)
-				}
-				ponged <- time.Since(began) - 2*time.Second
-			}()
-			rtt, err := w.c.Ping(w.Context())
-			w.must(err)
-			pong := <-ponged
-			if got := max(rtt, pong); got > test.within || test.maxFrame < 0 && got < 70*time.Second {
-				t.Errorf("MaxFrame %d: the pong came after %v, the answer to our ping after %v", test.maxFrame, pong, rtt)
-			}
-			if sent := len(w.srv.Messages("ada")); test.maxFrame >= 0 && sent != 0 {
-				t.Errorf("MaxFrame %d: %d messages came before", test.maxFrame, sent)
-			}
-			w.must(w.c.Flush(w.Context()))
-			w.pass(time.Minute)
-			if got := w.srv.Messages("ada"); len(got) != 1 || len(got[0]) != 8<<20 {
-				t.Errorf("MaxFrame %d: %d messages came", test.maxFrame, len(got))
-			}
-		})
-	}
-}
-
-func TestCloseFrameGoesBetweenFragments(t *testing.T) {
-	inBubble(t, wsnotify.Config{MaxFrame: 16 << 10, Heartbeat: quiet(), Outbox: wsnotify.Outbox{Bytes: -1}, ShouldReconnect: func(wsnotify.Failure) bool { return false }}, func(w *world) {
-		w.srv.AllowViolations()
-		w.net.BytesPerSecond(slowLine)
-		conn := w.connect()
-		result := make(chan error, 1)
-		go func() { result <- w.c.Send(w.Context(), wsnotify.MessageBinary, make([]byte, 8<<20)) }()
-		w.pass(2 * time.Second)
-		w.must(conn.WriteRaw([]byte{0xf3, 0}))
-		w.wantErr(<-result, wsnotify.ErrUnconfirmed)
-		<-w.c.Done()
-		if d := time.Since(w.start); d > 5*time.Second {
-			t.Errorf("it was over after %v", d)
-		}
-		w.pass(5 * time.Second)
-		if got := fmt.Sprint(w.srv.CloseCodes()); got != "[1002]" {
-			t.Errorf("the server got the close codes %s", got)
-		}
-	})
-}
-
-// A Receive that OnHandshake has left behind ends with it, and takes nothing.
-func TestReceiveEndsWithOnHandshake(t *testing.T) {
-	left := make(chan error, 1)
-	var got []string
-	var when time.Duration // that the server says something
-	cfg := wsnotify.Config{
-		OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
-			go func() {
-				_, err := h.Receive(context.Background())
-				left <- err
-			}()
-			time.Sleep(100 * time.Millisecond) // an old server, which says nothing
-			return nil
-		},
-		OnNotification: func(n wsnotify.Notification) { got = append(got, n.Content) },
-	}
-	for _, when = range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond} {
-		got = nil
-		synctest.Test(t, func(t *testing.T) {
-			left = make(chan error, 1)
-			testReceiveLeft(t, cfg, when, left, &got)
-		})
-	}
-}
-
-func testReceiveLeft(t *testing.T, cfg wsnotify.Config, when time.Duration, left chan error, got *[]string) {
-	net := wsnotifytest.NewNetwork(t)
-	srv := net.NewServer()
-	srv.OnConn(func(c *wsnotifytest.Conn) {
-		go func() {
-			time.Sleep(when)
-			c.Notify("a", "1")
-			c.Notify("a", "2")
-		}()
-	})
-	cfg.HTTPClient = net.HTTPClient()
-	c := wsnotify.New(cfg)
-	if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(time.Second)
-	synctest.Wait()
-	var err error
-	select {
-	case err = <-left:
-	default:
-		t.Fatal("the Receive still waits")
-	}
-	want := "1 2"
-	if err == nil { // it came in time
-		want = "2"
-	}
-	if strings.Join(*got, " ") != want || when > 100*time.Millisecond && err == nil {
-		t.Errorf("after %v: the Receive returned %v, and %q were delivered", when, err, *got)
-	}
-	if err := c.Disconnect(); err != nil {
-		t.Error(err)
-	}
-	<-c.Done()
-}
-
 // Nothing of a net.Conn of the user's holds up an end, a loss or a reconnect: not a
 // Close that waits, nor calls that don't return when it is closed. Done waits for
 // it.
@@ -418,35 +221,3 @@ type stubbornConn struct {
 }
 
 func (c *stubbornConn) Close() error { <-c.release; return c.Conn.Close() }
-
-// Where the reader runs callbacks itself, one that blocks hands reading off.
-func TestInlineDispatchHandsOffReading(t *testing.T) {
-	before := transport.AssumedKind
-	transport.AssumedKind = transport.System
-	defer func() { transport.AssumedKind = before }()
-	var inline atomic.Int64
-	inBubble(t, wsnotify.Config{
-		OnMessage: func(m wsnotify.Message) {
-			if bytes.Contains(debug.Stack(), []byte("inbox.(*InlineDispatch).Run")) {
-				inline.Add(1)
-			}
-			if string(m.Data) == "block" {
-				time.Sleep(time.Minute)
-			}
-		},
-	}, func(w *world) {
-		conn := w.connect()
-		w.must(conn.SendText("first"))
-		synctest.Wait() // and the next comes soon after it
-		w.must(conn.SendText("block"))
-		for range 5 {
-			w.pass(10 * time.Second)
-			if _, err := w.c.Ping(w.Context()); err != nil {
-				t.Error(err)
-			}
-		}
-		if !w.c.IsConnected() || w.srv.Total() != 1 || inline.Load() == 0 {
-			t.Errorf("%d connections, %d messages inline", w.srv.Total(), inline.Load())
-		}
-	})
-}

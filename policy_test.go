@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 // When 2,000 clients come back to a server, the busiest 100 ms see at most
@@ -224,4 +225,141 @@ func TestFailFastWaitsForTheClock(t *testing.T) {
 			t.Errorf("%s: %v", name, again)
 		}
 	}
+}
+
+// A policy of backoff/v4 with a MaxElapsedTime, which its own default has (15
+// min), limits how long attempts fail. The time for which a connection
+// was open before it was lost is no part of that.
+func TestPolicyWithElapsedTimeSurvivesALongConnection(t *testing.T) {
+	for name, test := range map[string]struct {
+		stable time.Duration
+		end    func(*wsnotify.Client, *wsnotifytest.Conn)
+	}{
+		"the server drops it":                  {0, func(_ *wsnotify.Client, conn *wsnotifytest.Conn) { conn.Drop() }},
+		"the server drops it, StableAfter":     {time.Minute, func(_ *wsnotify.Client, conn *wsnotifytest.Conn) { conn.Drop() }},
+		"Reconnect on a healthy connection":    {0, func(c *wsnotify.Client, _ *wsnotifytest.Conn) { c.Reconnect() }},
+		"Reconnect, StableAfter":               {time.Minute, func(c *wsnotify.Client, _ *wsnotifytest.Conn) { c.Reconnect() }},
+		"the server restarts, close with 1012": {0, func(_ *wsnotify.Client, conn *wsnotifytest.Conn) { conn.Close(1012, "") }},
+		"the link falls silent":                {0, func(_ *wsnotify.Client, conn *wsnotifytest.Conn) { conn.BlackHole(true) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, wsnotify.Config{
+				BackOff:     func() wsnotify.BackOff { return backoff.NewExponentialBackOff() },
+				StableAfter: test.stable,
+			}, func(w *world) {
+				conn := w.connect()
+				w.pass(16 * time.Minute) // all is well
+				test.end(w.c, conn)
+				w.pass(30 * time.Second)
+				if w.c.Err() != nil || !w.c.IsConnected() {
+					t.Errorf("30 s later it is %v: %v", w.c.ReadyState(), w.c.Err())
+				}
+			})
+		})
+	}
+}
+
+// A connection that did not last resets nothing, also not the policy's clock.
+func TestPolicyWithElapsedTimeCountsConnectionsThatDoNotLast(t *testing.T) {
+	inBubble(t, wsnotify.Config{
+		BackOff:     func() wsnotify.BackOff { return backoff.NewExponentialBackOff() },
+		StableAfter: time.Minute,
+	}, func(w *world) {
+		w.srv.OnConn(func(conn *wsnotifytest.Conn) {
+			go func() { time.Sleep(30 * time.Second); conn.Drop() }()
+		})
+		w.must(w.c.Connect(bg, w.srv.URL(), "ada"))
+		w.pass(17 * time.Minute)
+		if !w.c.Status().GaveUp {
+			t.Errorf("%+v", w.c.Status())
+		}
+		w.srv.OnConn(nil)
+	})
+}
+
+// Every method that ends or begins something may be called where the client asks
+// for a decision. It gets its answer, and so does the client.
+func TestMethodsWhereTheClientAsks(t *testing.T) {
+	var w *world
+	for method, call := range map[string]func(context.Context) error{
+		"Reconnect":  func(context.Context) error { return w.c.Reconnect() },
+		"Disconnect": func(context.Context) error { return w.c.Disconnect() },
+		"Close":      func(ctx context.Context) error { return w.c.CloseWith(ctx, 4000, "") },
+		"Drain":      func(ctx context.Context) error { return w.c.Drain(ctx) },
+		"Connect":    func(ctx context.Context) error { return w.c.Connect(ctx, w.srv.URL(), "ada") },
+		"Run":        func(ctx context.Context) error { return w.c.Run(ctx, w.srv.URL(), "ada") },
+		"Flush":      func(ctx context.Context) error { return w.c.Flush(ctx) },
+		"WaitFor":    func(ctx context.Context) error { return w.c.WaitFor(ctx, wsnotify.Open) },
+		"Ping":       func(ctx context.Context) error { _, err := w.c.Ping(ctx); return err },
+	} {
+		for place, set := range map[string]func(*wsnotify.Config, func()){
+			"ShouldReconnect": func(cfg *wsnotify.Config, f func()) {
+				cfg.ShouldReconnect = func(wsnotify.Failure) bool { f(); return true }
+			},
+			"NextBackOff": func(cfg *wsnotify.Config, f func()) {
+				cfg.BackOff = func() wsnotify.BackOff { return &policy{next: func() time.Duration { f(); return time.Second }} }
+			},
+			"Reset": func(cfg *wsnotify.Config, f func()) {
+				cfg.BackOff = func() wsnotify.BackOff { return &policy{reset: f, next: func() time.Duration { return time.Second }} }
+			},
+			"BackOff": func(cfg *wsnotify.Config, f func()) {
+				cfg.BackOff = func() wsnotify.BackOff { f(); return backoff.NewConstantBackOff(time.Second) }
+			},
+			"BeforeDial": func(cfg *wsnotify.Config, f func()) {
+				cfg.BeforeDial = func(context.Context, *wsnotify.DialRequest) error { f(); return nil }
+			},
+			"OnHandshake": func(cfg *wsnotify.Config, f func()) {
+				cfg.OnHandshake = func(context.Context, *wsnotify.Handshake) error { f(); return nil }
+			},
+			"OnClose": func(cfg *wsnotify.Config, f func()) { cfg.OnClose = func(wsnotify.CloseEvent) { f() } },
+		} {
+			t.Run(method+" in "+place, func(t *testing.T) {
+				armed, returned := false, make(chan error, 1)
+				var cfg wsnotify.Config
+				set(&cfg, func() {
+					if !armed {
+						return
+					}
+					armed = false
+					ctx, cancel := context.WithTimeout(bg, 30*time.Second)
+					defer cancel()
+					returned <- call(ctx)
+				})
+				inBubble(t, cfg, func(world *world) {
+					w, armed, returned = world, place == "BackOff", make(chan error, 1)
+					w.must(w.c.Enqueue(wsnotify.MessageText, []byte("x")))
+					go w.c.Connect(bg, w.srv.URL(), "ada")
+					w.pass(0)
+					armed = place != "BackOff"
+					w.srv.DropAll()
+					w.pass(time.Minute)
+					select {
+					case err := <-returned:
+						t.Log(err)
+					default:
+						t.Errorf("it has not returned within a minute: %+v", w.c.Status())
+					}
+					w.must(w.c.Connect(bg, w.srv.URL(), "ada"))
+				})
+			})
+		}
+	}
+}
+
+// The client goes on without a policy that does not answer when it is closed.
+func TestDisconnectWhileThePolicyBlocks(t *testing.T) {
+	block := make(chan struct{})
+	inBubble(t, wsnotify.Config{BackOff: func() wsnotify.BackOff {
+		return &policy{next: func() time.Duration { <-block; return 0 }}
+	}}, func(w *world) {
+		block = make(chan struct{})
+		w.connect().Drop()
+		w.pass(time.Second)
+		w.must(w.c.Disconnect())
+		if isDone(w.c) {
+			t.Error("it is Done while the policy is asked")
+		}
+		close(block)
+		<-w.c.Done()
+	})
 }

@@ -440,3 +440,36 @@ func TestStatusSaysWhyAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestReconnectWhileTheContextOfRunCloses(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		ctx, cancel := context.WithCancel(bg)
+		go w.c.Run(ctx, w.srv.URL(), "ada")
+		w.must(w.c.WaitFor(ctx, wsnotify.Open))
+		w.srv.AnswerClose(false)
+		cancel()
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.pass(time.Second)
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		w.pass(time.Minute)
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		if w.net.Dials() != 1 {
+			t.Errorf("%d dials", w.net.Dials())
+		}
+	})
+}
+
+// Reconnect overrules ShouldReconnect, since the network is known to be back.
+func TestReconnectOverrulesShouldReconnect(t *testing.T) {
+	var w *world
+	inBubble(t, wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool {
+		w.must(w.c.Reconnect())
+		return false
+	}}, func(world *world) {
+		w = world
+		w.connect().Drop()
+		w.pass(0)
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s CLOSED",
+			`0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 0s", "0s CONNECTING", "0s OPEN", "0s open 2")
+	})
+}

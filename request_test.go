@@ -352,9 +352,6 @@ func TestRequestInCallbacks(t *testing.T) {
 	})
 }
 
-// In a callback that the reader waits for no answer can be read: an error at
-// once, whether the inbox was full before the request or became so later. A
-// request of another goroutine waits as before.
 // The body of a loop holds up the callbacks as one of them does.
 func TestRequestInALoopWhileTheInboxIsFull(t *testing.T) {
 	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Messages: 2}}, func(w *world) {
@@ -378,6 +375,9 @@ func TestRequestInALoopWhileTheInboxIsFull(t *testing.T) {
 	})
 }
 
+// In a callback that the reader waits for no answer can be read: an error at
+// once, whether the inbox was full before the request or became so later. A
+// request of another goroutine waits as before.
 func TestRequestInACallbackWhileTheInboxIsFull(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		var w *world

@@ -155,25 +155,6 @@ func TestClaimedLengthIsNotAllocated(t *testing.T) {
 	}
 }
 
-// What counts against ReadLimit is what a compressed message becomes.
-func TestReadLimitOfCompressedMessages(t *testing.T) {
-	const limit = 1000
-	for _, size := range []int{limit, limit + 1, limit + 2} {
-		got, f := receiveDeflated(t, size, limit)
-		if (f.Code == 1009) != (size > limit) || (len(got) == 0) != (size > limit) {
-			t.Errorf("a message of %d: %v were delivered, %+v", size, got, f)
-		}
-	}
-}
-
-// Without a ReadLimit there is none for what a compressed message becomes, either.
-func TestNoReadLimitForCompressedMessages(t *testing.T) {
-	const size = 3 << 20
-	if got, f := receiveDeflated(t, size, -1); len(got) != 1 || got[0] != size {
-		t.Errorf("%v were delivered, %+v", got, f)
-	}
-}
-
 // receiveDeflated has a client receive one compressed message of size zeros, and returns the
 // sizes of what was delivered and how the connection ended.
 func receiveDeflated(t *testing.T, size int, readLimit int64) (got []int, end wsnotify.Failure) {
