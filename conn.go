@@ -56,7 +56,7 @@ type connEnd struct {
 	writeErr error // guarded by mu
 }
 
-// connReader is what the goroutine that reads alone uses.
+// connReader is what only the goroutine uses that reads at the moment.
 type connReader struct {
 	// Events of the transport.
 	few      [2]transport.Event // what is read into while little comes
@@ -149,10 +149,11 @@ func (cn *conn) read() {
 	cn.readOn()
 }
 
-// readOn reads from here on. It enqueues what came before it waits for more. If nobody
-// runs callbacks then, this goroutine does, so that they need not wait until another
-// one has woken up, and another one reads meanwhile. With ping-pong traffic the callbacks
-// are dispatched inline: another one reads only if they are not brief.
+// readOn reads until the connection ends. What has come is enqueued before it waits for
+// more. If no goroutine runs callbacks then, this one does, since to wake another would
+// delay them; a new goroutine goes on reading meanwhile. With ping-pong traffic the
+// callbacks are dispatched inline: this goroutine runs them and then reads on itself,
+// unless they take long.
 //
 // A reader that waits is most of an idle client. It needs 1.1 KB of stack down to the socket, for
 // which it has 2 KB; with larger frames here and in internal/transport it takes 4 KB.
@@ -333,7 +334,7 @@ func (cn *conn) enqueue(ev *transport.Event) {
 	}
 }
 
-// enqueueBatch enqueues what was read in the inbox: several messages at once if they came
+// enqueueBatch hands what was read to the inbox: several messages at once if they came
 // at once, and always before the reader waits.
 func (cn *conn) enqueueBatch() {
 	if cn.batch != nil && cn.c.inbox.Enqueue(cn.takeBatch()) {
@@ -404,8 +405,8 @@ func (cn *conn) writeFailed(err error) {
 	cn.breaks()
 }
 
-// unbind makes the reader stop waiting for callbacks: nothing new can come, or it is
-// discarded. Only the owner calls it.
+// unbind makes the reader stop waiting for capacity in the inbox: the connection is over, or
+// what comes is discarded. Only the owner calls it.
 func (cn *conn) unbind() {
 	cn.inline.HandOff()
 	select {
@@ -421,9 +422,9 @@ func (cn *conn) discardIncoming() {
 	cn.unbind()
 }
 
-// shut ends everything of the connection. What is encoded may still leave
-// within grace, and the peer end the connection; after that, or if that is 0, the
-// socket is killed. Only the owner calls it.
+// shut ends everything of the connection. For the time of grace what is encoded may still
+// be sent, and the peer may end the connection; then the socket is killed. With a grace of 0
+// it is killed at once. Only the owner calls it.
 func (cn *conn) shut(grace time.Duration) {
 	cn.beats.stop()
 	if grace > 0 {

@@ -144,9 +144,9 @@ func (r *run) setDrainErr(err error) {
 // undone returns nil when at one moment nothing is left to be handled or sent,
 // and otherwise a channel that is closed when that may have changed.
 //
-// A message that comes between the two checks may be handled, and its answer be
-// queued, before or after the outbox is checked; so the inbox must have been idle from
-// the first check to the last.
+// A message that comes while the outbox is checked may be handled meanwhile, and its
+// answer be queued behind that check. So the inbox is checked before and after it, and
+// must have been idle all the time between.
 func (r *run) undone() <-chan struct{} {
 	changed, before := r.c.inbox.Idle()
 	if changed != nil {

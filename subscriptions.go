@@ -1,6 +1,6 @@
-// This file keeps what a client is subscribed to, over its connections. The
-// set belongs to the client; what of it a connection has is forgotten with
-// that. One goroutine at a time sends what is due, and only while something is.
+// This file holds the set of keys that a client is subscribed to. The set belongs to
+// the client and survives its connections; which of the keys a connection has is
+// forgotten with the connection. While keys are due, one goroutine sends them.
 
 package wsnotify
 
@@ -187,12 +187,12 @@ type key struct {
 	prev, next *key // of those that are wanted
 
 	// What follows is of the open connection.
-	has    bool          // the server has it, or is being sent it
-	asked  bool          // it was sent, so an answer may come
-	inHand bool          // it is in the message that is being sent
-	again  bool          // it was unsubscribed, and subscribed again
-	queued bool          // it is in due
-	sentAt time.Duration // by the connection's clock
+	has      bool          // the server has it, or is being sent it
+	asked    bool          // it was sent, so an answer may come
+	inFlight bool          // it is in the message that is being sent
+	again    bool          // it was unsubscribed, and subscribed again
+	queued   bool          // it is in due
+	sentAt   time.Duration // by the connection's clock
 }
 
 func newSubscriptions(c *Client) *subscriptions {
@@ -271,7 +271,7 @@ func (s *subscriptions) drop(name string, _ time.Time) {
 	case s.Unsubscribe != nil:
 		s.enqueue(k)
 	}
-	if k.inHand && s.cancel != nil && slices.Contains(s.sendingNow, k) {
+	if k.inFlight && s.cancel != nil && slices.Contains(s.sendingNow, k) {
 		s.cancel()
 		s.cancel, s.sendingNow = nil, nil
 	}
@@ -389,7 +389,7 @@ func (s *subscriptions) closed() {
 			delete(s.keys, name)
 			continue
 		}
-		k.has, k.asked, k.inHand, k.again, k.queued = false, false, false, false, false
+		k.has, k.asked, k.inFlight, k.again, k.queued = false, false, false, false, false
 		if k.state == SubscriptionSent || k.state == SubscriptionActive || k.err != nil && k.state == SubscriptionWanted {
 			s.enter(k, SubscriptionWanted, nil, now)
 		}
@@ -440,14 +440,14 @@ func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool
 		s.due, k.queued, s.initial = s.due[1:], false, max(s.initial-1, 0)
 		switch {
 		case begins:
-			k.has, k.asked, k.inHand = true, true, true
+			k.has, k.asked, k.inFlight = true, true, true
 		case ends && k.again:
 			k.has, k.asked, k.again = false, false, false
 			s.enter(k, SubscriptionWanted, nil, time.Now())
 			s.enqueue(k)
 		case ends:
 			delete(s.keys, k.name)
-		default: // what made it due was taken back
+		default: // it was unsubscribed again before it was sent, or subscribed again
 			continue
 		}
 		unsubscribe = ends
@@ -506,8 +506,8 @@ func (s *subscriptions) message(keys []*key, unsubscribe bool) (m Message, err e
 // failed notes that there is no message for a key.
 func (s *subscriptions) failed(cn *conn, k *key, err error) {
 	s.mu.Lock()
-	if s.conn == cn && k.inHand { // else it was to be unsubscribed
-		k.has, k.asked, k.inHand = false, false, false
+	if s.conn == cn && k.inFlight { // else it was to be unsubscribed
+		k.has, k.asked, k.inFlight = false, false, false
 		switch {
 		case !k.wanted:
 			delete(s.keys, k.name)
@@ -530,7 +530,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 		return false
 	}
 	for _, k := range m.keys {
-		if k.inHand && !k.wanted {
+		if k.inFlight && !k.wanted {
 			cancel()
 		}
 	}
@@ -561,7 +561,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	case err == nil:
 		s.sent(cn, m.keys, now)
 	case errors.Is(err, context.Canceled) && !errors.Is(err, ErrUnconfirmed): // certainly not sent
-		s.putBack(m.keys, first)
+		s.requeue(m.keys, first)
 		return true
 	}
 	return err == nil
@@ -571,7 +571,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 func (s *subscriptions) sent(cn *conn, keys []*key, at time.Duration) {
 	now := time.Now()
 	for _, k := range keys {
-		k.inHand = false
+		k.inFlight = false
 		switch {
 		case k.state != SubscriptionWanted: // it was answered before this goroutine went on
 		case s.Confirm == nil:
@@ -583,12 +583,12 @@ func (s *subscriptions) sent(cn *conn, keys []*key, at time.Duration) {
 	}
 }
 
-// putBack makes the keys of a message due that was not sent, since one of them
-// is not wanted any more. It is called with mu.
-func (s *subscriptions) putBack(keys []*key, first bool) {
+// requeue makes the keys of a message due again. It was not sent, since one of them is
+// not wanted any more. It is called with mu.
+func (s *subscriptions) requeue(keys []*key, first bool) {
 	var due []*key
 	for _, k := range keys {
-		k.has, k.asked, k.inHand, k.again = false, false, false, false
+		k.has, k.asked, k.inFlight, k.again = false, false, false, false
 		switch {
 		case !k.wanted:
 			delete(s.keys, k.name)

@@ -3,11 +3,13 @@
 package transport
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 )
 
@@ -15,7 +17,6 @@ import (
 // for user and password. The proxy resolves the name, also with socks5://, as
 // net/http has it.
 func (r *route) socks(conn net.Conn, addr string) error {
-	failed := func(err error) error { return &net.OpError{Op: "socks connect", Net: "tcp", Err: err} }
 	host, portText, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
@@ -24,38 +25,65 @@ func (r *route) socks(conn net.Conn, addr string) error {
 	if err != nil {
 		return err
 	}
-
 	r.sending(r.proxy, nil)
-	const none, login = 0, 2
-	hello := []byte{5, 1, none}
-	if r.proxy.User != nil {
-		hello = []byte{5, 2, none, login}
+	if err := socksMethod(conn, r.proxy.User); err != nil {
+		return err
+	}
+	ask, err := socksRequest(host, uint16(port))
+	if err != nil {
+		return err
 	}
 	reply := make([]byte, 4)
-	if err := exchange(conn, hello, reply[:2]); err != nil {
-		return failed(err)
+	if err := exchange(conn, ask, reply); err != nil {
+		return err
+	}
+	if code := reply[1]; code != 0 {
+		err := fmt.Errorf("the SOCKS5 proxy answered %s", socksReply(code))
+		if code >= 3 && code <= 6 {
+			return socksFailed(err) // the network's fault, as without a proxy
+		}
+		return err
+	}
+	return skipBoundAddress(conn, reply[3])
+}
+
+// socksMethod agrees with the proxy on how it knows the user, and logs in if it asks.
+func socksMethod(conn net.Conn, user *url.Userinfo) error {
+	const none, login = 0, 2
+	hello := []byte{5, 1, none}
+	if user != nil {
+		hello = []byte{5, 2, none, login}
+	}
+	reply := make([]byte, 2)
+	if err := exchange(conn, hello, reply); err != nil {
+		return err
 	}
 	switch {
 	case reply[0] != 5:
 		return errors.New("the proxy does not speak SOCKS5")
-	case reply[1] == login && r.proxy.User != nil:
-		user := r.proxy.User.Username()
-		password, _ := r.proxy.User.Password()
-		if len(user) == 0 || len(user) > 255 || len(password) > 255 {
-			return errors.New("a SOCKS5 proxy takes a user of 1 to 255 bytes and a password of at most 255")
-		}
-		ask := append([]byte{1, byte(len(user))}, user...)
-		ask = append(append(ask, byte(len(password))), password...)
-		if err := exchange(conn, ask, reply[:2]); err != nil {
-			return failed(err)
-		}
-		if reply[1] != 0 {
-			return errors.New("the SOCKS5 proxy refused the user and password in its url")
-		}
-	case reply[1] != none:
+	case reply[1] == none:
+		return nil
+	case reply[1] != login || user == nil:
 		return errors.New("the SOCKS5 proxy wants a user and password in its url, or a method that is not known here")
 	}
+	name := user.Username()
+	password, _ := user.Password()
+	if len(name) == 0 || len(name) > 255 || len(password) > 255 {
+		return errors.New("a SOCKS5 proxy takes a user of 1 to 255 bytes and a password of at most 255")
+	}
+	ask := append([]byte{1, byte(len(name))}, name...)
+	ask = append(append(ask, byte(len(password))), password...)
+	if err := exchange(conn, ask, reply); err != nil {
+		return err
+	}
+	if reply[1] != 0 {
+		return errors.New("the SOCKS5 proxy refused the user and password in its url")
+	}
+	return nil
+}
 
+// socksRequest asks for a connection to an address or a name.
+func socksRequest(host string, port uint16) ([]byte, error) {
 	ask := []byte{5, 1, 0}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip = ip.WithZone(""); ip.Is4() {
@@ -67,41 +95,42 @@ func (r *route) socks(conn net.Conn, addr string) error {
 	} else if len(host) <= 255 {
 		ask = append(append(ask, 3, byte(len(host))), host...)
 	} else {
-		return errors.New("the host has more than 255 bytes, which SOCKS5 can't ask for")
+		return nil, errors.New("the host has more than 255 bytes, which SOCKS5 can't ask for")
 	}
-	ask = append(ask, byte(port>>8), byte(port))
-	if err := exchange(conn, ask, reply); err != nil {
-		return failed(err)
-	}
-	if code := reply[1]; code != 0 {
-		err := fmt.Errorf("the SOCKS5 proxy answered %s", socksReply(code))
-		if code >= 3 && code <= 6 {
-			return failed(err) // the network's fault, as without a proxy
+	return binary.BigEndian.AppendUint16(ask, port), nil
+}
+
+// skipBoundAddress reads the address that the proxy has bound. It is of no interest, but of
+// some length.
+func skipBoundAddress(conn net.Conn, kind byte) error {
+	size := map[byte]int{1: 4, 4: 16}[kind]
+	if kind == 3 {
+		length := make([]byte, 1)
+		if _, err := io.ReadFull(conn, length); err != nil {
+			return socksFailed(err)
 		}
-		return err
-	}
-	// The address that the proxy has bound is of no interest, but of some length.
-	size := map[byte]int{1: 4, 4: 16}[reply[3]]
-	if reply[3] == 3 {
-		if _, err := io.ReadFull(conn, reply[:1]); err != nil {
-			return failed(err)
-		}
-		size = int(reply[0])
+		size = int(length[0])
 	} else if size == 0 {
-		return fmt.Errorf("the SOCKS5 proxy answered with an address of type %d, which is none", reply[3])
+		return fmt.Errorf("the SOCKS5 proxy answered with an address of type %d, which is none", kind)
 	}
 	if _, err := io.ReadFull(conn, make([]byte, size+2)); err != nil {
-		return failed(err)
+		return socksFailed(err)
 	}
 	return nil
 }
 
+// socksFailed is err as an error of the network.
+func socksFailed(err error) error { return &net.OpError{Op: "socks connect", Net: "tcp", Err: err} }
+
+// exchange writes ask, and reads a reply of known length.
 func exchange(conn net.Conn, ask, reply []byte) error {
 	if _, err := conn.Write(ask); err != nil {
-		return err
+		return socksFailed(err)
 	}
-	_, err := io.ReadFull(conn, reply)
-	return err
+	if _, err := io.ReadFull(conn, reply); err != nil {
+		return socksFailed(err)
+	}
+	return nil
 }
 
 func socksReply(code byte) string {
