@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -511,5 +513,28 @@ func TestRequestJSON(t *testing.T) {
 		w.must(w.c.Disconnect())
 		_, err = wsnotify.RequestJSON[reply](bg, w.c, "9", 1)
 		w.wantErr(err, wsnotify.ErrClosed)
+	})
+}
+
+// A request ends with its connection also when the user's net.Conn does not end.
+func TestRequestEndsThoughItsConnDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := wsnotifytest.NewNetwork(t)
+		release := make(chan struct{})
+		w := &world{T: t, net: network, srv: network.NewServer(), start: time.Now()}
+		w.c = wsnotify.New(wsnotify.Config{
+			CloseTimeout: time.Second, Envelope: wsnotify.Envelope{ID: "id"},
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, n, addr string) (net.Conn, error) {
+				conn, err := network.DialContext(ctx, n, addr)
+				return &stubbornConn{Conn: conn, release: release}, err
+			}}},
+		})
+		conn := w.connect()
+		conn.AnswerClose(false)
+		asked := w.askLater(bg, "7")
+		w.c.Disconnect()
+		w.wantErr(asked.over(w).err, wsnotify.ErrNotAcknowledged)
+		close(release)
+		<-w.c.Done()
 	})
 }
