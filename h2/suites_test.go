@@ -73,7 +73,7 @@ func TestSuitesOverHTTP2(t *testing.T) {
 			}
 			run := "."
 			if suite.folder == "." {
-				run = testsOf(t, root, "lifecycle", "close", "drain", "state", "heartbeat", "reconnect", "request", "receive", "iter")
+				run = testsOf(t, root, "client", "close", "drain", "state", "heartbeat", "reconnect", "request", "conn", "iter", "message", "handle", "inbox", "callback", "policy")
 			}
 			args := []string{"test", "-count=1", "-short", "-timeout=4m", "-overlay=" + file, "-run=" + run}
 			if len(suite.skip) > 0 {
