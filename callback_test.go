@@ -168,11 +168,11 @@ func TestStatusShowsWhatWaitsForCallbacks(t *testing.T) {
 func TestUnhandledNotifications(t *testing.T) {
 	for name, test := range map[string]struct {
 		set  func(*wsnotify.Config, *wsnotify.Client)
-		want uint64 // of mail, and of two others
+		want uint64 // of mail, and of three others
 	}{
-		"nobody":         {func(*wsnotify.Config, *wsnotify.Client) {}, 3},
-		"a handler":      {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(string) {}) }, 2},
-		"a wrong type":   {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(int) {}) }, 2},
+		"nobody":         {func(*wsnotify.Config, *wsnotify.Client) {}, 4},
+		"a handler":      {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(string) {}) }, 3},
+		"a wrong type":   {func(_ *wsnotify.Config, c *wsnotify.Client) { handleMail(c, func(int) {}) }, 3},
 		"OnMessage":      {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnMessage = func(wsnotify.Message) {} }, 0},
 		"OnNotification": {func(cfg *wsnotify.Config, _ *wsnotify.Client) { cfg.OnNotification = func(wsnotify.Notification) {} }, 0},
 		"Confirm": {func(cfg *wsnotify.Config, _ *wsnotify.Client) {
@@ -183,7 +183,7 @@ func TestUnhandledNotifications(t *testing.T) {
 				}
 				return keys, nil
 			}
-		}, 2},
+		}, 3},
 		"a loop": {func(_ *wsnotify.Config, c *wsnotify.Client) {
 			if c != nil {
 				seq := c.Notifications(context.Background())
@@ -202,7 +202,7 @@ func TestUnhandledNotifications(t *testing.T) {
 				w := bubbleWorld(t, cfg)
 				test.set(&cfg, w.c)
 				conn := w.connect()
-				for _, message := range []string{`{"msgType":"mail","content":"x"}`, `{"msgType":"Mail","content":"x"}`, `{"content":"hunter2"}`, "no JSON"} {
+				for _, message := range []string{`{"msgType":"mail","content":"x"}`, `{"msgType":"Mail","content":"x"}`, `{"content":"hunter2"}`, `{"type":"x"}`, "no JSON"} {
 					conn.SendText(message)
 				}
 				conn.SendBinary([]byte(`{"msgType":"mail","content":"x"}`))
@@ -212,7 +212,7 @@ func TestUnhandledNotifications(t *testing.T) {
 				}
 				w.c.Disconnect()
 				<-w.c.Done()
-				logged := uint64(0)
+				logged, unnamed := uint64(0), 0
 				for _, line := range lines() {
 					if strings.Contains(line, "hunter2") {
 						t.Errorf("the log says %s", line)
@@ -220,6 +220,16 @@ func TestUnhandledNotifications(t *testing.T) {
 					if strings.HasPrefix(line, `level=DEBUG msg="nobody handles a notification of this type" msgType=`) {
 						logged++
 					}
+					if strings.HasPrefix(line, `level=INFO msg="a message has no msgType and content`) {
+						unnamed++
+					}
+				}
+				expected := 0
+				if strings.Contains(name, "a handler") || name == "a wrong type" {
+					expected = 1
+				}
+				if unnamed != expected {
+					t.Errorf("that a message has no type is logged %d times, and not %d", unnamed, expected)
 				}
 				if logged != test.want {
 					t.Errorf("%d are logged", logged)

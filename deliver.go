@@ -181,7 +181,7 @@ func (c *Client) notify(msg Message, taken bool) {
 	f := c.cfg.OnNotification
 	if f == nil {
 		if !taken && len(subs) == 0 && len(handlers) == 0 {
-			c.unhandled(n.MsgType)
+			c.unhandled(n)
 			return
 		}
 		c.notifyOn(n, content, subs, handlers)
@@ -228,11 +228,14 @@ func (c *Client) callHandler(h *typedHandler, n Notification, content json.RawMe
 }
 
 // unhandled counts a notification that has no handler.
-func (c *Client) unhandled(msgType string) {
+func (c *Client) unhandled(n Notification) {
 	c.callbacks.idle()
 	c.state.unhandled.Add(1)
+	if n.Fallback && c.reading.store && c.handlers.any() && !c.state.unnamed.Swap(true) {
+		c.log(slog.LevelInfo, "a message has no msgType and content, so no handler of On gets it; if the server names them otherwise, set Config.Envelope; this is said once")
+	}
 	if l := c.cfg.Logger; l != nil && l.Enabled(context.Background(), slog.LevelDebug) {
-		c.log(slog.LevelDebug, "nobody handles a notification of this type", "msgType", handshake.Printable(msgType))
+		c.log(slog.LevelDebug, "nobody handles a notification of this type", "msgType", handshake.Printable(n.MsgType))
 	}
 }
 

@@ -112,6 +112,7 @@ type tracker struct {
 
 	messagesIn, messagesOut, bytesIn, bytesOut atomic.Uint64
 	resent, unhandled                          atomic.Uint64
+	unnamed                                    atomic.Bool // a message without the fields of a notification was logged
 	undelivered                                reasonCounter
 	failures, retried                          causeCounter
 	lastReceived                               atomic.Int64 // UnixNano
