@@ -123,11 +123,9 @@ func (row *hostile) run(t *testing.T) {
 	if stops := !wsnotify.FailFast(f); stops != row.stops {
 		t.Errorf("FailFast stops: %v and not %v", stops, row.stops)
 	}
-	limitTaken := max(row.takes, 64<<10)
-	if harness.Carry != nil {
-		limitTaken += 512 << 10 // what waits in a stream's windows
-	}
-	if limit := limitTaken; took > limit {
+	// A stream of HTTP/2 can be half-closed, which these connections can't otherwise. What comes
+	// until the peer ends it is read and discarded then: that is limited by time, and not by size.
+	if limit := max(row.takes, 64<<10); took > limit && harness.Carry == nil {
 		t.Errorf("%d bytes were read, more than %d", took, limit)
 	}
 	limit := row.alloc
