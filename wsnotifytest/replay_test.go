@@ -186,6 +186,8 @@ func TestReplayReportsTheFirstDifference(t *testing.T) {
 			text(ctx, c, "answer")
 			_ = c.CloseNow()
 		}, `at event 4, after 3s on connection 1: expected binary "bytes", got the client's end of the connection without a close frame`},
+		{"an early end while the server has the word", func(_ context.Context, c *websocket.Conn, _ func() *websocket.Conn) { _ = c.CloseNow() },
+			`at event 2, after 1s on connection 1: expected the connection to go on, got the client's end of the connection without a close frame`},
 		{"another reason", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) {
 			text(ctx, c, "answer")
 			binary(ctx, c, "bytes")
@@ -220,6 +222,25 @@ func TestReplayReportsTheFirstDifference(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A recording in which the server sends behind its own close frame can't be played: the error says where.
+func TestReplayOfAMessageBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &testkit.Recorder{TB: t}
+		s := wsnotifytest.NewNetwork(r).NewServer()
+		s.Replay(recordingOf(t, `0 1 out open
+			1 1 in close 1000 bye
+			2 1 in text late`))
+		c := dial(t, s, "ada")
+		_, _, _ = c.Read(t.Context())
+		err := s.WaitReplay(context.Background())
+		const want = `at event 3, after 2s on connection 1: expected to send text "late", got `
+		wantErrors(t, r.End(), want)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("WaitReplay returned %v", err)
+		}
+	})
 }
 
 // Faults are laid over a recording: behind any event by Do, and by everything that a server can do.
