@@ -169,8 +169,9 @@ type PositionStore interface {
 
 // PositionField returns a Resume.Position for messages with a position in a
 // field of their outermost JSON object: a string, or a number as it stands. All
-// messages are of the stream "". A client finds the number in such a field without
-// an allocation, which it can't with a function of your own.
+// messages are of the stream "", and binary ones have no position. A client finds
+// the number in such a field without an allocation, which it can't with a function
+// of your own.
 //
 //go:noinline
 func PositionField(name string) func(Message) (stream, position string) {

@@ -29,6 +29,19 @@ func bySeq() wsnotify.Resume {
 // asked returns what a connection asked for in the parameter "after".
 func askedAfter(c *wsnotifytest.Conn) string { return c.Request().URL.Query().Get("after") }
 
+// A position is a field of JSON text. What a binary message has there is none.
+func TestPositionFieldReadsTextAlone(t *testing.T) {
+	position := wsnotify.PositionField("seq")
+	for data, want := range map[string]string{`{"seq":7}`: "7", `{"a":{"seq":6},"seq":"x-7"}`: "x-7", `[{"seq":7}]`: "", `{"seq":null}`: "", `{}`: ""} {
+		if stream, got := position(wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(data)}); stream != "" || got != want {
+			t.Errorf("text %s: stream %q, position %q, want %q", data, stream, got, want)
+		}
+		if stream, got := position(wsnotify.Message{Type: wsnotify.MessageBinary, Data: []byte(data)}); stream != "" || got != "" {
+			t.Errorf("binary %s: stream %q, position %q", data, stream, got)
+		}
+	}
+}
+
 func (w *world) send(c *wsnotifytest.Conn, texts ...string) {
 	w.Helper()
 	for _, text := range texts {

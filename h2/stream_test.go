@@ -56,6 +56,35 @@ func TestHandshakeIsExtendedConnect(t *testing.T) {
 	})
 }
 
+// The headers of a response may be as long, and in as many frames, as the limits say; each response anew.
+func TestHeadersAtTheirLimits(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		for {
+			f, ok := p.next(http2.FrameHeaders)
+			if !ok {
+				return
+			}
+			const counted = len(":status") + len("200") + 32 + len("x") + 32 // section 6.5.2
+			block := bytes.Clone(p.encode(":status", "200", "x", strings.Repeat("a", maxHeaderList-counted)))
+			piece := len(block)/(1+maxContinuations) + 1
+			p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: block[:piece]})
+			for i := range maxContinuations {
+				block = block[piece:]
+				piece = min(piece, len(block))
+				p.fr.WriteContinuation(f.StreamID, i == maxContinuations-1, block[:piece])
+			}
+		}
+	}, func(w *world) {
+		first, second := w.connect(), w.connect()
+		defer first.Close()
+		defer second.Close()
+		if n := w.dials(); n != 1 {
+			t.Errorf("%d connections were dialled", n)
+		}
+	})
+}
+
 func TestRefusalKeepsStatusHeadersAndBody(t *testing.T) {
 	inBubble(t, &Transport{}, func(p *peer) {
 		p.settings()
