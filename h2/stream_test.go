@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 func TestHandshakeIsExtendedConnect(t *testing.T) {
@@ -83,6 +85,70 @@ func TestHeadersAtTheirLimits(t *testing.T) {
 			t.Errorf("%d connections were dialled", n)
 		}
 	})
+}
+
+// No neighbour on a connection may find out about a secret by its place in the table: RFC 7541, section 7.1.
+func TestSecretsAreNeverIndexed(t *testing.T) {
+	fieldsOf := func(url string, header http.Header) map[string]hpack.HeaderField {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = header
+		fields, err := requestFields(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := map[string]hpack.HeaderField{}
+		for _, f := range fields {
+			of[f.Name] = f
+		}
+		return of
+	}
+	fields := fieldsOf("https://server/ws?token=hunter2", http.Header{
+		"Authorization": {"Bearer hunter2"}, "Cookie": {"session=hunter2"}, "Proxy-Authorization": {"Basic hunter2"},
+		"Sec-Websocket-Protocol": {"token.hunter2"}, "Origin": {"https://page"}, "Sec-Websocket-Version": {"13"},
+	})
+	for name, secret := range map[string]bool{
+		":path": true, "authorization": true, "cookie": true, "proxy-authorization": true, "sec-websocket-protocol": true,
+		":method": false, ":protocol": false, ":scheme": false, ":authority": false, "origin": false, "sec-websocket-version": false, "user-agent": false,
+	} {
+		if f, ok := fields[name]; !ok || f.Sensitive != secret {
+			t.Errorf("%s: sent %v, never indexed %v, want %v", name, ok, f.Sensitive, secret)
+		}
+	}
+	if f := fieldsOf("https://server/ws", http.Header{})[":path"]; f.Sensitive {
+		t.Error("a path without a query is not indexed")
+	}
+}
+
+// What only HTTP/1.1 knows, and what a user has left out on purpose, is not sent: RFC 9113, section 8.2.2.
+func TestFieldsThatStayBehind(t *testing.T) {
+	r, err := http.NewRequest(http.MethodGet, "https://[fe80::1%25eth0]:8443/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = ""
+	r.Header = http.Header{"User-Agent": {""}, "Te": {"gzip"}, "Keep-Alive": {"5"}, "Transfer-Encoding": {"chunked"}, "X": {"a", "b"}}
+	fields, err := requestFields(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range fields[1:] {
+		got = append(got, f.Name+"="+f.Value)
+	}
+	want := []string{":protocol=websocket", ":scheme=https", ":authority=[fe80::1]:8443", ":path=/", "x=a", "x=b"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the fields are %q, want %q", got, want)
+	}
+	for _, header := range []http.Header{{"X Y": {"a"}}, {"X": {"a", "b\n"}}} {
+		r.Header = header
+		if _, err := requestFields(r); err == nil {
+			t.Errorf("no error for %q", header)
+		}
+	}
 }
 
 func TestRefusalKeepsStatusHeadersAndBody(t *testing.T) {
