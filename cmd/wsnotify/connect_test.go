@@ -285,6 +285,22 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// What is typed while there is no connection is announced as delayed, and sent by the next one.
+func TestLineTypedWithoutAConnection(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--color", "never", "--interval", "10ms", "--attempts", "-1")
+	s.shows(prompt)
+	srv.Stop()
+	s.types("attempt 1 in 10ms", "later"+enter)
+	s.shows("there is no connection; it is sent when there is one")
+	srv.Start()
+	if got, err := srv.WaitMessages(within(t), "ada", 1); err != nil || got[0] != "later" {
+		t.Errorf("the server got %q, %v", got, err)
+	}
+	s.tty.WriteString(ctrlD)
+	s.ends(exitOK)
+}
+
 func TestEndsOfAConversation(t *testing.T) {
 	for _, test := range []struct {
 		name, keys string
