@@ -19,6 +19,41 @@ func in(t *testing.T, f *Inflater, message []byte) []byte {
 	return data
 }
 
+// The kind of a block follows from sizes that are counted before it is written: they
+// are those of what is written then, to the bit.
+func TestCountedSizesAreThoseOfTheBlock(t *testing.T) {
+	m := newMaker(1)
+	sizeOf := func(write func(w *bitWriter)) int {
+		var w bitWriter
+		write(&w)
+		return 8*len(w.out) + int(w.n)
+	}
+	for range 1000 {
+		var s scratch
+		kinds := 1 + m.IntN(256)
+		for range m.IntN(500) {
+			if m.IntN(3) > 0 {
+				s.literals([]byte{byte(m.IntN(kinds))})
+			} else {
+				s.match(3+m.IntN(maxMatch-2), 1+m.IntN(1<<m.IntN(16)))
+			}
+		}
+		want := sizeOf(func(w *bitWriter) {
+			w.put(1<<1, 3)
+			s.writeTokens(w, fixedLiteralCodes[:], fixedDistanceCodes[:])
+		})
+		if got := 3 + s.fixed + 7; got != want {
+			t.Fatalf("the fixed codes: counted %d bits, written %d", got, want)
+		}
+		var own ownCodes
+		s.measure(&own, math.MaxInt)
+		want = sizeOf(func(w *bitWriter) { s.writeOwn(w, &own) })
+		if !s.measure(new(ownCodes), want+1) || s.measure(new(ownCodes), want) {
+			t.Fatalf("codes of its own: written %d bits, and counted others", want)
+		}
+	}
+}
+
 // What is compressed comes out again, in this package and in compress/flate: with
 // every window, with and without takeover, in one call for a message or in many.
 func TestRoundTrip(t *testing.T) {
