@@ -237,6 +237,97 @@ func TestParseSeesTextAndBinary(t *testing.T) {
 	})
 }
 
+// Inbox.Reuse overwrites what callbacks were given. Errors, answers, and what iterators yield may be kept.
+func TestReuseLeavesAloneWhatMayBeKept(t *testing.T) {
+	var kept [][]byte
+	inBubble(t, wsnotify.Config{
+		Inbox: wsnotify.Inbox{Reuse: true},
+		OnError: func(err error) {
+			var parse *wsnotify.ParseError
+			if errors.As(err, &parse) {
+				kept = append(kept, parse.Data)
+			}
+		},
+		OnNotification: func(wsnotify.Notification) {},
+	}, func(w *world) {
+		kept = nil
+		conn := w.connect()
+		messages, notifications := w.c.Messages(w.Context()), w.c.Notifications(w.Context())
+		pulled := make(chan []byte, 100)
+		go func() {
+			for m := range messages {
+				pulled <- m.Data
+			}
+		}()
+		go func() {
+			for n := range notifications {
+				pulled <- n.Raw
+			}
+		}()
+		synctest.Wait()
+		var want []string
+		for i := range 20 {
+			w.must(conn.SendText(fmt.Sprintf("%d is no JSON", i)))
+			want = append(want, fmt.Sprintf("%d is no JSON", i), fmt.Sprintf("%d is no JSON", i)) // the error, and the loop
+			w.must(conn.SendText(fmt.Sprintf(`{"msgType":"%d"}`, i)))
+			want = append(want, fmt.Sprintf(`{"msgType":"%d"}`, i), fmt.Sprintf(`{"msgType":"%d"}`, i)) // two loops
+			a := make(chan []byte, 1)
+			go func() {
+				m, err := w.c.Request(w.Context(), fmt.Sprint(i), wsnotify.MessageText, nil)
+				if err != nil {
+					t.Error(err)
+				}
+				a <- m.Data
+			}()
+			synctest.Wait()
+			w.must(conn.SendText(fmt.Sprintf(`{"id":"%d"}`, i)))
+			want = append(want, fmt.Sprintf(`{"id":"%d"}`, i))
+			kept = append(kept, <-a)
+			synctest.Wait()
+		}
+		for len(pulled) > 0 {
+			kept = append(kept, <-pulled)
+		}
+		var got []string
+		for _, data := range kept {
+			got = append(got, string(data))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("kept %q, want %q", got, want)
+		}
+	})
+}
+
+// A loop alone, without a callback, gets messages of its own, too.
+func TestReuseAndALoopAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := bubbleWorld(t, wsnotify.Config{Inbox: wsnotify.Inbox{Reuse: true}})
+		conn := w.connect()
+		messages := w.c.Messages(t.Context())
+		pulled := make(chan []byte, 100)
+		go func() {
+			for m := range messages {
+				pulled <- m.Data
+			}
+		}()
+		synctest.Wait()
+		const n = 20
+		for i := range n {
+			w.must(conn.SendText(fmt.Sprintf("message %02d", i)))
+			synctest.Wait()
+		}
+		for i := range n {
+			if got, want := string(<-pulled), fmt.Sprintf("message %02d", i); got != want {
+				t.Errorf("kept %q, want %q", got, want)
+			}
+		}
+		w.must(w.c.Disconnect())
+		<-w.c.Done()
+	})
+}
+
 // scribble changes what a callback was given.
 func scribble(b []byte) {
 	for i := range b {
