@@ -72,6 +72,30 @@ func TestInlineDispatchHandsOffReading(t *testing.T) {
 	})
 }
 
+// A connection that ends while a callback blocks has nothing that another goroutine could read.
+func TestStoppedInlineDispatchHandsNothingOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		inline, q, readOn := newInline(func() { <-release })
+		batch := NewBatch()
+		batch.Add(Item{Op: wire.Text})
+		q.Reserve(0, nil)
+		if !q.Enqueue(batch) {
+			t.Fatal("somebody else runs callbacks")
+		}
+		go inline.Run(q)
+		synctest.Wait()
+		inline.Stop()
+		time.Sleep(time.Minute)
+		if len(readOn) > 0 {
+			t.Error("another goroutine reads on")
+		}
+		close(release)
+		synctest.Wait()
+		new(InlineDispatch).Stop() // which has no timer
+	})
+}
+
 func TestHandOffHappensOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inline *InlineDispatch
