@@ -200,7 +200,6 @@ func (cn *conn) endReading() {
 		ev.Release()
 	}
 	clear(cn.lastRead)
-	cn.lastRead, cn.unread = nil, nil
 	cn.putMany()
 }
 
