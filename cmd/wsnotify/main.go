@@ -145,7 +145,13 @@ Exit status: 0 asked to end, 1 something was or may be lost, 2 wrong usage,
 }
 
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+	info, _ := debug.ReadBuildInfo()
+	return versionOf(info)
+}
+
+// versionOf is the version of a program that may have been built without one, or without any information.
+func versionOf(info *debug.BuildInfo) string {
+	if info != nil && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "(devel)"

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -452,6 +453,27 @@ func TestCommandsForWindows(t *testing.T) {
 		if err := checkPercent(command); (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "!") {
 			t.Errorf("%s: %v", command, err)
 		}
+	}
+}
+
+// A program that was built without a version has the word that Go itself uses.
+func TestVersion(t *testing.T) {
+	for _, test := range []struct {
+		info *debug.BuildInfo
+		want string
+	}{
+		{nil, "(devel)"},
+		{&debug.BuildInfo{}, "(devel)"},
+		{&debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}}, "v1.2.3"},
+	} {
+		if got := versionOf(test.info); got != test.want {
+			t.Errorf("%v: %q, want %q", test.info, got, test.want)
+		}
+	}
+	c := start(t, nil, "--version")
+	c.wants(t, exitOK)
+	if got, want := c.out.String(), "wsnotify "+version()+"\n"; got != want {
+		t.Errorf("it printed %q, want %q", got, want)
 	}
 }
 
