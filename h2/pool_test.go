@@ -547,6 +547,75 @@ func TestHTTPProxy(t *testing.T) {
 	})
 }
 
+// With a proxy that is spoken to over TLS it is HTTP/1.1 that is spoken, whatever the proxy and the user's
+// TLSClientConfig would rather have.
+func TestHTTPSProxy(t *testing.T) {
+	certificate, pool := certificate(t)
+	for _, secure := range []bool{true, false} {
+		t.Run(fmt.Sprint("TLS ", secure), func(t *testing.T) {
+			via, _ := url.Parse("https://ada:secret@server.test")
+			var asked, protocol string
+			var w *world
+			tr := &Transport{Proxy: http.ProxyURL(via), TLSClientConfig: &tls.Config{RootCAs: pool, NextProtos: []string{"h2"}}}
+			tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if addr != "server.test:443" {
+					t.Errorf("it dials %s", addr)
+				}
+				near, raw := net.Pipe()
+				w.ending.Go(func() {
+					defer raw.Close()
+					buf := make([]byte, 4<<10)
+					if !secure {
+						n, _ := raw.Read(buf)
+						asked = string(buf[:n])
+						fmt.Fprint(raw, "HTTP/1.1 400 no\r\n\r\n")
+						return
+					}
+					far := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}})
+					n, _ := far.Read(buf)
+					asked, protocol = string(buf[:n]), far.ConnectionState().NegotiatedProtocol
+					server, _ := w.dial(ctx, network, "")
+					fmt.Fprint(far, "HTTP/1.1 200 ok\r\n\r\n")
+					w.ending.Go(func() { io.Copy(server, far); server.Close() })
+					io.Copy(far, server)
+				})
+				return near, nil
+			}
+			inBubble(t, tr, echo, func(world *world) {
+				w = world
+				resp, err := w.handshake(w.Context())
+				if !secure {
+					if err == nil || !strings.HasPrefix(err.Error(), "h2: TLS with the proxy: ") || strings.Contains(asked, "CONNECT") {
+						t.Errorf("%v, and the proxy was asked %q", err, asked)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if !strings.HasPrefix(asked, "CONNECT server:80 HTTP/1.1\r\n") || protocol != "http/1.1" {
+					t.Errorf("in %q it asked %q", protocol, asked)
+				}
+			})
+		})
+	}
+}
+
+// No proxy is taken for one of another kind.
+func TestProxyOfAnotherKind(t *testing.T) {
+	via, _ := url.Parse("ftp://ada:hunter2@proxy")
+	tr := &Transport{Proxy: http.ProxyURL(via), DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("it dials")
+	}}
+	inBubble(t, tr, nil, func(w *world) {
+		w.tr.DialContext = tr.DialContext
+		if _, err := w.handshake(w.Context()); err == nil || !strings.Contains(err.Error(), `the scheme "ftp"; it must be http, https, socks5 or socks5h`) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestSOCKSProxy(t *testing.T) {
 	for _, row := range []struct {
 		answer  byte
