@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,6 +52,38 @@ func TestBeforeDialRefreshesAToken(t *testing.T) {
 		}
 		if hs := w.srv.Handshakes(); hs[1].URL.RawQuery != "attempt=1" {
 			t.Errorf("the second request was for %v", hs[1].URL)
+		}
+	})
+}
+
+// What BeforeDial is given is its own: each attempt begins with what Connect and the Config say.
+func TestBeforeDialChangesItsAttemptAlone(t *testing.T) {
+	var seen []string
+	cfg := wsnotify.Config{
+		Header:       http.Header{"X-App": {"test"}},
+		Subprotocols: []string{"chat"},
+		BeforeDial: func(_ context.Context, req *wsnotify.DialRequest) error {
+			seen = append(seen, fmt.Sprintf("%v %s %v %v", req.URL.User, req.URL.Path, req.Header["X-App"], req.Subprotocols))
+			*req.URL.User = *url.UserPassword("eve", "hunter3")
+			req.URL.Path = "/ws/eve"
+			req.Header["X-App"][0] = "eve"
+			req.Subprotocols[0] = "eve"
+			return nil
+		},
+	}
+	inBubble(t, cfg, func(w *world) {
+		seen = nil
+		u, _ := url.Parse(w.srv.URL())
+		u.User = url.UserPassword("ada", "hunter2")
+		_ = w.c.Connect(w.Context(), u.String(), "ada") // the server knows no subprotocol, so each attempt fails
+		const want = "ada:hunter2 /ws/ada [test] [chat]"
+		if len(seen) != 7 || slices.ContainsFunc(seen, func(got string) bool { return got != want }) {
+			t.Errorf("BeforeDial saw %q", seen)
+		}
+		for _, h := range w.srv.Handshakes() {
+			if user, _, _ := (&http.Request{Header: h.Header}).BasicAuth(); user != "eve" || h.URL.Path != "/ws/eve" || h.Header.Get("X-App") != "eve" {
+				t.Errorf("user %q asked for %v with %v", user, h.URL, h.Header)
+			}
 		}
 	})
 }
