@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -452,6 +453,29 @@ func TestCommandsForWindows(t *testing.T) {
 	} {
 		if err := checkPercent(command); (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "!") {
 			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+// What a server says that refuses comes with what may help.
+func TestAnswersOfServersThatRefuse(t *testing.T) {
+	location := http.Header{"Location": {"https://example.com/ws?token=hunter2"}}
+	for _, test := range []struct {
+		e    wsnotify.HandshakeError
+		want string
+	}{
+		{wsnotify.HandshakeError{StatusCode: 200, Body: []byte("<html>")}, "; expected 101: it is the address of a page and not of a WebSocket"},
+		{wsnotify.HandshakeError{StatusCode: 302, Header: location}, ", to https://example.com/ws?…; redirects are not followed: use that address if it is the WebSocket's"},
+		{wsnotify.HandshakeError{StatusCode: 302}, ""},
+		{wsnotify.HandshakeError{StatusCode: 400, Header: location, Body: []byte(" no such room \n more")}, `, "no such room"`},
+		{wsnotify.HandshakeError{StatusCode: 401, Body: []byte("unauthorized\n")}, "; set credentials with --token-file, --basic-auth or --header"},
+		{wsnotify.HandshakeError{StatusCode: 403, Body: []byte("origin")}, `, "origin"; check the credentials, and whether the server wants an --origin`},
+		{wsnotify.HandshakeError{StatusCode: 404}, "; check the path of the address"},
+		{wsnotify.HandshakeError{StatusCode: 407}, "; put user and password into the URL of --proxy"},
+		{wsnotify.HandshakeError{StatusCode: 500}, ""},
+	} {
+		if got := answer(&test.e); got != test.want {
+			t.Errorf("%d, %q: %q, want %q", test.e.StatusCode, test.e.Body, got, test.want)
 		}
 	}
 }

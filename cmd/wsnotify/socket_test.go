@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -425,6 +427,126 @@ func TestServeBoundsItsClients(t *testing.T) {
 	c.Close()
 	until(t, func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.coming == 0 })
 	dialRaw(t, srv, "/ws/carl")
+}
+
+// Connections that never ask for anything are bounded, too.
+func TestServeBoundsItsConnections(t *testing.T) {
+	const most = 256
+	_, srv := hubServer(t, nil)
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		return c
+	}
+	answers := func(c net.Conn) bool {
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil {
+			resp.Body.Close()
+		} else if netErr := net.Error(nil); errors.As(err, &netErr) && netErr.Timeout() {
+			t.Fatal("neither an answer nor an end")
+		}
+		return err == nil
+	}
+	var all []net.Conn
+	for range most {
+		all = append(all, dial())
+	}
+	if answers(dial()) {
+		t.Errorf("connection %d is served", most+1)
+	}
+	if !answers(all[0]) || !answers(all[most-1]) {
+		t.Error("one of those before it is not")
+	}
+	all[0].Close()
+	until(t, func() bool { return answers(dial()) })
+}
+
+// What is no handshake of RFC 6455 is refused in a way that says what is missing: sections 4.2.2 and 4.4.
+func TestServeRefusesWhatIsNoHandshake(t *testing.T) {
+	_, srv := hubServer(t, nil)
+	for _, test := range []struct {
+		name, value string
+		status      int
+		header      string
+		says        string
+	}{
+		{"Upgrade", "h2c", http.StatusUpgradeRequired, "Upgrade: websocket", "expected the headers Connection: Upgrade"},
+		{"Connection", "close", http.StatusUpgradeRequired, "Connection: Upgrade", "expected the headers Connection: Upgrade"},
+		{"Sec-WebSocket-Version", "8", http.StatusUpgradeRequired, "Sec-Websocket-Version: 13", "expected Sec-WebSocket-Version: 13"},
+		{"Sec-WebSocket-Key", "AAAA", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
+		{"Sec-WebSocket-Key", "?", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
+		{"Origin", "http://evil.example", http.StatusForbidden, "", "the page at http://evil.example may not connect"},
+	} {
+		req := httptest.NewRequest("GET", "/ws/ada", nil)
+		req.Host = "localhost"
+		for name, value := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", test.name: test.value} {
+			req.Header.Set(name, value)
+		}
+		w := httptest.NewRecorder()
+		srv.Config.Handler.ServeHTTP(w, req)
+		name, value, _ := strings.Cut(test.header, ": ")
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || name != "" && w.Header().Get(name) != value {
+			t.Errorf("%s: %s is answered with %d, %v: %s", test.name, test.value, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
+// A page that comes back is told what it has not seen, and one of an earlier server all of it.
+func TestServePageThatComesBack(t *testing.T) {
+	h, srv := hubServer(t, nil)
+	h.mu.Lock()
+	for i := range 3 {
+		h.note("ada", "in", fmt.Sprint("message ", i))
+	}
+	h.mu.Unlock()
+	for last, want := range map[string][]string{
+		"":             {"message 0", "message 1", "message 2"},
+		h.name + "-2":  {"message 2"},
+		h.name + "-3":  nil,
+		h.name + "-x":  {"message 0", "message 1", "message 2"},
+		h.name + "-99": nil,
+		"another-2":    {"message 0", "message 1", "message 2"},
+		h.name:         {"message 0", "message 1", "message 2"},
+	} {
+		req, _ := http.NewRequestWithContext(within(t), "GET", srv.URL+"/events", nil)
+		req.Header.Set("Last-Event-ID", last)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(resp.Body)
+		var id string
+		var happened struct{ Entries []struct{ Text string } }
+		for event := ""; event != "log"; {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); name {
+			case "id":
+				id = value
+			case "event":
+				event = value
+			}
+		}
+		line, _ := in.ReadString('\n')
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &happened); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+		resp.Body.Close()
+		var got []string
+		for _, e := range happened.Entries {
+			got = append(got, e.Text)
+		}
+		if !slices.Equal(got, want) || id != h.name+"-3" {
+			t.Errorf("after %q a page is told %q under the id %q, want %q", last, got, id, want)
+		}
+	}
 }
 
 // Real sockets on Windows return numbers of their own.
