@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -151,6 +152,26 @@ func TestReplayPlaysFaults(t *testing.T) {
 	want := []string{"refused 503", "refused 0", "open chat", "one", "close 1006", "refused 429", "open chat", "two", "close 1006", "open chat", "close 4001"}
 	if !slices.Equal(saw, want) {
 		t.Errorf("the client saw %q\nwant %q\n%s%s", saw, want, play.out.String(), play.err.String())
+	}
+}
+
+// A recording that can't be written ends, and its end says why.
+func TestRecorderRemembersWhatWentWrong(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "recording.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{file: file}
+	if n, err := r.Write([]byte("a")); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	file.Close()
+	_, failed := r.Write([]byte("b"))
+	if !errors.Is(failed, os.ErrClosed) {
+		t.Errorf("writing to a closed file: %v", failed)
+	}
+	if err := r.close(); err != failed {
+		t.Errorf("its end says %v", err)
 	}
 }
 
