@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -188,6 +189,19 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 		`both "content"`:       {Envelope: Envelope{Type: "content"}},
 		"set either Parse":     {Envelope: Envelope{Type: "t", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
 		"Heartbeat.Text":       {Heartbeat: Heartbeat{Text: "\xff"}},
+
+		"Subscriptions.Subscribe is nil, so nothing can be subscribed": {Subscriptions: Subscriptions{Unsubscribe: func([]string) (Message, error) { return Message{}, nil }}},
+		"Subscribe is nil, so nothing can be subscribed; set it":       {Subscriptions: Subscriptions{Confirm: func(Message) ([]string, error) { return nil, nil }}},
+		"Subscribe is nil, so nothing can":                             {Subscriptions: Subscriptions{Batch: 2}},
+		"Subscriptions.Batch: -1 is negative":                          {Subscriptions: Subscriptions{Batch: -1}},
+		"Resume.Position is nil, so nothing resumes":                   {Resume: Resume{Query: "after"}},
+		"Position is nil, so nothing resumes; set it":                  {Resume: Resume{Order: PositionIncreasing}},
+		"Position is nil, so nothing resumes; set":                     {Resume: Resume{OnGap: func(Gap) {}}},
+		"Position is nil, so nothing resumes;":                         {Resume: Resume{OnHandlerError: HandlerErrorRedeliver}},
+		"Position is nil, so nothing resumes":                          {Resume: Resume{Store: noPositions{}}},
+		"Resume.Order: -1 is none":                                     {Resume: Resume{Position: PositionField("seq"), Order: -1}},
+		"Resume.Order: 3 is none":                                      {Resume: Resume{Position: PositionField("seq"), Order: 3}},
+		"Resume.OnHandlerError: 2 is neither":                          {Resume: Resume{Position: PositionField("seq"), OnHandlerError: 2}},
 	} {
 		c := New(cfg)
 		err := c.Connect(t.Context(), "ws://localhost:1/", "")
@@ -198,5 +212,30 @@ func TestWrongConfigIsReportedByConnect(t *testing.T) {
 			t.Errorf("%s: %v", want, c.ReadyState())
 		}
 		<-c.Done()
+	}
+}
+
+// noPositions is a PositionStore without any.
+type noPositions struct{}
+
+func (noPositions) Load() (map[string]string, error) { return nil, nil }
+func (noPositions) Save(map[string]string) error     { return nil }
+
+// The constants print as their documentation says, and what is none of them by its type and number.
+func TestNamesOfConstants(t *testing.T) {
+	for want, v := range map[string]fmt.Stringer{
+		"MessageText": MessageText, "MessageBinary": MessageBinary, "MessageType(3)": MessageType(3),
+		"opaque": PositionOpaque, "increasing": PositionIncreasing, "consecutive": PositionConsecutive, "PositionOrder(3)": PositionOrder(3), "PositionOrder(-1)": PositionOrder(-1),
+		"continue": HandlerErrorContinue, "redeliver": HandlerErrorRedeliver, "HandlerErrorPolicy(2)": HandlerErrorPolicy(2),
+		"disabled": CompressionDisabled, "context-takeover": CompressionContextTakeover, "no-context-takeover": CompressionNoContextTakeover, "CompressionMode(3)": CompressionMode(3),
+		"wanted": SubscriptionWanted, "sent": SubscriptionSent, "active": SubscriptionActive, "refused": SubscriptionRefused, "SubscriptionState(4)": SubscriptionState(4),
+		"reject-new": RejectNew, "drop-oldest": DropOldest, "Overflow(2)": Overflow(2),
+		"CONNECTING": Connecting, "OPEN": Open, "CLOSING": Closing, "CLOSED": Closed, "ReadyState(4)": ReadyState(4),
+		"hook": PhaseHook, "dial": PhaseDial, "handshake": PhaseHandshake, "open": PhaseOpen, "Phase(4)": Phase(4),
+		"local": Local, "remote": Remote, "network": Network, "Initiator(3)": Initiator(3),
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("%T %v prints as %q, want %q", v, v, got, want)
+		}
 	}
 }

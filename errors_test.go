@@ -187,7 +187,12 @@ func TestCloseErrorIsFoundAsValueAndPointer(t *testing.T) {
 	if text, want := err.Error(), `lost: wsnotify: the server closed the connection with 1001 (going away): bye\x1b`; text != want {
 		t.Errorf("%q and not %q", text, want)
 	}
-	for code, want := range map[wsnotify.StatusCode]string{1000: "1000 (normal closure)", 1015: "1015 (TLS handshake)", 1004: "1004", 4001: "4001", -1: "-1"} {
+	for code, want := range map[wsnotify.StatusCode]string{
+		1000: "1000 (normal closure)", 1001: "1001 (going away)", 1002: "1002 (protocol error)", 1003: "1003 (unsupported data)",
+		1005: "1005 (no status received)", 1006: "1006 (abnormal closure)", 1007: "1007 (invalid payload data)", 1008: "1008 (policy violation)",
+		1009: "1009 (message too big)", 1010: "1010 (mandatory extension)", 1011: "1011 (internal error)", 1012: "1012 (service restart)",
+		1013: "1013 (try again later)", 1014: "1014 (bad gateway)", 1015: "1015 (TLS handshake)", 1004: "1004", 4001: "4001", -1: "-1",
+	} {
 		if code.String() != want {
 			t.Errorf("%q and not %q", code.String(), want)
 		}

@@ -2,7 +2,6 @@ package wsnotify
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -186,25 +185,8 @@ func fieldValue(v reflect.Value) any {
 		return v.Uint()
 	case reflect.Struct:
 		return fieldsOf(v.Interface())
-	case reflect.Map:
-		return fieldsOfMap(v)
 	}
 	return nil
-}
-
-// fieldsOfMap has the keys of a map in the order of their texts.
-func fieldsOfMap(m reflect.Value) any {
-	var all fields
-	for key, value := range m.Seq2() {
-		if shown := fieldValue(value); shown != nil {
-			all = append(all, field{line(fmt.Sprint(key.Interface())), shown})
-		}
-	}
-	if all == nil {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b field) int { return cmp.Compare(a.key, b.key) })
-	return all
 }
 
 // keyOf is the name of a field in small letters at its beginning: httpStatus of
