@@ -212,6 +212,49 @@ func TestSetReplacesAStream(t *testing.T) {
 	wantAt(t, tr, "a", "", "")
 }
 
+// An opaque position that is set is known as one that came, and none before it is.
+func TestSetOpaquePosition(t *testing.T) {
+	tr := newTracker(Opaque)
+	want := func(stream, at, want string) {
+		t.Helper()
+		if _, got := admit(tr, stream, at); got != want {
+			t.Errorf("%s of stream %q is %s and not %s", at, stream, got, want)
+		}
+	}
+	want("a", "x", "+")
+	want("a", "y", "+")
+	want("b", "x", "+")
+	tr.Set("a", "z")
+	want("a", "z", "duplicate")
+	want("a", "x", "+")
+	want("b", "x", "duplicate")
+	tr.Rewind() // which forgets what has not returned; z was handled
+	want("a", "z", "duplicate")
+	want("a", "x", "+")
+	tr.Set("a", "")
+	want("a", "z", "+")
+}
+
+// A position that is set is saved instead of the one before it, once.
+func TestSetIsSaved(t *testing.T) {
+	tr := newTracker(Consecutive)
+	tr.Saves = true
+	for stream, at := range map[string]string{"a": "1", "b": "7"} {
+		m, _ := admit(tr, stream, at)
+		tr.Done(m, nil)
+	}
+	tr.Set("a", "5")
+	if !tr.HasUnsaved() {
+		t.Error("nothing is to be saved")
+	}
+	if got, want := tr.Unsaved(), map[string]string{"a": "5", "b": "7"}; !maps.Equal(got, want) {
+		t.Errorf("%v is to be saved and not %v", got, want)
+	}
+	if got := tr.Unsaved(); got != nil || tr.HasUnsaved() {
+		t.Errorf("%v is to be saved again", got)
+	}
+}
+
 func TestUnsaved(t *testing.T) {
 	tr := newTracker(Consecutive)
 	tr.Saves = true

@@ -42,6 +42,46 @@ func TestEventsAreJSONLines(t *testing.T) {
 	}
 }
 
+// Only text that is UTF-8 has a line, and data that is nil is no null.
+func TestEventsWithoutALine(t *testing.T) {
+	before := []byte("before")
+	line, err := (&Event{Conn: 1, Dir: DirIn, Type: Text, Text: "\xff" + strings.Repeat("y", 200)}).AppendJSON(before)
+	if string(line) != "before" || err == nil || !strings.HasSuffix(err.Error(), "is not UTF-8: \"\\xff"+strings.Repeat("y", 99)+"\"… (201 bytes)") {
+		t.Errorf("%q, %v", line, err)
+	}
+	line, err = (&Event{Conn: 1, Dir: DirIn, Type: Pong}).AppendJSON(nil)
+	if want := `{"t":0,"conn":1,"dir":"in","type":"pong","data":""}` + "\n"; string(line) != want || err != nil {
+		t.Errorf("%s %v\nwant %s", line, err, want)
+	}
+}
+
+func TestEventsSayWhatHappened(t *testing.T) {
+	long := strings.Repeat("ü", 101)
+	for want, e := range map[string]Event{
+		`text "hello\n"`: {Type: Text, Text: "hello\n"},
+		`text "` + strings.Repeat("ü", 100) + `"… (202 bytes)`: {Type: Text, Text: long},
+		`text "` + strings.Repeat("ü", 100) + `"`:              {Type: Text, Text: long[:200]},
+		`binary "\x00"`:           {Type: Binary, Data: []byte{0}},
+		`ping "p"`:                {Type: Ping, Data: []byte("p")},
+		`pong ""`:                 {Type: Pong},
+		`close 1000`:              {Type: Close, Code: 1000},
+		`close 1012 "restart"`:    {Type: Close, Code: 1012, Reason: "restart"},
+		"an attempt that fails":   {Type: Failure},
+		"3 events that were lost": {Type: Lost, Count: 3},
+		"a connection":            {Type: Open},
+		"the end of the connection without a close frame":          {Type: Close, Code: Abnormal, Dir: DirIn},
+		"the client's end of the connection without a close frame": {Type: Close, Code: Abnormal, Dir: DirOut},
+		"a handshake that is refused with 503":                     {Type: Failure, Status: 503},
+	} {
+		if got := e.String(); got != want {
+			t.Errorf("%+v: %s, want %s", e, got, want)
+		}
+		if got := e.IsMessage(); got != (e.Type == Text || e.Type == Binary) {
+			t.Errorf("%s is a message: %v", want, got)
+		}
+	}
+}
+
 // What is wrong with a recording is said with the line.
 func TestReaderNamesTheLine(t *testing.T) {
 	const good = `{"t":5,"conn":1,"dir":"in","type":"text","text":"a"}` + "\n"
@@ -225,6 +265,40 @@ func TestLostAtTheEnd(t *testing.T) {
 		events := readAll(t, w)
 		if len(events) != 2 || events[1].Type != Lost || events[1].Count != 1 {
 			t.Errorf("%+v", events)
+		}
+	})
+}
+
+// What is skipped, and what has no line, is no reason to wait: the one is counted, the other left out.
+func TestSkippedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		l := NewLog(&b, func(err error) { t.Error(err) })
+		l.Skip()
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "\xff"})
+		l.Skip()
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "after"})
+		l.Finish(time.Second)
+		events := readAll(t, &b)
+		if len(events) != 2 || events[0].Type != Lost || events[0].Count != 2 || events[1].Text != "after" {
+			t.Errorf("%+v", events)
+		}
+	})
+}
+
+// half writes half of what it is given, and says nothing of it.
+type half struct{}
+
+func (half) Write(p []byte) (int, error) { return len(p) / 2, nil }
+
+func TestWriterThatWritesHalf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var errs []error
+		l := NewLog(half{}, func(err error) { errs = append(errs, err) })
+		l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "x"})
+		l.Finish(time.Second)
+		if len(errs) != 1 || errs[0] != io.ErrShortWrite {
+			t.Error(errs)
 		}
 	})
 }
