@@ -243,6 +243,126 @@ func TestReplayOfAMessageBehindTheEnd(t *testing.T) {
 	})
 }
 
+// What a server does otherwise than with messages is played, too: how it ends a connection, and its silence.
+func TestReplayPlaysEnds(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		ending func(e *wsnotifytest.Event) // of a close by the server after 2 s
+		want   string                      // how the client's Read ends
+	}{
+		{"code", func(e *wsnotifytest.Event) { e.Code, e.Reason = 4001, "bye" }, "2s close 4001 bye"},
+		{"no code", func(e *wsnotifytest.Event) { e.Code = 1005 }, "2s close 1005 "},
+		{"a code that must not be sent", func(e *wsnotifytest.Event) { e.Code = 1015 }, "2s invalid status code StatusTLSHandshake"},
+		{"end", func(e *wsnotifytest.Event) { e.Code = 1006 }, "2s EOF"},
+		{"reset", func(e *wsnotifytest.Event) { e.Code, e.Error = 1006, "read: connection reset by peer" }, "2s connection reset by peer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := wsnotifytest.NewNetwork(t).NewServer()
+				rec := recordingOf(t, `0 1 out open
+					1 1 in binary bytes
+					1 1 in pong p
+					2 1 in close`)
+				test.ending(&rec.Events[3])
+				start := time.Now()
+				s.Replay(rec)
+				c := dial(t, s, "ada")
+				if _, data, err := c.Read(t.Context()); string(data) != "bytes" || time.Since(start) != time.Second {
+					t.Errorf("%q came after %v: %v", data, time.Since(start), err)
+				}
+				_, _, err := c.Read(t.Context())
+				got := fmt.Sprint(time.Since(start), " ")
+				var closed websocket.CloseError
+				if errors.As(err, &closed) {
+					got += fmt.Sprintf("close %d %s", int(closed.Code), closed.Reason)
+				} else {
+					got += err.Error()
+				}
+				when, what, _ := strings.Cut(test.want, " ")
+				if !strings.HasPrefix(got, when+" ") || !strings.Contains(got, what) {
+					t.Errorf("the client saw %q, want %q", got, test.want)
+				}
+				if err := s.WaitReplay(t.Context()); err != nil {
+					t.Error(err)
+				}
+				_ = c.CloseNow()
+				s.AllowViolations()
+			})
+		})
+	}
+}
+
+// A client that dropped a silent server did so after nothing had come for a while: from then on, the server of
+// the replay answers no ping.
+func TestReplayFallsSilent(t *testing.T) {
+	for name, silent := range map[string]time.Duration{"said": 3 * time.Second, "not said": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := wsnotifytest.NewNetwork(t).NewServer()
+				rec := recordingOf(t, `0 1 out open
+					2 1 in text last
+					5 1 out close 1006`)
+				rec.Events[2].Silent = silent
+				s.Replay(rec)
+				c := dial(t, s, "ada")
+				ping := func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+					defer cancel()
+					return c.Ping(ctx)
+				}
+				read := make(chan string, 1)
+				go func() {
+					for {
+						_, data, err := c.Read(t.Context())
+						if err != nil {
+							return
+						}
+						read <- string(data)
+					}
+				}()
+				time.Sleep(time.Second)
+				if err := ping(); err != nil {
+					t.Errorf("before it fell silent, it answers a ping with %v", err)
+				}
+				if data := <-read; data != "last" {
+					t.Errorf("it sent %q", data)
+				}
+				time.Sleep(time.Second)
+				if err := ping(); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("after that, it answers a ping with %v", err)
+				}
+				time.Sleep(1500 * time.Millisecond)
+				_ = c.CloseNow()
+				if err := s.WaitReplay(t.Context()); err != nil {
+					t.Error(err)
+				}
+				s.AllowViolations()
+			})
+		})
+	}
+}
+
+func TestReplayMisuse(t *testing.T) {
+	rec := recordingOf(t, "0 1 out open")
+	for want, misuse := range map[string]func(s *wsnotifytest.Server){
+		"Replay on a server that is closed": func(s *wsnotifytest.Server) { s.Close(); s.Replay(rec) },
+		"Replay while another one goes on: wait for it with WaitReplay": func(s *wsnotifytest.Server) {
+			s.Replay(rec)
+			s.Replay(rec)
+			s.Close()
+		},
+		"Replay can't compare messages while RecordMessages is off": func(s *wsnotifytest.Server) { s.RecordMessages(false); s.Replay(rec) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &testkit.Recorder{TB: t}
+			misuse(wsnotifytest.NewNetwork(r).NewServer())
+			if errs := r.End(); len(errs) == 0 || !strings.Contains(errs[0], want) {
+				t.Errorf("the errors are %q, want %q", errs, want)
+			}
+		})
+	}
+}
+
 // Faults are laid over a recording: behind any event by Do, and by everything that a server can do.
 func TestFaultsOverARecording(t *testing.T) {
 	const rec = `0 1 out open
