@@ -133,6 +133,22 @@ func hostileRows() []hostile {
 			failure: lost, err: "above 2^31-1", reset: http2.ErrCodeFlowControl},
 		{does: "takes the connection's window above 2^31-1", script: open(func(p *peer, id uint32) { p.fr.WriteWindowUpdate(0, 1<<31-1); p.silence() }),
 			failure: lost, err: "above 2^31-1", goaway: http2.ErrCodeFlowControl},
+		{does: "sends a setting that is neither 0 nor 1", script: open(func(p *peer, _ uint32) {
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 2})
+			p.silence()
+		}), failure: lost, err: "the setting [ENABLE_PUSH = 2]", goaway: http2.ErrCodeProtocol},
+		{does: "sets a frame size below 16384", script: open(func(p *peer, _ uint32) {
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1<<14 - 1})
+			p.silence()
+		}), failure: lost, err: "the setting [MAX_FRAME_SIZE = 16383]", goaway: http2.ErrCodeProtocol},
+		{does: "sets a window above 2^31-1", script: open(func(p *peer, _ uint32) {
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+			p.silence()
+		}), failure: lost, err: "FLOW_CONTROL_ERROR", goaway: http2.ErrCodeFlowControl},
+		{does: "sets a window twice, and then above 2^31-1", script: open(func(p *peer, _ uint32) {
+			p.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
+			p.silence()
+		}), failure: lost, err: "the setting [INITIAL_WINDOW_SIZE = 2147483648]", goaway: http2.ErrCodeFlowControl},
 		{does: "takes a window above 2^31-1 by SETTINGS", script: open(func(p *peer, id uint32) {
 			p.fr.WriteWindowUpdate(id, 1<<31-1-defaultWindow)
 			p.fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: defaultWindow + 1})

@@ -602,6 +602,27 @@ func TestHTTPSProxy(t *testing.T) {
 	}
 }
 
+// What the user's functions return is checked, and their errors are passed on.
+func TestFunctionsOfTheUserThatFail(t *testing.T) {
+	broken := errors.New("broken")
+	for name, tr := range map[string]*Transport{
+		"Proxy":                      {Proxy: func(*http.Request) (*url.URL, error) { return nil, broken }},
+		"DialContext":                {DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, broken }},
+		"no connection and no error": {DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, nil }},
+	} {
+		inBubble(t, tr, nil, func(w *world) {
+			_, err := w.handshake(w.Context())
+			if name == "no connection and no error" {
+				if err == nil || !strings.Contains(err.Error(), "h2: Transport.DialContext returned neither a connection nor an error") {
+					t.Errorf("%s: %v", name, err)
+				}
+			} else if !errors.Is(err, broken) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
 // No proxy is taken for one of another kind.
 func TestProxyOfAnotherKind(t *testing.T) {
 	via, _ := url.Parse("ftp://ada:hunter2@proxy")

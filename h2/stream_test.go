@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -85,6 +86,47 @@ func TestHeadersAtTheirLimits(t *testing.T) {
 			t.Errorf("%d connections were dialled", n)
 		}
 	})
+}
+
+// A request may be larger than a frame, and as large as the server says.
+func TestLargeRequest(t *testing.T) {
+	r, err := http.NewRequest(http.MethodGet, "http://server/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "X": {strings.Repeat("~", 40_000)}} // 13 bits each
+	fields, err := requestFields(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := uint32(0)
+	for _, f := range fields {
+		size += f.Size() // section 6.5.2
+	}
+	for _, limit := range []uint32{size, size - 1} {
+		var came frame
+		inBubble(t, &Transport{}, func(p *peer) {
+			p.settings(http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: limit})
+			came, _ = p.next(http2.FrameHeaders)
+			p.headers(came.StreamID, false, ":status", "200")
+			p.silence()
+		}, func(w *world) {
+			resp, err := w.tr.RoundTrip(r)
+			if limit < size {
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("have %d bytes, and the server takes at most %d", size, limit)) {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if len(came.fields["x"]) != 40_000 {
+				t.Errorf("%d bytes of the header came", len(came.fields["x"]))
+			}
+		})
+	}
 }
 
 // No neighbour on a connection may find out about a secret by its place in the table: RFC 7541, section 7.1.
