@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -201,6 +206,33 @@ func TestReplayPrintsTheDifference(t *testing.T) {
 		}
 		<-c.code
 	}
+}
+
+// How a client answers the server's close frame is not compared: it may have no code of its own, RFC 6455, section 5.5.1.
+func TestReplayTakesAnyAnswerToAClose(t *testing.T) {
+	play, address := replaying(t, "--replay", recordingFile(t,
+		`{"v":1,"t":0,"conn":1,"dir":"out","type":"open"}`,
+		`{"t":10000000,"conn":1,"dir":"in","type":"close","code":4001,"reason":"over"}`,
+		`{"t":20000000,"conn":1,"dir":"out","type":"close","code":4001,"reason":"over"}`))
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, rawHandshake, u.Path+"ada", u.Host, "")
+	c := &rawClient{conn, bufio.NewReader(conn)}
+	if resp, err := http.ReadResponse(c.in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake ends with %v, %v", resp, err)
+	}
+	if op, payload, err := c.frame(); op != opClose || string(payload) != "\x0f\xa1over" {
+		t.Errorf("frame %d %q, %v", op, payload, err)
+	}
+	io.WriteString(conn, mask(0x80|opClose, "\x03\xe8"))
+	play.wants(t, exitOK)
 }
 
 // --from begins in the middle, also of a connection.
