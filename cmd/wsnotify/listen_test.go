@@ -2,14 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -139,6 +144,54 @@ func TestShowPings(t *testing.T) {
 	if text, err := os.ReadFile(file); err != nil || !bytes.Contains(text, []byte(`"text":"pong"`)) || bytes.Contains(text, []byte(`"type":"p`)) {
 		t.Errorf("the recording, %v: %s", err, text)
 	}
+}
+
+// Each ping is told of, whether it was answered within its time or not, and none while there is no connection.
+func TestPingsThatAreToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := wsnotifytest.NewNetwork(t).NewServer()
+		client := wsnotify.New(wsnotify.Config{HTTPClient: srv.HTTPClient(), Heartbeat: wsnotify.Heartbeat{Interval: -1}})
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan string, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			o := &connection{showPings: true, heartbeat: time.Second}
+			o.pings(ctx, client, func(format string, args ...any) { told <- fmt.Sprintf(format, args...) })
+		}()
+		expect := func(d time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			var said []string
+			for len(told) > 0 {
+				said = append(said, <-told)
+			}
+			if len(said) != len(want) {
+				t.Fatalf("it said %q, want %q", said, want)
+			}
+			for i := range want {
+				if !strings.HasPrefix(said[i], want[i]) {
+					t.Errorf("it said %q, want %q", said, want)
+				}
+			}
+		}
+		expect(2500*time.Millisecond, "pong after ", "pong after ")
+		srv.Everybody().Mute(true)
+		expect(2*time.Second, "no pong: ")
+		srv.Everybody().Mute(false)
+		expect(2*time.Second, "no pong: ", "pong after ", "pong after ") // the first was sent before
+		client.Disconnect()
+		<-client.Done()
+		expect(2 * time.Second)
+		cancel()
+		<-over
+		new(connection).pings(t.Context(), client, nil)
+		(&connection{showPings: true, heartbeat: -1}).pings(t.Context(), client, nil)
+	})
 }
 
 // A server that accepts and closes does not count as one that is there.
