@@ -99,6 +99,47 @@ func TestStoppedWatchNeverExpires(t *testing.T) {
 }
 
 // What came while the process was stopped may still have to be read.
+// A Watch without a timeout is never on, never pending, and always in time.
+func TestWatchWithoutATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, none := range []time.Duration{0, -1} {
+			c := New(0)
+			w := c.Watch(none, func() { t.Error("it has expired") })
+			w.Start(0, 0)
+			time.Sleep(time.Hour)
+			if w.On() || w.Pending() || !w.Stop() {
+				t.Errorf("with a timeout of %v it is on: %v, pending: %v", none, w.On(), w.Pending())
+			}
+			c.Close()
+		}
+	})
+}
+
+// What a Watch says of itself: on until it expires or is stopped, pending until it is stopped.
+func TestWatchSaysWhatItDoes(t *testing.T) {
+	inBubble(t, 0, func(_ *Clock, w *Watch, expired func() time.Duration) {
+		want := func(when string, on, pending bool) {
+			t.Helper()
+			if w.On() != on || w.Pending() != pending {
+				t.Errorf("%s it is on: %v, pending: %v", when, w.On(), w.Pending())
+			}
+		}
+		want("at first", true, true)
+		for range 2 {
+			if !w.Stop() {
+				t.Error("it has expired")
+			}
+			want("stopped", false, false)
+		}
+		w.Start(0, 0)
+		expired()
+		want("expired", false, true)
+		if w.Stop() {
+			t.Error("it was stopped in time")
+		}
+	})
+}
+
 func TestTimeInWhichTheProcessWasStoppedDoesNotCount(t *testing.T) {
 	for name, stop := range map[string]func(*Clock, time.Duration){"stopped": (*Clock).stop, "suspended": (*Clock).suspend} {
 		for _, before := range []time.Duration{0, 3 * time.Second, timeout - 1} {
