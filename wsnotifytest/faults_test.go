@@ -26,6 +26,79 @@ func inMemory(t *testing.T, f func(t *testing.T, n *wsnotifytest.Network, s *wsn
 	})
 }
 
+// What a Network counts is over all its servers, and MaxConns what there was at once.
+func TestConnectionsOfANetworkAreCounted(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		other := n.NewServer()
+		first, second, third := dial(t, s, "ada"), dial(t, other, "ada"), dial(t, s, "bob")
+		_ = first.CloseNow()
+		_ = second.CloseNow()
+		synctest.Wait()
+		if n.Conns() != 1 || n.MaxConns() != 3 {
+			t.Errorf("%d connections, and %d at once, want 1 and 3", n.Conns(), n.MaxConns())
+		}
+		fourth := dial(t, other, "eve")
+		if n.Conns() != 2 || n.MaxConns() != 3 || n.Dials() != 4 {
+			t.Errorf("%d connections, %d at once, and %d dials, want 2, 3 and 4", n.Conns(), n.MaxConns(), n.Dials())
+		}
+		_ = third.CloseNow()
+		_ = fourth.CloseNow()
+	})
+}
+
+// The rate of a Network is that of the connections which are dialled from then on.
+func TestRateOfANetwork(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		took := func(c *websocket.Conn, user string) time.Duration {
+			start := time.Now()
+			if err := newest(t, s, user).SendText(strings.Repeat("x", 1000)); err != nil {
+				t.Error(err)
+			}
+			if _, _, err := c.Read(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return time.Since(start)
+		}
+		fast := dial(t, s, "ada")
+		n.BytesPerSecond(100)
+		slow := dial(t, s, "bob")
+		n.BytesPerSecond(0)
+		again := dial(t, s, "eve")
+		if d := took(slow, "bob"); d < 10*time.Second || d > 11*time.Second {
+			t.Errorf("1000 bytes at 100 bytes a second took %v", d)
+		}
+		if a, b := took(fast, "ada"), took(again, "eve"); a != 0 || b != 0 {
+			t.Errorf("without a rate they took %v and %v", a, b)
+		}
+		for _, c := range []*websocket.Conn{fast, slow, again} {
+			_ = c.CloseNow()
+		}
+	})
+}
+
+func TestPongsAreRecorded(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		c := dial(t, s, "ada")
+		c.CloseRead(t.Context()) // which answers pings
+		conn := newest(t, s, "ada")
+		for _, payload := range []string{"a", "", "b"} {
+			if err := conn.Ping(payload); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		got := conn.Pongs()
+		if len(got) != 3 || got[0] != "a" || got[1] != "" || got[2] != "b" {
+			t.Errorf("the pongs are %q", got)
+		}
+		got[0] = "x"
+		if conn.Pongs()[0] != "a" {
+			t.Error("they are not the caller's own")
+		}
+		_ = c.CloseNow()
+	})
+}
+
 func tryDial(ctx context.Context, s *wsnotifytest.Server) error {
 	c, _, err := websocket.Dial(ctx, s.URL()+"ada", &websocket.DialOptions{HTTPClient: s.HTTPClient()})
 	if err == nil {
