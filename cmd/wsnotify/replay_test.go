@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -206,6 +208,41 @@ func TestReplayPrintsTheDifference(t *testing.T) {
 		}
 		<-c.code
 	}
+}
+
+// A recording is played for one client at a time. One that comes meanwhile waits for two seconds: it may be the same, back
+// before the end of its connection has been noticed.
+func TestReplayIsForOneClientAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		p := &replay{busy: make(chan struct{}, 1), ended: make(chan error, 1), done: make(chan struct{}), over: true,
+			say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+		ask := func(want string) (took time.Duration) {
+			t.Helper()
+			start, w := time.Now(), httptest.NewRecorder()
+			p.ServeHTTP(w, httptest.NewRequest("GET", "/ws/ada", nil))
+			if w.Code != http.StatusServiceUnavailable || strings.TrimSpace(w.Body.String()) != want {
+				t.Errorf("it is answered with %d %s, want %s", w.Code, w.Body, want)
+			}
+			return time.Since(start)
+		}
+		p.busy <- struct{}{}
+		p.playing.Store(7)
+		if took := ask("a recording is played for one client at a time"); took != 2*time.Second {
+			t.Errorf("it waited for %v", took)
+		}
+		if want := "! another connection is refused while connection 7 is played"; len(said) != 1 || said[0] != want {
+			t.Errorf("it said %q, want %q", said, want)
+		}
+		time.AfterFunc(time.Second, func() { <-p.busy })
+		if took := ask("the recording is over"); took != time.Second || len(p.busy) != 0 {
+			t.Errorf("it had its turn after %v, and others have to wait: %v", took, len(p.busy) > 0)
+		}
+		p.busy <- struct{}{} // and there was nothing left to play
+		if took := ask("the recording is over"); took != 0 {
+			t.Errorf("it waited for %v", took)
+		}
+	})
 }
 
 // How a client answers the server's close frame is not compared: it may have no code of its own, RFC 6455, section 5.5.1.
