@@ -1,8 +1,11 @@
 package wsnotify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"testing"
 	"time"
 )
@@ -13,6 +16,36 @@ func TestDecodeErrorWrapsItsCause(t *testing.T) {
 	var got *json.UnmarshalTypeError
 	if !errors.As(&DecodeError{Err: cause}, &got) || got != cause {
 		t.Error("errors.As does not find the cause")
+	}
+}
+
+// What stands between an error and its cause hides neither from errors.Is and errors.As, but for the
+// cancellation that ended a drain.
+func TestErrorsInBetweenWrapTheirCause(t *testing.T) {
+	cause := &json.UnmarshalTypeError{}
+	ended := fmt.Errorf("wsnotify: it ended: %w", errors.Join(cause, context.Canceled, io.EOF))
+	drained := left{unhandled: 1}.error(ended)
+	shown := shownError{ended}
+	for name, err := range map[string]error{"unprefixed": unprefixed(ended), "shown": shown, "drained": drained} {
+		var got *json.UnmarshalTypeError
+		if !errors.As(err, &got) || got != cause {
+			t.Errorf("%s: errors.As does not find the cause", name)
+		}
+		if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: errors.Is finds another cause", name)
+		}
+		if errors.Is(err, context.Canceled) == (name == "drained") {
+			t.Errorf("%s matches context.Canceled: %v", name, name == "drained")
+		}
+	}
+	if got := unprefixed(ended).Error(); "wsnotify: "+got != ended.Error() {
+		t.Errorf("without the prefix it says %q", got)
+	}
+	if err := errors.New("anything"); unprefixed(err) != err {
+		t.Error("an error without the prefix is not left as it is")
+	}
+	if err := (left{}).error(io.EOF); !errors.Is(err, io.EOF) {
+		t.Errorf("%v", err)
 	}
 }
 
