@@ -211,6 +211,9 @@ func TestRefusalKeepsStatusHeadersAndBody(t *testing.T) {
 		}
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
+		if resp.Proto != "HTTP/2.0" || !resp.ProtoAtLeast(2, 0) || resp.ContentLength != 8 {
+			t.Errorf("it came in %s (%d), with %d bytes", resp.Proto, resp.ProtoMajor, resp.ContentLength)
+		}
 		if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "7" || string(body) != "slow down" || err != nil {
 			t.Errorf("%v %v %q %v", resp.Status, resp.Header, body, err)
 		}
