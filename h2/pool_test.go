@@ -231,6 +231,39 @@ func TestGoAwayLeavesStreamsAndTakesNone(t *testing.T) {
 	})
 }
 
+// A connection that goes away ends at once if it has no stream, or none that the server processes.
+func TestGoAwayEndsAConnectionWithoutStreams(t *testing.T) {
+	for _, idle := range []bool{true, false} {
+		inBubble(t, &Transport{}, func(p *peer) {
+			p.settings()
+			last := p.accept()
+			if idle {
+				p.next(http2.FrameData) // the end of the stream
+				p.fr.WriteData(last, true, nil)
+			} else {
+				last = 0
+			}
+			time.Sleep(time.Second)
+			p.fr.WriteGoAway(last, http2.ErrCodeNo, nil)
+			p.silence()
+		}, func(w *world) {
+			conn := w.connect()
+			if idle {
+				conn.Close()
+			}
+			pass(time.Second - 1)
+			if w.open.Load() != 1 {
+				t.Error("it is closed before it goes away")
+			}
+			pass(2)
+			if w.open.Load() != 0 {
+				t.Errorf("idle %v: it is still open", idle)
+			}
+			conn.Close()
+		})
+	}
+}
+
 func TestGoAwayEndsOpenStreamsBehindTheLast(t *testing.T) {
 	inBubble(t, &Transport{}, func(p *peer) {
 		p.settings()
