@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
+	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -127,11 +129,53 @@ func TestErrorsForAPerson(t *testing.T) {
 		"connect ftp://example.com/":                  `the address has the scheme "ftp"; expected ws or wss`,
 		"connect --basic-auth a:b --token-file x a:1": "leave one out",
 		"listen --raw --json a:1":                     "--raw and --json exclude each other",
+		"listen --raw --filter a=b a:1":               "--raw takes no message apart, so that --filter can't be used with it",
+		"send --whole --null a:1":                     "--whole and --null exclude each other",
+		"connect --resume-field= a:1":                 "--resume-field: the name of the field is empty",
+		"listen --count= a:1":                         `--count "": expected a whole number such as 6`,
+		"connec a:1":                                  `unknown command "connec"; did you mean "connect"?`,
+		"send-all a:1":                                `unknown command "send-all"; if it is a host: wsnotify connect send-all`,
+		"lis a:1":                                     `unknown command "lis"; did you mean "listen"?`,
+		"a:1 hello":                                   `to send "hello": wsnotify a:1 -x "hello"`,
 	} {
 		c := start(t, strings.NewReader(""), strings.Fields(args)...)
 		c.wants(t, exitUsage)
 		if says := c.err.String(); !strings.Contains(says, want) || strings.Contains(says, `\n`) || !strings.Contains(says, "Try: wsnotify") || strings.Contains(says, "secret") && !strings.Contains(args, "hello") {
 			t.Errorf("wsnotify %s says %q and not %q", args, says, want)
+		}
+	}
+}
+
+// What a flag is set to is what it shows, in the shortest way that can be typed again.
+func TestValuesOfFlags(t *testing.T) {
+	var d time.Duration
+	var n int
+	var bytes int64
+	heartbeat, wait := duration{at: &d, least: time.Millisecond, off: true}, duration{at: &d}
+	for _, test := range []struct {
+		flag        pflag.Value
+		typed, want string // "": refused
+	}{
+		{heartbeat, "off", "off"}, {heartbeat, "none", "off"}, {heartbeat, "-5s", "off"}, {heartbeat, "1ms", "1ms"}, {heartbeat, "90s", "1m30s"},
+		{heartbeat, "0s", ""}, {heartbeat, "999us", ""}, {wait, "off", ""}, {wait, "-1ns", ""}, {wait, "0s", "0s"}, {wait, "5", ""},
+		{count{at: &n}, "0", "0"}, {count{at: &n}, "7", "7"}, {count{at: &n}, "-1", ""}, {count{at: &n, least: -1}, "-1", "-1"},
+		{count{at: &n}, "2147483647", "2147483647"}, {count{at: &n}, "2147483648", ""}, {count{at: &n}, "x", ""},
+		{size{&bytes}, "1", "1"}, {size{&bytes}, "1024", "1K"}, {size{&bytes}, "1025", "1025"}, {size{&bytes}, "64k", "64K"}, {size{&bytes}, " 16MiB ", "16M"},
+		{size{&bytes}, "2048M", "2G"}, {size{&bytes}, "1024G", "1024G"}, {size{&bytes}, "1025G", ""}, {size{&bytes}, "1099511627776", "1024G"}, {size{&bytes}, "1099511627777", ""},
+		{size{&bytes}, "-1", "-1"}, {size{&bytes}, "-1K", "-1"}, {size{&bytes}, "-2", ""}, {size{&bytes}, "0", ""}, {size{&bytes}, "5B", "5"},
+	} {
+		err := test.flag.Set(test.typed)
+		if test.want == "" {
+			if err == nil {
+				t.Errorf("%q is no error, and shows as %s", test.typed, test.flag)
+			}
+		} else if got := test.flag.String(); err != nil || got != test.want {
+			t.Errorf("%q shows as %s, %v, want %s", test.typed, got, err, test.want)
+		}
+	}
+	for _, unset := range []pflag.Value{duration{}, count{}, size{}, choice{}} { // as pflag asks for the zero value
+		if got := unset.String(); got != "" {
+			t.Errorf("%T shows as %q", unset, got)
 		}
 	}
 }
