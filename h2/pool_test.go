@@ -205,6 +205,36 @@ func TestIdleConnectionIsKeptAWhile(t *testing.T) {
 	})
 }
 
+// Of a server that nobody is connected to nothing is kept, whether there was a connection or not.
+func TestPoolsAreForgotten(t *testing.T) {
+	pools := func(w *world) int {
+		w.tr.mu.Lock()
+		defer w.tr.mu.Unlock()
+		return len(w.tr.pools)
+	}
+	refused := errors.New("refused")
+	inBubble(t, &Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, refused }}, nil, func(w *world) {
+		if _, err := w.handshake(w.Context()); !errors.Is(err, refused) {
+			t.Errorf("%v", err)
+		}
+		synctest.Wait()
+		if n := pools(w); n != 0 {
+			t.Errorf("after a dial that failed there are %d pools", n)
+		}
+	})
+	inBubble(t, &Transport{}, echo, func(w *world) {
+		conn := w.connect()
+		if n := pools(w); n != 1 {
+			t.Errorf("with a connection there are %d pools", n)
+		}
+		conn.Close()
+		pass(idleTimeout + time.Second)
+		if n := pools(w); n != 0 {
+			t.Errorf("without a connection there are %d pools", n)
+		}
+	})
+}
+
 func TestGoAwayLeavesStreamsAndTakesNone(t *testing.T) {
 	inBubble(t, &Transport{}, onFirst(func(p *peer) {
 		p.settings()

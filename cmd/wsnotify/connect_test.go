@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/creack/pty"
+	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
@@ -299,6 +300,35 @@ func TestLineTypedWithoutAConnection(t *testing.T) {
 	}
 	s.tty.WriteString(ctrlD)
 	s.ends(exitOK)
+}
+
+func TestCommandsOfAConversation(t *testing.T) {
+	for _, test := range []struct {
+		line   string
+		code   wsnotify.StatusCode // 0: it does not end
+		reason string
+		says   string
+	}{
+		{"/quit", 1000, "", ""}, {"/exit now", 1000, "", ""}, {"/q", 1000, "", ""},
+		{"/close", 1000, "", ""}, {"/close 1000", 1000, "", ""}, {"/close 4000 bye for now", 4000, "bye for now", ""},
+		{"/close  3000  x", 3000, " x", ""}, {"/close 4999", 4999, "", ""},
+		{"/close 4000 " + strings.Repeat("x", 123), 4000, strings.Repeat("x", 123), ""},
+		{"/close 4000 " + strings.Repeat("x", 124), 0, "", "wsnotify: /close: the reason has 124 bytes; 123 is the most\n"},
+		{"/close 999", 0, "", "wsnotify: /close 999: expected 1000, or a code from 3000 to 4999\n"},
+		{"/close 1001", 0, "", "wsnotify: /close 1001: expected 1000, or a code from 3000 to 4999\n"},
+		{"/close 2999", 0, "", "wsnotify: /close 2999: expected 1000, or a code from 3000 to 4999\n"},
+		{"/close 5000", 0, "", "wsnotify: /close 5000: expected 1000, or a code from 3000 to 4999\n"},
+		{"/close bye", 0, "", "wsnotify: /close bye: expected 1000, or a code from 3000 to 4999\n"},
+		{"/nonsense x", 0, "", "wsnotify: /nonsense is no command; /help lists them, and //nonsense x sends it\n"},
+		{"/help", 0, "", "wsnotify: " + strings.ReplaceAll(chatHelp, "\n", "\nwsnotify: ") + "\n"},
+	} {
+		var said bytes.Buffer
+		out := newDisplay(io.Discard, &said, looks{}, false)
+		code, reason, end := new(talk).command(t.Context(), nil, out, test.line)
+		if code != test.code || reason != test.reason || end != (test.code != 0) || said.String() != test.says {
+			t.Errorf("%s: %v %q, %v, and it says %q", test.line, code, reason, end, said.String())
+		}
+	}
 }
 
 func TestEndsOfAConversation(t *testing.T) {
