@@ -8,14 +8,17 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify"
@@ -70,6 +73,58 @@ func TestProxyIsAskedToConnect(t *testing.T) {
 			t.Errorf("%d dials", n.dials.Load())
 		}
 	})
+}
+
+// Headers that the user makes for each CONNECT are asked for instead of those of all, stay the user's, and come
+// before the user and password of the proxy's URL.
+func TestHeadersForEachConnect(t *testing.T) {
+	broken := errors.New("no ticket")
+	for _, test := range []struct {
+		name   string
+		header http.Header
+		err    error
+		want   string
+	}{
+		{"its own authorization", http.Header{"Proxy-Authorization": {"Ticket 7"}, "X-Tenant": {"red"}}, nil, "Proxy-Authorization: Ticket 7\r\nX-Tenant: red\r\n"},
+		{"another header", http.Header{"X-Tenant": {"red"}}, nil, "Proxy-Authorization: Basic YWRhOnNlY3JldA==\r\nX-Tenant: red\r\n"},
+		{"none", nil, nil, "Proxy-Authorization: Basic YWRhOnNlY3JldA==\r\n"},
+		{"an error", nil, broken, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var asked string
+			var target string
+			before := test.header.Clone()
+			cfg := throughProxy("http://ada:secret@proxy.test", func(tr *http.Transport) {
+				tr.ProxyConnectHeader = http.Header{"X-Tenant": {"blue"}}
+				tr.GetProxyConnectHeader = func(_ context.Context, proxy *url.URL, addr string) (http.Header, error) {
+					target = proxy.Host + " " + addr
+					return test.header, test.err
+				}
+			})
+			cfg.BackOff = never
+			inRawBubble(t, cfg, func(p *rawPeer) {
+				if asked = p.request(); asked == "" {
+					return
+				}
+				p.write("HTTP/1.1 200 OK\r\n\r\n")
+				p.write(switching(p.request()))
+				p.silence()
+			}, func(w *world, _ *rawNet) {
+				err := w.c.Connect(context.Background(), "ws://server.test/ws/", "ada")
+				if !errors.Is(err, test.err) {
+					t.Errorf("connecting: %v", err)
+				}
+				synctest.Wait() // for the proxy that is asked nothing
+				_, got, _ := strings.Cut(asked, "\r\nUser-Agent: Go-http-client/1.1\r\n")
+				if strings.TrimSuffix(got, "\r\n") != test.want || target != "proxy.test server.test:80" {
+					t.Errorf("for %s the proxy was asked %q, want %q", target, got, test.want)
+				}
+				if !maps.EqualFunc(test.header, before, slices.Equal) {
+					t.Errorf("the user's header became %v", test.header)
+				}
+			})
+		})
+	}
 }
 
 // What a proxy says is no word of the server, but the reason all the same.

@@ -267,7 +267,7 @@ func InRawBubble(t *testing.T, cfg wsnotify.Config, script func(*Peer), f func(*
 		if cfg.HTTPClient != nil { // of which the settings of TLS and of the proxy are wanted
 			mine, theirs := c.Transport.(*http.Transport), cfg.HTTPClient.Transport.(*http.Transport)
 			mine.TLSClientConfig, mine.Proxy = theirs.TLSClientConfig, theirs.Proxy
-			mine.ProxyConnectHeader, mine.OnProxyConnectResponse = theirs.ProxyConnectHeader, theirs.OnProxyConnectResponse
+			mine.ProxyConnectHeader, mine.GetProxyConnectHeader, mine.OnProxyConnectResponse = theirs.ProxyConnectHeader, theirs.GetProxyConnectHeader, theirs.OnProxyConnectResponse
 			c.Jar, c.Timeout = cfg.HTTPClient.Jar, cfg.HTTPClient.Timeout
 		}
 		end := func() {}
