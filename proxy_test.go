@@ -127,6 +127,22 @@ func TestHeadersForEachConnect(t *testing.T) {
 	}
 }
 
+// A dial function that returns nothing at all fails the attempt, and says whose it is.
+func TestDialFunctionsThatReturnNothing(t *testing.T) {
+	nothing := func(context.Context, string, string) (net.Conn, error) { return nil, nil }
+	for name, tr := range map[string]*http.Transport{
+		"ws://server.test/":  {DialContext: nothing},
+		"wss://server.test/": {DialTLSContext: nothing},
+	} {
+		c := wsnotify.New(wsnotify.Config{HTTPClient: &http.Client{Transport: tr}, BackOff: never})
+		err := c.Connect(t.Context(), name, "")
+		if want := "the dial function of Config.HTTPClient returned neither a connection nor an error"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-c.Done()
+	}
+}
+
 // What a proxy says is no word of the server, but the reason all the same.
 func TestProxyThatRefuses(t *testing.T) {
 	for _, scheme := range []string{"ws", "wss"} {
