@@ -245,6 +245,31 @@ func TestReplayIsForOneClientAtATime(t *testing.T) {
 	})
 }
 
+// An attempt that failed without an answer does so again: the connection ends, and at once.
+func TestReplayOfAnAttemptWithoutAnAnswer(t *testing.T) {
+	play, address := replaying(t, "--replay", recordingFile(t,
+		`{"v":1,"t":0,"conn":1,"dir":"in","type":"failure"}`,
+		`{"t":10000000,"conn":1,"dir":"in","type":"failure","status":503}`))
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{0, http.StatusServiceUnavailable} {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, rawHandshake, u.Path+"ada", u.Host, "")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if want == 0 && !errors.Is(err, io.ErrUnexpectedEOF) || want != 0 && (err != nil || resp.StatusCode != want) {
+			t.Errorf("the handshake ends with %v, %v, want %d", resp, err, want)
+		}
+	}
+	play.wants(t, exitOK)
+}
+
 // How a client answers the server's close frame is not compared: it may have no code of its own, RFC 6455, section 5.5.1.
 func TestReplayTakesAnyAnswerToAClose(t *testing.T) {
 	play, address := replaying(t, "--replay", recordingFile(t,
