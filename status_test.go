@@ -65,3 +65,21 @@ func TestStatusFitsTogether(t *testing.T) {
 	over.Store(true)
 	pollers.Wait()
 }
+
+// LastReceived is the time of the latest bytes of the server, and zero before there were any.
+func TestStatusSaysWhenTheServerWasHeard(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		if got := w.c.Status().LastReceived; !got.IsZero() {
+			t.Errorf("before Connect something came at %v", got)
+		}
+		conn := w.connect()
+		w.pass(time.Hour)
+		w.must(conn.SendText("x"))
+		w.pass(0)
+		heard := time.Now()
+		w.pass(time.Hour)
+		if got := w.c.Status().LastReceived; !got.Equal(heard) {
+			t.Errorf("the server was heard at %v, want %v", got, heard)
+		}
+	})
+}
