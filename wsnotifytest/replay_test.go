@@ -435,6 +435,7 @@ func TestFaultsOverARecording(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
+				synctest.Wait() // the server has yet to read the client's close frame
 				if got := strings.Join(saw, " "); got != test.want {
 					t.Errorf("the client saw %s, want %s", got, test.want)
 				}
