@@ -396,3 +396,23 @@ func TestKindsOfErrors(t *testing.T) {
 		}
 	}
 }
+
+// A file that a tool has written without its list of free pages is whole, too: bbolt finds them by itself.
+func TestFileWithoutAListOfFreePages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s := openAt(t, path, Options{})
+	appendAll(t, s, 1, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(func(*bbolt.Tx) error { return nil }), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again := openAt(t, path, Options{})
+	wantContent(t, again, "1 MessageText m1", "2 MessageText m2")
+	appendAll(t, again, 3)
+}
