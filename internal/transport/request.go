@@ -159,6 +159,7 @@ func (r *route) response(req *http.Request, conn net.Conn, trace *httptrace.Clie
 			return resp, nil
 		case resp.StatusCode/100 != 1:
 			limited.N = math.MaxInt64
+			resp.Body = cutBody{resp.Body, r.sock}
 			return resp, nil
 		}
 		if trace.Got1xxResponse != nil {
@@ -168,6 +169,18 @@ func (r *route) response(req *http.Request, conn net.Conn, trace *httptrace.Clie
 			limited.N = r.t.MaxResponseHeaderBytes // it is for the trace to limit their number
 		}
 	}
+}
+
+// cutBody is the body of a refusal. That of http.ReadResponse would be read to its end by
+// Close, which may never come.
+type cutBody struct {
+	io.Reader
+	sock *Socket
+}
+
+func (b cutBody) Close() error {
+	b.sock.Close()
+	return nil
 }
 
 // bodyOf returns conn as the body of a response, and what was read of it into br first.
