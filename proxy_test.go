@@ -227,6 +227,32 @@ func TestProxyThatIsSilent(t *testing.T) {
 	}
 }
 
+// nowhere is a net.Conn without addresses, as some tunnels have it.
+type nowhere struct{ net.Conn }
+
+func (nowhere) LocalAddr() net.Addr  { return nil }
+func (nowhere) RemoteAddr() net.Addr { return nil }
+
+func TestProxyThatHangsUpOnAConnWithoutAddresses(t *testing.T) {
+	n := &rawNet{script: func(p *rawPeer) { p.request() }}
+	cfg := throughProxy("http://proxy.test", func(tr *http.Transport) {
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := n.dial(ctx, network, addr)
+			return nowhere{conn}, err
+		}
+	})
+	cfg.BackOff = never
+	synctest.Test(t, func(t *testing.T) {
+		c := wsnotify.New(cfg)
+		err := c.Connect(t.Context(), "ws://server.test/", "")
+		if f := c.Status().LastFailure; err == nil || f.Initiator != wsnotify.Network || !strings.Contains(err.Error(), "proxyconnect tcp: ") {
+			t.Errorf("%v, %+v", err, f)
+		}
+		<-c.Done()
+		n.ending.Wait()
+	})
+}
+
 // Disconnect does not wait for a proxy.
 func TestDisconnectDuringConnect(t *testing.T) {
 	inRawBubble(t, throughProxy("http://proxy.test", nil), func(p *rawPeer) { p.silence() }, func(w *world, _ *rawNet) {

@@ -270,7 +270,7 @@ func (r *route) connect(conn net.Conn, addr string) error {
 		case err != nil && limited.N <= 0:
 			return fmt.Errorf("the proxy's answer to CONNECT has more than %d bytes of headers", r.t.MaxResponseHeaderBytes)
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return &net.OpError{Op: "proxyconnect", Net: conn.LocalAddr().Network(), Err: err}
+			return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err} // a conn of the user's may have no addresses
 		case err != nil:
 			return err
 		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:
