@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -129,4 +130,63 @@ func TestDialTLSWithoutAHandshake(t *testing.T) {
 		<-c.Done()
 		n.ending.Wait()
 	})
+}
+
+// stubbornDial returns conns whose Close waits for release, to a peer that says answer.
+func stubbornDial(answer string, release chan struct{}) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs)
+		go io.WriteString(theirs, answer)
+		return &stubbornConn{ours, release}, nil
+	}
+}
+
+// A net.Conn whose Close does not return neither hides why an attempt failed, nor holds it up: the
+// limits of a user's http.Transport hold, and what a server or a proxy said is known at once.
+func TestStubbornConnDuringTheHandshake(t *testing.T) {
+	for name, test := range map[string]struct {
+		scheme, proxy, answer string
+		own                   bool // a DialTLSContext
+		want                  string
+		after                 time.Duration
+	}{
+		"silence instead of TLS":             {"wss", "", "", false, "no TLS handshake within the TLSHandshakeTimeout of 3s", 3 * time.Second},
+		"silence instead of TLS, of a proxy": {"ws", "https://proxy.test", "", false, "no TLS handshake with the proxy within the TLSHandshakeTimeout of 3s", 3 * time.Second},
+		"no TLS":                             {"wss", "", response(400, ""), false, "speaks plain HTTP", 0},
+		"no TLS, of the user's":              {"wss", "", response(400, ""), true, "speaks plain HTTP", 0},
+		"no TLS, of a proxy":                 {"ws", "https://proxy.test", response(400, ""), false, "TLS with the proxy", 0},
+		"a refusal":                          {"ws", "", response(403, ""), false, "got 403", 0},
+		"a refusal of a proxy":               {"ws", "http://proxy.test", response(403, ""), false, "the proxy answered CONNECT with 403", 0},
+		"no SOCKS":                           {"ws", "socks5://proxy.test", response(403, ""), false, "does not speak SOCKS5", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				defer close(release)
+				dial := stubbornDial(test.answer, release)
+				tr := &http.Transport{DialContext: dial, TLSHandshakeTimeout: 3 * time.Second}
+				if test.own {
+					tr.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						conn, err := dial(ctx, network, addr)
+						return tls.Client(conn, &tls.Config{ServerName: "server.test"}), err
+					}
+				}
+				if test.proxy != "" {
+					u, err := url.Parse(test.proxy)
+					if err != nil {
+						t.Fatal(err)
+					}
+					tr.Proxy = http.ProxyURL(u)
+				}
+				c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+				began := time.Now()
+				err := c.Connect(t.Context(), test.scheme+"://server.test/", "")
+				<-c.Done()
+				if took := time.Since(began); err == nil || !strings.Contains(err.Error(), test.want) || took != test.after {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		})
+	}
 }

@@ -25,8 +25,9 @@ type roundTripped struct {
 }
 
 // RoundTrip implements http.RoundTripper, for requests without a body. It makes the request on
-// this goroutine where nothing of the user's can hang. Elsewhere it does not wait, once the
-// attempt has ended, for a function that dials, or for a net.Conn whose calls don't return when it is closed.
+// this goroutine where nothing of the user's can hang. Elsewhere it does not wait, once the time
+// of the attempt or of a limit is over, for a function that dials, or for a net.Conn whose calls
+// don't return when it is closed.
 func (r *route) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	if find := r.t.Proxy; find != nil {
 		if r.proxy, err = find(req); err != nil {
@@ -45,33 +46,24 @@ func (r *route) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 		case got := <-done:
 			resp, err = got.resp, got.err
 		case <-r.ctx.Done():
-			return nil, context.Cause(r.ctx)
-		case <-r.late:
-			return nil, r.lateError()
 		}
 	}
-	switch {
-	case err == nil:
-		return resp, nil
-	case r.ctx.Err() != nil: // for which the socket was closed
+	if r.ctx.Err() != nil { // for which the socket was closed
 		return nil, context.Cause(r.ctx)
-	case isClosed(r.late): // likewise
-		return nil, r.lateError()
 	}
-	return nil, err
+	return resp, err
 }
 
-func (r *route) lateError() error {
-	return fmt.Errorf("no response headers within the ResponseHeaderTimeout of %v: %w", r.t.ResponseHeaderTimeout, context.DeadlineExceeded)
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
+// limit ends the request once d has passed, for want of what was missing, whether its net.Conn
+// ends then or not. Zero is no limit.
+func (r *route) limit(d time.Duration, missing, setting string) (stop func() bool) {
+	if d <= 0 {
+		return func() bool { return false }
 	}
+	return time.AfterFunc(d, func() {
+		r.end(fmt.Errorf("no %s within the %s of %v: %w", missing, setting, d, context.DeadlineExceeded))
+		r.sock.Close()
+	}).Stop
 }
 
 func (r *route) roundTrip(req *http.Request) (*http.Response, error) {
@@ -93,13 +85,7 @@ func (r *route) roundTrip(req *http.Request) (*http.Response, error) {
 	if err := write(req, conn); err != nil {
 		return nil, broken(err)
 	}
-	if limit := r.t.ResponseHeaderTimeout; limit > 0 {
-		timer := time.AfterFunc(limit, func() {
-			close(r.late)
-			r.sock.Close()
-		})
-		defer timer.Stop()
-	}
+	defer r.limit(r.t.ResponseHeaderTimeout, "response headers", "ResponseHeaderTimeout")()
 	resp, err := r.response(req, conn, trace)
 	if err != nil {
 		return nil, err

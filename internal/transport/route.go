@@ -36,13 +36,13 @@ import (
 // route is the way to a server, of one handshake.
 type route struct {
 	ctx   context.Context
-	t     *http.Transport // the handshake's own
+	end   context.CancelCauseFunc // of ctx
+	t     *http.Transport         // the handshake's own
 	plain dialFunc
 	own   dialFunc    // of the user, for TLS; may be nil
 	tls   *tls.Config // for the server
 	proxy *url.URL    // nil without one; known once the request is made
 	sock  *Socket
-	late  chan struct{} // closed when ResponseHeaderTimeout has passed; nil without one
 
 	prompt bool // plain is a net.Dialer's, which ends with its ctx
 
@@ -57,8 +57,9 @@ func (d *dialing) route(t *http.Transport) *route {
 	if t.MaxResponseHeaderBytes == 0 {
 		t.MaxResponseHeaderBytes = 1 << 20
 	}
+	ctx, end := context.WithCancelCause(d.ctx)
 	r := &route{
-		ctx: d.ctx, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock, sending: d.sending,
+		ctx: ctx, end: end, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock, sending: d.sending,
 	}
 	if r.tls == nil {
 		r.tls = &tls.Config{}
@@ -86,9 +87,6 @@ func (d *dialing) route(t *http.Transport) *route {
 	r.plain = d.counting(d.adopting(r.plain))
 	if r.own != nil {
 		r.own = d.adopting(r.own)
-	}
-	if t.ResponseHeaderTimeout > 0 {
-		r.late = make(chan struct{})
 	}
 	return r
 }
@@ -144,7 +142,7 @@ func (r *route) open(addr string, secure bool) (net.Conn, error) {
 		conn, err := r.own(r.ctx, "tcp", addr)
 		if conn, ok := conn.(*tls.Conn); ok { // it may have left the handshake to us
 			if err := conn.HandshakeContext(r.ctx); err != nil {
-				conn.Close()
+				r.sock.Close()
 				return nil, err
 			}
 		}
@@ -154,7 +152,7 @@ func (r *route) open(addr string, secure bool) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.secure(conn, addr, r.tls)
+	return r.secure(conn, addr, r.tls, "TLS handshake")
 }
 
 // reach returns a connection to addr, which TLS may follow on.
@@ -185,54 +183,47 @@ func (r *route) reach(network, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "proxyconnect", Net: network, Err: err} // as net/http has it
 	}
-	outer := conn
-	stop := context.AfterFunc(r.ctx, func() { outer.Close() })
-	defer stop()
 	if secure {
 		config := r.tls.Clone()
 		config.NextProtos = []string{"http/1.1"} // in which CONNECT is spoken
-		if conn, err = r.secure(conn, address, config); err != nil {
+		if conn, err = r.secure(conn, address, config, "TLS handshake with the proxy"); err != nil {
 			return nil, fmt.Errorf("TLS with the proxy: %w", err)
 		}
 	}
 	if err := tunnel(conn, addr); err != nil {
-		conn.Close()
+		r.sock.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-// secure makes a TLS connection of conn, or closes it.
-func (r *route) secure(conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+// secure makes a TLS connection of conn, or closes the socket, which does not wait as conn may. The limit of its time calls it handshake.
+func (r *route) secure(conn net.Conn, addr string, config *tls.Config, handshake string) (net.Conn, error) {
 	if config.ServerName == "" {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			conn.Close()
+			r.sock.Close()
 			return nil, err
 		}
 		config = config.Clone()
 		config.ServerName = host
 	}
-	ctx := r.ctx
-	if limit := r.t.TLSHandshakeTimeout; limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
 	secure := tls.Client(conn, config)
-	trace := httptrace.ContextClientTrace(ctx)
+	trace := httptrace.ContextClientTrace(r.ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	err := secure.HandshakeContext(ctx)
+	stop := r.limit(r.t.TLSHandshakeTimeout, handshake, "TLSHandshakeTimeout")
+	err := secure.HandshakeContext(r.ctx)
+	stop()
+	if err != nil && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx)
+	}
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(secure.ConnectionState(), err)
 	}
 	if err != nil {
-		conn.Close()
-		if ctx.Err() != nil && r.ctx.Err() == nil {
-			err = fmt.Errorf("no TLS handshake within the TLSHandshakeTimeout of %v: %w", r.t.TLSHandshakeTimeout, context.DeadlineExceeded)
-		}
+		r.sock.Close()
 		return nil, err
 	}
 	r.sock.over(secure)
