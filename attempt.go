@@ -72,7 +72,14 @@ func newAttempt(r *run) *attempt {
 // run makes the attempt. ctx ends with it.
 func (a *attempt) run(ctx context.Context) {
 	defer close(a.ended)
-	conn, err := a.open(ctx)
+	var conn *conn
+	var err error = &wrapped{"Config.HTTPClient", errGoexit} // whose functions run on this goroutine
+	defer func() { a.conclude(conn, err) }()
+	conn, err = a.open(ctx)
+}
+
+// conclude hands over what came of the attempt, or cleans up behind one that was abandoned.
+func (a *attempt) conclude(conn *conn, err error) {
 	a.mu.Lock()
 	if err != nil {
 		err = &attemptError{a.url, err}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
@@ -112,6 +115,27 @@ func TestGoexitInTheLogger(t *testing.T) {
 		w.must(w.c.Disconnect())
 		<-w.c.Done()
 	})
+}
+
+// A function of Config.HTTPClient that ends its goroutine fails the attempt at once.
+func TestGoexitInTheHTTPClient(t *testing.T) {
+	for name, transport := range map[string]http.RoundTripper{
+		"DialContext":  &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { runtime.Goexit(); return nil, nil }},
+		"Proxy":        &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { runtime.Goexit(); return nil, nil }},
+		"RoundTripper": roundTripper(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: transport}})
+				began := time.Now()
+				err := c.Connect(t.Context(), "ws://server.test/", "")
+				<-c.Done()
+				if took := time.Since(began); took > 0 || !strings.Contains(err.Error(), "Config.HTTPClient") || !strings.Contains(err.Error(), "ended its goroutine") {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		})
+	}
 }
 
 func TestDoneIsClosedBehindACallbackThatEndsItsGoroutine(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -39,8 +40,9 @@ func (r *route) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	} else {
 		done := make(chan roundTripped, 1)
 		go func() {
-			resp, err := r.roundTrip(req)
-			done <- roundTripped{resp, err}
+			got := roundTripped{err: errGoexit}
+			defer func() { done <- got }()
+			got.resp, got.err = r.roundTrip(req)
 		}()
 		select {
 		case got := <-done:
@@ -53,6 +55,9 @@ func (r *route) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	}
 	return resp, err
 }
+
+// errGoexit is what net/http would wait for in vain.
+var errGoexit = errors.New("a function of Config.HTTPClient ended its goroutine (runtime.Goexit, which a test's FailNow calls too) instead of returning")
 
 // limit ends the request once d has passed, for want of what was missing, whether its net.Conn
 // ends then or not. Zero is no limit.
