@@ -197,6 +197,8 @@ func (b *earlyBody) Read(p []byte) (n int, err error) {
 		return b.Conn.Read(p)
 	}
 	n = copy(p, b.early)
-	b.early = b.early[n:]
+	if b.early = b.early[n:]; len(b.early) == 0 {
+		b.early = nil // its memory would be kept as long as the connection
+	}
 	return n, nil
 }
