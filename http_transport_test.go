@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -113,7 +114,7 @@ func TestDialThatIgnoresItsContext(t *testing.T) {
 	})
 }
 
-// A DialTLSContext may leave the TLS handshake to the client, as with net/http.
+// A DialTLSContext may leave the TLS handshake to the client, as with net/http, and a httptrace sees it.
 func TestDialTLSWithoutAHandshake(t *testing.T) {
 	cert, roots := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "server.test")
 	synctest.Test(t, func(t *testing.T) {
@@ -124,8 +125,18 @@ func TestDialTLSWithoutAHandshake(t *testing.T) {
 			return tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "server.test"}), err
 		}}
 		c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
-		if err := c.Connect(t.Context(), "wss://server.test/", ""); err != nil {
+		var seen []string
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			TLSHandshakeStart: func() { seen = append(seen, "start") },
+			TLSHandshakeDone: func(s tls.ConnectionState, err error) {
+				seen = append(seen, fmt.Sprint(s.HandshakeComplete, err))
+			},
+		})
+		if err := c.Connect(ctx, "wss://server.test/", ""); err != nil {
 			t.Error(err)
+		}
+		if want := []string{"start", "true <nil>"}; !slices.Equal(seen, want) {
+			t.Errorf("it saw %q and not %q", seen, want)
 		}
 		<-c.Done()
 		n.ending.Wait()

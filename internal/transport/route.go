@@ -141,7 +141,7 @@ func (r *route) open(addr string, secure bool) (net.Conn, error) {
 	if r.own != nil && r.proxy == nil {
 		conn, err := r.own(r.ctx, "tcp", addr)
 		if conn, ok := conn.(*tls.Conn); ok { // it may have left the handshake to us
-			if err := conn.HandshakeContext(r.ctx); err != nil {
+			if err := r.handshake(conn); err != nil {
 				r.sock.Close()
 				return nil, err
 			}
@@ -209,25 +209,31 @@ func (r *route) secure(conn net.Conn, addr string, config *tls.Config, handshake
 		config.ServerName = host
 	}
 	secure := tls.Client(conn, config)
-	trace := httptrace.ContextClientTrace(r.ctx)
-	if trace != nil && trace.TLSHandshakeStart != nil {
-		trace.TLSHandshakeStart()
-	}
 	stop := r.limit(r.t.TLSHandshakeTimeout, handshake, "TLSHandshakeTimeout")
-	err := secure.HandshakeContext(r.ctx)
+	err := r.handshake(secure)
 	stop()
-	if err != nil && r.ctx.Err() != nil {
-		err = context.Cause(r.ctx)
-	}
-	if trace != nil && trace.TLSHandshakeDone != nil {
-		trace.TLSHandshakeDone(secure.ConnectionState(), err)
-	}
 	if err != nil {
 		r.sock.Close()
 		return nil, err
 	}
 	r.sock.over(secure)
 	return secure, nil
+}
+
+// handshake is that of TLS. Its error is why the ctx ended, if it did.
+func (r *route) handshake(conn *tls.Conn) error {
+	trace := httptrace.ContextClientTrace(r.ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err := conn.HandshakeContext(r.ctx)
+	if err != nil && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx)
+	}
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(conn.ConnectionState(), err)
+	}
+	return err
 }
 
 // connect asks an HTTP proxy for a tunnel to addr.
