@@ -114,6 +114,31 @@ func TestDialThatIgnoresItsContext(t *testing.T) {
 	})
 }
 
+// So it is with a function that looks for a proxy, such as one that runs a script of the network's.
+func TestProxyFunctionThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		tr := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+			<-release
+			return nil, errors.New("none was found")
+		}}
+		c := wsnotify.New(wsnotify.Config{BackOff: never, HTTPClient: &http.Client{Transport: tr}})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := c.Connect(ctx, "ws://server.test/", "")
+		select {
+		case <-c.Done():
+		case <-time.After(time.Minute):
+		}
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 2*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		close(release)
+		<-c.Done()
+	})
+}
+
 // A DialTLSContext may leave the TLS handshake to the client, as with net/http, and a httptrace sees it.
 func TestDialTLSWithoutAHandshake(t *testing.T) {
 	cert, roots := testkit.Certificate(t, time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC), "server.test")

@@ -27,15 +27,15 @@ type roundTripped struct {
 
 // RoundTrip implements http.RoundTripper, for requests without a body. It makes the request on
 // this goroutine where nothing of the user's can hang. Elsewhere it does not wait, once the time
-// of the attempt or of a limit is over, for a function that dials, or for a net.Conn whose calls
+// of the attempt or of a limit is over, for a function of the user's, or for a net.Conn whose calls
 // don't return when it is closed.
 func (r *route) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	if find := r.t.Proxy; find != nil {
-		if r.proxy, err = find(req); err != nil {
+	if r.quick {
+		if err = r.findProxy(req); err != nil {
 			return nil, err
 		}
 	}
-	if r.prompt && r.proxy == nil && req.URL.Scheme == "http" {
+	if r.prompt && r.quick && r.proxy == nil && req.URL.Scheme == "http" {
 		resp, err = r.roundTrip(req)
 	} else {
 		done := make(chan roundTripped, 1)
@@ -72,6 +72,11 @@ func (r *route) limit(d time.Duration, missing, setting string) (stop func() boo
 }
 
 func (r *route) roundTrip(req *http.Request) (*http.Response, error) {
+	if !r.quick {
+		if err := r.findProxy(req); err != nil {
+			return nil, err
+		}
+	}
 	trace := httptrace.ContextClientTrace(req.Context())
 	if trace == nil {
 		trace = &noTrace

@@ -45,6 +45,7 @@ type route struct {
 	sock  *Socket
 
 	prompt bool // plain is a net.Dialer's, which ends with its ctx
+	quick  bool // t.Proxy is not the user's
 
 	sending func(proxy *url.URL, header http.Header)
 }
@@ -84,6 +85,7 @@ func (d *dialing) route(t *http.Transport) *route {
 	if r.own == nil && oldDialTLS != nil {
 		r.own = withoutContext(oldDialTLS)
 	}
+	r.quick = t.Proxy == nil || same(t.Proxy, http.ProxyFromEnvironment)
 	r.plain = d.counting(d.adopting(r.plain))
 	if r.own != nil {
 		r.own = d.adopting(r.own)
@@ -92,8 +94,17 @@ func (d *dialing) route(t *http.Transport) *route {
 }
 
 // isDialer reports whether dial is the method of a net.Dialer, as http.DefaultTransport has it.
-func isDialer(dial dialFunc) bool {
-	return reflect.ValueOf(dial).Pointer() == reflect.ValueOf((&net.Dialer{}).DialContext).Pointer()
+func isDialer(dial dialFunc) bool { return same(dial, dialFunc((&net.Dialer{}).DialContext)) }
+
+// same reports whether the code of two functions is the same.
+func same[F any](f, g F) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueOf(g).Pointer() }
+
+// findProxy finds the proxy for a request.
+func (r *route) findProxy(req *http.Request) (err error) {
+	if find := r.t.Proxy; find != nil {
+		r.proxy, err = find(req)
+	}
+	return err
 }
 
 func withoutContext(dial func(network, addr string) (net.Conn, error)) dialFunc {
