@@ -29,6 +29,10 @@ func (t *Transport) dial(ctx context.Context, p *pool) (*conn, error) {
 	return c, nil
 }
 
+// discard closes a connection that is of no use. It does not wait, since the Close of a
+// user's net.Conn may, and why it is of no use is to be known before.
+func discard(conn net.Conn) { go conn.Close() }
+
 // begin does the handshakes of TLS and HTTP/2. It leaves nothing open after an
 // error.
 func (t *Transport) begin(ctx context.Context, p *pool, raw net.Conn) (*conn, error) {
@@ -37,13 +41,13 @@ func (t *Transport) begin(ctx context.Context, p *pool, raw net.Conn) (*conn, er
 	if p.target.secure {
 		secure, err := t.secure(ctx, raw, p.target.addr)
 		if err != nil {
-			raw.Close()
+			discard(raw)
 			return nil, err
 		}
 		s := secure.ConnectionState()
 		nc, state = secure, &s
 		if chosen := s.NegotiatedProtocol; chosen != "h2" {
-			raw.Close()
+			discard(raw)
 			if chosen == "" {
 				return nil, &unsupportedError{"the server chose no protocol by ALPN, so it speaks HTTP/1.1"}
 			}

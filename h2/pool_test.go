@@ -610,6 +610,48 @@ func TestHTTPProxy(t *testing.T) {
 	})
 }
 
+// blocksClose does not return from Close before the end of a test.
+type blocksClose struct {
+	net.Conn
+	end <-chan struct{}
+}
+
+func (c blocksClose) Close() error {
+	c.Conn.Close()
+	<-c.end
+	return nil
+}
+
+// Why there is no connection is known at once, though the net.Conn of a user can't be
+// closed.
+func TestRefusalOnAConnWhoseCloseBlocks(t *testing.T) {
+	for address, expected := range map[string]string{"http://proxy": "403", "https://proxy": "TLS with the proxy"} {
+		t.Run(address, func(t *testing.T) {
+			via, _ := url.Parse(address)
+			tr := &Transport{Proxy: http.ProxyURL(via)}
+			inBubble(t, tr, nil, func(w *world) {
+				end := make(chan struct{})
+				defer close(end)
+				tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					near, far := net.Pipe()
+					w.ending.Go(func() {
+						defer far.Close()
+						far.Read(make([]byte, 4<<10))
+						fmt.Fprint(far, "HTTP/1.1 403 no\r\n\r\n")
+					})
+					return blocksClose{near, end}, nil
+				}
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+				defer cancel()
+				if _, err := w.handshake(ctx); err == nil || !strings.Contains(err.Error(), expected) || time.Since(began) > 0 {
+					t.Errorf("after %v: %v", time.Since(began), err)
+				}
+			})
+		})
+	}
+}
+
 // With a proxy that is spoken to over TLS it is HTTP/1.1 that is spoken, whatever the proxy and the user's
 // TLSClientConfig would rather have.
 func TestHTTPSProxy(t *testing.T) {

@@ -46,14 +46,14 @@ func (t *Transport) reach(ctx context.Context, to target) (net.Conn, error) {
 		config.NextProtos = []string{"http/1.1"} // in which CONNECT is spoken
 		secure := tls.Client(conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
+			discard(outer)
 			return nil, fmt.Errorf("h2: TLS with the proxy: %w", err)
 		}
 		conn = secure
 	}
 	tunnel, err := connect(conn, via, to.addr)
 	if err != nil {
-		outer.Close()
+		discard(outer)
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
