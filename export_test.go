@@ -17,3 +17,12 @@ func PutInBrowser(c *Client) (wake func(), pages *int) {
 
 // UselessInBrowser says what New says of cfg in a page.
 func UselessInBrowser(cfg Config) error { return cfg.useless() }
+
+// KeysKept returns how many keys c knows something of: those of its set, and those that
+// left it and are still subscribed on the connection.
+func KeysKept(c *Client) int {
+	s := c.subscriptions
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.keys)
+}

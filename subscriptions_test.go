@@ -66,6 +66,14 @@ func (w *world) wantStates(want string) {
 	}
 }
 
+// wantNoOtherKeys fails the test if something is kept of keys that are not in the set.
+func (w *world) wantNoOtherKeys() {
+	w.Helper()
+	if kept, want := wsnotify.KeysKept(w.c), len(w.c.Subscriptions()); kept != want {
+		w.Errorf("%d keys are kept, and %d are in the set", kept, want)
+	}
+}
+
 func (w *world) wantOn(c *wsnotifytest.Conn, want ...string) {
 	w.Helper()
 	synctest.Wait()
@@ -245,6 +253,58 @@ func TestSubscribeFunctionThatFails(t *testing.T) {
 	})
 }
 
+// The server does not have a key whose message could not be made: no answer counts for
+// it, Unsubscribe sends nothing, and Subscribe tries again. So it is where the key is
+// unsubscribed, or subscribed again as well, while Subscriptions.Subscribe runs.
+func TestKeyWhoseMessageFailed(t *testing.T) {
+	nothing := func(*world) {}
+	subscribe := func(w *world) { w.must(w.c.Subscribe("a")) }
+	unsubscribe := func(w *world) { w.must(w.c.Unsubscribe("a")) }
+	both := func(w *world) { unsubscribe(w); subscribe(w) }
+	for name, test := range map[string]struct {
+		fails     int          // this many messages
+		meanwhile func(*world) // while the first one does
+		then      func(*world)
+		states    string
+		sent      []string
+	}{
+		"an answer":              {1, nothing, func(w *world) { w.conn().SendText("ok a") }, "a wanted", nil},
+		"unsubscribed":           {1, nothing, unsubscribe, "", nil},
+		"subscribed again":       {1, nothing, subscribe, "a sent", []string{"join a"}},
+		"unsubscribed meanwhile": {1, unsubscribe, nothing, "", nil},
+		"unsubscribed meanwhile, then subscribed":  {1, unsubscribe, subscribe, "a sent", []string{"join a"}},
+		"subscribed again meanwhile":               {1, both, nothing, "a sent", []string{"join a"}},
+		"subscribed again meanwhile, fails":        {2, both, nothing, "a wanted", nil},
+		"subscribed again meanwhile, fails, again": {2, both, subscribe, "a sent", []string{"join a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			calls := 0
+			cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins())}
+			join := cfg.Subscriptions.Subscribe
+			cfg.Subscriptions.Subscribe = func(keys []string, position func(string) string) (wsnotify.Message, error) {
+				if calls++; calls == 1 {
+					test.meanwhile(w)
+				}
+				if calls <= test.fails {
+					return wsnotify.Message{}, errNoRoom
+				}
+				return join(keys, position)
+			}
+			inBubble(t, cfg, func(in *world) {
+				w = in
+				conn := w.connect()
+				subscribe(w)
+				synctest.Wait()
+				test.then(w)
+				w.wantStates(test.states)
+				w.wantOn(conn, test.sent...)
+				w.wantNoOtherKeys()
+			})
+		})
+	}
+}
+
 // A key that is unsubscribed while its message waits for the socket is not
 // sent.
 func TestUnsubscribeBeforeItWasSent(t *testing.T) {
@@ -263,6 +323,7 @@ func TestUnsubscribeBeforeItWasSent(t *testing.T) {
 			t.Errorf("the server got %d messages: %.40q", len(got), got)
 		}
 		w.wantStates("b active")
+		w.wantNoOtherKeys()
 	})
 }
 
@@ -385,6 +446,7 @@ func TestSubscriptionModel(t *testing.T) {
 				if len(conns) != 1 {
 					t.Fatalf("%d connections", len(conns))
 				}
+				w.wantNoOtherKeys()
 				refused := w.c.Status().Subscriptions.Refused
 				delete(want, "k7") // which the server refuses
 				r.mu.Lock()
