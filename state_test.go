@@ -16,6 +16,41 @@ func TestLegalEdges(t *testing.T) {
 	}
 }
 
+// Those who join after it has happened wait for the next time, and those who leave after
+// it do not count for that.
+func TestWatchersWaitForTheNextTime(t *testing.T) {
+	var w watchers
+	happened := func(ch <-chan struct{}) bool {
+		select {
+		case <-ch:
+			return true
+		default:
+			return false
+		}
+	}
+	first, second := w.join(), w.join()
+	w.notify()
+	w.notify() // nobody waits
+	if !happened(first) || !happened(second) {
+		t.Error("not all who waited were notified")
+	}
+	third, fourth := w.join(), w.join()
+	w.leave(first)
+	w.leave(second)
+	w.leave(third)
+	if happened(fourth) {
+		t.Error("those who joined later were notified of what was before")
+	}
+	w.notify()
+	if !happened(fourth) {
+		t.Error("one who still waited was not notified")
+	}
+	w.leave(w.join())
+	if w != (watchers{}) {
+		t.Errorf("nobody waits, and %+v is left", w)
+	}
+}
+
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		Connecting.String(): "CONNECTING", Open.String(): "OPEN", Closing.String(): "CLOSING", Closed.String(): "CLOSED",
