@@ -174,6 +174,29 @@ func TestNothingWaitsForALoadThatHangs(t *testing.T) {
 	})
 }
 
+// A Load that fails after Connect has gone on without it is reported, once, and so is its
+// panic, which no call of the user waits for any more.
+func TestLoadThatFailsLate(t *testing.T) {
+	for name, test := range map[string]struct {
+		fails func() error
+		want  string
+	}{
+		"error": {func() error { return errDisk }, " can't be loaded: the disk is full"},
+		"panic": {func() error { panic("a bug of the user's") }, ": Load panicked: a bug of the user's"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStubborn(t)
+			s.load = func() error { return errDisk }
+			inBubble(t, storing(s, wsnotify.Outbox{}), func(w *world) {
+				s.set(func() { s.load = func() error { time.Sleep(time.Minute); return test.fails() } })
+				w.connect()
+				w.pass(time.Hour)
+				w.expect("1s CONNECTING", "1s OPEN", "1s open 1", "1m0s error wsnotify: Outbox.Store"+test.want)
+			})
+		})
+	}
+}
+
 // A panic in Load goes on in the call of the user that has it loaded, and a
 // goroutine that it ends is an error. The client can be used after that.
 func TestLoadThatPanicsOrEndsItsGoroutine(t *testing.T) {
