@@ -5,6 +5,7 @@ package wsnotifytest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -252,6 +254,55 @@ func TestZombiesDoNotCount(t *testing.T) {
 		if s.MaxLive() != 1 || s.Total() != 4 || n.Conns() != 0 {
 			t.Error(s.MaxLive(), s.Total(), n.Conns())
 		}
+	})
+}
+
+// A connection whose client has closed its end counts no more, be it that the server has
+// noticed or not, and takes nothing from the count of those that are open.
+func TestClosedConnectionsCountNoMore(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		_ = dial(t, s, "ada").CloseNow()
+		synctest.Wait() // the server has noticed
+		_ = dial(t, s, "ada").CloseNow()
+		_ = dial(t, s, "ada").CloseNow() // the server has not
+		half, _ := rawDial(t, n, s)
+		_ = half.(interface{ CloseWrite() error }).CloseWrite() // it can't send a close frame any more
+		whole, _ := rawDial(t, n, s)
+		_ = whole.(interface{ CloseWrite() error }).CloseWrite()
+		_ = whole.Close() // counts once
+		if got := s.MaxLive(); got != 1 {
+			t.Errorf("%d connections at once, want 1", got)
+		}
+		dial(t, s, "ada")
+		dial(t, s, "ada")
+		synctest.Wait()
+		if s.Live() != 2 || s.MaxLive() != 2 {
+			t.Errorf("%d connections, and %d at once, want 2 and 2", s.Live(), s.MaxLive())
+		}
+	})
+}
+
+// Nor does one whose end was closed before the server saw its first frame.
+func TestConnectionClosedBeforeItWasSeen(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := &testkit.Recorder{TB: t}
+		n := wsnotifytest.NewNetwork(r)
+		s := n.NewServer()
+		c, err := n.DialContext(t.Context(), "tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, upgrade+masked(0x81, "x"))
+		_ = c.Close()
+		synctest.Wait()
+		if s.Total() != 1 || s.Live() != 0 {
+			t.Errorf("%d connections, %d of them open, want 1 and 0", s.Total(), s.Live())
+		}
+		_ = dial(t, s, "ada").CloseNow()
+		if got := s.MaxLive(); got != 1 {
+			t.Errorf("%d connections at once, want 1", got)
+		}
+		wantErrors(t, r.End(), "before it had read the response")
 	})
 }
 

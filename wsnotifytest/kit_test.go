@@ -286,6 +286,9 @@ func TestForbiddenHandshakes(t *testing.T) {
 
 func inBubble(t *testing.T, f func(t *testing.T)) { t.Helper(); synctest.Test(t, f) }
 
+// upgrade is a handshake.
+const upgrade = "GET /ws/ada HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
 // A frame that a client sends before it has read the response is seen also when it is sent later than
 // the request.
 func TestFrameBeforeTheResponse(t *testing.T) {
@@ -298,7 +301,7 @@ func TestFrameBeforeTheResponse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.WriteString(c, "GET /ws/ada HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		_, _ = io.WriteString(c, upgrade)
 		time.Sleep(1500 * time.Millisecond) // the response is under way
 		_, _ = io.WriteString(c, masked(0x81, "x"))
 		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
