@@ -305,13 +305,12 @@ func (p *replay) gone() error {
 	leaves := c.ended || c.closeCode != 0 && c.closeCode != codeAbnormal || c.sock.peerClosed()
 	switch {
 	case !leaves || c.replayEnded:
-		return nil
 	case c.faulted || c.broken || c.sock.pipe.l.holed():
 		return errSkip
 	case c.closeCode != 0:
 		return fmt.Errorf("expected the connection to go on, got %s; %s", c.ending(), c.soFar())
-	}
-	return nil // its end is on its way
+	} // else its end is on its way
+	return nil
 }
 
 // ending is how the client has ended the connection. Called with Server.mu held.
