@@ -94,8 +94,7 @@ func (c *conn) write() {
 		}
 		switch {
 		case ended:
-			c.nc.Close() // TLS says goodbye
-			c.raw.Close()
+			c.nc.Close() // TLS says goodbye, and closes raw
 			c.mu.Lock()
 			if c.guard != nil {
 				c.guard.Stop()
