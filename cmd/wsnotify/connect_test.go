@@ -248,7 +248,9 @@ const (
 
 func TestConversation(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
-	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--color", "never", "--interval", "10ms")
+	srv.Subprotocols("v2")
+	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--color", "never", "--interval", "10ms", "-s", "v2")
+	s.shows("connected to " + srv.URL() + "ada, subprotocol v2; /help lists the commands\r\n")
 	s.types(prompt, "hello"+enter)
 	conn, err := srv.Conn(within(t), "ada")
 	if err != nil {
@@ -274,7 +276,7 @@ func TestConversation(t *testing.T) {
 	if _, err := srv.NthConn(within(t), 2); err != nil {
 		t.Fatal(err)
 	}
-	s.types("connected to", "back"+enter)
+	s.types("connected to "+srv.URL()+"ada, subprotocol v2\r\n", "back"+enter)
 	got, err := srv.WaitMessages(within(t), "ada", 5)
 	if want := []string{"hello", "half a line", "hell世o!", "/ping", "back"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the server got %q and not %q: %v", got, want, err)
@@ -290,6 +292,7 @@ func TestConversation(t *testing.T) {
 func TestLineTypedWithoutAConnection(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--color", "never", "--interval", "10ms", "--attempts", "-1")
+	s.shows("connected to " + srv.URL() + "ada; /help")
 	s.shows(prompt)
 	srv.Stop()
 	s.types("attempt 1 in 10ms", "later"+enter)
