@@ -71,14 +71,10 @@ func (t *talk) converse(ctx context.Context, g *outgoing, out *display) (code ws
 		return code, ""
 	}
 	defer editor.close()
-	done := make(chan struct{})
-	defer close(done)
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-g.client.Done():
-		case <-done:
-			return
+		case <-g.client.Done(): // which comes after the conversation, too
 		}
 		editor.lines.Close() // so that the reading ends
 	}()
