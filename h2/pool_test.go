@@ -464,6 +464,48 @@ func TestCloseEndsStreamsAndLaterHandshakes(t *testing.T) {
 	})
 }
 
+// A peer that reads nothing, while the writer waits for it, holds up the end of its
+// connection for a moment after Close, and not at all where it is taken for dead.
+func TestEndOfAConnectionWhosePeerTakesNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(w *world)
+		took time.Duration
+	}{
+		"Close": {func(w *world) { w.tr.Close() }, goodbye},
+		"unanswered PING": {func(w *world) {
+			w.connect().Close() // asks first, since it was quiet for so long, and then dials
+			for w.open.Load() == 2 {
+				time.Sleep(time.Millisecond)
+			}
+		}, deadAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var over chan struct{}
+			inBubble(t, &Transport{}, onFirst(func(p *peer) {
+				p.settings()
+				p.accept()
+				p.stopReading()
+				<-over
+			}), func(w *world) {
+				over = make(chan struct{})
+				conn := w.connect()
+				conn.Write([]byte("one that is under way"))
+				synctest.Wait()
+				conn.Write([]byte("one that nobody takes"))
+				synctest.Wait()
+				pass(2 * quietFor)
+				began := time.Now()
+				test.end(w)
+				if took := time.Since(began); took < test.took || took > test.took+10*time.Millisecond {
+					t.Errorf("it took %v, not %v", took, test.took)
+				}
+				close(w.peers[0].stop)
+				close(over)
+			})
+		})
+	}
+}
+
 func TestCloseEndsHandshakesUnderWay(t *testing.T) {
 	tr := &Transport{}
 	inBubble(t, tr, func(p *peer) { p.silence() }, func(w *world) {
