@@ -53,6 +53,21 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// A copy that found no room is an error, and leaves nothing that the next Open would
+// take for a file of somebody else.
+func TestNoRoomForACopy(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "a"), filepath.Join(mount(t, "64k"), "b")
+	if err := os.WriteFile(from, make([]byte, 100<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyNew(from, to); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("expected that the disk is full, got %v", err)
+	}
+	if exists(to) {
+		t.Error("half a file was left")
+	}
+}
+
 func TestNoRoomForANewFile(t *testing.T) {
 	dir := mount(t, "64k")
 	if err := os.WriteFile(filepath.Join(dir, "other"), make([]byte, 60<<10), 0o600); err != nil {

@@ -223,7 +223,10 @@ func copyNew(from, to string) error {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(to)) // or else the next Open finds half a file
+	}
+	return nil
 }
 
 // syncFolder makes the name of a new file durable. Windows has no way to, and
