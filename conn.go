@@ -96,11 +96,11 @@ func newConn(r *run, tr transport.Conn, clock *peertime.Clock) *conn {
 	if c.resume != nil {
 		cn.positions = c.resume.positions.Connection()
 	}
-	progress := func() transport.Progress {
+	received := func() int64 {
 		cn.inline.HandOff() // what has come may be a sign of life
-		return tr.Progress()
+		return tr.Received()
 	}
-	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, progress, func() { cn.kill(ErrHeartbeatTimeout) },
+	cn.beats = newHeartbeat(c.cfg.Heartbeat, c.pings, clock, received, func() { cn.kill(ErrHeartbeatTimeout) },
 		func(rtt time.Duration) { c.state.rtt.Store(int64(rtt)) }, spawn)
 	cn.beats.asking, cn.beats.wrong = &c.asking, cn.mistaken
 	hooks := outbox.Hooks{Pinged: cn.beats.written, Broke: cn.writeFailed, Drop: cn.kill, Spawn: spawn, TextPings: !c.pings}

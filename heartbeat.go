@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsnotify/wsnotify/internal/peertime"
-	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // heartbeat keeps one connection alive and finds out when it is dead. It is
@@ -31,7 +30,7 @@ type heartbeat struct {
 	interval time.Duration // of this connection
 	empty    bool          // a beat would have neither text nor ping
 	w        beater
-	progress func() transport.Progress
+	received func() int64 // bytes, from the peer
 	clock    *peertime.Clock
 	dead     func() // the peer is
 	rtt      func(time.Duration)
@@ -45,11 +44,11 @@ type heartbeat struct {
 	started time.Time
 	beats   int64
 
-	watch    peertime.Watch
-	received int64         // from the peer, when the watch began
-	stalled  bool          // the reader waits for callbacks
-	stall    time.Time     // when it last began or ended to
-	stalls   chan struct{} // closed when it begins to; nil if nobody has asked
+	watch   peertime.Watch
+	before  int64         // received before the ping that is watched
+	stalled bool          // the reader waits for callbacks
+	stall   time.Time     // when it last began or ended to
+	stalls  chan struct{} // closed when it begins to; nil if nobody has asked
 
 	seq  uint64     // of the latest ping
 	sent []pingSent // in order; few: at most one of a heartbeat, and those of Ping
@@ -107,8 +106,8 @@ type pingSent struct {
 	answer chan<- time.Duration // of capacity 1; nil for a heartbeat
 }
 
-func newHeartbeat(cfg Heartbeat, pings bool, clock *peertime.Clock, progress func() transport.Progress, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
-	h := &heartbeat{cfg: cfg, interval: cfg.Interval, clock: clock, progress: progress, dead: dead, rtt: rtt, spawn: spawn}
+func newHeartbeat(cfg Heartbeat, pings bool, clock *peertime.Clock, received func() int64, dead func(), rtt func(time.Duration), spawn func(func())) *heartbeat {
+	h := &heartbeat{cfg: cfg, interval: cfg.Interval, clock: clock, received: received, dead: dead, rtt: rtt, spawn: spawn}
 	h.watch = clock.Watch(cfg.Timeout, h.overdue)
 	h.empty = cfg.NoText && (!pings || cfg.Timeout <= 0)
 	switch {
@@ -229,34 +228,35 @@ func (h *heartbeat) makeText() {
 
 // written is called when the socket has taken the ping of a beat, or the text
 // in its place. before is how far the connection was before that.
-func (h *heartbeat) written(before transport.Progress) {
-	now := h.progress()
+func (h *heartbeat) written(before int64) {
+	received := h.received()
+	acknowledged, written := h.clock.Line()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// A watch that expires together with this beat must not begin anew: overdue,
 	// which is about to check, would count that as a sign of life.
-	if h.stopped || !h.liveness.answers() || h.watch.Pending() && now.Received == h.received {
+	if h.stopped || !h.liveness.answers() || h.watch.Pending() && received == h.before {
 		return
 	}
-	h.received = before.Received
-	h.watch.Start(before.Acknowledged, now.Acknowledged+now.Waiting)
+	h.before = before
+	h.watch.Start(acknowledged, written)
 }
 
 // overdue is called when the watch has seen no sign of life among those that it checks by
 // itself.
 func (h *heartbeat) overdue() {
-	if now := h.progress(); h.isDead(now) {
+	if h.isDead(h.received()) {
 		h.dead()
 	}
 }
 
-func (h *heartbeat) isDead(now transport.Progress) bool {
+func (h *heartbeat) isDead(received int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.stopped || h.watch.On() || !h.watch.Pending(): // it has begun anew since now was asked for
+	case h.stopped || h.watch.On() || !h.watch.Pending(): // it has begun anew since received was asked for
 		return false
-	case now.Received != h.received:
+	case received != h.before:
 		h.clock.Alive()
 		return false
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/peertime"
-	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
 // A beat that is written at the moment at which the peer is found dead does not
@@ -18,18 +17,18 @@ func TestBeatAtTheMomentOfTheTimeout(t *testing.T) {
 		start, died := time.Now(), make(chan time.Duration, 1)
 		var h *heartbeat
 		beats := 0
-		progress := func() transport.Progress {
+		received := func() int64 {
 			if time.Since(start) == timeout && beats == 0 {
 				beats++
-				h.written(transport.Progress{})
+				h.written(0)
 			}
-			return transport.Progress{}
+			return 0
 		}
 		clock := peertime.New(-1)
-		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, progress,
+		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, received,
 			func() { died <- time.Since(start) }, nil, nil)
 		h.ticker = time.AfterFunc(time.Hour, func() {})
-		h.written(transport.Progress{})
+		h.written(0)
 		if at := <-died; at != timeout || beats != 1 {
 			t.Errorf("dead after %v, with %d more beats", at, beats)
 		}
@@ -43,9 +42,8 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 		const timeout = 6 * time.Second
 		start, pongs := time.Now(), 1
 		var h *heartbeat
-		received := func() transport.Progress { return transport.Progress{Received: int64(pongs)} }
-		progress := func() transport.Progress {
-			now := received()
+		received := func() int64 {
+			now := int64(pongs)
 			if time.Since(start) == timeout && pongs == 1 {
 				pongs++
 				h.written(now)
@@ -56,10 +54,10 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 			return now
 		}
 		clock := peertime.New(-1)
-		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, progress,
+		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, received,
 			func() { t.Error("dead") }, nil, nil)
 		h.ticker = time.AfterFunc(time.Hour, func() {})
-		h.written(transport.Progress{}) // the pong came before that
+		h.written(0) // the pong came before that
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if pongs != 2 {
@@ -73,7 +71,7 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 // an Interval later.
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := overslept(t, noProgress, nil)
+		h := overslept(t, nothing, nil, nil)
 		pings := func() uint64 {
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -117,16 +115,17 @@ func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
 			start := time.Now()
 			rate := func(d time.Duration) int64 { return int64(max(d, 0) * perSecond / time.Second) }
 			dead := make(chan time.Duration, 1)
-			h := overslept(t, func() transport.Progress {
+			line := func() (int64, int64) {
 				written := test.queued
 				if test.sends {
 					written += rate(time.Since(start))
 				}
 				acknowledged := min(rate(time.Since(start)-test.roundTrip), written)
-				return transport.Progress{Acknowledged: acknowledged, Waiting: written - acknowledged}
-			}, func() { dead <- time.Since(start) })
+				return acknowledged, written
+			}
+			h := overslept(t, nothing, line, func() { dead <- time.Since(start) })
 			for range 20 {
-				h.written(h.progress())
+				h.written(h.received())
 				select {
 				case after := <-dead:
 					if after < 6*time.Second || after > test.within {
@@ -145,10 +144,9 @@ func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
 func TestByteThatComesWithTheTimeoutIsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		h := overslept(t, func() transport.Progress {
-			return transport.Progress{Received: int64(time.Since(start) / (5 * time.Second))}
-		}, func() { t.Error("dead") })
-		h.written(transport.Progress{})
+		received := func() int64 { return int64(time.Since(start) / (5 * time.Second)) }
+		h := overslept(t, received, nil, func() { t.Error("dead") })
+		h.written(0)
 		time.Sleep(6*time.Second + 1)
 		synctest.Wait()
 		h.mu.Lock()
@@ -160,15 +158,12 @@ func TestByteThatComesWithTheTimeoutIsLife(t *testing.T) {
 }
 
 // overslept returns a heartbeat of a process that did not run for a minute. It
-// moves the times back, since virtual time stops nobody. line is what its
+// moves the times back, since virtual time stops nobody. received and line are what its
 // connection says of itself.
-func overslept(t *testing.T, line func() transport.Progress, dead func()) *heartbeat {
+func overslept(t *testing.T, received func() int64, line peertime.Line, dead func()) *heartbeat {
 	clock := peertime.New(-1)
-	clock.SetLine(func() (acknowledged, written int64) {
-		p := line()
-		return p.Acknowledged, p.Acknowledged + p.Waiting
-	})
-	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, clock, line, dead, nil, nil)
+	clock.SetLine(line)
+	h := newHeartbeat(Config{}.withDefaults().Heartbeat, true, clock, received, dead, nil, nil)
 	h.w = &waitingBeat{}
 	h.start()
 	t.Cleanup(h.stop)
@@ -178,7 +173,7 @@ func overslept(t *testing.T, line func() transport.Progress, dead func()) *heart
 	return h
 }
 
-func noProgress() transport.Progress { return transport.Progress{} }
+func nothing() int64 { return 0 }
 
 // waitingBeat is what a writer has that never comes to it.
 type waitingBeat struct {

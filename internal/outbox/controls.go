@@ -193,7 +193,7 @@ func (w *Writer) Beat(text string, payload []byte) {
 	}
 	w.mu.Unlock()
 	if w.claim() {
-		w.run()
+		w.runNow()
 	}
 }
 

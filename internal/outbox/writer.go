@@ -56,9 +56,9 @@ const (
 
 // Hooks are what a writer tells its connection.
 type Hooks struct {
-	Pinged func(before transport.Progress) // the socket took the ping of a beat
-	Broke  func(error)                     // the write that failed
-	Drop   func(error)                     // ends the connection for another reason
+	Pinged func(received int64) // the socket took the ping of a beat; so much had come before that
+	Broke  func(error)          // the write that failed
+	Drop   func(error)          // ends the connection for another reason
 
 	// PeerTime is a clock that stands still while the peer can't be expected to
 	// answer. ConfirmTimeout is measured with it. It is called without a lock.
@@ -106,14 +106,20 @@ func (w *Writer) claim() bool {
 // go first who have just been told that their message is written: what they
 // Send next leaves in the same write. For 16 senders that gains 15 to 60 %.
 func (w *Writer) run() {
+	runtime.Gosched()
+	w.runNow()
+}
+
+// runNow is run for a beat, which nobody waits for.
+func (w *Writer) runNow() {
 	for w.begin() {
-		runtime.Gosched()
 		for w.round() {
 			runtime.Gosched()
 		}
 		if w.running.CompareAndSwap(rounds, idle) {
 			return
 		}
+		runtime.Gosched()
 	}
 	close(w.joined)
 }
@@ -224,9 +230,9 @@ func (w *Writer) write() error {
 		return nil
 	}
 	for {
-		var mark transport.Progress
+		var received int64
 		if w.ping != none {
-			mark = w.tr.Progress() // before the write: the answer may be faster than we
+			received = w.tr.Received() // before the write: the answer may be faster than we
 		}
 		n, torn, err := w.tr.Write(&w.batch)
 		w.batch.Lock()
@@ -246,7 +252,7 @@ func (w *Writer) write() error {
 		}
 		w.batch.Unlock()
 		if pinged {
-			w.Pinged(mark)
+			w.Pinged(received)
 		}
 		if err != nil {
 			w.Broke(err)

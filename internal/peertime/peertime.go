@@ -56,7 +56,8 @@ func New(stops int) *Clock {
 // is measured.
 func (c *Clock) SetLine(line Line) { c.line = line }
 
-func (c *Clock) measure() (acknowledged, written int64) {
+// Line returns how far the connection's line has come.
+func (c *Clock) Line() (acknowledged, written int64) {
 	if c.line == nil {
 		return 0, 0
 	}
@@ -156,7 +157,7 @@ func (c *Clock) arm() {
 
 // pulse checks everything that is measured.
 func (c *Clock) pulse() {
-	acknowledged, written := c.measure()
+	acknowledged, written := c.Line()
 	var expired []func()
 	c.mu.Lock()
 	c.account()
@@ -312,7 +313,7 @@ func (m *Meter) Now() time.Duration {
 	defer c.mu.Unlock()
 	if !m.on && !c.closed {
 		c.mu.Unlock() // not held over the question to the system
-		acknowledged, written := c.measure()
+		acknowledged, written := c.Line()
 		c.mu.Lock()
 		if !m.on && !c.closed {
 			c.meters = append(c.meters, m)

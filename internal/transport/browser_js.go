@@ -243,8 +243,8 @@ func (b *browser) Compression() *extension.Params {
 	return p
 }
 
-// Progress implements Conn.
-func (b *browser) Progress() Progress { return Progress{Received: b.received.Load()} }
+// Received implements Conn.
+func (b *browser) Received() int64 { return b.received.Load() }
 
 // End implements Conn.
 func (b *browser) End() <-chan struct{} {

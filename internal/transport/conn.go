@@ -29,8 +29,8 @@ type Conn interface {
 	// written after it.
 	Close(code int, reason string) error
 
-	// Progress says how far the connection has come.
-	Progress() Progress
+	// Received is how many bytes have come from the peer.
+	Received() int64
 
 	// End ends a connection that is done, for as long as a second: if a close
 	// frame was sent, it says that nothing follows, and discards what still comes,
@@ -45,14 +45,6 @@ type Conn interface {
 
 // Event is a thing that came.
 type Event = wire.Event
-
-// Progress counts bytes. What of it changes is a sign of the peer's life.
-type Progress struct {
-	Received int64 // from the peer
-	// Acknowledged is what the peer's host has confirmed of what was written, and
-	// Waiting what it has not. They stay 0 where the system does not tell.
-	Acknowledged, Waiting int64
-}
 
 // Kind is what may be assumed of a net.Conn.
 type Kind int

@@ -251,11 +251,8 @@ func (u *Upgraded) Close(code int, reason string) error {
 	return err
 }
 
-// Progress implements Conn.
-func (u *Upgraded) Progress() Progress {
-	acknowledged, written := u.sock.line()
-	return Progress{Received: u.sock.received.Load(), Acknowledged: acknowledged, Waiting: written - acknowledged}
-}
+// Received implements Conn.
+func (u *Upgraded) Received() int64 { return u.sock.received.Load() }
 
 // End implements Conn.
 func (u *Upgraded) End() <-chan struct{} {
