@@ -182,6 +182,7 @@ func (r *run) open(cn *conn) {
 		r.cancel = c.addContext(r.ctx, r.number, cn.epoch)
 	}
 	c.onOpen(*cn.event)
+	c.subscriptions.begin()
 	cn.event = nil
 	cn.start()
 	select {

@@ -342,8 +342,8 @@ func (s *subscriptions) wake() {
 	}
 }
 
-// opened subscribes everything on a connection whose queue is held until that
-// is done.
+// opened makes everything due on a connection whose queue is held until that is
+// sent.
 func (s *subscriptions) opened(cn *conn) {
 	if s == nil {
 		return
@@ -359,8 +359,17 @@ func (s *subscriptions) opened(cn *conn) {
 	if s.initial = len(s.due); s.initial > 0 {
 		s.held.Store(true)
 		cn.w.Hold()
-		s.wake()
 	}
+}
+
+// begin has that sent. It comes behind OnOpen, so that what it reports does, too.
+func (s *subscriptions) begin() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake()
 }
 
 // closed forgets what the connection had.
