@@ -61,7 +61,7 @@ func (l *pingLog) Write(p []byte) (int, error) {
 	for line := range bytes.Lines(p) {
 		ping := bytes.Contains(line, []byte(`"type":"ping"`))
 		if ping {
-			l.tell(line)
+			l.print(line)
 		}
 		if l.frames || !ping && !bytes.Contains(line, []byte(`"type":"pong"`)) {
 			rest = append(rest, line...)
@@ -75,7 +75,7 @@ func (l *pingLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *pingLog) tell(line []byte) {
+func (l *pingLog) print(line []byte) {
 	var e struct {
 		Dir  string
 		Data []byte
