@@ -376,7 +376,7 @@ func (cn *conn) end() {
 	cn.breaks()
 }
 
-// breaks tells the owner that the connection is broken.
+// breaks signals the owner that the connection is broken.
 func (cn *conn) breaks() {
 	cn.isBroken.Do(func() {
 		close(cn.broken)

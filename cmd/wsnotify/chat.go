@@ -56,7 +56,7 @@ func (t *talk) chat(ctx context.Context, cfg wsnotify.Config, url string, g *out
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && g.opened {
 		return nil
 	}
-	g.tell()
+	g.reportLost()
 	g.lost -= g.told // somebody has seen that
 	return g.result(ctx, t.ending(ended, g), err)
 }

@@ -185,7 +185,7 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 	if len(t.texts) > 0 {
 		<-given // which texts were not
 	}
-	defer g.tell() // of what result does not say
+	defer g.reportLost() // of what result does not say
 	switch {
 	case broken != nil:
 		return fmt.Errorf("writing: %w", broken)

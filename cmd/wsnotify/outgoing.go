@@ -143,8 +143,8 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	}
 }
 
-// tell says how many messages a connection took with it, if nobody has.
-func (g *outgoing) tell() {
+// reportLost says how many messages a connection took with it, if nobody has.
+func (g *outgoing) reportLost() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tellLocked()
