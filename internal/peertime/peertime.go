@@ -324,7 +324,7 @@ func (m *Meter) Now() time.Duration {
 	if m.from < 0 {
 		m.from = c.spent
 	}
-	m.until = c.spent + m.span
+	m.until = c.spent + m.span + m.span/parts // behind the reading that is due then
 	c.arm()
 	m.shown = max(m.shown, c.spent-m.still)
 	return m.shown
