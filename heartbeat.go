@@ -230,7 +230,7 @@ func (h *heartbeat) makeText() {
 // in its place. before is how far the connection was before that.
 func (h *heartbeat) written(before int64) {
 	received := h.received()
-	acknowledged, written := h.clock.Line()
+	mark := h.clock.Mark()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// A watch that expires together with this beat must not begin anew: overdue,
@@ -239,7 +239,7 @@ func (h *heartbeat) written(before int64) {
 		return
 	}
 	h.before = before
-	h.watch.Start(acknowledged, written)
+	h.watch.Start(mark)
 }
 
 // overdue is called when the watch has seen no sign of life among those that it checks by

@@ -71,7 +71,7 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 // an Interval later.
 func TestWakingBeatsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := overslept(t, nothing, nil, nil)
+		h := overslept(t, nothing, upload{}, nil)
 		pings := func() uint64 {
 			h.mu.Lock()
 			defer h.mu.Unlock()
@@ -98,7 +98,6 @@ func TestWakingBeatsOnce(t *testing.T) {
 // A host acknowledges for a process that has stopped. That is a sign of life only
 // until the ping is acknowledged, whatever is queued behind it.
 func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
-	const perSecond = 1000
 	for _, test := range []struct {
 		name      string
 		queued    int64 // before the ping
@@ -113,16 +112,8 @@ func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			rate := func(d time.Duration) int64 { return int64(max(d, 0) * perSecond / time.Second) }
 			dead := make(chan time.Duration, 1)
-			line := func() (int64, int64) {
-				written := test.queued
-				if test.sends {
-					written += rate(time.Since(start))
-				}
-				acknowledged := min(rate(time.Since(start)-test.roundTrip), written)
-				return acknowledged, written
-			}
+			line := upload{start: start, queued: test.queued, roundTrip: test.roundTrip, sends: test.sends}
 			h := overslept(t, nothing, line, func() { dead <- time.Since(start) })
 			for range 20 {
 				h.written(h.received())
@@ -140,12 +131,37 @@ func TestAcknowledgementsBehindThePingAreNotLiveness(t *testing.T) {
 	}
 }
 
+// upload is a line on which the peer's host acknowledges perSecond of what is queued at
+// first, and then of what is sent.
+type upload struct {
+	start     time.Time
+	queued    int64
+	roundTrip time.Duration
+	sends     bool
+}
+
+const perSecond = 1000
+
+func (u upload) Written() int64 {
+	if u.sends {
+		return u.queued + u.rate(0)
+	}
+	return u.queued
+}
+
+func (u upload) Acknowledged() int64 { return min(u.rate(u.roundTrip), u.Written()) }
+
+// rate is how much goes in the time since the start, but for some.
+func (u upload) rate(less time.Duration) int64 {
+	return int64(max(time.Since(u.start)-less, 0) * perSecond / time.Second)
+}
+
 // A watch that has expired while something came is no death.
 func TestByteThatComesWithTheTimeoutIsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		received := func() int64 { return int64(time.Since(start) / (5 * time.Second)) }
-		h := overslept(t, received, nil, func() { t.Error("dead") })
+		h := overslept(t, received, upload{}, func() { t.Error("dead") })
 		h.written(0)
 		time.Sleep(6*time.Second + 1)
 		synctest.Wait()

@@ -16,13 +16,15 @@ type line struct {
 	roundTrip time.Duration
 }
 
-func (l *line) measure() (acknowledged, written int64) {
-	past := time.Since(l.start)
-	if past >= l.roundTrip {
-		acknowledged = min(int64((past-l.roundTrip).Seconds()*l.perSecond), l.writes(past-l.roundTrip))
+func (l *line) Acknowledged() int64 {
+	past := time.Since(l.start) - l.roundTrip
+	if past < 0 {
+		return 0
 	}
-	return acknowledged, l.writes(past)
+	return min(int64(past.Seconds()*l.perSecond), l.writes(past))
 }
+
+func (l *line) Written() int64 { return l.writes(time.Since(l.start)) }
 
 // stop has the process of c stopped for d: virtual time stops nobody.
 func (c *Clock) stop(d time.Duration) {
@@ -54,10 +56,10 @@ func onLine(t *testing.T, stops int, l *line, mark int64, f func(c *Clock, w *Wa
 		c := New(stops)
 		if l != nil {
 			l.start = start
-			c.SetLine(l.measure)
+			c.SetLine(l)
 		}
 		w := c.Watch(timeout, func() { over <- time.Since(start) })
-		w.Start(0, mark)
+		w.Start(mark)
 		f(c, &w, func() time.Duration {
 			select {
 			case d := <-over:
@@ -105,7 +107,7 @@ func TestWatchWithoutATimeout(t *testing.T) {
 		for _, none := range []time.Duration{0, -1} {
 			c := New(0)
 			w := c.Watch(none, func() { t.Error("it has expired") })
-			w.Start(0, 0)
+			w.Start(0)
 			time.Sleep(time.Hour)
 			if w.On() || w.Pending() || !w.Stop() {
 				t.Errorf("with a timeout of %v it is on: %v, pending: %v", none, w.On(), w.Pending())
@@ -131,7 +133,7 @@ func TestWatchSaysWhatItDoes(t *testing.T) {
 			}
 			want("stopped", false, false)
 		}
-		w.Start(0, 0)
+		w.Start(0)
 		expired()
 		want("expired", false, true)
 		if w.Stop() {
@@ -195,7 +197,7 @@ func TestTimersThatAreAlwaysLateExcuseTwice(t *testing.T) {
 		}
 		for range 2 {
 			c.Alive()
-			w.Start(0, 0)
+			w.Start(0)
 			c.stop(time.Minute)
 			time.Sleep(timeout / parts)
 			synctest.Wait()
@@ -284,7 +286,7 @@ func TestMeterStandsStillWhileTheLineMoves(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			test.l.start = time.Now()
 			c := New(-1)
-			c.SetLine(test.l.measure)
+			c.SetLine(&test.l)
 			m := c.Meter(span)
 			first, last := m.Now(), time.Duration(0)
 			for time.Since(test.l.start) < 2*time.Hour {
@@ -331,7 +333,7 @@ func TestMetersOfOneClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := line{writes: func(time.Duration) int64 { return 300_000 }, perSecond: 1000, start: time.Now()}
 		c := New(-1)
-		c.SetLine(l.measure)
+		c.SetLine(&l)
 		long, short := c.Meter(30*time.Second), c.Meter(2*time.Second)
 		firstLong, first := long.Now(), short.Now()
 		for short.Now()-first < 2*time.Second && time.Since(l.start) < time.Hour {

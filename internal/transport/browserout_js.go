@@ -70,7 +70,7 @@ const bom = "\ufeff"
 // less.
 func (b *browser) handOn(size int) (left int, err error) {
 	least := size
-	b.guard.Start(0, 0)
+	b.guard.Start(0)
 	defer b.guard.Stop()
 	for try := 0; ; try++ {
 		left = b.ws.Get("bufferedAmount").Int()
@@ -79,7 +79,7 @@ func (b *browser) handOn(size int) (left int, err error) {
 			return 0, nil
 		case left < least:
 			least = left
-			b.guard.Start(0, 0)
+			b.guard.Start(0)
 			b.late.Store(false)
 		case b.late.Load():
 			return left, ErrWriteTimeout

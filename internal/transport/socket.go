@@ -29,6 +29,7 @@ type Socket struct {
 	kind     Kind
 	counts   bool // by a net.Conn of ours
 	tells    bool // what the peer's host has acknowledged, also while a call waits
+	asks     bool // the system for that; guarded by mu
 	received atomic.Int64
 	sent     atomic.Int64
 
@@ -54,7 +55,7 @@ func NewSocket(opts Options) *Socket {
 	if s.clock == nil {
 		s.clock = peertime.New(-1)
 	}
-	s.clock.SetLine(s.line)
+	s.clock.SetLine(s)
 	s.guard = s.clock.BriefWatch(opts.WriteTimeout, func() {
 		s.late.Store(true)
 		s.Close()
@@ -73,6 +74,7 @@ func (s *Socket) Adopt(conn net.Conn) bool {
 	s.conn = conn
 	if _, s.tells = conn.(teller); !s.tells {
 		_, s.tells = acknowledged(conn)
+		s.asks = s.tells
 	}
 	_, system := conn.(syscall.Conn)
 	_, ends := conn.(endsCalls)
@@ -226,6 +228,7 @@ func (s *Socket) Counted(conn net.Conn) net.Conn {
 	s.mu.Lock()
 	if s.kind == System {
 		c.direct = newDirect(conn, s)
+		s.asks = s.asks && c.direct == nil
 	}
 	s.mu.Unlock()
 	return c
@@ -241,24 +244,43 @@ func (s *Socket) noteReceived(n int) {
 	}
 }
 
-// line is how much of what was sent the peer's host has acknowledged, as far as
-// the system tells, and how much was sent.
-func (s *Socket) line() (acked, written int64) {
-	s.mu.Lock()
-	conn := s.conn
-	s.mu.Unlock()
-	if t, ok := conn.(teller); ok {
-		return t.Acknowledged(), s.sent.Load()
+// Acknowledged implements peertime.Line: it is how much of what was written the peer's
+// host has acknowledged, and never more.
+func (s *Socket) Acknowledged() int64 {
+	conn, counted := s.line()
+	if !counted {
+		n, _ := acknowledged(conn)
+		return n
 	}
+	if t, ok := conn.(teller); ok {
+		return t.Acknowledged()
+	}
+	sent := s.sent.Load() // before the question: a write between the two makes it less
 	held, known := unacknowledged(conn)
 	if !known {
-		return 0, 0
+		return 0
 	}
-	if n, known := acknowledged(conn); known {
-		return n, n + int64(held)
+	return sent - int64(held)
+}
+
+// Written implements peertime.Line, without a question to the system where s counts.
+func (s *Socket) Written() int64 {
+	conn, counted := s.line()
+	if counted {
+		return s.sent.Load()
 	}
-	written = s.sent.Load()
-	return written - int64(held), written
+	n, _ := acknowledged(conn)
+	held, _ := unacknowledged(conn)
+	return n + int64(held)
+}
+
+// line returns the net.Conn, and whether s counts what it takes when it takes it.
+// What writes to a wrapped socket of the system does not say so while a call waits,
+// but the system does.
+func (s *Socket) line() (conn net.Conn, counted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn, !s.asks
 }
 
 // waits begins to watch a write that waits.
@@ -271,7 +293,7 @@ func (s *Socket) waits() {
 
 // moves begins anew. Nothing is queued behind the write, so all that is
 // acknowledged is a sign of life.
-func (s *Socket) moves() { s.guard.Start(-1, math.MaxInt64) }
+func (s *Socket) moves() { s.guard.Start(math.MaxInt64) }
 
 // wrote ends the watch, and reports false if it was too late.
 func (s *Socket) wrote() (inTime bool) {
