@@ -17,7 +17,8 @@ import (
 // it.
 //
 // A beat at every Interval sends a ping. When the socket has taken the ping, a
-// watch begins, unless one has begun and seen no sign of life yet. A watch that sees
+// watch begins, unless one has begun and seen no sign of life yet, or there has been
+// one meanwhile. A watch that sees
 // none for Timeout of peer time ends the connection. So an idle link is found dead at
 // most Interval + Timeout after its last sign of life.
 // A ping that waits behind data of ours is not watched: WriteTimeout is. Until the
@@ -236,6 +237,11 @@ func (h *heartbeat) written(before int64) {
 	// A watch that expires together with this beat must not begin anew: overdue,
 	// which is about to check, would count that as a sign of life.
 	if h.stopped || !h.liveness.answers() || h.watch.Pending() && received == h.before {
+		return
+	}
+	if received != before { // the pong was faster than this goroutine, most likely
+		h.watch.Stop()
+		h.clock.Alive()
 		return
 	}
 	h.before = before

@@ -2,6 +2,7 @@ package wsnotify
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,12 +41,13 @@ func TestBeatAtTheMomentOfTheTimeout(t *testing.T) {
 func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const timeout = 6 * time.Second
-		start, pongs := time.Now(), 1
+		start := time.Now()
+		var pongs atomic.Int64
 		var h *heartbeat
 		received := func() int64 {
-			now := int64(pongs)
-			if time.Since(start) == timeout && pongs == 1 {
-				pongs++
+			now := pongs.Load()
+			if time.Since(start) == timeout && now == 1 {
+				pongs.Add(1)
 				h.written(now)
 				h.mu.Lock()
 				h.watch.Stop()
@@ -57,13 +59,36 @@ func TestPongAtTheMomentOfTheTimeout(t *testing.T) {
 		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, received,
 			func() { t.Error("dead") }, nil, nil)
 		h.ticker = time.AfterFunc(time.Hour, func() {})
-		h.written(0) // the pong came before that
+		h.written(0)
+		pongs.Add(1)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if pongs != 2 {
-			t.Errorf("%d pongs", pongs)
+		if n := pongs.Load(); n != 2 {
+			t.Errorf("%d pongs", n)
 		}
 		clock.Close()
+	})
+}
+
+// A pong that is read before the writer comes to say that the ping has left is life, and
+// no watch begins that would look for one.
+func TestPongBeforeTheWriteReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		received := int64(1)
+		h := overslept(t, func() int64 { return received }, upload{}, func() { t.Error("dead") })
+		h.written(0)
+		if h.watch.On() {
+			t.Error("a watch is on, though something has come since the ping")
+		}
+		h.written(1)
+		if !h.watch.On() {
+			t.Error("nothing has come since the ping, and no watch is on")
+		}
+		received = 2
+		h.written(1)
+		if h.watch.On() {
+			t.Error("the watch of the ping before is still on, though something has come")
+		}
 	})
 }
 
