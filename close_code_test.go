@@ -66,7 +66,6 @@ func TestCloseCodeArrivesWhileThePeerWrites(t *testing.T) {
 		} {
 			for _, uploads := range []bool{false, true} {
 				t.Run(name+map[bool]string{true: " TLS"}[secure]+map[bool]string{true: " uploading"}[uploads], func(t *testing.T) {
-					t.Parallel()
 					code := make(chan int, 1)
 					begin := make(chan struct{})
 					url, client := strictServer(t, secure, func(conn net.Conn) {
