@@ -258,9 +258,11 @@ func (e *gwsEvents) OnMessage(c *gws.Conn, m *gws.Message) {
 
 func gwsHandler(h *host) http.Handler {
 	// With its default of 12 bits for the client's window the server would ask
-	// for that unasked, which RFC 7692, section 7.1.2.2, forbids.
+	// for that unasked, which RFC 7692, section 7.1.2.2, forbids. With a context of its own
+	// it puts the payload of each pong into its window, which no peer does: what it
+	// compresses behind a pong is corrupt.
 	option := &gws.ServerOption{PermessageDeflate: gws.PermessageDeflate{
-		Enabled: h.Deflate, ServerContextTakeover: true, ClientContextTakeover: true, ClientMaxWindowBits: 15, Threshold: 1,
+		Enabled: h.Deflate, ClientContextTakeover: true, ClientMaxWindowBits: 15, Threshold: 1,
 	}}
 	if h.Subprotocol != "" {
 		option.SubProtocols = []string{h.Subprotocol}
