@@ -101,13 +101,15 @@ func Normalize(u *url.URL) (*url.URL, error) {
 		return nil, err
 	}
 	v := *u
-	v.RawQuery = percentEncode(strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(u.RawQuery), escapedInQuery)
+	v.RawQuery = percentEncode(withoutBreaks.Replace(u.RawQuery), escapedInQuery)
 	raw := percentEncode(u.RawPath, escapedInPath)
 	if path, err := url.PathUnescape(raw); err == nil && path == u.Path {
 		v.RawPath = raw
 	}
 	return &v, nil
 }
+
+var withoutBreaks = strings.NewReplacer("\t", "", "\n", "", "\r", "") // to make one takes 6 KB
 
 // check accepts what can be dialled.
 func check(u *url.URL) error {
