@@ -347,6 +347,17 @@ func (p *replay) server(e *Event) error {
 			gone = p.gone()
 			return gone != nil
 		}, func() string { return "buffers that are full; " + c.soFar() })
+		if gone != nil && err == nil { // the client may have left because of what it has read
+			timer := time.NewTimer(time.Second)
+			defer timer.Stop()
+			select {
+			case result = <-sent:
+				if result == nil {
+					gone = nil
+				}
+			case <-timer.C:
+			}
+		}
 		switch {
 		case gone != nil:
 			return gone
