@@ -31,6 +31,7 @@ type attempt struct {
 	mu        sync.Mutex
 	url       string // that is dialled, redacted
 	phase     Phase
+	securing  bool // a TLS handshake with the server is under way, or has failed
 	abandoned bool
 	response  *http.Response
 	tr        transport.Conn // once it is open
@@ -130,7 +131,7 @@ func (a *attempt) open(ctx context.Context) (*conn, error) {
 	clock := a.c.clock()
 	tr, resp, err := transport.Open(ctx, &transport.Request{
 		URL: a.req.URL, Header: a.req.Header, Subprotocols: a.req.Subprotocols, Compression: cfg.offer(),
-		HTTPClient: cfg.HTTPClient, Options: a.c.options(clock), Answered: a.answered,
+		HTTPClient: cfg.HTTPClient, Options: a.c.options(clock), Answered: a.answered, Securing: a.tls,
 		Sending: func(proxy *url.URL, header http.Header) { a.secrets.AddURL(proxy); a.secrets.AddHeader(header) },
 	})
 	if err != nil {
@@ -225,6 +226,13 @@ func (a *attempt) answered(resp *http.Response) {
 	if a.phase == PhaseDial {
 		a.phase = PhaseHandshake
 	}
+}
+
+// tls notes that a TLS handshake with the server begins, or is done.
+func (a *attempt) tls(underWay bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.securing = underWay
 }
 
 // abandon ends the attempt, whose result does not matter any more, and waits

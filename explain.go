@@ -54,7 +54,9 @@ func (a *attempt) refused(resp *http.Response, err error) error {
 }
 
 func (a *attempt) asked() *handshake.Request {
-	return &handshake.Request{URL: a.req.URL, Secrets: a.secrets}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return &handshake.Request{URL: a.req.URL, Secrets: a.secrets, InTLS: a.securing}
 }
 
 // refusal returns the response of a proxy that made no tunnel.
@@ -83,8 +85,11 @@ func (a *attempt) timedOut(timeout time.Duration, err error) error {
 		err = named.err
 	} else {
 		err = context.DeadlineExceeded
-		if hook := a.where().hook; hook != "" {
-			err = fmt.Errorf("%s has not returned: %w", hook, err)
+		switch w := a.where(); {
+		case w.hook != "":
+			err = fmt.Errorf("%s has not returned: %w", w.hook, err)
+		case w.inTLS:
+			err = a.asked().Dialling(err)
 		}
 	}
 	return &attemptError{a.where().url, &wrapped{fmt.Sprintf("no connection within %v", timeout), err}}
@@ -95,12 +100,13 @@ type whereabouts struct {
 	url   string // redacted
 	phase Phase
 	hook  string // that runs; "" if none does
+	inTLS bool   // a TLS handshake with the server is under way
 }
 
 func (a *attempt) where() whereabouts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	w := whereabouts{url: a.url, phase: a.phase}
+	w := whereabouts{url: a.url, phase: a.phase, inTLS: a.securing}
 	switch {
 	case a.phase != PhaseHook:
 	case a.tr == nil:
@@ -113,8 +119,11 @@ func (a *attempt) where() whereabouts {
 
 // String is for the end of an attempt that something else has ended.
 func (w whereabouts) String() string {
-	if w.hook != "" {
+	switch {
+	case w.hook != "":
 		return w.hook + " had not returned"
+	case w.inTLS:
+		return "the server had not answered the TLS handshake"
 	}
 	return fmt.Sprintf("it was in its phase %q", w.phase.String())
 }

@@ -1,6 +1,8 @@
 package wsnotify_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,7 +97,7 @@ func TestErrorsOfTLSToAPlainPort(t *testing.T) {
 	for name, test := range map[string]struct{ response, want string }{
 		"Go, Node, nginx": {"HTTP/1.1 400 Bad Request\r\n\r\n", "wss:// to a port that speaks plain HTTP: try ws://"},
 		"Python":          {"<!DOCTYPE HTML>\n<html lang=\"en\">", "wss:// to a port that does not speak TLS: try ws://"},
-		"nothing":         {"", "the server hung up without an answer: check port and path of the url"},
+		"nothing":         {"", "the server hung up in the TLS handshake: if that port does not speak TLS, try ws://; else check the port of the url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inRawBubble(t, wsnotify.Config{BackOff: never}, func(p *rawPeer) {
@@ -110,4 +112,36 @@ func TestErrorsOfTLSToAPlainPort(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A server of HTTP that waits for the end of a line, as those on Python's asyncio do, does not answer a
+// ClientHello: whatever ends the attempt, the error says what to try.
+func TestErrorsOfTLSThatIsNotAnswered(t *testing.T) {
+	silent := func(f func(w *world)) {
+		t.Helper()
+		inRawBubble(t, wsnotify.Config{BackOff: never, DialTimeout: 4 * time.Second}, func(p *rawPeer) { p.silence() }, func(w *world, _ *rawNet) { f(w) })
+	}
+	silent(func(w *world) {
+		err := w.c.Connect(w.Context(), "wss://server.test/?token=hunter2", "")
+		want := "wsnotify: giving up after 1 attempt: dialling wss://server.test/?token=xxxxx: no connection within 4s: context deadline exceeded; " +
+			"the server did not answer the TLS handshake: if that port does not speak TLS, try ws://; else check the port of the url"
+		if err == nil || err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error is\n%v\nand not\n%s", err, want)
+		}
+	})
+	silent(func(w *world) {
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		err := w.c.Connect(ctx, "wss://server.test/", "")
+		want := "an attempt was under way, dialling wss://server.test/: the server had not answered the TLS handshake"
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+	silent(func(w *world) { // which is no TLS
+		err := w.c.Connect(w.Context(), "ws://server.test/", "")
+		if err == nil || !strings.HasSuffix(err.Error(), "no connection within 4s: context deadline exceeded") {
+			t.Errorf("the error is %v", err)
+		}
+	})
 }

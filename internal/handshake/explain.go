@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -18,6 +19,7 @@ import (
 type Request struct {
 	URL     *url.URL
 	Secrets *Secrets
+	InTLS   bool // a TLS handshake with the server was under way
 }
 
 // Dialling is the error of a dial that no response came of, as it can be shown:
@@ -82,6 +84,10 @@ func (r *Request) advice(err error) string {
 		return "nothing listens there: check host and port of the url"
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return ""
+	case r.InTLS && errors.Is(err, context.DeadlineExceeded):
+		return "the server did not answer the TLS handshake: " + r.plainAdvice()
+	case r.InTLS && hungUp(err):
+		return "the server hung up in the TLS handshake: " + r.plainAdvice()
 	case hungUp(err):
 		return r.hungUpAdvice()
 	}
@@ -115,11 +121,23 @@ func (r *Request) hungUpAdvice() string {
 	return "the server hung up without an answer: check port and path of the url"
 }
 
+// plainAdvice is for a server that does not answer a TLS handshake. One that waits for a
+// line of HTTP, as Python's asyncio servers do, is silent, or hangs up.
+func (r *Request) plainAdvice() string {
+	_, other := r.schemes()
+	return fmt.Sprintf("if that port does not speak TLS, try %s://; else check the port of the url", other)
+}
+
 // otherScheme is for a port that does not do what its scheme says.
 func (r *Request) otherScheme(does string) string {
-	scheme := strings.ToLower(r.URL.Scheme)
-	other := map[string]string{"ws": "wss", "wss": "ws", "http": "https", "https": "http"}[scheme]
+	scheme, other := r.schemes()
 	return fmt.Sprintf("%s:// to a port that %s: try %s://", scheme, does, other)
+}
+
+// schemes returns that of the url, and the one that differs in TLS.
+func (r *Request) schemes() (scheme, other string) {
+	scheme = strings.ToLower(r.URL.Scheme)
+	return scheme, map[string]string{"ws": "wss", "wss": "ws", "http": "https", "https": "http"}[scheme]
 }
 
 // maxQuoted is how much of a body or an address of the server is shown, in

@@ -75,6 +75,7 @@ func TestIsNotYetValid(t *testing.T) {
 
 // Each error of a dial comes with what to change, as far as that is known.
 func TestAdvice(t *testing.T) {
+	inTLS := func(err error) error { return fmt.Errorf("in TLS: %w", err) }
 	http11, alert := tls.RecordHeaderError{Msg: "no TLS", RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}}, tls.RecordHeaderError{Msg: "no TLS"}
 	for _, test := range []struct {
 		scheme string
@@ -92,6 +93,10 @@ func TestAdvice(t *testing.T) {
 		{"ws", &net.OpError{Op: "proxyconnect", Err: errors.New("no route")}, ""},
 		{"ws", io.EOF, "try wss://"},
 		{"wss", io.EOF, "hung up without an answer: check port and path"},
+		{"wss", inTLS(io.EOF), "hung up in the TLS handshake: if that port does not speak TLS, try ws://"},
+		{"https", inTLS(context.DeadlineExceeded), "did not answer the TLS handshake: if that port does not speak TLS, try http://"},
+		{"wss", inTLS(x509.UnknownAuthorityError{}), "RootCAs"},
+		{"wss", context.DeadlineExceeded, ""},
 		{"wss", x509.CertificateInvalidError{Reason: x509.Expired, Detail: "is before"}, "set this machine's clock"},
 		{"wss", x509.CertificateInvalidError{Reason: x509.Expired, Detail: "is after"}, "has to be renewed"},
 		{"wss", x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, ""},
@@ -99,7 +104,7 @@ func TestAdvice(t *testing.T) {
 		{"wss", x509.UnknownAuthorityError{}, "RootCAs"},
 		{"wss", errors.New("anything"), ""},
 	} {
-		r := &Request{URL: &url.URL{Scheme: test.scheme, Host: "server", Path: "/"}}
+		r := &Request{URL: &url.URL{Scheme: test.scheme, Host: "server", Path: "/"}, InTLS: strings.HasPrefix(test.err.Error(), "in TLS")}
 		if got := r.advice(test.err); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s: %v: %q, want %q", test.scheme, test.err, got, test.want)
 		}

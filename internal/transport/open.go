@@ -25,6 +25,10 @@ type Request struct {
 	// an address or, if that is nil, to the server. It must not block, and keep
 	// nothing.
 	Sending func(proxy *url.URL, header http.Header)
+
+	// Securing is called when a TLS handshake with the server begins, with true, and
+	// once it is done, with false. It must not block.
+	Securing func(underWay bool)
 }
 
 // ProxyError is the refusal of a proxy.

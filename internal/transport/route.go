@@ -47,7 +47,8 @@ type route struct {
 	prompt bool // plain is a net.Dialer's, which ends with its ctx
 	quick  bool // t.Proxy is not the user's
 
-	sending func(proxy *url.URL, header http.Header)
+	sending  func(proxy *url.URL, header http.Header)
+	securing func(underWay bool)
 }
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -60,7 +61,10 @@ func (d *dialing) route(t *http.Transport) *route {
 	}
 	ctx, end := context.WithCancelCause(d.ctx)
 	r := &route{
-		ctx: ctx, end: end, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock, sending: d.sending,
+		ctx: ctx, end: end, t: t, plain: (&net.Dialer{}).DialContext, tls: t.TLSClientConfig.Clone(), own: t.DialTLSContext, sock: d.sock, sending: d.sending, securing: d.req.Securing,
+	}
+	if r.securing == nil {
+		r.securing = func(bool) {}
 	}
 	if r.tls == nil {
 		r.tls = &tls.Config{}
@@ -152,10 +156,12 @@ func (r *route) open(addr string, secure bool) (net.Conn, error) {
 	if r.own != nil && r.proxy == nil {
 		conn, err := r.own(r.ctx, "tcp", addr)
 		if conn, ok := conn.(*tls.Conn); ok { // it may have left the handshake to us
+			r.securing(true)
 			if err := r.handshake(conn); err != nil {
 				r.sock.Close()
 				return nil, err
 			}
+			r.securing(false)
 		}
 		return conn, err
 	}
@@ -163,7 +169,11 @@ func (r *route) open(addr string, secure bool) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.secure(conn, addr, r.tls, "TLS handshake")
+	r.securing(true)
+	if conn, err = r.secure(conn, addr, r.tls, "TLS handshake"); err == nil {
+		r.securing(false)
+	}
+	return conn, err
 }
 
 // reach returns a connection to addr, which TLS may follow on.
