@@ -210,7 +210,8 @@ func TestErrorsWrapTheirCauses(t *testing.T) {
 			t.Errorf("%T: %v", err, err)
 		}
 	}
-	for _, err := range []error{&wsnotify.DecodeError{}, &wsnotify.ParseError{}, &wsnotify.HandlerError{}, &wsnotify.HandshakeError{}, &wsnotify.DrainError{}, &wsnotify.GiveUpError{}} { // made by hand
+	for _, err := range []error{&wsnotify.DecodeError{}, &wsnotify.ParseError{}, &wsnotify.HandlerError{}, &wsnotify.HandshakeError{}, &wsnotify.DrainError{}, &wsnotify.GiveUpError{},
+		&wsnotify.SubscriptionError{}, &wsnotify.ResumeError{}, &wsnotify.MessageTooLargeError{}, wsnotify.CloseError{}} { // made by hand
 		if !strings.HasPrefix(err.Error(), "wsnotify: ") {
 			t.Errorf("%T: %v", err, err)
 		}

@@ -71,6 +71,18 @@ func (e *GiveUpError) MarshalJSON() ([]byte, error) {
 	return fieldsOf(*e).object()
 }
 
+// LogValue returns stream, if that has a name, after, next and epoch.
+func (g Gap) LogValue() slog.Value { return fieldsOf(g).group() }
+
+// MarshalJSON returns an object with the fields of LogValue.
+func (g Gap) MarshalJSON() ([]byte, error) { return fieldsOf(g).object() }
+
+// LogValue returns key, state, since and error, if there is one.
+func (s SubscriptionStatus) LogValue() slog.Value { return fieldsOf(s).group() }
+
+// MarshalJSON returns an object with the fields of LogValue.
+func (s SubscriptionStatus) MarshalJSON() ([]byte, error) { return fieldsOf(s).object() }
+
 // LogValue returns phase, initiator, error and, where there are any, code,
 // reason, httpStatus, retryAfter and uptime.
 func (f Failure) LogValue() slog.Value { return f.fields().group() }
@@ -101,6 +113,9 @@ func (s Status) MarshalJSON() ([]byte, error) { return fieldsOf(s).object() }
 
 // MarshalText returns the name, as String does.
 func (s ReadyState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalText returns the name, as String does.
+func (s SubscriptionState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalText returns the name, as String does.
 func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

@@ -65,8 +65,14 @@ func TestEventsInLogsAndJSON(t *testing.T) {
 		"no GiveUpError": {(*wsnotify.GiveUpError)(nil), "v=<nil>", "null"},
 		"Failure": {wsnotify.Failure{Phase: wsnotify.PhaseHook, Code: -1},
 			"v.phase=hook v.initiator=local", `{"phase":"hook","initiator":"local"}`},
-		"a state, a phase, an initiator": {struct{ S, P, I any }{wsnotify.Closing, wsnotify.PhaseDial, wsnotify.Network},
-			`v="{S:CLOSING P:dial I:network}"`, `{"S":"CLOSING","P":"dial","I":"network"}`},
+		"Gap": {wsnotify.Gap{Stream: "orders\u202e", After: "7", Next: "9", Epoch: 2},
+			`v.stream=orders\u202e v.after=7 v.next=9 v.epoch=2`, `{"stream":"orders\\u202e","after":"7","next":"9","epoch":2}`},
+		"SubscriptionStatus": {wsnotify.SubscriptionStatus{Key: "btc", State: wsnotify.SubscriptionRefused, Since: at, Err: errors.New("no such key")},
+			`v.key=btc v.state=refused v.since=2026-05-04T03:02:01.000Z v.error="no such key"`,
+			`{"key":"btc","state":"refused","since":"2026-05-04T03:02:01Z","error":"no such key"}`},
+		"SubscriptionStatus without an error": {wsnotify.SubscriptionStatus{Key: "btc"}, "v.key=btc v.state=wanted", `{"key":"btc","state":"wanted"}`},
+		"states, a phase, an initiator": {struct{ S, P, I, K any }{wsnotify.Closing, wsnotify.PhaseDial, wsnotify.Network, wsnotify.SubscriptionSent},
+			`v="{S:CLOSING P:dial I:network K:sent}"`, `{"S":"CLOSING","P":"dial","I":"network","K":"sent"}`},
 	} {
 		eachHandler(func(kind string, logger *slog.Logger, written *bytes.Buffer) {
 			logger.Info("x", "v", test.v)

@@ -99,7 +99,11 @@ type SubscriptionError struct {
 
 // Error names the key.
 func (e *SubscriptionError) Error() string {
-	return fmt.Sprintf("wsnotify: subscription %q: %v", line(e.Key), unprefixed(e.Err))
+	text := fmt.Sprintf("subscription %q", line(e.Key))
+	if e.Err == nil { // made by hand
+		return prefix + text + " failed"
+	}
+	return prefixed(text, e.Err)
 }
 
 // Unwrap returns Err.
