@@ -28,6 +28,9 @@ var (
 	nameOnGiveUp       = &callbackName{callback: "OnGiveUp"}
 	nameOnError        = &callbackName{callback: "OnError"}
 	nameOnUndelivered  = &callbackName{callback: "OnUndelivered"}
+	nameOnGap          = &callbackName{callback: "OnGap"}
+	nameConfirm        = &callbackName{callback: "Subscriptions.Confirm"}
+	nameParse          = &callbackName{callback: "Envelope.Parse"}
 	nameLoop           = &callbackName{callback: "the loop over Notifications or Messages"}
 )
 

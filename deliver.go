@@ -165,6 +165,9 @@ func (c *Client) deliverOn(msg Message, subs []*subscription[Message], parse boo
 // notify is the part of deliver that is about what a message says. taken says that
 // somebody got the message itself.
 func (c *Client) notify(msg Message, taken bool) {
+	if c.reading.parse != nil {
+		c.callbacks.enter(nameParse)
+	}
 	n, content, err := c.reading.notification(msg)
 	if err != nil {
 		if c.cfg.Inbox.Reuse {

@@ -116,6 +116,7 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 func (c *Client) onGap(g Gap) {
 	c.log(slog.LevelWarn, "messages are missing", "stream", g.Stream, "after", g.After, "next", g.Next, "epoch", g.Epoch)
 	if f := c.cfg.Resume.OnGap; f != nil {
+		c.callbacks.enter(nameOnGap)
 		f(g)
 	}
 }

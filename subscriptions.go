@@ -661,6 +661,7 @@ var errUnanswered = errors.New("the server does not answer")
 
 // received has the user's function find answers in a message, and says whether it is one.
 func (s *subscriptions) received(msg Message) bool {
+	s.c.callbacks.enter(nameConfirm)
 	keys, err := s.Confirm(msg)
 	if len(keys) == 0 {
 		return false
