@@ -153,7 +153,8 @@ func (e *ResumeError) Error() string {
 }
 
 // PositionStore keeps the handled positions of a client. It belongs to one
-// Client at a time, and its methods are called one at a time, without a lock. The
+// Client at a time, and its methods are called one at a time, without a lock. A Load
+// that panics does so in Connect or Run, and a Save that panics has failed. The
 // module wsnotify/spool has one that keeps them in the file of its messages.
 type PositionStore interface {
 	// Load returns the position of each stream. Connect and Run call it, on a
@@ -321,8 +322,12 @@ func (rs *resume) begin(r *run) bool {
 	rs.positions.Reset()
 	var loaded map[string]string
 	if rs.Store != nil {
+		var panicked any
 		err := errGoexit
-		if !r.ask(func() { loaded, err = rs.load() }) {
+		if !r.ask(func() { loaded, panicked, err = rs.load() }) {
+			return false
+		}
+		if r.panicked = panicked; panicked != nil {
 			return false
 		}
 		if err != nil {
@@ -338,7 +343,7 @@ func (rs *resume) begin(r *run) bool {
 }
 
 // load asks the Store, once a Save of the run before has returned.
-func (rs *resume) load() (map[string]string, error) {
+func (rs *resume) load() (loaded map[string]string, panicked any, err error) {
 	rs.mu.Lock()
 	for rs.asking != nil {
 		rs.mu.Unlock()
@@ -348,7 +353,9 @@ func (rs *resume) load() (map[string]string, error) {
 	rs.asking, rs.loading = make(chan struct{}), true
 	rs.mu.Unlock()
 	defer rs.asked()
-	return rs.Store.Load()
+	defer func() { panicked = recover() }()
+	loaded, err = rs.Store.Load()
+	return loaded, nil, err
 }
 
 // asked ends a call of the Store. What could not be saved, or was handled
@@ -620,6 +627,9 @@ func (rs *resume) save() <-chan struct{} {
 func (rs *resume) saveTo(positions map[string]string) {
 	err := errGoexit
 	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("its Save panicked: %v", v)
+		}
 		if err != nil {
 			rs.positions.Again(positions)
 			rs.c.report(fmt.Errorf("wsnotify: Resume.Store can't save the positions; they are saved again later: %w", unprefixed(err)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -410,6 +411,67 @@ func TestLoadThatFails(t *testing.T) {
 		w.connect()
 	})
 }
+
+// A Load that panics does so in the call that began it, and a Save that panics, or ends its
+// goroutine, has failed and is called again.
+func TestPositionStoreThatPanics(t *testing.T) {
+	store := &faultyStore{}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		fault := func(f func()) { store.set(func() { store.fault = f }) }
+		for name, connect := range map[string]func(context.Context, string, string) error{"Connect": w.c.Connect, "Run": w.c.Run} {
+			fault(func() { panic("a bug of the user's") })
+			func() {
+				defer func() {
+					if v := recover(); v != "a bug of the user's" {
+						t.Errorf("%s: the panic is %v", name, v)
+					}
+				}()
+				connect(w.Context(), w.srv.URL(), "ada")
+			}()
+			fault(runtime.Goexit)
+			if err := connect(w.Context(), w.srv.URL(), "ada"); err == nil || !strings.Contains(err.Error(), "Goexit") {
+				t.Errorf("%s, where Load ends its goroutine: %v", name, err)
+			}
+		}
+		if n := w.net.Dials(); n != 0 {
+			t.Errorf("%d dials", n)
+		}
+		fault(nil)
+		conn := w.connect()
+		w.journal()
+		fault(func() { panic("a bug of the user's") })
+		w.send(conn, event(1))
+		w.pass(1500 * time.Millisecond)
+		fault(runtime.Goexit)
+		w.pass(time.Second)
+		fault(nil)
+		w.pass(time.Second)
+		failed := "error wsnotify: Resume.Store can't save the positions; they are saved again later: "
+		w.expect("0s notification n: 1", "1s "+failed+"its Save panicked: a bug of the user's",
+			"2s "+failed+"it ended its goroutine (runtime.Goexit, which a test's FailNow calls too) instead of returning")
+		if got := store.get(""); got != "1" {
+			t.Errorf("the store has %q, not 1", got)
+		}
+	})
+}
+
+// faultyStore is one whose methods do something else first.
+type faultyStore struct {
+	memoryStore
+	fault func()
+}
+
+func (s *faultyStore) fail() {
+	var f func()
+	if s.set(func() { f = s.fault }); f != nil {
+		f()
+	}
+}
+
+func (s *faultyStore) Load() (map[string]string, error) { s.fail(); return s.memoryStore.Load() }
+func (s *faultyStore) Save(p map[string]string) error   { s.fail(); return s.memoryStore.Save(p) }
 
 // A Load that hangs holds up neither the ctx of Connect nor Disconnect.
 func TestLoadThatHangs(t *testing.T) {
