@@ -222,8 +222,9 @@ type Config struct {
 	// replaced by xxxxx. Messages are recorded as they are, unless RecordMessage changes them.
 	Record io.Writer
 	// RecordMessage returns what is recorded of a message, in either direction, instead of the message itself: a
-	// login without its password. A Type of 0 leaves the message out. It may change Data, runs where messages
-	// are read and written, several calls at a time, and must not block. Nil means the message itself.
+	// login without its password. A Type of 0 leaves the message out, and so does a call that ends its goroutine.
+	// It may change Data, and must not block: messages are read and written once it has returned, several at a
+	// time. Nil means the message itself.
 	RecordMessage func(Message) Message
 	// RecordPings also records ping and pong frames.
 	RecordPings bool

@@ -118,8 +118,7 @@ func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, o
 	}
 	m := Message{Type: MessageType(op), Data: data, Epoch: c.epoch}
 	if f := c.r.cfg.RecordMessage; f != nil {
-		m.Data = bytes.Clone(data)
-		m = f(m)
+		m = changed(m, f)
 	}
 	switch m.Type {
 	case MessageText:
@@ -130,6 +129,14 @@ func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, o
 		return e, false
 	}
 	return e, true
+}
+
+// changed is what RecordMessage makes of a message: nothing if it ends its goroutine, which is
+// its own, since locks of the writer are held here.
+func changed(m Message, f func(Message) Message) (changed Message) {
+	m.Data = bytes.Clone(m.Data)
+	call(func() error { changed = f(m); return nil })
+	return changed
 }
 
 // Read records what came, and the end.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -212,18 +214,31 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 	}
 }
 
-// RecordMessage may leave a message out.
+// RecordMessage may leave a message out, also by ending its goroutine: neither the reader nor
+// the writer stops for that.
 func TestRecordMessageLeavesOut(t *testing.T) {
-	rec := recordSession(t, wsnotify.Config{RecordMessage: func(m wsnotify.Message) wsnotify.Message {
-		if m.Type == wsnotify.MessageBinary || strings.HasPrefix(string(m.Data), "p") {
-			return wsnotify.Message{}
-		}
-		return m
-	}})
-	for _, e := range rec.Events {
-		if e.Type == "binary" || e.Text == "ping" {
-			t.Errorf("%+v", e)
-		}
+	for name, leaveOut := range map[string]func(){"no type": func() {}, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			rec := recordSession(t, wsnotify.Config{RecordMessage: func(m wsnotify.Message) wsnotify.Message {
+				if m.Type == wsnotify.MessageBinary || strings.HasPrefix(string(m.Data), "p") {
+					leaveOut()
+					return wsnotify.Message{}
+				}
+				return m
+			}})
+			texts := 0
+			for _, e := range rec.Events {
+				if e.Type == "binary" || e.Text == "ping" {
+					t.Errorf("%+v", e)
+				}
+				if e.Type == "text" {
+					texts++
+				}
+			}
+			if texts == 0 {
+				t.Error("nothing else was recorded")
+			}
+		})
 	}
 }
 
@@ -301,23 +316,36 @@ var errFull = errors.New("no space left on device")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
+// exitingWriter is a writer that ends its goroutine, as one that calls FailNow does.
+type exitingWriter struct{}
+
+func (exitingWriter) Write([]byte) (int, error) { runtime.Goexit(); return 0, nil }
+
 // A writer that fails is an OnError, once.
 func TestFailedRecordIsAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := wsnotifytest.NewNetwork(t).NewServer()
-		var errs []error
-		c := wsnotify.New(wsnotify.Config{HTTPClient: s.HTTPClient(), Record: full{}, OnError: func(err error) { errs = append(errs, err) }})
-		if err := c.Connect(t.Context(), s.URL(), "ada"); err != nil {
-			t.Fatal(err)
-		}
-		for range 5 {
-			_ = c.SendMessage(context.Background(), "x")
-			synctest.Wait()
-		}
-		_ = c.Disconnect()
-		<-c.Done()
-		if len(errs) != 1 || !errors.Is(errs[0], errFull) || errs[0].Error() != "wsnotify: writing to Config.Record: no space left on device; nothing more is recorded" {
-			t.Errorf("%q", errs)
-		}
-	})
+	for _, test := range []struct {
+		w    io.Writer
+		want string
+	}{
+		{full{}, "no space left on device"},
+		{exitingWriter{}, "it ended its goroutine (runtime.Goexit, which a test's FailNow calls too) instead of returning"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := wsnotifytest.NewNetwork(t).NewServer()
+			var errs []error
+			c := wsnotify.New(wsnotify.Config{HTTPClient: s.HTTPClient(), Record: test.w, OnError: func(err error) { errs = append(errs, err) }})
+			if err := c.Connect(t.Context(), s.URL(), "ada"); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				_ = c.SendMessage(context.Background(), "x")
+				synctest.Wait()
+			}
+			_ = c.Disconnect()
+			<-c.Done()
+			if len(errs) != 1 || errs[0].Error() != "wsnotify: writing to Config.Record: "+test.want+"; nothing more is recorded" {
+				t.Errorf("%q", errs)
+			}
+		})
+	}
 }

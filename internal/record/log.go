@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -134,7 +135,14 @@ func (l *Log) addLost() {
 // run writes what there is, up to the first line that waits.
 func (l *Log) run() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer func() { // also when the writer ends the goroutine
+		if l.dead {
+			l.pending = nil
+		}
+		close(l.idle)
+		l.idle = nil
+		l.mu.Unlock()
+	}()
 	var chunk []byte
 	for !l.dead {
 		n := 0
@@ -150,9 +158,19 @@ func (l *Log) run() {
 			}
 			break
 		}
-		l.mu.Unlock()
-		k, err := l.w.Write(chunk)
-		if err == nil && k < len(chunk) {
+		l.write(chunk)
+		if chunk = chunk[:0]; cap(chunk) > 1<<20 {
+			chunk = nil
+		}
+	}
+}
+
+// write writes without the lock that its caller holds. An error is the last.
+func (l *Log) write(chunk []byte) {
+	l.mu.Unlock()
+	n, err := 0, errGoexit
+	defer func() {
+		if err == nil && n < len(chunk) {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
@@ -161,16 +179,11 @@ func (l *Log) run() {
 		l.mu.Lock()
 		l.bytes -= len(chunk)
 		l.dead = err != nil
-		if chunk = chunk[:0]; cap(chunk) > 1<<20 {
-			chunk = nil
-		}
-	}
-	if l.dead {
-		l.pending = nil
-	}
-	close(l.idle)
-	l.idle = nil
+	}()
+	n, err = l.w.Write(chunk)
 }
+
+var errGoexit = errors.New("it ended its goroutine (runtime.Goexit, which a test's FailNow calls too) instead of returning")
 
 // Finish waits until everything has been written, for as long as timeout at most.
 func (l *Log) Finish(timeout time.Duration) {
