@@ -72,6 +72,7 @@ type Reader struct {
 	fin    bool
 
 	srcErr error // came with bytes, and is returned after them
+	empty  int   // reads since the last that returned bytes
 	err    error
 }
 
@@ -408,6 +409,9 @@ func (r *Reader) grow() {
 	r.buf = r.large.b
 }
 
+// maxEmpty is how many reads in a row may return neither bytes nor an error, as with bufio.
+const maxEmpty = 100
+
 // read reads from the source. An error that comes with bytes is returned by
 // the next call.
 func (r *Reader) read(p []byte) (n int, err error) {
@@ -418,7 +422,11 @@ func (r *Reader) read(p []byte) (n int, err error) {
 		}
 	}
 	if n > 0 {
+		r.empty = 0
 		return n, nil
+	}
+	if r.empty++; r.empty == maxEmpty && r.srcErr == nil {
+		r.srcErr = io.ErrNoProgress
 	}
 	return 0, r.srcErr
 }

@@ -324,3 +324,31 @@ func (e *endless) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// A source that returns neither bytes nor an error, again and again, does not keep a processor busy
+// for ever.
+func TestReaderOfASourceThatReturnsNothing(t *testing.T) {
+	src := &nothing{stream: []byte("\x81\x01a"), before: 99}
+	r := NewReader(src, 1000, false, false)
+	defer r.Close()
+	events := make([]Event, 2)
+	if n, err := r.Read(events); n != 1 || err != nil {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	if n, err := r.Read(events); n != 0 || err != io.ErrNoProgress {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// nothing returns a stream after some reads of nothing, and then nothing.
+type nothing struct {
+	stream []byte
+	before int
+}
+
+func (s *nothing) Read(p []byte) (int, error) {
+	if s.before--; s.before == -1 {
+		return copy(p, s.stream), nil
+	}
+	return 0, nil
+}
