@@ -115,11 +115,14 @@ func (u *Upgraded) discard() {
 			}
 			defer u.sock.calls.Done()
 			from, buf := u.sock.raw(u.body), make([]byte, 4<<10)
-			for {
+			for empty := 0; empty < wire.MaxEmpty; empty++ {
 				n, err := from.Read(buf)
 				u.sock.noteReceived(n)
 				if err != nil {
 					return
+				}
+				if n > 0 {
+					empty = 0
 				}
 			}
 		}()
@@ -267,11 +270,32 @@ func (u *Upgraded) End() <-chan struct{} {
 // closed while something of the peer's is unread, or still to come, sends a reset,
 // for which the peer's system forgets what it has not read.
 func (u *Upgraded) part() {
-	guard := time.AfterFunc(moment, u.Kill) // for a peer that does not read, or does not end
-	defer guard.Stop()
-	if u.sock.halfClose() {
-		u.discard()
-		<-u.discarded
+	parted := make(chan struct{})
+	go func() { // a net.Conn that a user supplies may hang in each of its methods
+		defer close(parted)
+		if !u.sock.begin() {
+			return
+		}
+		half := u.sock.halfClose()
+		u.sock.calls.Done()
+		if half {
+			u.discard()
+			<-u.discarded
+		}
+	}()
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-parted:
+		return
+	case <-u.sock.killed:
+	case <-timer.C: // the peer does not read, or does not end
+		u.Kill()
+	}
+	timer.Reset(returning)
+	select {
+	case <-parted:
+	case <-timer.C:
 	}
 }
 

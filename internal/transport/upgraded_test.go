@@ -380,3 +380,68 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 		<-s.ended()
 	})
 }
+
+// halfStubbornConn can be half-closed, and calls what a test has for that and for Read.
+type halfStubbornConn struct {
+	stubbornConn
+	closeWrite func() error
+	read       func(p []byte) (int, error)
+}
+
+func (c *halfStubbornConn) CloseWrite() error           { return c.closeWrite() }
+func (c *halfStubbornConn) Read(p []byte) (int, error)  { return c.read(p) }
+func (c *halfStubbornConn) Write(p []byte) (int, error) { return len(p), nil }
+
+// Whatever the net.Conn does, End returns: a tunnel of SSH whose CloseWrite waits for the link, one
+// whose Read does not return when it is closed, and one whose Read returns nothing again and again.
+func TestEndDoesNotWaitForTheConn(t *testing.T) {
+	for name, longest := range map[string]time.Duration{
+		"CloseWrite hangs": moment + returning, "Read hangs": moment + returning, "Read returns nothing": 0,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				conn := &halfStubbornConn{stubbornConn{release: release}, func() error { return nil }, func([]byte) (int, error) { return 0, nil }}
+				switch name {
+				case "CloseWrite hangs":
+					conn.closeWrite = func() error { <-release; return nil }
+				case "Read hangs":
+					conn.read = func([]byte) (int, error) { <-release; return 0, io.EOF }
+				}
+				s := NewSocket(Options{WriteTimeout: -1})
+				s.Adopt(conn)
+				u := newUpgraded(s.Counted(conn), s)
+				if err := u.Close(1000, ""); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				gone := u.End()
+				if took := time.Since(start); took > longest {
+					t.Errorf("End took %v", took)
+				}
+				close(release)
+				<-gone
+			})
+		})
+	}
+	t.Run("Kill ends the wait", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			release := make(chan struct{})
+			conn := &halfStubbornConn{stubbornConn{release: release}, func() error { <-release; return nil }, nil}
+			s := NewSocket(Options{WriteTimeout: -1})
+			s.Adopt(conn)
+			u := newUpgraded(s.Counted(conn), s)
+			if err := u.Close(1000, ""); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(10*time.Millisecond, u.Kill)
+			start := time.Now()
+			gone := u.End()
+			if took := time.Since(start); took > 10*time.Millisecond+returning {
+				t.Errorf("End took %v", took)
+			}
+			close(release)
+			<-gone
+		})
+	})
+}

@@ -409,8 +409,8 @@ func (r *Reader) grow() {
 	r.buf = r.large.b
 }
 
-// maxEmpty is how many reads in a row may return neither bytes nor an error, as with bufio.
-const maxEmpty = 100
+// MaxEmpty is how many reads in a row may return neither bytes nor an error, as with bufio.
+const MaxEmpty = 100
 
 // read reads from the source. An error that comes with bytes is returned by
 // the next call.
@@ -425,7 +425,7 @@ func (r *Reader) read(p []byte) (n int, err error) {
 		r.empty = 0
 		return n, nil
 	}
-	if r.empty++; r.empty == maxEmpty && r.srcErr == nil {
+	if r.empty++; r.empty == MaxEmpty && r.srcErr == nil {
 		r.srcErr = io.ErrNoProgress
 	}
 	return 0, r.srcErr
