@@ -115,7 +115,7 @@ func ExampleConfig_beforeDial() {
 
 // A server that wants a login before anything else gets it on every connection,
 // before what is queued.
-func ExampleHandshake() {
+func ExampleConfig_onHandshake() {
 	withServer(func(srv *wsnotifytest.Server) {
 		srv.OnMessage(func(c *wsnotifytest.Conn, _ byte, data []byte) {
 			if string(data) == "login ada" {
