@@ -246,6 +246,7 @@ func (cn *conn) next() (ev *transport.Event, ok bool) {
 		if reply, ok = answer(cn.message(ev)); ok {
 			cn.beats.liveness.reply(false)
 			cn.answer(reply)
+			cn.c.resume.answered(cn, cn.message(ev))
 			ev.Release()
 		}
 	}

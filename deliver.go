@@ -92,7 +92,7 @@ func (c *Client) dispatch(m *inbox.Item) {
 		return
 	}
 	if m.Mark.Gap() != nil {
-		rs.gap(m)
+		rs.gap(m.Mark, m.Epoch)
 	}
 	c.confirm(msg)
 }

@@ -34,8 +34,9 @@ import (
 //
 // Duplicates are dropped before the callbacks and counted in Status.Duplicates:
 // numbers at or below the received one, and opaque positions that are among the
-// last 4096 of the client. Answers to Request, and what Handshake.Receive has
-// returned, count as received and handled, and are never dropped.
+// last 4096 of the client. Answers to Request, what Handshake.Receive has
+// returned, and what Heartbeat.Answer has answered count as received and handled,
+// and are never dropped.
 //
 // Positions are of one user: a Connect or Run with another URL or user begins
 // with none, unless the Store or SetPosition gives one.
@@ -454,16 +455,26 @@ func (rs *resume) decided(cn *conn, v position.Verdict) {
 }
 
 // answered notes a message that was handled without callbacks, behind those
-// that were received before it.
+// that were received before it. If one of those fails, it comes again with them.
 func (rs *resume) answered(cn *conn, msg Message) {
 	if rs == nil {
 		return
 	}
-	if mark, _ := rs.admit(cn, msg, true); mark.IsSet() {
-		cn.enqueueBatch()
-		cn.positions.Publish()
-		rs.c.inbox.Notify(func() { rs.done(mark, nil) })
+	mark, _ := rs.admit(cn, msg, true)
+	if !mark.IsSet() {
+		return
 	}
+	cn.enqueueBatch()
+	cn.positions.Publish()
+	rs.c.inbox.Notify(func() {
+		if cn.epoch <= rs.discarded.Load() {
+			return
+		}
+		defer rs.done(mark, nil)
+		if mark.Gap() != nil {
+			rs.gap(mark, cn.epoch)
+		}
+	})
 }
 
 // beginMessage notes which message is being handled, and reports false when it is to
@@ -480,10 +491,10 @@ func (rs *resume) beginMessage(m *inbox.Item) bool {
 }
 
 // gap reports what is missing before a message.
-func (rs *resume) gap(m *inbox.Item) {
+func (rs *resume) gap(m position.Mark, epoch uint64) {
 	rs.gaps.Add(1)
-	gap := m.Mark.Gap()
-	rs.c.onGap(Gap{Stream: gap.Stream, After: gap.After, Next: gap.Next, Epoch: m.Epoch})
+	gap := m.Gap()
+	rs.c.onGap(Gap{Stream: gap.Stream, After: gap.After, Next: gap.Next, Epoch: epoch})
 }
 
 // dispatched is called when the callbacks of a message have returned, or one

@@ -296,6 +296,82 @@ func TestAnswersHavePositions(t *testing.T) {
 	})
 }
 
+// What nobody dispatches may have a gap before it, too: an answer to a Request, a message that
+// Receive returned, one that Heartbeat.Answer took.
+func TestGapsBeforeMessagesWithoutCallbacks(t *testing.T) {
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+	cfg.Heartbeat.Answer = func(m wsnotify.Message) (string, bool) { return "", strings.Contains(string(m.Data), "are you there") }
+	cfg.OnHandshake = func(ctx context.Context, h *wsnotify.Handshake) error {
+		m, err := h.Receive(ctx)
+		if err == nil && !strings.Contains(string(m.Data), "welcome") {
+			err = fmt.Errorf("the first message is %s", m.Data)
+		}
+		return err
+	}
+	var gaps []string
+	cfg.Resume.OnGap = func(g wsnotify.Gap) { gaps = append(gaps, g.After+"-"+g.Next) }
+	inBubble(t, cfg, func(w *world) {
+		gaps = nil
+		welcome := 1
+		w.srv.OnConn(func(c *wsnotifytest.Conn) { c.SendText(fmt.Sprintf(`{"seq":%d,"welcome":true}`, welcome)) })
+		conn := w.connect()
+		w.send(conn, event(2))
+		a := w.askLater(w.Context(), "q")
+		w.send(conn, `{"id":"q","seq":4}`)
+		a.over(w)
+		w.send(conn, event(5), `{"are you there":true,"seq":7}`, `{"are you there":true,"seq":8}`, event(9))
+		if got := w.c.Position(""); got != "9" {
+			t.Errorf("handled %q, not 9", got)
+		}
+		welcome = 11
+		conn.Drop()
+		w.pass(time.Minute)
+		if want := []string{"2-4", "5-7", "9-11"}; !slices.Equal(gaps, want) || w.c.Status().Gaps != 3 {
+			t.Errorf("the gaps are %q and not %q, and Status.Gaps is %d", gaps, want, w.c.Status().Gaps)
+		}
+	})
+}
+
+// An answer that came behind a message whose handler fails is none of what was handled: the
+// message is redelivered all the same.
+func TestAnswerBehindAMessageThatFails(t *testing.T) {
+	for _, order := range []wsnotify.PositionOrder{wsnotify.PositionOpaque, wsnotify.PositionConsecutive} {
+		t.Run(order.String(), func(t *testing.T) {
+			release, failures := make(chan struct{}), 1
+			var got []string
+			cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+			cfg.Resume.OnHandlerError, cfg.Resume.Order = wsnotify.HandlerErrorRedeliver, order
+			inBubble(t, cfg, func(w *world) {
+				release = make(chan struct{})
+				wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+					got = append(got, n.Value)
+					if n.Value == "2" && failures > 0 {
+						failures--
+						<-release
+						return errors.New("database is gone")
+					}
+					return nil
+				})
+				conn := w.connect()
+				w.send(conn, event(1), event(2))
+				a := w.askLater(w.Context(), "q")
+				w.send(conn, `{"id":"q","seq":3}`)
+				a.over(w)
+				close(release)
+				w.pass(time.Minute)
+				conn = w.conn()
+				if asked := askedAfter(conn); asked != "1" {
+					t.Errorf("asked for what is behind %q, not 1", asked)
+				}
+				w.send(conn, event(2), `{"id":"q","seq":3}`, event(4))
+				if want := []string{"1", "2", "2", "4"}; !slices.Equal(got, want) || w.c.Position("") != "4" {
+					t.Errorf("the handler got %q and not %q; handled %q", got, want, w.c.Position(""))
+				}
+			})
+		})
+	}
+}
+
 // memoryStore is a PositionStore whose faults a test sets.
 type memoryStore struct {
 	mu    sync.Mutex
