@@ -71,7 +71,16 @@ func (h *Handshake) Send(ctx context.Context, typ MessageType, data []byte) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return h.conn.w.SendFirst(ctx, wire.Op(typ), data)
+	return h.conn.sendFirst(ctx, typ, data)
+}
+
+// sendFirst sends a message before everything that is queued.
+func (cn *conn) sendFirst(ctx context.Context, typ MessageType, data []byte) error {
+	err := cn.w.SendFirst(ctx, wire.Op(typ), data)
+	if err == nil {
+		cn.c.written(1, len(data), 0)
+	}
+	return err
 }
 
 // SendText is Send of a text message.
@@ -114,6 +123,7 @@ func (h *Handshake) Receive(ctx context.Context) (Message, error) {
 			return Message{}, cn.seen(r.err).Err
 		}
 		cn.pending = nil
+		cn.c.received(1, len(r.msg.Data))
 		cn.c.resume.answered(cn, r.msg)
 		return r.msg, nil
 	case <-h.over:

@@ -161,6 +161,9 @@ func TestOnHandshakeComesBeforeEverythingQueued(t *testing.T) {
 		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s notification mail: after",
 			"0s CLOSED", `0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 10s",
 			"10s CONNECTING", "10s OPEN", "10s open 2", "10s notification mail: after")
+		if s := w.c.Status(); s.MessagesOut != 4 || s.BytesOut != 25 || s.MessagesIn != 4 {
+			t.Errorf("%d messages of %d bytes were sent, and %d received", s.MessagesOut, s.BytesOut, s.MessagesIn)
+		}
 	})
 }
 

@@ -554,7 +554,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	switch {
 	case err != nil:
 	case first:
-		err = cn.w.SendFirst(ctx, wire.Op(m.Type), m.Data)
+		err = cn.sendFirst(ctx, m.Type, m.Data)
 	default:
 		err = s.c.outbox.SendOver(ctx, cn.w, wire.Op(m.Type), m.Data)
 	}

@@ -111,6 +111,9 @@ func TestSubscriptionsComeBeforeTheQueue(t *testing.T) {
 		w.must(w.c.Unsubscribe("e"))
 		w.pass(time.Minute)
 		w.wantOn(w.conn(), "login", "join b,c", "join a,f")
+		if s := w.c.Status(); s.MessagesOut != 9 { // all of them, whatever they were for
+			t.Errorf("%d messages were sent", s.MessagesOut)
+		}
 	})
 }
 
