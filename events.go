@@ -114,7 +114,7 @@ func (c *Client) onGiveUp(err *GiveUpError) {
 
 // onGap reports a gap, on the goroutine of the callbacks.
 func (c *Client) onGap(g Gap) {
-	c.log(slog.LevelWarn, "messages are missing", "stream", g.Stream, "after", g.After, "next", g.Next, "epoch", g.Epoch)
+	c.log(slog.LevelWarn, "messages are missing", "stream", line(g.Stream), "after", line(g.After), "next", line(g.Next), "epoch", g.Epoch)
 	if f := c.cfg.Resume.OnGap; f != nil {
 		c.callbacks.enter(nameOnGap)
 		f(g)

@@ -231,3 +231,23 @@ func textsOf(err error) (texts []string) {
 	}
 	return texts
 }
+
+// The name of a stream is the server's.
+func TestLogOfAGapIsEscaped(t *testing.T) {
+	eachHandler(func(kind string, logger *slog.Logger, written *bytes.Buffer) {
+		at := 0
+		cfg := wsnotify.Config{Heartbeat: noText, Logger: logger, Resume: wsnotify.Resume{
+			Order:    wsnotify.PositionConsecutive,
+			Position: func(m wsnotify.Message) (stream, position string) { at += 2; return string(m.Data), fmt.Sprint(at) },
+		}}
+		inBubble(t, cfg, func(w *world) {
+			conn := w.connect()
+			w.must(conn.SendText("a\u009b2J\u202eb"))
+			w.must(conn.SendText("a\u009b2J\u202eb"))
+			w.pass(time.Second)
+			if !strings.Contains(written.String(), "messages are missing") || strings.ContainsAny(written.String(), "\u009b\u202e") {
+				t.Errorf("%s: the log is %s", kind, written)
+			}
+		})
+	})
+}
