@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"log/slog"
 	"os"
@@ -26,7 +27,7 @@ func main() {
 	defer stop()
 	err := client.Run(ctx, "ws://localhost:8080/ws/ada", "") // until ctx ends, or it gives up
 	<-client.Done()                                          // the last callback has returned
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, context.Canceled) { // a *wsnotify.DrainError says what was lost
 		log.Fatal(err)
 	}
 }

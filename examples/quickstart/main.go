@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stopCountdown()
 
 	a.summary()
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "quickstart:", err)
 		return exitFailed
 	}
