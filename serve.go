@@ -284,15 +284,15 @@ func (r *run) close(cn *conn) {
 	r.mu.Unlock()
 	r.setReconnectRequest(nil, r.notConnected())
 	r.outbox.Close()
-	r.c.subscriptions.closed()
-	cn.w.Release()
 	cn.discardIncoming()
 	r.enter(Closing, nil)
 	began := time.Now()
-	cn.w.SendClose(int(code), reason, true)
 	timeout := r.c.cfg.CloseTimeout
 	last := min(timeout/4, closeGrace)
-	r.awaitCloseFrame(cn, timeout-last)
+	r.awaitSubscriptions(cn, last)
+	// What is queued must not come before the subscriptions.
+	cn.w.SendClose(int(code), reason, r.c.subscriptions.closed())
+	r.awaitCloseFrame(cn, timeout-last-time.Since(began))
 	if last > 0 && !isClosed(cn.ended) && !isClosed(r.aborted) {
 		// What has not left by now does not, or the close frame would not, either.
 		cn.w.SendClose(int(code), reason, false)
@@ -315,6 +315,23 @@ func (r *run) close(cn *conn) {
 	r.last = &ev.Failure
 	r.enter(Closed, nil)
 	r.c.onClose(ev)
+}
+
+// awaitSubscriptions lets the first subscriptions of a connection leave, if something is
+// queued behind them.
+func (r *run) awaitSubscriptions(cn *conn, timeout time.Duration) {
+	pending := r.c.subscriptions.pending()
+	if queued, _ := r.c.outbox.Counts(); pending == nil || queued == 0 {
+		return
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-pending:
+	case <-timer.C:
+	case <-cn.ended:
+	case <-r.aborted:
+	}
 }
 
 // awaitCloseFrame waits for the peer's answer to a close frame.

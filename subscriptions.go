@@ -37,7 +37,8 @@ type Subscriptions struct {
 	// nothing more is subscribed, nor is anything sent that is queued behind the
 	// first subscriptions of a connection. So Send, Request, Flush and Drain return
 	// an error at once in the calls for those; Enqueue may be called in each. Close
-	// does not wait for these functions, but Done does. Nil means no Subscriptions.
+	// waits for those for a second at most, if something is queued, which is reported
+	// as ErrClosed otherwise. Done waits for all. Nil means no Subscriptions.
 	Subscribe func(keys []string, position func(key string) string) (Message, error)
 	// Unsubscribe makes the message that ends subscriptions, likewise. Nil means
 	// that the server knows no such message: a key stays subscribed until the
@@ -169,12 +170,13 @@ type subscriptions struct {
 	active, refused int // of them
 
 	// What follows is of the open connection.
-	conn       *conn       // nil: none is open
-	due        []*key      // in the order of the changes
-	initial    int         // of due, how many are to be sent before anything queued
-	held       atomic.Bool // conn sends nothing queued, for as long as there are such; written with mu
-	sending    bool        // a goroutine sends what is due
-	sendingNow []*key      // in the message that is being sent, while that can be taken back
+	conn       *conn         // nil: none is open
+	due        []*key        // in the order of the changes
+	initial    int           // of due, how many are to be sent before anything queued
+	held       atomic.Bool   // conn sends nothing queued, for as long as there are such; written with mu
+	begun      chan struct{} // closed when that ends; nil if nothing was held
+	sending    bool          // a goroutine sends what is due
+	sendingNow []*key        // in the message that is being sent, while that can be taken back
 	cancel     context.CancelFunc
 	unanswered []*key      // sent, in that order; some have been answered since
 	timer      *time.Timer // of the first of unanswered; nil if there is none
@@ -361,9 +363,25 @@ func (s *subscriptions) opened(cn *conn) {
 		}
 	}
 	if s.initial = len(s.due); s.initial > 0 {
+		s.begun = make(chan struct{})
 		s.held.Store(true)
 		cn.w.Hold()
 	}
+}
+
+// pending returns a channel that is closed when what is queued may be sent, which a
+// connection that is about to be closed has to wait for; nil if nothing is held, or is
+// not to be waited for: a limiter.
+func (s *subscriptions) pending() <-chan struct{} {
+	if s == nil || s.c.cfg.Outbox.Limiter != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held.Load() {
+		return nil
+	}
+	return s.begun
 }
 
 // begin has that sent. It comes behind OnOpen, so that what it reports does, too.
@@ -376,18 +394,19 @@ func (s *subscriptions) begin() {
 	s.wake()
 }
 
-// closed forgets what the connection had.
-func (s *subscriptions) closed() {
+// closed forgets what the connection had, and reports whether what is queued may be sent.
+func (s *subscriptions) closed() (begun bool) {
 	if s == nil {
-		return
+		return true
 	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	begun = !s.held.Load()
 	if s.conn == nil {
-		return
+		return begun
 	}
-	s.conn, s.due, s.initial, s.unanswered, s.sending = nil, nil, 0, nil, false
+	s.conn, s.due, s.initial, s.unanswered, s.sending, s.begun = nil, nil, 0, nil, false, nil
 	s.held.Store(false)
 	if s.timer != nil {
 		s.timer.Stop()
@@ -407,6 +426,7 @@ func (s *subscriptions) closed() {
 			s.enter(k, SubscriptionWanted, nil, now)
 		}
 	}
+	return begun
 }
 
 // send sends what is due, until that is nothing or the connection is over.
@@ -438,6 +458,7 @@ func (s *subscriptions) nextKeys(cn *conn) (keys []*key, unsubscribe, first bool
 				break
 			}
 			s.held.Store(false)
+			close(s.begun)
 			cn.w.Release()
 		}
 		if len(s.due) == 0 {

@@ -636,6 +636,52 @@ func TestSubscribeFunctionOfALaterKeyMaySend(t *testing.T) {
 	})
 }
 
+// What is queued does not come before the subscriptions, either, when the connection is closed before
+// those have been sent: they come first, or it is reported.
+func TestDisconnectBeforeTheSubscriptionsAreSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*wsnotify.Config)
+		want   string
+		took   time.Duration
+	}{
+		"": {func(*wsnotify.Config) {}, "[join a join b x]", 0},
+		"a Subscribe that hangs": {func(cfg *wsnotify.Config) {
+			cfg.Subscriptions.Subscribe = func([]string, func(string) string) (m wsnotify.Message, err error) {
+				time.Sleep(time.Minute)
+				return m, nil
+			}
+		}, "[]", time.Second},
+		"a Limiter": {func(cfg *wsnotify.Config) {
+			cfg.Outbox.Limiter = &oneEach{interval: time.Hour, next: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC)}
+		}, "[]", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				cfg := wsnotify.Config{Subscriptions: joins()}
+				test.change(&cfg)
+				var lost []error
+				cfg.OnUndelivered = func(_ wsnotify.Message, err error) { lost = append(lost, err) }
+				inBubble(t, cfg, func(w *world) {
+					w.must(w.c.Subscribe("a", "b"))
+					w.must(w.c.Enqueue(wsnotify.MessageText, []byte("x")))
+					w.must(w.c.Connect(w.Context(), w.srv.URL(), "ada"))
+					began := time.Now()
+					w.must(w.c.Disconnect())
+					took := time.Since(began)
+					<-w.c.Done()
+					synctest.Wait()
+					if got := fmt.Sprint(w.srv.Messages("ada")); got != test.want || took != test.took {
+						t.Errorf("the server got %s, and Disconnect took %v", got, took)
+					}
+					if want := test.want == "[]"; want != (len(lost) == 1 && lost[0] == wsnotify.ErrClosed) {
+						t.Errorf("undelivered: %v", lost)
+					}
+				})
+			}
+		})
+	}
+}
+
 // Every method may be called in the Subscribe function and in Confirm.
 func TestMethodsInSubscribeFunctions(t *testing.T) {
 	for name, f := range map[string]func(*wsnotify.Client){
