@@ -27,7 +27,7 @@ func main() {
 	defer stop()
 	err := client.Run(ctx, "ws://localhost:8080/ws/ada", "") // until ctx ends, or it gives up
 	<-client.Done()                                          // the last callback has returned
-	if err != nil && !errors.Is(err, context.Canceled) { // a *wsnotify.DrainError says what was lost
+	if err != nil && !errors.Is(err, context.Canceled) {     // a *wsnotify.DrainError says what was lost
 		log.Fatal(err)
 	}
 }
