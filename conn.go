@@ -306,16 +306,17 @@ func (cn *conn) enqueue(ev *transport.Event) {
 		return
 	}
 	var mark position.Mark
+	var duplicate bool
 	if rs := cn.c.resume; rs != nil {
-		var duplicate bool
-		if mark, duplicate = rs.admit(cn, cn.message(ev), false); duplicate {
+		if mark, duplicate = rs.admit(cn, cn.message(ev), false); duplicate && !cn.c.subscriptions.confirms() {
 			ev.Release()
 			return
 		}
 	}
-	if pastLimit {
+	switch {
+	case pastLimit:
 		cn.pastLimitBytes += len(ev.Data)
-	} else {
+	case !duplicate:
 		cn.counted.messages++
 		cn.counted.bytes += len(ev.Data)
 	}
@@ -329,7 +330,7 @@ func (cn *conn) enqueue(ev *transport.Event) {
 	if cn.batch == nil {
 		cn.batch = inbox.NewBatch()
 	}
-	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, PastLimit: pastLimit}) {
+	if cn.batch.Add(inbox.Item{Op: ev.Op, Data: ev.Data, Epoch: cn.epoch, Cost: ev.Cost, Memory: ev.Memory, Mark: mark, PastLimit: pastLimit, Duplicate: duplicate}) {
 		cn.enqueueBatch()
 	}
 }

@@ -91,6 +91,10 @@ func (c *Client) dispatch(m *inbox.Item) {
 	if rs != nil && !rs.beginMessage(m) {
 		return
 	}
+	if m.Duplicate {
+		c.subscriptions.received(msg)
+		return
+	}
 	if m.Mark.Gap() != nil {
 		rs.gap(m.Mark, m.Epoch)
 	}

@@ -48,8 +48,8 @@ type Subscriptions struct {
 	Batch int
 	// Confirm returns which keys a message confirms, or, with an error, refuses.
 	// No keys mean that the message is no answer. It sees every message that
-	// callbacks see, before they do and on their goroutine, and takes none away;
-	// it must not keep or change Data. Only answers on the connection that sent
+	// callbacks see, before they do and on their goroutine, and those that Resume
+	// drops as duplicates; it takes none away, and must not keep or change Data. Only answers on the connection that sent
 	// the key count, and the last one wins. A refusal is reported to OnError as
 	// a *SubscriptionError; the key stays refused, on later connections too, until
 	// Client.Subscribe is called for it again. Nil means that a key is active once
@@ -210,9 +210,10 @@ func newSubscriptions(c *Client) *subscriptions {
 }
 
 // awaitsAnswers reports whether a key has to be answered in time.
-func (s *subscriptions) awaitsAnswers() bool {
-	return s != nil && s.Confirm != nil && s.ConfirmTimeout > 0
-}
+func (s *subscriptions) awaitsAnswers() bool { return s.confirms() && s.ConfirmTimeout > 0 }
+
+// confirms reports whether messages may be answers.
+func (s *subscriptions) confirms() bool { return s != nil && s.Confirm != nil }
 
 // validate expects the defaults to be set.
 func (cfg *Subscriptions) validate() error {

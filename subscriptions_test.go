@@ -149,6 +149,35 @@ func TestAnswersToSubscriptions(t *testing.T) {
 	})
 }
 
+// Confirm sees an answer whose number is behind the received one, and nobody else does: a
+// server that counts anew would never be seen to answer.
+func TestAnswerThatIsADuplicate(t *testing.T) {
+	var got []string
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins(), Resume: bySeq(), OnMessage: func(m wsnotify.Message) { got = append(got, string(m.Data)) }}
+	cfg.Subscriptions.Confirm = func(m wsnotify.Message) (keys []string, err error) {
+		if strings.Contains(string(m.Data), "joined") {
+			return []string{"a"}, nil
+		}
+		return nil, nil
+	}
+	inBubble(t, cfg, func(w *world) {
+		got = nil
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		w.send(conn, `{"seq":7}`, `{"seq":8,"joined":"a"}`)
+		w.wantStates("a active")
+		conn.Drop()
+		w.pass(11 * time.Second)
+		w.send(w.conn(), `{"seq":1}`, `{"seq":2,"joined":"a"}`)
+		w.wantStates("a active")
+		w.pass(time.Minute)
+		s := w.c.Status()
+		if s.Connections != 2 || s.Duplicates != 2 || s.MessagesIn != 2 || s.InboxQueued != 0 || len(got) != 2 {
+			t.Errorf("%d connections, %d duplicates, %d messages in, %d queued, OnMessage got %q", s.Connections, s.Duplicates, s.MessagesIn, s.InboxQueued, got)
+		}
+	})
+}
+
 // An answer of an older connection counts for nothing.
 func TestAnswerOfAnOlderConnection(t *testing.T) {
 	var block chan struct{}

@@ -65,6 +65,7 @@ type Item struct {
 	Cost      int // what counts against Limit.Bytes
 	Op        wire.Op
 	PastLimit bool // the message was enqueued past the limit
+	Duplicate bool // of one that came before: it is for Subscriptions.Confirm alone
 }
 
 // Batch is what was enqueued together, or one after another.
