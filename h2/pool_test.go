@@ -506,6 +506,24 @@ func TestEndOfAConnectionWhosePeerTakesNothing(t *testing.T) {
 	}
 }
 
+// The timer that bounds the last write ends with it.
+func TestConnectionOfAUserIsClosedOnce(t *testing.T) {
+	tr := &Transport{}
+	inBubble(t, tr, echo, func(w *world) {
+		var closes atomic.Int64
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := w.dial(ctx, network, addr)
+			return &nearConn{conn, func() { closes.Add(1) }}, err
+		}
+		w.connect().Close()
+		tr.Close()
+		pass(2 * goodbye)
+		if n := closes.Load(); n != 1 {
+			t.Errorf("it was closed %d times", n)
+		}
+	})
+}
+
 func TestCloseEndsHandshakesUnderWay(t *testing.T) {
 	tr := &Transport{}
 	inBubble(t, tr, func(p *peer) { p.silence() }, func(w *world) {

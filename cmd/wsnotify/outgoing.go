@@ -290,6 +290,9 @@ func (g *outgoing) close(code wsnotify.StatusCode, reason string) error {
 func (g *outgoing) result(ctx context.Context, ended, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if errors.Is(err, context.Canceled) || errors.Is(err, wsnotify.ErrClosed) {
+		err = nil // which follows from what is told below
+	}
 	var f *failure
 	switch {
 	case g.first != nil && !g.opened && g.ended && errors.Is(ended, context.Canceled) && ctx.Err() == nil:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -101,9 +100,6 @@ unless --attempts is given.`,
 			case ended = <-over:
 			}
 			<-g.client.Done()
-			if errors.Is(err, context.Canceled) || errors.Is(err, wsnotify.ErrClosed) {
-				err = nil // result says why
-			}
 			return g.result(ctx, ended, err)
 		},
 	}

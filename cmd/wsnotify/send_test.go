@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -85,6 +87,15 @@ func TestSendOfNothingDials(t *testing.T) {
 			c = start(t, null, "send", srv.URL(), "-u", "ada")
 		}
 		c.wants(t, exitGaveUp)
+	}
+}
+
+// That Ctrl-C, or the end of the client, ended a wait is no failure of its own.
+func TestInterruptedWaitIsNoFailure(t *testing.T) {
+	for _, err := range []error{context.Canceled, wsnotify.ErrClosed} {
+		if got := new(outgoing).result(t.Context(), nil, err); got != nil {
+			t.Errorf("%v became %v", err, got)
+		}
 	}
 }
 
