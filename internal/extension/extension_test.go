@@ -141,6 +141,17 @@ func TestAccept(t *testing.T) {
 		p + `; server_max_window_bits="12"`:                                     p + "; server_max_window_bits=12",
 		p + "; server_max_window_bits=10; server_max_window_bits=10":            "",
 		"/": "",
+		// A header that is malformed somewhere says nothing that can be relied on.
+		"x; y=, " + p:       "",
+		`x; y="", ` + p:     "",
+		`x; y="a b", ` + p:  "",
+		`x; y="` + p:        "",
+		"x; y; y, " + p:     "",
+		"x; , " + p:         "",
+		"x y, " + p:         "",
+		p + ", x; y=":       "",
+		p + `, x; y="a`:     "",
+		`x; y="a\ b", ` + p: "",
 	} {
 		if _, got := Accept([]string{offers}); got != want {
 			t.Errorf("%q: %q, want %q", offers, got, want)

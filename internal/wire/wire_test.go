@@ -240,6 +240,75 @@ func TestNoKeyIsUsedTwice(t *testing.T) {
 	}
 }
 
+// A message of ReadLimit bytes comes and one of a byte more does not. What is
+// compressed may be larger by what can't be compressed.
+func TestLimitIsExact(t *testing.T) {
+	for _, limit := range []int{0, 1, 125, 1000, 100_000} {
+		for _, rsv1 := range []byte{0, RSV1} {
+			most := limit
+			if rsv1 != 0 {
+				most += limit/8 + 1024
+			}
+			for size, want := range map[int]bool{most: true, most + 1: false} {
+				payload := make([]byte, size)
+				whole := serverFrame(Fin|rsv1|byte(Binary), payload)
+				fragments := append(serverFrame(rsv1|byte(Binary), payload[:size/2]), serverFrame(Fin, payload[size/2:])...)
+				for name, stream := range map[string][]byte{"whole": whole, "in fragments": fragments} {
+					got, err := describe(bytes.NewReader(stream), int64(limit), true, false, 1)
+					if v := (*Violation)(nil); (len(got) == 1) != want || errors.As(err, &v) == want || !want && v.Code != TooBig {
+						t.Errorf("limit %d, rsv1 %#x, %d bytes %s: %d messages, %v", limit, rsv1, size, name, len(got), err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Without a limit, fragments may not claim more than can be counted.
+func TestFragmentsThatClaimTooMuch(t *testing.T) {
+	stream := append(serverFrame(byte(Binary), []byte("x")), Fin, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	var v *Violation
+	if got, err := describe(bytes.NewReader(stream), -1, false, false, 1); len(got) != 0 || !errors.As(err, &v) || v.Code != TooBig {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What nobody has released is not written to, whatever is read after it, and larger
+// memory than there is a pool for is none of a pool.
+func TestMessagesStayUntilTheyAreReleased(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var stream []byte
+	var want [][]byte
+	for i := range 400 {
+		size := []int{10, 300, 2000, 20_000}[rnd.IntN(4)]
+		if i%100 == 50 {
+			size = 1<<maxClass + 1
+		}
+		payload := bytes.Repeat([]byte{byte(i)}, size)
+		stream, want = append(stream, serverFrame(Fin|byte(Binary), payload)...), append(want, payload)
+	}
+	r := NewReader(&pieces{stream, rnd}, -1, false, true)
+	defer r.Close()
+	var kept []Event
+	for {
+		events := make([]Event, 8)
+		n, err := r.Read(events)
+		kept = append(kept, events[:n]...)
+		if err != nil {
+			break
+		}
+	}
+	if len(kept) != len(want) {
+		t.Fatalf("%d messages of %d came", len(kept), len(want))
+	}
+	for i := range kept {
+		if !bytes.Equal(kept[i].Data, want[i]) {
+			t.Fatalf("message %d of %d bytes has changed", i, len(want[i]))
+		}
+		kept[i].Release()
+	}
+}
+
 // One small message that is kept does not keep more memory alive than it was
 // charged for.
 func TestCostCoversWhatAMessageKeeps(t *testing.T) {
