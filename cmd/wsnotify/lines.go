@@ -62,8 +62,9 @@ func (o *framing) decode(line string) ([]byte, error) {
 		}
 		return data, nil
 	case !o.binary && !utf8.ValidString(line):
-		i := strings.IndexFunc(line, func(r rune) bool { return r == utf8.RuneError })
-		for ; i >= 0 && utf8.ValidString(line[:i+1]); i++ { // a replacement character that was typed
+		i := 0
+		for r, size := utf8.DecodeRuneInString(line); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRuneInString(line[i:]) {
+			i += size // U+FFFD that was typed has three bytes
 		}
 		return nil, fmt.Errorf("it is not UTF-8 text: byte %d is 0x%02x; send such with --binary or --base64", i+1, line[i])
 	}
