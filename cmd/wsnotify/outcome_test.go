@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify"
+)
+
+func TestCloseText(t *testing.T) {
+	for _, test := range []struct {
+		code   wsnotify.StatusCode
+		reason string
+		want   string
+		odd    bool
+	}{
+		{1000, "", "1000 (normal)", false},
+		{1001, "", "1001 (going away)", false},
+		{1002, "", "1002 (protocol error)", true},
+		{1003, "", "1003 (unsupported data)", true},
+		{1005, "", "1005 (no code)", false},
+		{1006, "", "1006 (no close frame)", false},
+		{1007, "", "1007 (invalid data)", true},
+		{1008, "", "1008 (policy violation)", true},
+		{1009, "", "1009 (message too big)", true},
+		{1010, "", "1010 (extension missing)", true},
+		{1011, "", "1011 (internal error)", true},
+		{1012, "", "1012 (service restart)", true},
+		{1013, "", "1013 (try again later)", true},
+		{1014, "", "1014 (bad gateway)", true},
+		{4000, "", "4000", true},
+		{1001, "a restart", "1001, a restart", false},
+	} {
+		if got := closeText(test.code, test.reason); got != test.want || isOdd(test.code) != test.odd {
+			t.Errorf("%d %q: %q and odd %v, want %q", test.code, test.reason, got, isOdd(test.code), test.want)
+		}
+	}
+}
+
+// How the program ends when Run has: what is lost decides before why, and a policy that gave up before all.
+func TestOutcomeOfRun(t *testing.T) {
+	gaveUp := func(attempts int, f wsnotify.Failure) error {
+		return &wsnotify.GiveUpError{Attempts: attempts, Failure: f}
+	}
+	closed := func(code wsnotify.StatusCode) wsnotify.Failure {
+		return wsnotify.Failure{Phase: wsnotify.PhaseOpen, Code: code, Err: wsnotify.CloseError{Code: code}}
+	}
+	refused := wsnotify.Failure{Phase: wsnotify.PhaseHandshake, HTTPStatus: 401, Code: 1006, Err: errors.New("x")}
+	down := wsnotify.Failure{Phase: wsnotify.PhaseDial, Code: 1006, Err: errors.New("wsnotify: no route")}
+	for _, test := range []struct {
+		err  error
+		code int
+		says string
+	}{
+		{nil, exitOK, ""},
+		{context.Canceled, exitOK, ""},
+		{&wsnotify.DrainError{Unhandled: 3, Err: context.DeadlineExceeded}, exitOK, ""},
+		{&wsnotify.DrainError{Unsent: 1}, exitFailure, "1 message not sent"},
+		{&wsnotify.DrainError{Unsent: 2}, exitFailure, "2 messages not sent"},
+		{&wsnotify.DrainError{Unsent: 2, Unconfirmed: 3}, exitFailure, "2 messages not sent, and 3 that may be lost"},
+		{&wsnotify.DrainError{Unconfirmed: 1}, exitFailure, "1 message may be lost"},
+		{gaveUp(1, closed(1011)), exitFailure, "the server closed with 1011 (internal error)"},
+		{gaveUp(1, closed(1008)), exitRefused, "the server closed with 1008 (policy violation)"},
+		{gaveUp(1, closed(1001)), exitGaveUp, "the server closed with 1001 (going away)"},
+		{gaveUp(2, closed(1011)), exitGaveUp, "no connection after 2 attempts: the server closed with 1011 (internal error)"},
+		{gaveUp(1, refused), exitRefused, "no connection: HTTP 401 Unauthorized"},
+		{gaveUp(1, down), exitGaveUp, "no connection: no route"},
+		{gaveUp(7, down), exitGaveUp, "no connection after 7 attempts: no route"},
+		{gaveUp(1, wsnotify.Failure{}), exitGaveUp, "no connection: unknown"},
+		{errors.New("wsnotify: Config.Header: bad"), exitUsage, "--header: bad"},
+	} {
+		got := outcome(test.err)
+		if got == nil {
+			if test.code != exitOK {
+				t.Errorf("%v is no error", test.err)
+			}
+			continue
+		}
+		if f := (*failure)(nil); !errors.As(got, &f) || f.code != test.code || got.Error() != test.says {
+			t.Errorf("%v: %v, want %d, %s", test.err, got, test.code, test.says)
+		}
+	}
+}
+
+func TestNoticeOfAReconnect(t *testing.T) {
+	ev := wsnotify.ReconnectEvent{Attempt: 2, Delay: 1234567 * time.Microsecond, Failure: wsnotify.Failure{Err: errors.New("wsnotify: gone")}}
+	if got, want := again(ev), "attempt 2 in 1.235s: gone"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What was read in full decides first; of what is left, the most telling is said.
+func TestResultOfSending(t *testing.T) {
+	client := wsnotify.New(wsnotify.Config{})
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	bad := errors.New("the server closed with 1011")
+	for _, test := range []struct {
+		g     *outgoing // nil: one that has done nothing
+		ctx   context.Context
+		ended error
+		err   error
+		want  string // "": success
+		more  []string
+	}{
+		{},
+		{ctx: canceled, ended: context.Canceled},
+		{err: bad, want: bad.Error()},
+		{g: &outgoing{refused: 1}, want: "1 message not sent"},
+		{g: &outgoing{refused: 2, lost: 3}, want: "2 messages not sent, and 3 that may be lost"},
+		{g: &outgoing{lost: 2}, want: "2 messages may be lost"},
+		{g: &outgoing{lost: 2, ours: true}, want: "2 messages may be lost: the server has not answered"},
+		{g: &outgoing{lost: 1, ours: true, unsent: []string{"may be lost: x"}}, want: "1 message may be lost", more: []string{"may be lost: x"}},
+		{g: &outgoing{lost: 1, untold: 1}, want: "1 message may be lost"},
+		{g: &outgoing{bad: bad, refused: 1, lost: 1}, want: bad.Error()},
+		{g: &outgoing{bad: bad, untold: 2, unsent: []string{"a"}, behind: []string{"b"}}, want: bad.Error(), more: []string{"of what was sent, 2 messages may be lost", "a", "b"}},
+		{ctx: late, want: "not all was sent within 3s"},
+		{g: &outgoing{isAllSent: true}, ctx: late, want: "the server has not answered within 3s"},
+		{ended: &wsnotify.DrainError{Unsent: 1}, want: "1 message not sent"},
+		{g: &outgoing{bad: bad}, ended: &wsnotify.DrainError{Unsent: 1}, want: "1 message not sent"},
+		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true}, ended: context.Canceled, want: "no connection: " + bad.Error()},
+		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true}, ctx: canceled, ended: context.Canceled},
+		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true, opened: true}, ended: context.Canceled},
+		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}}, ended: context.Canceled},
+	} {
+		g := test.g
+		if g == nil {
+			g = new(outgoing)
+		}
+		g.client, g.conn = client, &connection{timeout: 3 * time.Second}
+		ctx := test.ctx
+		if ctx == nil {
+			ctx = t.Context()
+		}
+		got, says := g.result(ctx, test.ended, test.err), ""
+		var more []string
+		if got != nil {
+			says = got.Error()
+			if f := (*failure)(nil); errors.As(got, &f) {
+				more = f.details
+			}
+		}
+		if says != test.want || fmt.Sprint(more) != fmt.Sprint(test.more) {
+			t.Errorf("ended %v, err %v, refused %d, lost %d: %q %q, want %q %q", test.ended, test.err, g.refused, g.lost, says, more, test.want, test.more)
+		}
+	}
+}
