@@ -1,0 +1,31 @@
+package wsnotify
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// While callbacks follow each other, since is late by a sixteenth of SlowCallback
+// or half a second at most, and the clock is read no more often than that needs.
+func TestCallbackSinceIsLateByATickAtMost(t *testing.T) {
+	const each = 100 * time.Microsecond
+	for slow, tick := range map[time.Duration]time.Duration{
+		-1: 500 * time.Millisecond, time.Minute: 500 * time.Millisecond, 8 * time.Second: 500 * time.Millisecond,
+		4 * time.Second: 250 * time.Millisecond, 16 * time.Millisecond: time.Millisecond, time.Millisecond: time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var c callbacks
+			c.init(slow, func(*callbackName, time.Duration) {})
+			defer c.stop()
+			var late time.Duration
+			for began := time.Now(); time.Since(began) < 3*tick; time.Sleep(each) {
+				c.enter(nameOnMessage)
+				late = max(late, time.Since(c.runningSince()))
+			}
+			if late > tick || late < tick-2*each {
+				t.Errorf("slow %v: late by %v, want %v", slow, late, tick)
+			}
+		})
+	}
+}
