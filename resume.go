@@ -275,7 +275,6 @@ type resume struct {
 	running *run          // the latest, which ends by saving; nil once it has
 	timer   *time.Timer   // until the positions are saved; nil if nothing is to be
 	asking  chan struct{} // closed when the call of the Store under way has returned; nil if none is
-	loading bool          // that is Load
 }
 
 func newResume(c *Client) *resume {
@@ -351,7 +350,7 @@ func (rs *resume) load() (loaded map[string]string, panicked any, err error) {
 		rs.awaitStore()
 		rs.mu.Lock()
 	}
-	rs.asking, rs.loading = make(chan struct{}), true
+	rs.asking = make(chan struct{})
 	rs.mu.Unlock()
 	defer rs.asked()
 	defer func() { panicked = recover() }()
@@ -365,7 +364,7 @@ func (rs *resume) asked() {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	close(rs.asking)
-	rs.asking, rs.loading = nil, false
+	rs.asking = nil
 	if rs.running != nil && rs.SaveEvery >= 0 && rs.timer == nil && rs.positions.HasUnsaved() {
 		rs.saveLater()
 	}
@@ -619,11 +618,7 @@ func (rs *resume) save() <-chan struct{} {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.stopTimer() // asked sets it again
-	switch {
-	case rs.asking == nil:
-	case rs.loading && !rs.positions.HasUnsaved():
-		return nil
-	default:
+	if rs.asking != nil {
 		return rs.asking
 	}
 	positions := rs.positions.Unsaved()

@@ -568,10 +568,61 @@ func TestLoadThatHangs(t *testing.T) {
 	})
 }
 
-type hangingLoad struct{ release chan struct{} }
+type hangingLoad struct {
+	release chan struct{}
+	saved   map[string]string
+}
 
 func (s *hangingLoad) Load() (map[string]string, error) { <-s.release; return nil, nil }
-func (s *hangingLoad) Save(map[string]string) error     { return nil }
+func (s *hangingLoad) Save(positions map[string]string) error {
+	s.saved = positions
+	return nil
+}
+
+// What is set while Load hangs is saved behind it. Done waits for Load in any case, as for all code of the user.
+func TestEndWhileLoadHangs(t *testing.T) {
+	for _, set := range []bool{false, true} {
+		store := &hangingLoad{}
+		cfg := wsnotify.Config{Resume: bySeq()}
+		cfg.Resume.Store = store
+		inBubble(t, cfg, func(w *world) {
+			store.release, store.saved = make(chan struct{}), nil
+			ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+			defer cancel()
+			w.wantErr(w.c.Connect(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)
+			if set {
+				w.c.SetPosition("", "41")
+			}
+			w.must(w.c.Disconnect())
+			synctest.Wait()
+			select {
+			case <-w.c.Done():
+				t.Errorf("set %v: it was done before Load returned", set)
+			default:
+			}
+			close(store.release)
+			<-w.c.Done()
+			if got := store.saved[""]; (got == "41") != set {
+				t.Errorf("set %v: saved %q", set, got)
+			}
+		})
+	}
+}
+
+// What is set before Connect is saved like what is handled.
+func TestSetPositionBeforeConnectIsSaved(t *testing.T) {
+	store := &memoryStore{}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
+		w.c.SetPosition("", "41")
+		w.connect()
+		w.pass(time.Second)
+		if got := store.get(""); got != "41" {
+			t.Errorf("saved %q, not 41", got)
+		}
+	})
+}
 
 // A Save that fails is reported and tried again; one that hangs holds up
 // nothing but Done.
