@@ -154,7 +154,7 @@ func hideUsers(text string) string {
 		}
 		from = begin
 		at := strings.LastIndexByte(text[begin:begin+end], '@')
-		if at < 0 {
+		if at <= 0 {
 			continue
 		}
 		user, _, hasPassword := strings.Cut(text[begin:begin+at], ":")

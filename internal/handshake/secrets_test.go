@@ -52,6 +52,21 @@ func eachByte(s, format string) string {
 	return b.String()
 }
 
+// A URL in a text shows its user only beside a password.
+func TestUsersOfURLsAreHidden(t *testing.T) {
+	for text, want := range map[string]string{
+		"dial http://u@h: no":                 "dial http://xxxxx@h: no",
+		"http://ada:s@h/x@y and ws://bob@i?@": "http://ada:xxxxx@h/x@y and ws://xxxxx@i?@",
+		"http://ada:s@x@h":                    "http://ada:xxxxx@h",
+		"http://@h, http://h, http://":        "http://@h, http://h, http://",
+		"mail ada@h":                          "mail ada@h",
+	} {
+		if got := new(Secrets).Hide(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
 // However often a secret is escaped, up to three times, nothing of it is shown,
 // and nothing else is lost.
 func FuzzHide(f *testing.F) {
