@@ -44,6 +44,26 @@ func TestReaderReservesAfterEachCallback(t *testing.T) {
 	})
 }
 
+// A reader that no longer waits leaves nothing that a callback's end would notify.
+func TestWaitForCapacityThatIsGivenUp(t *testing.T) {
+	q := &Queue{Limit: Limit{1, -1}, Dispatch: func(*Item) {}}
+	batch := NewBatch()
+	if !q.Reserve(0, batch) {
+		t.Fatal("no capacity in an empty inbox")
+	}
+	batch.Add(Item{})
+	q.Enqueue(batch)
+	quit := make(chan struct{})
+	close(quit)
+	if q.AwaitCapacity(0, quit) {
+		t.Fatal("capacity in a full inbox")
+	}
+	if q.freed != nil || q.waiting.Load() {
+		t.Error("the reader still waits")
+	}
+	q.Run()
+}
+
 func TestNoCapacityBehindAMessageThatIsTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		over := make(chan struct{})

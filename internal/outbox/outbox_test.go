@@ -424,6 +424,37 @@ func TestSendAfterAFailedWrite(t *testing.T) {
 	})
 }
 
+// A Handshake's message has the outcome of its write: the one that is torn may have been sent, those behind it not.
+func TestHandshakeWriteThatFails(t *testing.T) {
+	w := attached(newTestOutbox(nil))
+	for torn, wants := range map[bool][]error{
+		false: {testErrors.ErrNotConnected, testErrors.ErrNotConnected},
+		true:  {testErrors.ErrInterrupted, testErrors.ErrNotConnected},
+	} {
+		var results []chan error
+		for n := range wants {
+			result := make(chan error, 1)
+			results = append(results, result)
+			go func() { result <- w.SendFirst(t.Context(), wire.Text, []byte("a")) }()
+			for queued := 0; queued <= n; runtime.Gosched() {
+				w.mu.Lock()
+				queued = len(w.front.first)
+				w.mu.Unlock()
+			}
+		}
+		w.batch.Lock()
+		w.addControls()
+		w.fail(torn)
+		w.batch.Reset()
+		w.batch.Unlock()
+		for i, want := range wants {
+			if err := <-results[i]; err != want {
+				t.Errorf("torn %v: message %d: %v, want %v", torn, i, err, want)
+			}
+		}
+	}
+}
+
 // The write of a Handshake's message fails at the moment at which its ctx ends.
 func TestHandshakeWriteFailsAsItsCtxEnds(t *testing.T) {
 	w := attached(newTestOutbox(nil))

@@ -47,6 +47,39 @@ func serverFrame(d *deflate.Deflater, data []byte) []byte {
 	return append(head, payload...)
 }
 
+// What a compressed message must be once it is not compressed any more: no longer than ReadLimit, and as text UTF-8.
+func TestDecompressedMessagesAreChecked(t *testing.T) {
+	for _, test := range []struct {
+		op    wire.Op
+		data  string
+		limit int64
+		code  uint16 // 0: it comes
+	}{
+		{wire.Text, "grüße", 7, 0},
+		{wire.Text, "grüße", 6, wire.TooBig},
+		{wire.Text, "grüße", -1, 0},
+		{wire.Text, "gr\xfc\xdfe", -1, wire.InvalidPayload},
+		{wire.Binary, "gr\xfc\xdfe", -1, 0},
+		{wire.Binary, "", 0, 0},
+		{wire.Binary, "x", 0, wire.TooBig},
+	} {
+		frame := serverFrame(deflate.NewDeflater(32<<10, true), []byte(test.data))
+		frame[0] = wire.Fin | wire.RSV1 | byte(test.op)
+		u, _ := compressed(&bothKeep, Options{ReadLimit: test.limit}, frame)
+		events := make([]Event, 1)
+		n, _, err := u.Read(events)
+		if test.code == 0 {
+			if n != 1 || string(events[0].Data) != test.data {
+				t.Errorf("%q with the limit %d: %d messages, %v", test.data, test.limit, n, err)
+			}
+			continue
+		}
+		if v := (*wire.Violation)(nil); n != 0 || !errors.As(err, &v) || v.Code != int(test.code) {
+			t.Errorf("%q with the limit %d: %d messages, %v, want %d", test.data, test.limit, n, err, test.code)
+		}
+	}
+}
+
 // However much comes at once, no more than 64 KiB and one message are decompressed
 // before somebody takes them.
 func TestBatchStopsBeingDecompressed(t *testing.T) {
