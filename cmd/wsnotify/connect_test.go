@@ -243,6 +243,7 @@ const (
 	left   = "\x1b[D"
 	ctrlC  = "\x03"
 	ctrlD  = "\x04"
+	ctrlR  = "\x12"
 	prompt = "> "
 )
 
@@ -277,8 +278,9 @@ func TestConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.types("connected to "+srv.URL()+"ada, subprotocol v2\r\n", "back"+enter)
-	got, err := srv.WaitMessages(within(t), "ada", 5)
-	if want := []string{"hello", "half a line", "hell世o!", "/ping", "back"}; fmt.Sprint(got) != fmt.Sprint(want) {
+	s.types("back\r\n", ctrlR+"HALF"+enter) // it searches without regard to case
+	got, err := srv.WaitMessages(within(t), "ada", 6)
+	if want := []string{"hello", "half a line", "hell世o!", "/ping", "back", "half a line"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the server got %q and not %q: %v", got, want, err)
 	}
 	s.tty.WriteString("/close 4000 bye for now" + enter)

@@ -320,6 +320,24 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// A command sees a binary message in base64, and what it says as the command ends is neither shown nor a failure.
+func TestExecOfBinaryAndAtTheEnd(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	var b bytes.Buffer
+	out := &display{err: &b}
+	if err := execute(t.Context(), `echo "$CONTENT"`, record{Binary: []byte("x")}, out); err != nil || b.String() != "eA==\n" {
+		t.Errorf("it said %q, %v", &b, err)
+	}
+	b.Reset()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := execute(ctx, "echo late; exec sleep 60", record{}, out); err != nil || b.Len() != 0 {
+		t.Errorf("it said %q, %v", &b, err)
+	}
+}
+
 func TestEndWhileACommandHangs(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no sh")

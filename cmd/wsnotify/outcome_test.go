@@ -92,6 +92,16 @@ func TestNoticeOfAReconnect(t *testing.T) {
 	}
 }
 
+func TestLossesAreToldOnce(t *testing.T) {
+	var said []string
+	g := &outgoing{untold: 2, told: 3, say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }}
+	g.reportLost()
+	g.reportLost()
+	if want := "[of what was sent, 2 messages may be lost]"; fmt.Sprint(said) != want || g.told != 5 {
+		t.Errorf("it said %q, and told of %d", said, g.told)
+	}
+}
+
 // What was read in full decides first; of what is left, the most telling is said.
 func TestResultOfSending(t *testing.T) {
 	client := wsnotify.New(wsnotify.Config{})

@@ -95,6 +95,26 @@ func TestRecordAndReplay(t *testing.T) {
 	<-c.code
 }
 
+// A recording that could not be written is a failure of its own, and of one that has failed no other.
+func TestRecordingThatIsNotComplete(t *testing.T) {
+	full := "/dev/full"
+	if _, err := os.Stat(full); err != nil {
+		t.Skip(err)
+	}
+	srv := wsnotifytest.NewServer(t)
+	for _, args := range [][]string{{"connect", srv.URL(), "-x", "hello", "--wait", "1ms"}, {"listen", srv.URL(), "--timeout", "200ms"}} {
+		c := start(t, nil, append(args, "-u", "ada", "--record", full)...)
+		c.wants(t, exitFailure)
+		if says := c.err.String(); !strings.Contains(says, "--record: ") || !strings.Contains(says, "the recording is not complete") {
+			t.Errorf("%s says %q", args[0], says)
+		}
+	}
+	srv.Stop()
+	for _, args := range [][]string{{"connect", srv.URL(), "-x", "hello"}, {"listen", srv.URL(), "--attempts", "0"}} {
+		start(t, nil, append(args, "-u", "ada", "--record", full)...).wants(t, exitGaveUp)
+	}
+}
+
 func TestListenRecordsSecretsIfAsked(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	path := filepath.Join(t.TempDir(), "all.jsonl")
