@@ -236,7 +236,6 @@ func (c *Conn) violate(br *bufio.Reader, v violation) {
 
 // violation records what a client did wrong, and fails the test unless that is allowed.
 func (s *Server) violation(who string, v violation, report bool) {
-	s.tb.Helper()
 	s.mu.Lock()
 	s.violations = append(s.violations, string(v))
 	report = report && !s.allowBad

@@ -80,6 +80,7 @@ func (u *User) each(f func(*Conn)) {
 
 // push calls f for the connections through which the client can be reached.
 func (u *User) push(f func(*Conn) error) error {
+	u.s.tb.Helper()
 	conns := u.conns((*Conn).usable)
 	if len(conns) == 0 {
 		return u.nobody()
