@@ -304,3 +304,28 @@ func TestWaitForEndsWithTheClient(t *testing.T) {
 		w.wantErr(wsnotify.New(wsnotify.Config{}).WaitFor(ctx, wsnotify.Open), context.DeadlineExceeded)
 	})
 }
+
+// An address that can't be dialled changes nothing: what was connected stays so.
+func TestAddressThatCannotBeDialledChangesNothing(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		for _, connected := range []bool{false, true} {
+			if connected {
+				w.connect()
+			}
+			w.journal()
+			dials := w.net.Dials()
+			for _, address := range []string{"", "ws://", "ftp://server/", "ws://[", "ws://server/#x"} {
+				if err := w.c.Connect(w.Context(), address, ""); err == nil {
+					t.Errorf("Connect to %q is no error", address)
+				}
+				if err := w.c.Run(w.Context(), address, ""); err == nil {
+					t.Errorf("Run with %q is no error", address)
+				}
+			}
+			w.expect()
+			if w.net.Dials() != dials || w.c.IsConnected() != connected {
+				t.Errorf("connected %v: %d dials more, now %v", connected, w.net.Dials()-dials, w.c.ReadyState())
+			}
+		}
+	})
+}

@@ -533,3 +533,22 @@ func testReceiveLeft(t *testing.T, cfg wsnotify.Config, when time.Duration, left
 	}
 	<-c.Done()
 }
+
+// With Inbox.Reuse, what Receive has returned stays as it is.
+func TestReceivedMessageIsNotReused(t *testing.T) {
+	var first wsnotify.Message
+	inBubble(t, wsnotify.Config{Inbox: wsnotify.Inbox{Reuse: true}, OnMessage: func(wsnotify.Message) {}, OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) (err error) {
+		first, err = h.Receive(ctx)
+		return err
+	}}, func(w *world) {
+		w.srv.OnConn(func(c *wsnotifytest.Conn) { c.SendText("welcome") })
+		conn := w.connect()
+		for range 1000 {
+			w.must(conn.SendText(strings.Repeat("x", 100)))
+		}
+		w.pass(0)
+		if string(first.Data) != "welcome" {
+			t.Errorf("it has become %q", first.Data)
+		}
+	})
+}

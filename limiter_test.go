@@ -299,3 +299,32 @@ func TestLimiterIsNotAwaitedForNothing(t *testing.T) {
 		w.must(w.c.SendText(w.Context(), "z")) // asks anew
 	})
 }
+
+// What ends a client ends its wait behind a limiter that has failed.
+func TestEndBehindADialLimiterThatFails(t *testing.T) {
+	for name, end := range map[string]func(w *world, cancel func()) error{
+		"Disconnect": func(w *world, _ func()) error { return w.c.Disconnect() },
+		"Drain":      func(w *world, _ func()) error { return w.c.Drain(w.Context()) },
+		"ctx of Run": func(_ *world, cancel func()) error { cancel(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			limiter := &oneEach{}
+			inBubble(t, wsnotify.Config{DialLimiter: limiter}, func(w *world) {
+				limiter.fail = errors.New("no redis")
+				ctx, cancel := context.WithCancel(w.Context())
+				defer cancel()
+				over := make(chan error, 1)
+				go func() { over <- w.c.Run(ctx, w.srv.URL(), "ada") }()
+				synctest.Wait() // until it is paused
+				began := time.Now()
+				if err := end(w, cancel); err != nil {
+					t.Error(err)
+				}
+				<-over
+				if took := time.Since(began); took != 0 || w.net.Dials() != 0 {
+					t.Errorf("it took %v and %d dials", took, w.net.Dials())
+				}
+			})
+		})
+	}
+}

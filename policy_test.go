@@ -363,3 +363,14 @@ func TestDisconnectWhileThePolicyBlocks(t *testing.T) {
 		<-w.c.Done()
 	})
 }
+
+// A policy that is none gives up, as one does that says Stop.
+func TestBackOffThatReturnsNoPolicy(t *testing.T) {
+	inBubble(t, wsnotify.Config{BackOff: func() wsnotify.BackOff { return nil }}, func(w *world) {
+		w.srv.Refuse(-1, 503, nil, "")
+		var gaveUp *wsnotify.GiveUpError
+		if err := w.c.Connect(w.Context(), w.srv.URL(), "ada"); !errors.As(err, &gaveUp) || gaveUp.Attempts != 1 {
+			t.Errorf("%v", err)
+		}
+	})
+}

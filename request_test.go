@@ -538,3 +538,19 @@ func TestRequestEndsThoughItsConnDoesNot(t *testing.T) {
 		<-w.c.Done()
 	})
 }
+
+// An answer may come as binary, if it is JSON in UTF-8.
+func TestBinaryAnswers(t *testing.T) {
+	for answer, want := range map[string]bool{`{"id":"1","x":"ü"}`: true, "{\"id\":\"1\",\"x\":\"\xfc\"}": false} {
+		inBubble(t, wsnotify.Config{Heartbeat: noText}, func(w *world) {
+			conn := w.connect()
+			ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+			defer cancel()
+			w.srv.OnMessage(func(*wsnotifytest.Conn, byte, []byte) { conn.SendBinary([]byte(answer)) })
+			got, err := w.c.Request(ctx, "1", wsnotify.MessageText, []byte(`{"id":"1"}`))
+			if (err == nil) != want || want && string(got.Data) != answer {
+				t.Errorf("%q: %q, %v", answer, got.Data, err)
+			}
+		})
+	}
+}

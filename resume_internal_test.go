@@ -37,3 +37,18 @@ func TestFieldOfPositionField(t *testing.T) {
 		t.Errorf("position %q of stream %q", position, stream)
 	}
 }
+
+// A parameter takes the place of all of its name, however that is escaped, and leaves the others as they stand.
+func TestParameterOfAQuery(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                        "a+b=7%26",
+		"x=1":                     "x=1&a+b=7%26",
+		"a+b=1&x=%2F&a%20b=2&a+b": "x=%2F&a+b=7%26",
+		"&x&&y=":                  "x&y=&a+b=7%26",
+		"%zz=1&a+b=1&a+bc=2":      "%zz=1&a+bc=2&a+b=7%26",
+	} {
+		if got := withParameter(query, "a b", "7&"); got != want {
+			t.Errorf("%q becomes %q, want %q", query, got, want)
+		}
+	}
+}

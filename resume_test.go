@@ -1009,3 +1009,75 @@ func TestHandlerErrorInADrain(t *testing.T) {
 		}
 	})
 }
+
+func TestGapAndResumeErrorNameTheStream(t *testing.T) {
+	for want, v := range map[string]fmt.Stringer{
+		"the messages between 7 and 12 are missing":                  wsnotify.Gap{After: "7", Next: "12"},
+		`stream "orders": the messages between 7 and 12 are missing`: wsnotify.Gap{Stream: "orders", After: "7", Next: "12"},
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := (&wsnotify.ResumeError{Stream: "orders", Asked: "8", Got: "1"}).Error(); !strings.Contains(got, `stream "orders": `) {
+		t.Error(got)
+	}
+}
+
+func TestPositionsWithoutResume(t *testing.T) {
+	var positions []string
+	inBubble(t, wsnotify.Config{
+		BeforeDial: func(_ context.Context, r *wsnotify.DialRequest) error {
+			positions = append(positions, r.Position(""))
+			return nil
+		},
+		OnHandshake: func(_ context.Context, h *wsnotify.Handshake) error {
+			positions = append(positions, h.Position(""))
+			return nil
+		},
+	}, func(w *world) {
+		positions = nil
+		w.c.SetPosition("", "7")
+		w.connect()
+		if positions = append(positions, w.c.Position("")); fmt.Sprintf("%q", positions) != `["" "" ""]` {
+			t.Errorf("%q", positions)
+		}
+	})
+}
+
+// A position that is no number is reported once for each connection, and its message comes.
+func TestPositionThatIsNoNumber(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Resume: wsnotify.Resume{Order: wsnotify.PositionConsecutive, Position: func(m wsnotify.Message) (stream, position string) {
+		return "orders", string(m.Data)
+	}}, OnMessage: func(wsnotify.Message) {}}
+	inBubble(t, cfg, func(w *world) {
+		for range 2 {
+			conn := w.connect()
+			w.journal()
+			w.send(conn, "x", "y")
+			var reports []string
+			for _, line := range w.journal() {
+				if strings.Contains(line, "no decimal number") {
+					reports = append(reports, line)
+				}
+			}
+			if len(reports) != 1 || !strings.Contains(reports[0], `stream "orders": Resume.Position returned "x", which is no decimal number`) || w.c.Status().MessagesIn != 2 {
+				t.Errorf("%q, %d received", reports, w.c.Status().MessagesIn)
+			}
+			w.must(w.c.Disconnect())
+			w.c = wsnotify.New(w.config(cfg))
+		}
+	})
+}
+
+// With a field there is nothing in a binary message that could be a position.
+func TestBinaryMessagesHaveNoPosition(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: noText, Resume: bySeq()}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.SendBinary([]byte(event(7))))
+		w.pass(0)
+		if got := w.c.Position(""); got != "" {
+			t.Errorf("the position is %q", got)
+		}
+	})
+}
