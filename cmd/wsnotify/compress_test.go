@@ -66,12 +66,12 @@ func TestServeSurvivesCompressedMessages(t *testing.T) {
 // What the client and serve say to each other arrives, with any window and mode,
 // in messages of any size.
 func TestServeCompresses(t *testing.T) {
-	_, srv := hubServer(t, func(h *hub) { h.echo, h.readLimit = true, 4<<20 })
-	for _, cfg := range []wsnotify.Config{
+	for i, cfg := range []wsnotify.Config{
 		{Compression: wsnotify.CompressionContextTakeover},
 		{Compression: wsnotify.CompressionContextTakeover, CompressionWindow: 9},
 		{Compression: wsnotify.CompressionNoContextTakeover, CompressionWindow: 12},
 	} {
+		_, srv := hubServer(t, func(h *hub) { h.echo, h.readLimit = true, []int64{4 << 20, 3 << 20, -1}[i] })
 		got := make(chan string, 100)
 		var agreed wsnotify.CompressionAgreement
 		cfg.ReadLimit = 4 << 20

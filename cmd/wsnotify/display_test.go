@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 
 	"github.com/wsnotify/wsnotify"
 )
@@ -127,6 +130,40 @@ func TestTimestamps(t *testing.T) {
 		at, err := time.Parse(layout, stamp)
 		if err != nil || rest != want || !tty && (at.Before(before) || at.After(time.Now())) {
 			t.Errorf("terminal %v: %q, %v", tty, &b, err)
+		}
+	}
+}
+
+// Colours are for terminals that have them and users who want them, and so is the status line.
+func TestLooksOfTerminals(t *testing.T) {
+	end, tty, err := pty.Open()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer end.Close()
+	defer tty.Close()
+	for _, test := range []struct {
+		color, term, noColor string
+		tty                  bool
+		coloured, live       bool
+	}{
+		{"auto", "xterm", "", true, true, true},
+		{"auto", "dumb", "", true, false, false},
+		{"auto", "xterm", "1", true, false, true},
+		{"never", "xterm", "", true, false, true},
+		{"always", "dumb", "1", true, true, false},
+		{"auto", "xterm", "", false, false, false},
+		{"always", "xterm", "", false, true, false},
+	} {
+		t.Setenv("TERM", test.term)
+		t.Setenv("NO_COLOR", test.noColor)
+		var out io.Writer = new(bytes.Buffer)
+		if test.tty {
+			out = tty
+		}
+		d := newDisplay(out, out, looks{color: test.color}, false)
+		if coloured := d.dim.Sprint("x") != "x"; coloured != test.coloured || (d.live != nil) != test.live {
+			t.Errorf("%+v: coloured %v, a status line %v", test, coloured, d.live != nil)
 		}
 	}
 }

@@ -584,6 +584,20 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// A page of the manual keeps paragraphs apart, and shows indented lines as they are.
+func TestParagraphsOfTheManual(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\nb\n\nc\n":        "a\nb\n.PP\nc\n",
+		"a\n\n  b\n\n  c\nd": "a\n.PP\n.nf\n  b\n.PP\n  c\n.fi\nd\n",
+		"a\n  b\n":           "a\n.nf\n  b\n.fi\n",
+		".a\n'b\nc\\d\n":     roff(".a") + "\n" + roff("'b") + "\n" + roff("c\\d") + "\n",
+	} {
+		if got := paragraphs(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestCompletionInBash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -352,6 +353,36 @@ func TestServeBoundsLargeMessages(t *testing.T) {
 	io.WriteString(c, mask(0x82, strings.Repeat("x", smallMessage)))
 	if op, payload, err := c.frame(); op != opBinary || len(payload) != smallMessage {
 		t.Errorf("a small message is answered with %#x and %d bytes, %v", op, len(payload), err)
+	}
+}
+
+// A message of --read-limit bytes is taken, and one of a byte more is not, compressed or not.
+func TestServeReadLimitIsExact(t *testing.T) {
+	for _, limit := range []int64{1, 200, smallMessage, smallMessage + 1, 1 << 20} {
+		for _, mode := range []wsnotify.CompressionMode{wsnotify.CompressionDisabled, wsnotify.CompressionContextTakeover} {
+			_, srv := hubServer(t, func(h *hub) { h.echo, h.readLimit = true, limit })
+			echo, closed := make(chan int, 1), make(chan wsnotify.StatusCode, 1)
+			c := wsnotify.New(wsnotify.Config{
+				Compression: mode, Heartbeat: wsnotify.Heartbeat{Interval: -1}, BackOff: func() wsnotify.BackOff { return nil },
+				OnMessage: func(m wsnotify.Message) { echo <- len(m.Data) }, OnClose: func(ev wsnotify.CloseEvent) { closed <- ev.Code },
+			})
+			if err := c.Connect(t.Context(), srv.URL+"/ws/ada", ""); err != nil {
+				t.Fatal(err)
+			}
+			data := make([]byte, limit+1)
+			rand.Read(data) // which can't be compressed
+			if err := c.Send(t.Context(), wsnotify.MessageBinary, data[1:]); err != nil {
+				t.Fatal(err)
+			}
+			if n := next(t, echo); n != int(limit) {
+				t.Errorf("%d bytes came back as %d", limit, n)
+			}
+			c.Send(t.Context(), wsnotify.MessageBinary, data)
+			if code := next(t, closed); code != wsnotify.StatusMessageTooBig {
+				t.Errorf("with the limit %d and %v, a byte more is answered with %v", limit, mode, code)
+			}
+			<-c.Done()
+		}
 	}
 }
 
