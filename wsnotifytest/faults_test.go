@@ -388,3 +388,22 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// A dial that takes a round trip ends with its context, and one to nowhere is that of a network.
+func TestDialsThatEnd(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		s.Latency(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		testkit.Took(t, time.Second, func() {
+			_, err := n.DialContext(ctx, "tcp", s.Addr())
+			if op := (*net.OpError)(nil); !errors.As(err, &op) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		})
+		_, err := n.DialContext(t.Context(), "tcp", "no-port")
+		if op := (*net.OpError)(nil); !errors.As(err, &op) || !strings.Contains(err.Error(), "missing port") {
+			t.Error(err)
+		}
+	})
+}

@@ -58,6 +58,26 @@ func TestPipeDrainsThenEOF(t *testing.T) {
 	})
 }
 
+// A Read into nothing says how the connection is, and waits for nothing.
+func TestPipeReadsIntoNothing(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		a, b := newPipe(t, linkConfig{})
+		for range 2 {
+			if n, err := a.Read(nil); n != 0 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+			_, _ = b.Write([]byte("x"))
+		}
+		_ = a.SetReadDeadline(time.Now())
+		_, err := a.Read(nil)
+		wantErr(t, err, os.ErrDeadlineExceeded)
+		_ = a.Close()
+		_, err = a.Read(nil)
+		wantErr(t, err, net.ErrClosed)
+		wantErr(t, a.CloseWrite(), net.ErrClosed)
+	})
+}
+
 func TestPipeHalfClose(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		a, b := newPipe(t, linkConfig{})

@@ -97,6 +97,19 @@ func TestViolationsAreReported(t *testing.T) {
 	}
 }
 
+func TestSecondCloseFrameIsAViolation(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
+		s.AllowViolations()
+		s.AnswerClose(false)
+		c, br := rawDial(t, n, s)
+		_, _ = io.WriteString(c, masked(0x88, "\x03\xE8")+masked(0x88, "\x03\xE8"))
+		_, _ = io.ReadAll(br)
+		if got := s.Violations(); len(got) != 1 || !strings.Contains(got[0], "a second close frame") {
+			t.Error(got)
+		}
+	})
+}
+
 func TestAllowedViolationsAreListed(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
 		s.AllowViolations()

@@ -124,3 +124,15 @@ func TestSlowLines(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestStartOfAServerThatIsUpDoesNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		address := s.Addr()
+		s.Start()
+		c := dial(t, s, "ada")
+		s.Start()
+		if got := ping(t, c, long); got != "pong" || s.Addr() != address {
+			t.Errorf("%s at %s, which was %s", got, s.Addr(), address)
+		}
+	})
+}

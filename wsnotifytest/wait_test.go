@@ -5,9 +5,11 @@ package wsnotifytest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,4 +129,38 @@ func TestStopReadingOnLoopback(t *testing.T) {
 	if n, err := raw.Write(big); !errors.Is(err, os.ErrDeadlineExceeded) || n > 1<<20 {
 		t.Errorf("%d bytes were taken: %v", n, err)
 	}
+}
+
+// What a wait has says who is there, and which handshakes led to nobody.
+func TestWaitsSayWhoIsThere(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		short := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		s.Refuse(2, 503, nil, "")
+		for range 2 {
+			_ = tryDial(t.Context(), s)
+		}
+		if _, err := s.NthConn(short(), 1); !strings.Contains(err.Error(), "have 0, and 2 handshakes that led to none") {
+			t.Error(err)
+		}
+		dial(t, s, "a")
+		if _, err := s.NthConn(short(), 0); err == nil {
+			t.Error("there is a connection 0")
+		}
+		for i := range 9 {
+			dial(t, s, fmt.Sprint("u", i))
+		}
+		_, err := s.Conn(short(), "nobody")
+		if !strings.Contains(err.Error(), `connected: `) || strings.Contains(err.Error(), "more") {
+			t.Errorf("of 10: %v", err)
+		}
+		dial(t, s, "x")
+		dial(t, s, "y")
+		if _, err = s.Conn(short(), "nobody"); !strings.Contains(err.Error(), " and 2 more") {
+			t.Errorf("of 12: %v", err)
+		}
+	})
 }
