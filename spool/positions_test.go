@@ -10,6 +10,7 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/spool"
+	"go.etcd.io/bbolt"
 )
 
 func TestPositionsSurvive(t *testing.T) {
@@ -56,5 +57,39 @@ func TestPositionsSurvive(t *testing.T) {
 	messages := 0
 	if err := s.Load(func(uint64, wsnotify.Message) error { messages++; return nil }); err != nil || messages != 8 {
 		t.Errorf("%d messages, %v", messages, err)
+	}
+}
+
+// A position whose bytes have changed on the disk, or that stands in another's place, is not given.
+func TestPositionsThatHaveChanged(t *testing.T) {
+	for name, change := range map[string]func(b *bbolt.Bucket) error{
+		"another position": func(b *bbolt.Bucket) error {
+			return b.Put([]byte("\x00orders"), append(b.Get([]byte("\x00orders"))[:4:4], '8'))
+		},
+		"another stream": func(b *bbolt.Bucket) error { return b.Put([]byte("\x00prices"), b.Get([]byte("\x00orders"))) },
+		"too short":      func(b *bbolt.Bucket) error { return b.Put([]byte("\x00orders"), []byte("abc")) },
+	} {
+		path := filepath.Join(t.TempDir(), "spool")
+		s, err := spool.Open(path, spool.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Positions().Save(map[string]string{"orders": "7"}), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(db.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket([]byte("wsnotify positions 1"))) }), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = spool.Open(path, spool.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Positions().Load(); !errors.Is(err, spool.ErrDamaged) || len(got) != 0 {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+		s.Close()
 	}
 }
