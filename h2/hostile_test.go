@@ -63,6 +63,16 @@ func hostileRows() []hostile {
 			for p.fr.WriteRSTStream(id, http2.ErrCodeCancel) == nil {
 			}
 		}), failure: lost, err: "reset the stream (CANCEL)", goaway: http2.ErrCodeEnhanceYourCalm},
+		{does: "floods with WINDOW_UPDATE of a stream that has ended", script: open(func(p *peer, id uint32) {
+			p.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+			for p.fr.WriteWindowUpdate(id, 1) == nil {
+			}
+		}), failure: lost, err: "reset the stream (CANCEL)", goaway: http2.ErrCodeEnhanceYourCalm},
+		{does: "floods with responses of a stream that has ended", script: open(func(p *peer, id uint32) {
+			p.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+			for p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.encode(":status", "200"), EndHeaders: true}) == nil {
+			}
+		}), failure: lost, err: "reset the stream (CANCEL)", goaway: http2.ErrCodeEnhanceYourCalm},
 		{does: "floods with GOAWAY", script: flood(func(p *peer, _ int) error { return p.fr.WriteGoAway(1, http2.ErrCodeNo, nil) }),
 			failure: lost, err: "flood of GOAWAY", goaway: http2.ErrCodeEnhanceYourCalm},
 		{does: "floods with PRIORITY", script: flood(func(p *peer, _ int) error { return p.fr.WritePriority(1, http2.PriorityParam{StreamDep: 3}) }),
@@ -120,6 +130,12 @@ func hostileRows() []hostile {
 		{does: "answers with Connection", script: respond(false, ":status", "200", "connection", "upgrade"), failure: "dial, remote", err: "HTTP/1.1 alone", reset: http2.ErrCodeProtocol},
 		{does: "answers twice", script: open(func(p *peer, id uint32) { p.headers(id, false, ":status", "200"); p.silence() }),
 			failure: lost, err: "a second response", reset: http2.ErrCodeProtocol},
+		{does: "ends with trailers", script: open(func(p *peer, id uint32) { p.headers(id, true, "x", "y"); p.silence() }), failure: lost, err: "EOF"},
+		{does: "sends HEADERS after the end", script: open(func(p *peer, id uint32) {
+			p.fr.WriteRawFrame(http2.FrameData, http2.FlagDataEndStream, id, nil)
+			p.headers(id, true, "x", "y")
+			p.silence()
+		}), failure: lost, err: "EOF"},
 		{does: "sends DATA before the response", script: func(p *peer) {
 			f, _ := p.next(http2.FrameHeaders)
 			p.fr.WriteData(f.StreamID, false, []byte("x"))

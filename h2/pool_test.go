@@ -586,6 +586,25 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// What is known of a server is known for an hour from when it was found, and then of no other.
+func TestServersThatLackItAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{Fallback: &fallback{}}
+		a, b := target{addr: "a:443"}, target{addr: "b:443"}
+		tr.remember(a)
+		time.Sleep(lackingFor - 1)
+		tr.remember(a)
+		if !tr.lacks(a) || tr.lacks(b) {
+			t.Error("it is not known of the one, or of another")
+		}
+		time.Sleep(1)
+		tr.remember(b)
+		if len(tr.lacking) != 1 || tr.lacks(a) || !tr.lacks(b) {
+			t.Errorf("%v is remembered", tr.lacking)
+		}
+	})
+}
+
 func TestPlainHTTPNeedsPriorKnowledge(t *testing.T) {
 	w := &world{T: t, tr: &Transport{}}
 	if _, err := w.handshake(t.Context()); err == nil || !strings.Contains(err.Error(), "PriorKnowledge") {
@@ -654,7 +673,7 @@ func TestHTTPProxy(t *testing.T) {
 			server, _ := w.dial(ctx, network, "")
 			first := make([]byte, 4<<10)
 			n, _ = server.Read(first) // a server that speaks first, with the proxy's answer
-			fmt.Fprintf(far, "HTTP/1.1 204 ok\r\n\r\n%s", first[:n])
+			fmt.Fprintf(far, "HTTP/1.1 102 soon\r\n\r\nHTTP/1.1 204 ok\r\n\r\n%s", first[:n])
 			w.ending.Go(func() { io.Copy(server, far); server.Close() })
 			io.Copy(far, server)
 			far.Close()

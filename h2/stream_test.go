@@ -656,11 +656,27 @@ func TestResetIsOfTheNetwork(t *testing.T) {
 	})
 }
 
+// Whatever becomes of a request, its body is closed.
 func TestOtherRequestsAreRefused(t *testing.T) {
 	tr := &Transport{}
-	r, _ := http.NewRequest(http.MethodGet, "https://server/", nil)
-	if _, err := tr.RoundTrip(r); err == nil {
-		t.Error("a request without Upgrade passed")
+	defer tr.Close()
+	for _, test := range []struct{ method, url, upgrade, want string }{
+		{http.MethodGet, "https://server/", "", "no other requests"},
+		{http.MethodGet, "https://server/", "h2c", "no other requests"},
+		{http.MethodPost, "https://server/", "WebSocket", "no other requests"},
+		{http.MethodGet, "wss://server/", "WebSocket", `the scheme "wss"; it must be http or https`},
+	} {
+		closed := false
+		r, _ := http.NewRequest(test.method, test.url, closes{func() { closed = true }})
+		r.Header.Set("Upgrade", test.upgrade)
+		if _, err := tr.RoundTrip(r); err == nil || !strings.Contains(err.Error(), test.want) || !closed {
+			t.Errorf("%v: %v, closed %v", test, err, closed)
+		}
 	}
-	tr.Close()
 }
+
+// closes is a body that says when it is closed.
+type closes struct{ closed func() }
+
+func (closes) Read([]byte) (int, error) { return 0, io.EOF }
+func (c closes) Close() error           { c.closed(); return nil }
