@@ -310,11 +310,18 @@ func TestBombs(t *testing.T) {
 			t.Errorf("limit %d: %d bytes were allocated", limit, took)
 		}
 	}
+	m := newMaker(6)
 	for size := range 600 { // exact
-		message := NewDeflater(32<<10, false).Deflate(nil, make([]byte, size), true)
-		for limit := max(0, size-3); limit < size+3; limit++ {
-			if data, err := NewInflater(32<<10, false).Inflate([]byte("x"), message, limit); (err == nil) != (size <= limit) || err == nil && len(data) != size+1 {
-				t.Fatalf("%d bytes with a limit of %d: %d, %v", size, limit, len(data), err)
+		letters := make([]byte, size)
+		for i := range letters {
+			letters[i] = "ab"[m.IntN(2)] // in codes of a bit or two
+		}
+		for name, data := range map[string][]byte{"zeros": make([]byte, size), "letters": letters} {
+			message := NewDeflater(32<<10, false).Deflate(nil, data, true)
+			for limit := max(0, size-3); limit < size+3; limit++ {
+				if data, err := NewInflater(32<<10, false).Inflate([]byte("x"), message, limit); (err == nil) != (size <= limit) || err == nil && len(data) != size+1 {
+					t.Fatalf("%d %s with a limit of %d: %d, %v", size, name, limit, len(data), err)
+				}
 			}
 		}
 	}
