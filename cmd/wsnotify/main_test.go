@@ -584,6 +584,29 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// What scripts rely on is what the help says.
+func TestNumbersOfTheHelp(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want []string
+	}{
+		{"--help", []string{
+			fmt.Sprintf("%d asked to end", exitOK), fmt.Sprintf("%d something was or may be lost", exitFailure), fmt.Sprintf("%d wrong usage", exitUsage),
+			fmt.Sprintf("%d gave up", exitGaveUp), fmt.Sprintf("%d refused", exitRefused), fmt.Sprintf("%d out of time", exitTimeout),
+		}},
+		{"serve --help", []string{fmt.Sprintf("keep the last %d, ", maxRecent)}},
+	} {
+		c := start(t, nil, strings.Fields(test.args)...)
+		c.wants(t, exitOK)
+		text := strings.Join(strings.Fields(c.out.String()), " ")
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s does not say %q: %s", test.args, want, text)
+			}
+		}
+	}
+}
+
 // A page of the manual keeps paragraphs apart, and shows indented lines as they are.
 func TestParagraphsOfTheManual(t *testing.T) {
 	for text, want := range map[string]string{
