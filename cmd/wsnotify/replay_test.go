@@ -102,8 +102,15 @@ func TestRecordingThatIsNotComplete(t *testing.T) {
 		t.Skip(err)
 	}
 	srv := wsnotifytest.NewServer(t)
-	for _, args := range [][]string{{"connect", srv.URL(), "-x", "hello", "--wait", "1ms"}, {"listen", srv.URL(), "--timeout", "200ms"}} {
-		c := start(t, nil, append(args, "-u", "ada", "--record", full)...)
+	for _, args := range [][]string{{"connect", srv.URL(), "-x", "hello", "--wait", "1ms"}, {"listen", srv.URL(), "--count", "1"}} {
+		c := start(t, nil, append(args, "-u", args[0], "--record", full)...)
+		if args[0] == "listen" {
+			conn, err := srv.Conn(within(t), "listen")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Notify("mail", "x")
+		}
 		c.wants(t, exitFailure)
 		if says := c.err.String(); !strings.Contains(says, "--record: ") || !strings.Contains(says, "the recording is not complete") {
 			t.Errorf("%s says %q", args[0], says)
