@@ -369,3 +369,25 @@ func TestBrokenConnectionIsReplacedDuringASlowCallback(t *testing.T) {
 		}
 	})
 }
+
+// While the client waits for its next attempt it is not connected, and neither closed nor superseded.
+func TestMethodsWhileThereIsNoConnection(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.Stop()
+		w.pass(time.Second)
+		ctx := w.Context()
+		for name, do := range map[string]func() error{
+			"Send":        func() error { return w.c.Send(ctx, wsnotify.MessageText, nil) },
+			"SendText":    func() error { return w.c.SendText(ctx, "x") },
+			"SendMessage": func() error { return w.c.SendMessage(ctx, "x") },
+			"SendJSON":    func() error { return w.c.SendJSON(ctx, 1) },
+			"Ping":        func() error { _, err := w.c.Ping(ctx); return err },
+			"Request":     func() error { _, err := w.c.Request(ctx, "1", wsnotify.MessageText, nil); return err },
+		} {
+			if err := do(); !errors.Is(err, wsnotify.ErrNotConnected) || errors.Is(err, wsnotify.ErrClosed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}

@@ -337,6 +337,20 @@ func TestRefusedStreamIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A request that the server may have acted on is not sent again.
+func TestOtherResetsAreNotTriedAgain(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		f, _ := p.next(http2.FrameHeaders)
+		p.fr.WriteRSTStream(f.StreamID, http2.ErrCodeInternal)
+		p.serve()
+	}, func(w *world) {
+		if _, err := w.handshake(w.Context()); err == nil || !strings.Contains(err.Error(), "INTERNAL_ERROR") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestUnansweredPingClosesTheConnection(t *testing.T) {
 	inBubble(t, &Transport{}, onFirst(silentAfter(1)), func(w *world) {
 		neighbour := w.connect()

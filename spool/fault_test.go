@@ -57,6 +57,18 @@ func TestFileThatIsInUse(t *testing.T) {
 	}
 }
 
+// Zero waits for one that is just ending, and a negative LockTimeout for nobody.
+func TestLockTimeouts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s := openAt(t, path, Options{})
+	began := time.Now()
+	if _, err := Open(path, Options{LockTimeout: -1}); !errors.Is(err, ErrInUse) || time.Since(began) > defaultLockTimeout {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	time.AfterFunc(defaultLockTimeout/10, func() { s.Close() })
+	openAt(t, path, Options{})
+}
+
 func TestFilesOfSomethingElse(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, data string) string {
