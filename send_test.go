@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 var bg = context.Background()
@@ -390,4 +391,24 @@ func TestMethodsWhileThereIsNoConnection(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A Ping whose connection is lost says so, and not that the client was closed.
+func TestPingWhoseConnectionIsLost(t *testing.T) {
+	for name, end := range map[string]func(w *world, conn *wsnotifytest.Conn){
+		"lost":   func(_ *world, conn *wsnotifytest.Conn) { conn.Drop() },
+		"closed": func(w *world, _ *wsnotifytest.Conn) { w.c.Disconnect() },
+	} {
+		inBubble(t, wsnotify.Config{}, func(w *world) {
+			w.srv.AnswerPings(false)
+			conn := w.connect()
+			answer := make(chan error, 1)
+			go func() { _, err := w.c.Ping(w.Context()); answer <- err }()
+			synctest.Wait()
+			end(w, conn)
+			if err := <-answer; !errors.Is(err, wsnotify.ErrNotConnected) || errors.Is(err, wsnotify.ErrClosed) != (name == "closed") {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
 }

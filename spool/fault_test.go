@@ -65,6 +65,16 @@ func TestLockTimeouts(t *testing.T) {
 	if _, err := Open(path, Options{LockTimeout: -1}); !errors.Is(err, ErrInUse) || time.Since(began) > defaultLockTimeout {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
+	failed := make(chan error, 1)
+	go func() { _, err := Open(path, Options{}); failed <- err }()
+	select {
+	case err := <-failed:
+		if took := time.Since(began); !errors.Is(err, ErrInUse) || took < defaultLockTimeout/2 {
+			t.Errorf("after %v: %v", took, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits forever")
+	}
 	time.AfterFunc(defaultLockTimeout/10, func() { s.Close() })
 	openAt(t, path, Options{})
 }
