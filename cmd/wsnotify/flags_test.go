@@ -180,6 +180,23 @@ func TestValuesOfFlags(t *testing.T) {
 	}
 }
 
+// Two letters that changed places are one mistake, as are one more, one less and another one.
+func TestDistanceOfWords(t *testing.T) {
+	for words, want := range map[[2]string]int{
+		{"listen", "listen"}: 0, {"lisen", "listen"}: 1, {"listten", "listen"}: 1, {"lixten", "listen"}: 1, {"lsiten", "listen"}: 1, {"ilsten", "listen"}: 1,
+		{"listne", "listen"}: 1, {"sned", "send"}: 1, {"", "send"}: 4, {"send", ""}: 4, {"sedn", "sned"}: 2, {"ca", "abc"}: 3, {"serve", "send"}: 3,
+	} {
+		if got := distance(words[0], words[1]); got != want {
+			t.Errorf("%q: %d, want %d", words, got, want)
+		}
+	}
+	for typed, want := range map[string]string{"lis": "listen", "li": "", "lsiten": "listen", "xyz": "", "snd": "send", "sen": "send"} {
+		if got := nearest(typed, []string{"connect", "listen", "send", "serve"}); got != want {
+			t.Errorf("%q is taken for %q, want %q", typed, got, want)
+		}
+	}
+}
+
 // accepting is a server that accepts and waits for the close.
 func accepting() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -165,6 +165,59 @@ func TestNotificationsOfTheWrongKind(t *testing.T) {
 	}
 }
 
+func TestCodesOfCloseFrames(t *testing.T) {
+	var may []int
+	for code := range 6000 {
+		if mayClose(code) && (len(may) == 0 || !mayClose(code-1) || !mayClose(code+1)) {
+			may = append(may, code)
+		}
+	}
+	if want := "[1000 1003 1007 1014 3000 4999]"; fmt.Sprint(may) != want {
+		t.Errorf("the ends of the ranges are %d, want %s", may, want)
+	}
+}
+
+// A request's body takes no more than a MiB, and no more than so many pages are open.
+func TestServeBoundsItsPages(t *testing.T) {
+	_, srv, _ := served(t, wsnotify.Config{})
+	for size, want := range map[int]int{maxBody: http.StatusOK, maxBody + 1: http.StatusBadRequest} {
+		for kind, body := range map[string]string{
+			"application/json":                  `{"msgType":"a","content":"` + strings.Repeat("x", size-28) + `"}`,
+			"application/x-www-form-urlencoded": "msgType=a&content=" + strings.Repeat("x", size-18),
+		} {
+			resp, err := http.Post(srv.URL+"/notify/ada", kind, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%d bytes of %s: %s", len(body), kind, resp.Status)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	page := func(ctx context.Context) int {
+		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL+"/events", nil)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	for i := range maxPages {
+		if code := page(ctx); code != http.StatusOK {
+			t.Fatalf("page %d gets %d", i+1, code)
+		}
+	}
+	if code := page(t.Context()); code != http.StatusServiceUnavailable {
+		t.Errorf("page %d gets %d", maxPages+1, code)
+	}
+	cancel() // all are closed, and there is room again
+	until(t, func() bool { return page(t.Context()) == http.StatusOK })
+}
+
 // running starts wsnotify serve, and returns its address.
 func running(t *testing.T, args ...string) (*command, string) {
 	c := start(t, nil, append([]string{"serve", "--addr", "0"}, args...)...)
