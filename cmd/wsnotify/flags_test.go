@@ -2,6 +2,9 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -177,6 +180,35 @@ func TestValuesOfFlags(t *testing.T) {
 		if got := unset.String(); got != "" {
 			t.Errorf("%T shows as %q", unset, got)
 		}
+	}
+}
+
+// What is wrong with a certificate comes with the flag or the name that helps.
+func TestAdviceOnCertificates(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{x509.UnknownAuthorityError{}, "--cacert"},
+		{x509.HostnameError{Certificate: new(x509.Certificate), Host: "a"}, "; use a name that the certificate has"},
+		{errors.New("x"), ""},
+	} {
+		if got := tlsAdvice(fmt.Errorf("tls: %w", test.err)); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+		}
+	}
+	for alert, want := range map[string]string{
+		"certificate required": "name it with --cert", "bad certificate": "does not take the certificate of --cert", "unknown certificate authority": "does not take",
+		"unknown certificate": "does not take", "expired certificate": "does not take", "revoked certificate": "does not take", "internal error": "",
+	} {
+		if got := clientCertificateAdvice(errors.New("wsnotify: remote error: tls: " + alert)); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, want %q", alert, got, want)
+		}
+	}
+	c := start(t, nil, "connect", "")
+	c.wants(t, exitUsage)
+	if says := c.err.String(); !strings.Contains(says, "the address is empty") {
+		t.Error(says)
 	}
 }
 

@@ -160,3 +160,40 @@ func TestResultOfSending(t *testing.T) {
 		}
 	}
 }
+
+// How listen ends: an output that fails decides, then what has come, and then the time.
+func TestOutcomeOfListening(t *testing.T) {
+	broken := errors.New("no space left")
+	down := &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: errors.New("wsnotify: no route")}
+	late := context.DeadlineExceeded
+	for _, test := range []struct {
+		l      listener
+		err    error
+		status wsnotify.Status
+		code   int
+		says   string
+	}{
+		{code: exitOK},
+		{err: context.Canceled, code: exitOK},
+		{l: listener{limit: 2, seen: 2}, err: late, code: exitOK},
+		{l: listener{limit: 2, seen: 2, broken: broken}, code: exitFailure, says: "writing: no space left"},
+		{l: listener{limit: 2, seen: 1}, err: late, status: wsnotify.Status{Epoch: 1}, code: exitTimeout, says: "1 of 2 notifications came within 3s"},
+		{l: listener{seen: 1}, err: late, status: wsnotify.Status{Epoch: 1}, code: exitOK},
+		{err: late, code: exitTimeout, says: "no connection within 3s"},
+		{err: late, status: wsnotify.Status{LastFailure: down}, code: exitTimeout, says: "no connection within 3s: no route"},
+		{l: listener{limit: 2, seen: 1}, err: &wsnotify.GiveUpError{Attempts: 1, Failure: *down}, code: exitGaveUp, says: "no connection: no route"},
+	} {
+		test.l.conn.timeout = 3 * time.Second
+		err := test.l.outcome(test.err, test.status)
+		code, says := exitOK, ""
+		if err != nil {
+			code, says = exitFailure, err.Error()
+			if f := (*failure)(nil); errors.As(err, &f) {
+				code = f.code
+			}
+		}
+		if code != test.code || says != test.says {
+			t.Errorf("%d of %d, %v: %d %q, want %d %q", test.l.seen, test.l.limit, test.err, code, says, test.code, test.says)
+		}
+	}
+}
