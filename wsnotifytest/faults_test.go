@@ -401,7 +401,16 @@ func TestDialsThatEnd(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		_, err := n.DialContext(t.Context(), "tcp", "no-port")
+		s.Latency(0)
+		c, err := n.DialContext(t.Context(), "tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.RemoteAddr().Network() != "tcp" || c.LocalAddr().Network() != "tcp" {
+			t.Errorf("%v and %v are of no network", c.LocalAddr(), c.RemoteAddr())
+		}
+		_ = c.Close()
+		_, err = n.DialContext(t.Context(), "tcp", "no-port")
 		if op := (*net.OpError)(nil); !errors.As(err, &op) || !strings.Contains(err.Error(), "missing port") {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -229,7 +230,8 @@ func TestFailedStepsSayWhatCame(t *testing.T) {
 			err := wait()
 			_ = c.CloseNow()
 			errs := r.End()
-			if err == nil || !strings.Contains(err.Error(), test.want) {
+			if err == nil || !strings.Contains(err.Error(), test.want) ||
+				errors.Is(err, context.DeadlineExceeded) != strings.HasSuffix(err.Error(), "context deadline exceeded") {
 				t.Errorf("%v\nwant %s", err, test.want)
 			}
 			wantErrors(t, errs, test.want)

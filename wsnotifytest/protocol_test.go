@@ -97,6 +97,21 @@ func TestViolationsAreReported(t *testing.T) {
 	}
 }
 
+// A connection that ends within a frame has broken no rule, wherever that is.
+func TestConnectionsThatEndWithinAFrame(t *testing.T) {
+	const frame = "\x82\xFE\x00\x7E\x00\x00\x00\x00" // and 126 bytes
+	for n := range len(frame) + 2 {
+		inMemory(t, func(t *testing.T, net *wsnotifytest.Network, s *wsnotifytest.Server) {
+			c, _ := rawDial(t, net, s)
+			_, _ = io.WriteString(c, (frame + "xx")[:n])
+			_ = c.Close()
+			if err := s.WaitLive(t.Context(), 0); err != nil || s.Violations() != nil || len(s.CloseCodes()) != 0 {
+				t.Errorf("behind %d bytes: %v, %v, %v", n, err, s.Violations(), s.CloseCodes())
+			}
+		})
+	}
+}
+
 func TestSecondCloseFrameIsAViolation(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *wsnotifytest.Network, s *wsnotifytest.Server) {
 		s.AllowViolations()

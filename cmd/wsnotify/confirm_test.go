@@ -47,6 +47,37 @@ func TestSendSaysWhatWasNotConfirmed(t *testing.T) {
 	c.wants(t, exitUsage)
 }
 
+// An id is a text or a number that stands where the path says; its answer has nothing but that.
+func TestIDsOfMessages(t *testing.T) {
+	for _, test := range []struct{ path, message, id, answer string }{
+		{"id", `{"a":1,"id":"x"}`, "x", `{"id":"x"}`},
+		{".id", `{"id":"\u0041\""}`, `A"`, `{"id":"\u0041\""}`},
+		{"id", `{"id":-1.50}`, "-1.50", `{"id":-1.50}`},
+		{"meta.id", `{"meta":{"id":7,"x":1}}`, "7", `{"meta":{"id":7}}`},
+		{"id", `{"id":""}`, "", ""},
+		{"id", `{"id":null}`, "", ""},
+		{"id", `{"id":{"x":1}}`, "", ""},
+		{"id", `{"id":[1]}`, "", ""},
+		{"id", `{"id":true}`, "", ""},
+		{"meta.id", `{"meta":7}`, "", ""},
+		{"id", `[{"id":1}]`, "", ""},
+		{"id", `{"id":1`, "", ""},
+		{"id", "{\"id\":\"\xff\"}", "", ""},
+		{"id", "", "", ""},
+	} {
+		path, err := parsePath("--confirm", test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, answer := path.in([]byte(test.message)), path.answer([]byte(test.message)); id != test.id || string(answer) != test.answer {
+			t.Errorf("%s in %s: %q and %q, want %q and %q", test.path, test.message, id, answer, test.id, test.answer)
+		}
+	}
+	if path, err := parsePath("--confirm", ""); path != nil || err != nil {
+		t.Errorf("%v, %v", path, err)
+	}
+}
+
 func TestServeConfirms(t *testing.T) {
 	_, at := running(t, "--confirm", ".id")
 	c := start(t, strings.NewReader("{\"id\":\"a\"}\n{\"id\":7.50}\n"), "send", at+"/ws/ada", "--confirm", "id", "--timeout", "10s")

@@ -104,6 +104,8 @@ func TestErrorsForAPerson(t *testing.T) {
 		"listen -0 a:1":                       "wsnotify: --null is of no use without --raw",
 		"help nonsense":                       `there is no help for "nonsense"; there is for completion, connect,`,
 		"help lisen":                          `there is no help for "lisen"; did you mean "listen"?`,
+		"serve --confirm a..b":                `--confirm a..b: expected the name of a field, such as id or meta.id`,
+		"send --confirm . a:1":                `--confirm .: expected the name of a field`,
 		"serve --refuse no":                   "--refuse no: expected an HTTP status such as 401",
 		"connect --header Upgrade:x a:1":      `--header "Upgrade": the handshake sets it by itself`,
 		"connect --header A@:x a:1":           `--header: "A@" is not the name of a header field`,
