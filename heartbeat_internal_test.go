@@ -230,3 +230,20 @@ func (w *waitingBeat) Beat(text string, ping []byte) {
 }
 
 func (w *waitingBeat) SendPing([]byte) {}
+
+// Nothing is sent by a heartbeat that has ended, also not at once.
+func TestHeartbeatThatHasEndedDoesNotBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := peertime.New(-1)
+		defer clock.Close()
+		h := newHeartbeat(Heartbeat{Interval: time.Second, Timeout: time.Second}, true, clock, func() int64 { return 0 },
+			func() { t.Error("the peer is taken for dead") }, nil, nil)
+		h.now() // it has not begun
+		h.ticker = time.AfterFunc(time.Hour, func() {})
+		h.stop()
+		h.now()
+		if len(h.sent) != 0 {
+			t.Errorf("%d pings", len(h.sent))
+		}
+	})
+}
