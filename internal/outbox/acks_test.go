@@ -152,3 +152,24 @@ func TestAckIsOverdueInPeerTime(t *testing.T) {
 		o.detach(w, false)
 	})
 }
+
+// However many ids come at once, each is counted once, and an unknown one is not.
+func TestManyAcksAtOnce(t *testing.T) {
+	o := newTestOutbox(itself)
+	var ids []string
+	for i := range 3*acksAtOnce + 1 {
+		ids = append(ids, fmt.Sprint(i))
+		if err := o.Enqueue(wire.Text, []byte(ids[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := attached(o)
+	for dequeued(w, 64, 1<<20) > 0 {
+	}
+	if known := o.Ack(append(ids, ids[0], "unknown")); known != len(ids) {
+		t.Errorf("%d of %d were known", known, len(ids))
+	}
+	if queued, unacked := o.Counts(); queued != 0 || unacked != 0 {
+		t.Errorf("%d are queued, and %d unacked", queued, unacked)
+	}
+}

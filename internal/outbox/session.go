@@ -145,16 +145,6 @@ func (s *Session) Unsent() <-chan struct{} {
 	return o.idle
 }
 
-// Counts returns how many messages of Enqueue are left of this Session and those
-// before it, and how many of them may have reached the peer and wait to be
-// acknowledged.
-func (s *Session) Counts() (queued, unacked int) {
-	s.o.mu.Lock()
-	defer s.o.mu.Unlock()
-	t := s.o.totalsBefore(s.end)
-	return t.count, t.unacked
-}
-
 // Counts returns how many messages of Enqueue there are, and how many of them
 // may have reached the peer and wait to be acknowledged.
 func (o *Outbox) Counts() (queued, unacked int) {
