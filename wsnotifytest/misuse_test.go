@@ -121,3 +121,22 @@ func TestTestingIsNotImported(t *testing.T) {
 }
 
 var _ = []wsnotifytest.TB{(*testing.T)(nil), (*testing.B)(nil), (*testing.F)(nil)}
+
+// What can't be made a notification is an error, and nothing is sent.
+func TestContentThatCannotBeSent(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		c := dial(t, s, "ada")
+		if err := s.Notify("ada", "x", func() {}); err == nil {
+			t.Error("a function is no error")
+		}
+		s.Envelope("", ".")
+		for content, want := range map[any]bool{7: false, struct{}{}: true} {
+			if err := s.Notify("ada", "x", content); (err == nil) != want {
+				t.Errorf("%v: %v", content, err)
+			}
+		}
+		if got := read(t, c, long); got != `{"msgType":"x"}` {
+			t.Error(got)
+		}
+	})
+}
