@@ -9,12 +9,12 @@ import (
 // While callbacks follow each other, since is late by a sixteenth of SlowCallback
 // or half a second at most, and the clock is read no more often than that needs.
 func TestCallbackSinceIsLateByATickAtMost(t *testing.T) {
-	const each = 100 * time.Microsecond
 	for slow, tick := range map[time.Duration]time.Duration{
 		-1: 500 * time.Millisecond, time.Minute: 500 * time.Millisecond, 8 * time.Second: 500 * time.Millisecond,
 		4 * time.Second: 250 * time.Millisecond, 16 * time.Millisecond: time.Millisecond, time.Millisecond: time.Millisecond,
 	} {
 		synctest.Test(t, func(t *testing.T) {
+			each := tick / 50
 			var c callbacks
 			c.init(slow, func(*callbackName, time.Duration) {})
 			defer c.stop()
