@@ -621,6 +621,11 @@ func TestSetPositionBeforeConnectIsSaved(t *testing.T) {
 		if got := store.get(""); got != "41" {
 			t.Errorf("saved %q, not 41", got)
 		}
+		w.c.SetPosition("", "50") // nor does it take a message while one is connected
+		w.pass(time.Second)
+		if got := store.get(""); got != "50" {
+			t.Errorf("saved %q, not 50", got)
+		}
 	})
 }
 

@@ -121,6 +121,7 @@ func hostileRows() []hostile {
 
 		// Responses.
 		{does: "answers with 101", script: respond(false, ":status", "101"), failure: "dial, remote", err: "the status 101", reset: http2.ErrCodeProtocol},
+		{does: "answers with 103 and ends", script: respond(true, ":status", "103"), failure: "dial, remote", err: "the status 103", reset: http2.ErrCodeProtocol},
 		{does: "answers without a status", script: respond(false, "x", "y"), failure: "dial, remote", err: "without a status", reset: http2.ErrCodeProtocol},
 		{does: "answers with the status abc", script: respond(false, ":status", "abc"), failure: "dial, remote", err: "without a status", reset: http2.ErrCodeProtocol},
 		{does: "answers with two statuses", script: respond(false, ":status", "200", ":status", "200"), failure: "dial, remote", err: ":status at the wrong place", reset: http2.ErrCodeProtocol},

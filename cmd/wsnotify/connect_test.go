@@ -361,6 +361,14 @@ func TestEndsOfAConversation(t *testing.T) {
 }
 
 // A server that nobody can reach is said at once, and not after a minute.
+// --timeout ends a conversation as Ctrl-D does, if there was one.
+func TestTimeoutOfAConversation(t *testing.T) {
+	srv := wsnotifytest.NewServer(t)
+	s := onScreen(t, "connect", srv.URL(), "-u", "ada", "--timeout", "3s")
+	s.shows(prompt)
+	s.ends(exitOK)
+}
+
 func TestFirstFailureOfAConversationIsFinal(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)
 	srv.Stop()

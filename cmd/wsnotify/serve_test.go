@@ -175,6 +175,9 @@ func TestCodesOfCloseFrames(t *testing.T) {
 	if want := "[1000 1003 1007 1014 3000 4999]"; fmt.Sprint(may) != want {
 		t.Errorf("the ends of the ranges are %d, want %s", may, want)
 	}
+	if errStalled.code != int(wsnotify.StatusPolicyViolation) {
+		t.Errorf("a client that stalls is closed with %d", errStalled.code)
+	}
 }
 
 // A request's body takes no more than a MiB, and no more than so many pages are open.
