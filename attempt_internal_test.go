@@ -28,6 +28,17 @@ func TestPhasesOfAnAttemptThatIsOver(t *testing.T) {
 	}
 }
 
+// Behind its abandonment an attempt goes on to nothing.
+func TestAbandonedAttempt(t *testing.T) {
+	a := &attempt{phase: PhaseHook, result: make(chan attemptResult, 1), ended: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	a.abandon(cancel, nil)
+	a.conclude(nil, errors.New("no"))
+	if err := a.in(t.Context(), PhaseDial); !errors.Is(err, context.Canceled) || ctx.Err() == nil || len(a.result) != 0 {
+		t.Errorf("%v, %v, %d results", err, ctx.Err(), len(a.result))
+	}
+}
+
 // An attempt that was abandoned has no result, and the error of any other names the URL.
 func TestResultOfAnAttempt(t *testing.T) {
 	for _, abandoned := range []bool{false, true} {
