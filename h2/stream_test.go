@@ -680,3 +680,23 @@ type closes struct{ closed func() }
 
 func (closes) Read([]byte) (int, error) { return 0, io.EOF }
 func (c closes) Close() error           { c.closed(); return nil }
+
+// A PING is answered with an ACK, and with its own data.
+func TestPingIsAnswered(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		id := p.accept()
+		p.fr.WritePing(false, [8]byte{1, 2, 3})
+		if f, _ := p.next(http2.FramePing); !f.Flags.Has(http2.FlagPingAck) || f.ping != [8]byte{1, 2, 3} {
+			t.Errorf("%v %v", f.Flags, f.ping)
+		}
+		p.fr.WriteData(id, true, []byte("x"))
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		if got, err := io.ReadAll(conn); string(got) != "x" {
+			t.Errorf("%q, %v", got, err)
+		}
+		conn.Close()
+	})
+}
