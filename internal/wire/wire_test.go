@@ -276,6 +276,8 @@ func TestFragmentsThatClaimTooMuch(t *testing.T) {
 // What nobody has released is not written to, whatever is read after it, and larger
 // memory than there is a pool for is none of a pool.
 func TestMessagesStayUntilTheyAreReleased(t *testing.T) {
+	Poison = true
+	defer func() { Poison = false }()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var stream []byte
 	var want [][]byte
