@@ -134,6 +134,7 @@ func TestResultOfSending(t *testing.T) {
 		{ended: &wsnotify.DrainError{Unsent: 1}, want: "1 message not sent"},
 		{g: &outgoing{bad: bad}, ended: &wsnotify.DrainError{Unsent: 1}, want: "1 message not sent"},
 		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true}, ended: context.Canceled, want: "no connection: " + bad.Error()},
+		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true, unsent: []string{"x"}}, ended: &wsnotify.DrainError{Unsent: 1, Err: context.DeadlineExceeded}, want: "no connection: " + bad.Error(), more: []string{"x"}},
 		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true}, ctx: canceled, ended: context.Canceled},
 		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}, ended: true, opened: true}, ended: context.Canceled},
 		{g: &outgoing{first: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: bad}}, ended: context.Canceled},

@@ -294,8 +294,11 @@ func (g *outgoing) result(ctx context.Context, ended, err error) error {
 		err = nil // which follows from what is told below
 	}
 	var f *failure
+	var unsent *wsnotify.DrainError // does not match context.Canceled
+	var policy *wsnotify.GiveUpError
+	stopped := errors.Is(ended, context.Canceled) || errors.As(ended, &unsent) && !errors.As(ended, &policy)
 	switch {
-	case g.first != nil && !g.opened && g.ended && errors.Is(ended, context.Canceled) && ctx.Err() == nil:
+	case g.first != nil && !g.opened && g.ended && stopped && ctx.Err() == nil:
 		err = outcome(&wsnotify.GiveUpError{Attempts: 1, Failure: *g.first})
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		text := fmt.Sprintf("not all was sent within %v", g.conn.timeout)

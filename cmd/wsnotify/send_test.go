@@ -121,6 +121,7 @@ func TestFirstFailureIsFinalWhenTheInputHasEnded(t *testing.T) {
 	srv.Stop()
 	in, out = io.Pipe()
 	c = start(t, in, "send", srv.URL(), "-u", "ada")
+	fmt.Fprintln(out, "a line")
 	c.err.Await(within(t), t, "attempt 1 in 10s")
 	out.Close() // now it is final
 	c.wants(t, exitGaveUp)
