@@ -15,6 +15,7 @@ import (
 
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/testkit"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 func TestOutboxIsLimited(t *testing.T) {
@@ -273,6 +274,39 @@ func TestWhatIsLeftAtTheEndIsReported(t *testing.T) {
 			t.Errorf("the server got %s", got)
 		}
 	})
+}
+
+// What is enqueued for a connection that is over, but whose close frame has not left, is
+// for the next one: nobody reads it on this one.
+func TestMessageForAConnectionThatIsOver(t *testing.T) {
+	for name, end := range map[string]func(w *world, conn *wsnotifytest.Conn){
+		"closed by the server": func(_ *world, conn *wsnotifytest.Conn) { conn.Close(1001, "") },
+		"Reconnect":            func(w *world, _ *wsnotifytest.Conn) { w.must(w.c.Reconnect()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var enqueue func()
+			inBubble(t, wsnotify.Config{
+				Heartbeat: noText,
+				BackOff: func() wsnotify.BackOff {
+					return &policy{next: func() time.Duration { return time.Second }, reset: func() {
+						if enqueue != nil { // its clock starts when the connection is lost
+							enqueue()
+							enqueue = nil
+							time.Sleep(time.Millisecond)
+						}
+					}}
+				},
+			}, func(w *world) {
+				conn := w.connect()
+				enqueue = func() { w.must(w.c.EnqueueJSON("late")) }
+				end(w, conn)
+				w.pass(time.Minute)
+				if first, second := conn.Messages(), w.conn().Messages(); len(first) != 0 || len(second) != 1 {
+					t.Errorf("the connection that is over got %q, the next one %q", first, second)
+				}
+			})
+		})
+	}
 }
 
 // Flush waits for what came before it and not for what comes behind: the line
