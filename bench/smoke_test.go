@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // on the way: a measurement fails when the other side disagrees on how many
 // messages there were.
 func TestEveryWorkWithEveryLibrary(t *testing.T) {
-	o := options{work: regexp.MustCompile(""), rounds: 1, time: 50 * time.Millisecond, calm: 2, quiet: true}
+	o := options{work: regexp.MustCompile(""), rounds: 1, time: 20 * time.Millisecond, calm: 2, quiet: true}
 	results, err := o.measure()
 	if err != nil {
 		t.Fatal(err)
