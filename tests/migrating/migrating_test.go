@@ -214,9 +214,9 @@ var faults = []struct {
 	}},
 	{does: "a message of 100 KiB", then: arrives(100 << 10)},
 	{does: "a message of 2 MiB", then: arrives(2 << 20)},
-	{does: "ctx ends while nothing comes, and 5 s later", then: func(s *subject) string {
+	{does: "ctx ends while nothing comes, and 3 s later", then: func(s *subject) string {
 		s.stdin.Close()
-		s.within(5*time.Second, func() bool { return false }) // before recws pings for the first time, and drops a connection that is well
+		s.within(3*time.Second, func() bool { return false }) // well before recws pings for the first time, and drops a connection that is well
 		return s.ending("**goes on**")
 	}},
 }
