@@ -16,10 +16,9 @@ import (
 // two timers and no goroutine: they start with the connection and end with
 // it.
 //
-// A beat at every Interval sends a ping. When the socket has taken the ping, a
-// watch begins, unless one has begun and seen no sign of life yet, or there has been
-// one meanwhile. A watch that sees
-// none for Timeout of peer time ends the connection. So an idle link is found dead at
+// A beat at every Interval sends a ping. When the socket has taken the ping, a watch begins,
+// unless one has begun and seen no sign of life yet, or there has been one since. A watch that
+// sees none for Timeout of peer time ends the connection. So an idle link is found dead at
 // most Interval + Timeout after its last sign of life.
 // A ping that waits behind data of ours is not watched: WriteTimeout is. Until the
 // peer's host has acknowledged the ping, what it acknowledges is a sign of life like

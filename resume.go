@@ -480,7 +480,7 @@ func (rs *resume) answered(cn *conn, msg Message) {
 // be discarded.
 func (rs *resume) beginMessage(m *inbox.Item) bool {
 	if last := rs.discarded.Load(); m.Epoch <= last {
-		if last == math.MaxUint64 {
+		if last == math.MaxUint64 && !m.Duplicate {
 			rs.lost.Add(1)
 		}
 		return false

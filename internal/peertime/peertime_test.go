@@ -100,7 +100,6 @@ func TestStoppedWatchNeverExpires(t *testing.T) {
 	})
 }
 
-// What came while the process was stopped may still have to be read.
 // A Watch without a timeout is never on, never pending, and always in time.
 func TestWatchWithoutATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -142,6 +141,7 @@ func TestWatchSaysWhatItDoes(t *testing.T) {
 	})
 }
 
+// What came while the process was stopped may still have to be read.
 func TestTimeInWhichTheProcessWasStoppedDoesNotCount(t *testing.T) {
 	for name, stop := range map[string]func(*Clock, time.Duration){"stopped": (*Clock).stop, "suspended": (*Clock).suspend} {
 		for _, before := range []time.Duration{0, 3 * time.Second, timeout - 1} {

@@ -218,7 +218,8 @@ func (r *route) reach(network, addr string) (net.Conn, error) {
 	return conn, nil
 }
 
-// secure makes a TLS connection of conn, or closes the socket, which does not wait as conn may. The limit of its time calls it handshake.
+// secure makes a TLS connection of conn, or closes the socket, which does not wait as conn
+// may. The limit of its time calls it handshake.
 func (r *route) secure(conn net.Conn, addr string, config *tls.Config, handshake string) (net.Conn, error) {
 	if config.ServerName == "" {
 		host, _, err := net.SplitHostPort(addr)

@@ -29,7 +29,7 @@ type Socket struct {
 	kind     Kind
 	counts   bool // by a net.Conn of ours
 	tells    bool // what the peer's host has acknowledged, also while a call waits
-	asks     bool // the system for that; guarded by mu
+	asks     bool // the system how much that is, since s does not count it; guarded by mu
 	received atomic.Int64
 	sent     atomic.Int64
 
