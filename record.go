@@ -131,8 +131,7 @@ func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, o
 	return e, true
 }
 
-// changed is what RecordMessage makes of a message: nothing if it ends its goroutine, which is
-// its own, since locks of the writer are held here.
+// changed is what RecordMessage makes of a message: nothing if it ends its goroutine, which is its own.
 func changed(m Message, f func(Message) Message) (changed Message) {
 	m.Data = bytes.Clone(m.Data)
 	call(func() error { changed = f(m); return nil })
@@ -186,17 +185,15 @@ var errKilled = errors.New("the client did not wait for the closing handshake an
 // Write records the frames that leave. They are proposed before, since the answer may come before Write
 // has returned.
 func (c *recorded) Write(b *transport.Batch) (ended int, torn bool, err error) {
-	b.Lock()
-	for i := len(c.lines); i < b.Len(); i++ {
+	for _, f := range c.begins(b) {
 		var line *record.Line
-		if op, data, leaves := b.Frame(i); leaves {
-			if e, ok := c.event(record.DirOut, op, data); ok {
+		if f.leaves {
+			if e, ok := c.event(record.DirOut, f.op, f.data); ok {
 				line = c.r.log.Propose(e)
 			}
 		}
 		c.lines = append(c.lines, line)
 	}
-	b.Unlock()
 	ended, torn, err = c.Conn.Write(b)
 	b.Lock()
 	defer b.Unlock()
@@ -213,6 +210,28 @@ func (c *recorded) Write(b *transport.Batch) (ended int, torn bool, err error) {
 		c.lines, c.ended = c.lines[:0], 0
 	}
 	return ended, torn, err
+}
+
+// beginning is a frame that the writer begins with.
+type beginning struct {
+	op     wire.Op
+	data   []byte // a copy, unless it is too large to be recorded
+	leaves bool
+}
+
+// begins returns the frames of b that no Write has seen. Whoever sends them may take their data back
+// once b is unlocked.
+func (c *recorded) begins(b *transport.Batch) (frames []beginning) {
+	b.Lock()
+	defer b.Unlock()
+	for i := len(c.lines); i < b.Len(); i++ {
+		op, data, leaves := b.Frame(i)
+		if leaves && len(data) <= record.Pending {
+			data = bytes.Clone(data)
+		}
+		frames = append(frames, beginning{op, data, leaves})
+	}
+	return frames
 }
 
 // Close records the client's close frame.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,38 @@ func TestRecordMessageLeavesOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A RecordMessage that blocks holds up the writer, but no ctx of a Send: its message has not left.
+func TestRecordMessageThatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := wsnotifytest.NewNetwork(t).NewServer()
+		release := make(chan struct{})
+		c := wsnotify.New(wsnotify.Config{
+			HTTPClient: s.HTTPClient(), Heartbeat: wsnotify.Heartbeat{Interval: -1}, Record: io.Discard,
+			RecordMessage: func(m wsnotify.Message) wsnotify.Message { <-release; return m },
+		})
+		if err := c.Connect(t.Context(), s.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := c.SendText(ctx, "not sent"); err != context.DeadlineExceeded || time.Since(begun) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		close(release)
+		if err := c.SendText(t.Context(), "sent"); err != nil {
+			t.Error(err)
+		}
+		if err := c.Disconnect(); err != nil {
+			t.Error(err)
+		}
+		<-c.Done()
+		if got := s.Messages("ada"); !slices.Equal(got, []string{"sent"}) {
+			t.Errorf("the server got %q", got)
+		}
+	})
 }
 
 // stuck is a writer that takes nothing until it is released.
