@@ -55,7 +55,7 @@ type Reader struct {
 	buf   []byte    // either of them
 	r, w  int       // what was read and not used is buf[r:w]
 	full  bool      // the last read filled all the space it had
-	last  int       // size of the last data frame
+	last  int64     // size of the last data frame
 	cost  int       // of the stream since the last message
 
 	// The message that is coming in pieces.
@@ -79,7 +79,6 @@ type Reader struct {
 const (
 	largeRead   = 64 << 10
 	largeFrame  = 16 << 10 // a payload for which a large read would only be copied
-	tailRead    = 16 << 10 // less space than this in shared memory is left alone
 	trustedSize = 1 << 20  // what is allocated because a server says that it will send as much
 )
 
@@ -129,8 +128,8 @@ func (r *Reader) Close() {
 	}
 	if r.mem != nil {
 		r.mem.Release()
-		r.mem, r.data = nil, nil
 	}
+	r.mem, r.data = nil, nil
 }
 
 // next makes an event of what was read. It returns false when more must be.
@@ -161,7 +160,7 @@ func (r *Reader) next(ev *Event) (ok bool, err error) {
 			r.use(header + int(size))
 			return true, control(ev, op, b[header:header+int(size)])
 		}
-		r.last = int(min(size, math.MaxInt32))
+		r.last = size
 		whole := b[0]&Fin != 0 && op != Continuation
 		if whole && int64(len(b)-header) >= size {
 			r.use(header + int(size))
@@ -363,7 +362,7 @@ func (r *Reader) finish(ev *Event) error {
 // fill reads more: the rest of a large payload straight to its message, and
 // anything else behind what is in the buffer.
 func (r *Reader) fill() error {
-	if r.left >= largeFrame && r.r == r.w {
+	if r.last >= largeFrame && r.left >= int64(len(r.small)) {
 		r.growMessage(1)
 		space := r.data[len(r.data):cap(r.data)]
 		n, err := r.read(space[:min(int64(len(space)), r.left)])
@@ -387,26 +386,17 @@ func (r *Reader) space() []byte {
 	rest := r.buf[r.r:r.w]
 	old := r.large
 	switch {
-	case !(r.full && r.last < largeFrame) && len(rest) < len(r.small):
+	case !r.full || r.last >= largeFrame: // rest is less than a control frame
 		r.large, r.buf = holds{}, r.small[:]
-	case old.Memory == nil:
-		r.grow()
-	case r.reuse && old.shared():
-		if len(old.b)-r.w >= tailRead {
-			return old.b[r.w:]
-		}
-		r.grow()
+	case old.Memory == nil || old.shared():
+		r.large = holds{Memory: getMemory(largeRead)}
+		r.buf = r.large.b
 	}
 	r.r, r.w = 0, copy(r.buf, rest)
 	if old.Memory != nil && old.Memory != r.large.Memory {
 		old.end()
 	}
 	return r.buf[r.w:]
-}
-
-func (r *Reader) grow() {
-	r.large = holds{Memory: getMemory(largeRead)}
-	r.buf = r.large.b
 }
 
 // MaxEmpty is how many reads in a row may return neither bytes nor an error, as with bufio.

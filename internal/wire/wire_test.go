@@ -225,18 +225,25 @@ func TestMasking(t *testing.T) {
 	}
 }
 
+// Random bytes are of one key each.
 func TestNoKeyIsUsedTwice(t *testing.T) {
-	k := new(Keys)
-	seen := map[uint32]int{}
-	for range 4000 { // of 2³²: the odds of a pair are 1 in 500
-		key := k.Next()
-		seen[key]++
-		if seen[key] > 2 {
-			t.Fatalf("%x came three times", key)
-		}
+	k := &Keys{left: 1024}
+	for i := range 256 {
+		binary.LittleEndian.PutUint32(k.random[4*i:], uint32(i)<<24|uint32(i)<<8)
 	}
-	if len(seen) < 3990 {
-		t.Errorf("%d keys of 4000", len(seen))
+	seen := map[uint32]bool{}
+	for range 256 {
+		key := k.Next()
+		if i := key >> 24; i<<24|i<<8 != key || seen[key] {
+			t.Fatalf("%x is of other bytes, or came twice", key)
+		}
+		seen[key] = true
+	}
+	for range 4000 { // of 2³²: the odds of a pair are 1 in 500
+		seen[k.Next()] = true
+	}
+	if len(seen) < 4250 {
+		t.Errorf("%d keys of 4256", len(seen))
 	}
 }
 
