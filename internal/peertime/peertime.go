@@ -103,7 +103,7 @@ func (c *Clock) account() {
 	stepped := time.Duration(wall-c.wall) - past
 	c.at, c.wall = now, wall
 	if c.due > 0 && max(now-c.due, stepped) > late {
-		c.due = max(now, 1) // its timer is about to fire
+		c.due = now // its timer is about to fire
 		if c.stops++; c.excused < 0 || c.stops <= c.excused {
 			c.excuse(max(past, stepped))
 			return
@@ -234,9 +234,6 @@ func (w *Watch) Start(mark int64) {
 
 // Stop ends it, and reports false if it has expired since Start.
 func (w *Watch) Stop() (inTime bool) {
-	if w.timeout <= 0 {
-		return true
-	}
 	c := w.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,7 +244,7 @@ func (w *Watch) Stop() (inTime bool) {
 	if i := slices.Index(c.watches, w); i >= 0 { // else the clock is closed
 		c.watches = slices.Delete(c.watches, i, i+1)
 	}
-	if len(c.watches) == 0 && !w.brief {
+	if !w.brief {
 		c.arm()
 	}
 	return true
@@ -255,9 +252,6 @@ func (w *Watch) Stop() (inTime bool) {
 
 // On reports whether it waits.
 func (w *Watch) On() bool {
-	if w.timeout <= 0 {
-		return false
-	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	return w.on
@@ -265,9 +259,6 @@ func (w *Watch) On() bool {
 
 // Pending reports whether it waits, or has expired since it began.
 func (w *Watch) Pending() bool {
-	if w.timeout <= 0 {
-		return false
-	}
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	return w.on || w.over
@@ -314,19 +305,17 @@ func (m *Meter) Now() time.Duration {
 	c := m.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !m.on && !c.closed {
+	var acknowledged, written int64
+	begins := !m.on
+	if begins {
 		c.mu.Unlock() // not held over the question to the system
-		acknowledged := c.line.Acknowledged()
-		written := c.line.Written()
+		acknowledged, written = c.line.Acknowledged(), c.line.Written()
 		c.mu.Lock()
-		if !m.on && !c.closed {
-			c.meters = append(c.meters, m)
-			m.on, m.from, m.acked, m.mark = true, -1, acknowledged, written
-		}
 	}
 	c.account()
-	if m.from < 0 {
-		m.from = c.spent
+	if begins && !m.on && !c.closed {
+		c.meters = append(c.meters, m)
+		m.on, m.from, m.acked, m.mark = true, c.spent, acknowledged, written
 	}
 	m.until = c.spent + m.span + m.span/parts // behind the reading that is due then
 	c.arm()
