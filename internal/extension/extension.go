@@ -103,8 +103,39 @@ func (o *Offer) Agree(answer []string) (*Params, error) {
 		return nil, errors.New("it has an extension that was not offered; " + name + " was")
 	}
 	p := &Params{ServerWindow: MaxWindow, ClientWindow: o.Window, ServerTakeover: true, ClientTakeover: o.Takeover}
-	bound := false // the server's window
-	for _, param := range list[0].params {
+	bound, err := p.set(list[0].params, o.Window, false)
+	if err != nil {
+		return nil, err
+	}
+	if !bound && o.Window < MaxWindow {
+		return nil, fmt.Errorf("it has no %s, and %d was offered", serverWindowBits, o.Window)
+	}
+	return p, nil
+}
+
+// Accept answers a client's offers with the first that is allowed: what was
+// agreed on and the value of the header, or nil and "" if there is none.
+func Accept(offers []string) (*Params, string) {
+	list, _ := parse(offers) // of a malformed one there is none
+	for _, e := range list {
+		p := &Params{ServerWindow: MaxWindow, ClientWindow: MaxWindow, ServerTakeover: true, ClientTakeover: true}
+		bound, err := p.set(e.params, MaxWindow, true)
+		if e.name != name || err != nil {
+			continue
+		}
+		answer := p.String()
+		if bound && p.ServerWindow == MaxWindow { // what was asked for is granted in words
+			answer += "; " + serverWindowBits + "=" + strconv.Itoa(MaxWindow)
+		}
+		return p, answer
+	}
+	return nil, ""
+}
+
+// set changes p as the parameters of an offer or an answer say, with windows of at
+// most most bits. It reports whether they bind the server's window.
+func (p *Params) set(params []param, most int, offer bool) (bound bool, err error) {
+	for _, param := range params {
 		switch param.name {
 		case serverNoTakeover:
 			p.ServerTakeover = false
@@ -114,20 +145,19 @@ func (o *Offer) Agree(answer []string) (*Params, error) {
 			err = flag(param)
 		case serverWindowBits:
 			bound = true
-			p.ServerWindow, err = window(param, o.Window)
+			p.ServerWindow, err = window(param, most)
 		case clientWindowBits:
-			p.ClientWindow, err = window(param, o.Window)
+			if param.valued || !offer { // without, an offer says that the client can be bound
+				p.ClientWindow, err = window(param, most)
+			}
 		default:
 			err = errUnknown
 		}
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	if !bound && o.Window < MaxWindow {
-		return nil, fmt.Errorf("it has no %s, and %d was offered", serverWindowBits, o.Window)
-	}
-	return p, nil
+	return bound, nil
 }
 
 // errUnknown does not repeat the name, which is the peer's.
@@ -142,62 +172,10 @@ func flag(p param) error {
 
 // window reads a window of at most most bits.
 func window(p param, most int) (int, error) {
-	if len(p.value) == 1 || len(p.value) == 2 && p.value[0] == '1' {
-		if bits, err := strconv.Atoi(p.value); err == nil && minWindow <= bits && bits <= most {
+	for bits := minWindow; bits <= most; bits++ {
+		if p.value == strconv.Itoa(bits) {
 			return bits, nil
 		}
 	}
 	return 0, fmt.Errorf("its parameter %s must be a number from %d to %d", p.name, minWindow, most)
-}
-
-// Accept answers a client's offers with the first that is allowed: what was
-// agreed on and the value of the header, or nil and "" if there is none.
-func Accept(offers []string) (*Params, string) {
-	list, err := parse(offers)
-	if err != nil {
-		return nil, ""
-	}
-	for _, e := range list {
-		if p, bound, ok := accept(e); ok {
-			answer := p.String()
-			if bound && p.ServerWindow == MaxWindow { // what was asked for is granted in words
-				answer += "; " + serverWindowBits + "=" + strconv.Itoa(MaxWindow)
-			}
-			return p, answer
-		}
-	}
-	return nil, ""
-}
-
-// accept says what an offer asks for, if a server can keep to that, and whether it
-// binds the server's window.
-func accept(e element) (p *Params, bound, ok bool) {
-	if e.name != name {
-		return nil, false, false
-	}
-	p = &Params{ServerWindow: MaxWindow, ClientWindow: MaxWindow, ServerTakeover: true, ClientTakeover: true}
-	for _, param := range e.params {
-		var err error
-		switch param.name {
-		case serverNoTakeover:
-			p.ServerTakeover = false
-			err = flag(param)
-		case clientNoTakeover:
-			p.ClientTakeover = false
-			err = flag(param)
-		case serverWindowBits:
-			bound = true
-			p.ServerWindow, err = window(param, MaxWindow)
-		case clientWindowBits:
-			if param.valued { // without, it says that the client can be bound
-				p.ClientWindow, err = window(param, MaxWindow)
-			}
-		default:
-			err = errUnknown
-		}
-		if err != nil {
-			return nil, false, false
-		}
-	}
-	return p, bound, true
 }

@@ -1,8 +1,11 @@
 package extension
 
 import (
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/wsnotify/wsnotify/internal/deflate"
 )
 
 func TestOffer(t *testing.T) {
@@ -24,84 +27,93 @@ func TestAgree(t *testing.T) {
 	const p = "permessage-deflate"
 	all, twelve, alone := &Offer{15, true}, &Offer{12, true}, &Offer{15, false}
 	both := Params{15, 15, true, true}
+	const (
+		syntax  = "it is not a list of extensions and their parameters"
+		several = "it has several extensions, and one was offered"
+		other   = "it has an extension that was not offered; permessage-deflate was"
+		unknown = "it has a parameter that permessage-deflate does not have"
+		server  = "its parameter server_max_window_bits must be a number from 8 to 15"
+		client  = "its parameter client_max_window_bits must be a number from 8 to 15"
+	)
 	for _, test := range []struct {
 		offer  *Offer
 		answer string
-		want   Params // zero: refused
+		want   Params
+		err    string // why it is refused
 	}{
-		{all, p, both},
-		{all, " \t" + p + "\t ", both},
-		{all, p + ",", both},
-		{all, ", ," + p + " , ", both},
-		{all, p + "; server_no_context_takeover", Params{15, 15, false, true}},
-		{all, p + ";client_no_context_takeover", Params{15, 15, true, false}},
-		{all, p + " ; client_no_context_takeover ; server_no_context_takeover", Params{15, 15, false, false}},
-		{all, p + "; server_max_window_bits=15; client_max_window_bits=15", both},
-		{all, p + "; server_max_window_bits=8; client_max_window_bits=8", Params{8, 8, true, true}},
-		{all, p + "; client_max_window_bits=10; server_max_window_bits=9", Params{9, 10, true, true}},
-		{all, p + `; server_max_window_bits="10"`, Params{10, 15, true, true}},
-		{all, p + `; server_max_window_bits="1\0"`, Params{10, 15, true, true}},
-		{all, p + `; server_max_window_bits = 10`, Params{10, 15, true, true}},
-		{all, p + "\t;\tserver_max_window_bits\t=\t\"10\"\t", Params{10, 15, true, true}},
-		{alone, p, Params{15, 15, true, false}},
-		{alone, p + "; server_no_context_takeover", Params{15, 15, false, false}},
-		{alone, p + "; server_no_context_takeover; client_no_context_takeover", Params{15, 15, false, false}},
-		{twelve, p + "; server_max_window_bits=12", Params{12, 12, true, true}},
-		{twelve, p + "; server_max_window_bits=8", Params{8, 12, true, true}},
-		{twelve, p + "; server_max_window_bits=10; client_max_window_bits=9", Params{10, 9, true, true}},
+		{all, p, both, ""},
+		{all, " \t" + p + "\t ", both, ""},
+		{all, p + ",", both, ""},
+		{all, ", ," + p + " , ", both, ""},
+		{all, p + "; server_no_context_takeover", Params{15, 15, false, true}, ""},
+		{all, p + ";client_no_context_takeover", Params{15, 15, true, false}, ""},
+		{all, p + " ; client_no_context_takeover ; server_no_context_takeover", Params{15, 15, false, false}, ""},
+		{all, p + "; server_max_window_bits=15; client_max_window_bits=15", both, ""},
+		{all, p + "; server_max_window_bits=8; client_max_window_bits=8", Params{8, 8, true, true}, ""},
+		{all, p + "; client_max_window_bits=10; server_max_window_bits=9", Params{9, 10, true, true}, ""},
+		{all, p + `; server_max_window_bits="10"`, Params{10, 15, true, true}, ""},
+		{all, p + `; server_max_window_bits="1\0"`, Params{10, 15, true, true}, ""},
+		{all, p + `; server_max_window_bits = 10`, Params{10, 15, true, true}, ""},
+		{all, p + "\t;\tserver_max_window_bits\t=\t\"10\"\t", Params{10, 15, true, true}, ""},
+		{alone, p, Params{15, 15, true, false}, ""},
+		{alone, p + "; server_no_context_takeover", Params{15, 15, false, false}, ""},
+		{alone, p + "; server_no_context_takeover; client_no_context_takeover", Params{15, 15, false, false}, ""},
+		{twelve, p + "; server_max_window_bits=12", Params{12, 12, true, true}, ""},
+		{twelve, p + "; server_max_window_bits=8", Params{8, 12, true, true}, ""},
+		{twelve, p + "; server_max_window_bits=10; client_max_window_bits=9", Params{10, 9, true, true}, ""},
 
-		{offer: all, answer: "permessage-bzip2"},
-		{offer: all, answer: "Permessage-Deflate"},
-		{offer: all, answer: p + ", " + p},
-		{offer: all, answer: p + ", x-other"},
-		{offer: all, answer: "x-other, " + p},
-		{offer: all, answer: p + ";"},
-		{offer: all, answer: p + "; ;"},
-		{offer: all, answer: p + "; unknown"},
-		{offer: all, answer: p + "; Server_No_Context_Takeover"},
-		{offer: all, answer: p + " server_no_context_takeover"},
-		{offer: all, answer: "; server_no_context_takeover"},
-		{offer: all, answer: p + "=1"},
-		{offer: all, answer: p + "; server_no_context_takeover; server_no_context_takeover"},
-		{offer: all, answer: p + "; server_max_window_bits=10; server_max_window_bits=10"},
-		{offer: all, answer: p + "; client_max_window_bits=10; client_max_window_bits=11"},
-		{offer: all, answer: p + "; server_no_context_takeover=true"},
-		{offer: all, answer: p + `; client_no_context_takeover=""`},
-		{offer: all, answer: p + "; client_no_context_takeover="},
-		{offer: all, answer: p + "; server_max_window_bits"},
-		{offer: all, answer: p + "; client_max_window_bits"},
-		{offer: all, answer: p + "; client_max_window_bits="},
-		{offer: all, answer: p + `; client_max_window_bits=""`},
-		{offer: all, answer: p + "; server_max_window_bits=7"},
-		{offer: all, answer: p + "; server_max_window_bits=16"},
-		{offer: all, answer: p + "; server_max_window_bits=0"},
-		{offer: all, answer: p + "; server_max_window_bits=010"},
-		{offer: all, answer: p + "; server_max_window_bits=08"},
-		{offer: all, answer: p + "; server_max_window_bits=+9"},
-		{offer: all, answer: p + "; server_max_window_bits=1e1"},
-		{offer: all, answer: p + "; server_max_window_bits=10.0"},
-		{offer: all, answer: p + "; server_max_window_bits=-9"},
-		{offer: all, answer: p + "; server_max_window_bits=99999999999999999999"},
-		{offer: all, answer: p + `; server_max_window_bits="10`},
-		{offer: all, answer: p + `; server_max_window_bits=10"`},
-		{offer: all, answer: p + `; server_max_window_bits="10\`},
-		{offer: all, answer: p + `; server_max_window_bits=" 10"`},
-		{offer: all, answer: p + `; server_max_window_bits="10" 3`},
-		{offer: all, answer: p + "; server_max_window_bits='10'"},
-		{offer: all, answer: p + "; größe=1"},
-		{offer: all, answer: p + "\x00"},
-		{offer: all, answer: p + "; server_max_window_bits=10, " + p},
-		{offer: twelve, answer: p},
-		{offer: twelve, answer: p + "; client_max_window_bits=12"},
-		{offer: twelve, answer: p + "; server_max_window_bits=13"},
-		{offer: twelve, answer: p + "; server_max_window_bits=12; client_max_window_bits=13"},
-		{offer: nil, answer: p},
+		{offer: all, answer: "permessage-bzip2", err: other},
+		{offer: all, answer: "Permessage-Deflate", err: other},
+		{offer: all, answer: p + ", " + p, err: several},
+		{offer: all, answer: p + ", x-other", err: several},
+		{offer: all, answer: "x-other, " + p, err: several},
+		{offer: all, answer: p + ";", err: syntax},
+		{offer: all, answer: p + "; ;", err: syntax},
+		{offer: all, answer: p + "; unknown", err: unknown},
+		{offer: all, answer: p + "; Server_No_Context_Takeover", err: unknown},
+		{offer: all, answer: p + " server_no_context_takeover", err: syntax},
+		{offer: all, answer: "; server_no_context_takeover", err: syntax},
+		{offer: all, answer: p + "=1", err: syntax},
+		{offer: all, answer: p + "; server_no_context_takeover; server_no_context_takeover", err: "it has the parameter server_no_context_takeover twice"},
+		{offer: all, answer: p + "; server_max_window_bits=10; server_max_window_bits=10", err: "it has the parameter server_max_window_bits twice"},
+		{offer: all, answer: p + "; client_max_window_bits=10; client_max_window_bits=11", err: "it has the parameter client_max_window_bits twice"},
+		{offer: all, answer: p + "; server_no_context_takeover=true", err: "its parameter server_no_context_takeover has a value, and takes none"},
+		{offer: all, answer: p + `; client_no_context_takeover=""`, err: syntax},
+		{offer: all, answer: p + "; client_no_context_takeover=", err: syntax},
+		{offer: all, answer: p + "; server_max_window_bits", err: server},
+		{offer: all, answer: p + "; client_max_window_bits", err: client},
+		{offer: all, answer: p + "; client_max_window_bits=", err: syntax},
+		{offer: all, answer: p + `; client_max_window_bits=""`, err: syntax},
+		{offer: all, answer: p + "; server_max_window_bits=7", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=16", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=0", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=010", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=08", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=+9", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=1e1", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=10.0", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=-9", err: server},
+		{offer: all, answer: p + "; server_max_window_bits=99999999999999999999", err: server},
+		{offer: all, answer: p + `; server_max_window_bits="10`, err: syntax},
+		{offer: all, answer: p + `; server_max_window_bits=10"`, err: syntax},
+		{offer: all, answer: p + `; server_max_window_bits="10\`, err: syntax},
+		{offer: all, answer: p + `; server_max_window_bits=" 10"`, err: syntax},
+		{offer: all, answer: p + `; server_max_window_bits="10" 3`, err: syntax},
+		{offer: all, answer: p + "; server_max_window_bits='10'", err: server},
+		{offer: all, answer: p + "; größe=1", err: syntax},
+		{offer: all, answer: p + "\x00", err: syntax},
+		{offer: all, answer: p + "; server_max_window_bits=10, " + p, err: several},
+		{offer: twelve, answer: p, err: "it has no server_max_window_bits, and 12 was offered"},
+		{offer: twelve, answer: p + "; client_max_window_bits=12", err: "it has no server_max_window_bits, and 12 was offered"},
+		{offer: twelve, answer: p + "; server_max_window_bits=13", err: "its parameter server_max_window_bits must be a number from 8 to 12"},
+		{offer: twelve, answer: p + "; server_max_window_bits=12; client_max_window_bits=13", err: "its parameter client_max_window_bits must be a number from 8 to 12"},
+		{offer: nil, answer: p, err: "no extension was offered"},
 	} {
 		got, err := test.offer.Agree([]string{test.answer})
 		switch {
-		case test.want == Params{} && (err == nil || got != nil):
-			t.Errorf("%v and the answer %q: %+v", test.offer, test.answer, got)
-		case test.want != Params{} && (err != nil || *got != test.want):
+		case test.err != "" && (err == nil || err.Error() != test.err || got != nil):
+			t.Errorf("%v and the answer %q: %+v, %v", test.offer, test.answer, got, err)
+		case test.err == "" && (err != nil || *got != test.want):
 			t.Errorf("%v and the answer %q: %+v, %v", test.offer, test.answer, got, err)
 		}
 	}
@@ -115,6 +127,12 @@ func TestAgree(t *testing.T) {
 	}
 	if got, err := all.Agree([]string{p, ""}); err != nil || *got != both {
 		t.Errorf("in two headers, one empty: %+v, %v", got, err)
+	}
+	for c := range byte(0x80) { // what RFC 9110, section 5.6.2, takes for a token
+		token := strings.IndexByte("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", c) >= 0
+		if token != isTokenByte(c) || isTokenByte(c|0x80) {
+			t.Errorf("%q is of a token: %v", c, !token)
+		}
 	}
 	if got, err := all.Agree([]string{p, p}); err == nil {
 		t.Errorf("in two headers: %+v", got)
@@ -155,6 +173,22 @@ func TestAccept(t *testing.T) {
 	} {
 		if _, got := Accept([]string{offers}); got != want {
 			t.Errorf("%q: %q, want %q", offers, got, want)
+		}
+	}
+}
+
+// Each side decompresses with the window of the other, and compresses with its own. zlib can't do 8 bits and
+// takes 9, so a peer that agreed to 8 is allowed 9.
+func TestWindowsOfBothSides(t *testing.T) {
+	for _, takeover := range []bool{false, true} {
+		p := &Params{ServerWindow: 8, ClientWindow: 12, ServerTakeover: takeover, ClientTakeover: !takeover}
+		in, out := p.Client()
+		if !reflect.DeepEqual(in, deflate.NewInflater(512, takeover)) || !reflect.DeepEqual(out, deflate.NewDeflater(4096, !takeover)) {
+			t.Errorf("%v: a client has %+v and %+v", p, in, out)
+		}
+		in, out = p.Server()
+		if !reflect.DeepEqual(in, deflate.NewInflater(4096, !takeover)) || !reflect.DeepEqual(out, deflate.NewDeflater(256, takeover)) {
+			t.Errorf("%v: a server has %+v and %+v", p, in, out)
 		}
 	}
 }
