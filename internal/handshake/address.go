@@ -45,7 +45,7 @@ func parseURL(raw string) (*url.URL, error) {
 	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, errors.New("wsnotify: the url can't be parsed: it holds a control character")
 	}
-	u, err := url.Parse(escapeURL(raw))
+	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("wsnotify: the url can't be parsed: %w", withoutURL(err))
 	}
@@ -76,22 +76,6 @@ func percentEncode(s, set string) string {
 	return b.String()
 }
 
-// escapeURL encodes path and query of an address. It comes before url.Parse,
-// for which one space in a path is a reason to take %2F for a slash.
-func escapeURL(raw string) string {
-	raw, query, hasQuery := strings.Cut(raw, "?")
-	if _, rest, ok := strings.Cut(raw, "://"); ok {
-		if i := strings.IndexByte(rest, '/'); i >= 0 {
-			path := rest[i:]
-			raw = strings.TrimSuffix(raw, path) + percentEncode(path, escapedInPath)
-		}
-	}
-	if hasQuery {
-		raw += "?" + percentEncode(query, escapedInQuery)
-	}
-	return raw
-}
-
 // Normalize returns u as it is dialled: checked and percent-encoded. Address passes what a
 // user configured through it, and BeforeDial's URL comes here as it is. Tabs and line
 // breaks are dropped from a query as a browser drops them: mostly they are the end of a
@@ -102,10 +86,7 @@ func Normalize(u *url.URL) (*url.URL, error) {
 	}
 	v := *u
 	v.RawQuery = percentEncode(withoutBreaks.Replace(u.RawQuery), escapedInQuery)
-	raw := percentEncode(u.RawPath, escapedInPath)
-	if path, err := url.PathUnescape(raw); err == nil && path == u.Path {
-		v.RawPath = raw
-	}
+	v.RawPath = percentEncode(u.RawPath, escapedInPath) // net/url ignores one that is no encoding of Path
 	return &v, nil
 }
 

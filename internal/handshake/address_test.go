@@ -1,6 +1,8 @@
 package handshake
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +14,9 @@ func TestAddress(t *testing.T) {
 		{"wss://h/ws/", "", "wss://h/ws/"},
 		{"http://h/ws/", "ada", "http://h/ws/ada"},
 		{"ws://h", "ada", "ws://h/ada"},
+		{"ws://h", "", "ws://h"},
+		{"ws://h:65535/~/", "a~a", "ws://h:65535/~/a~a"},
+		{"ws://h:9090/?~", "a~", "ws://h:9090/?~a~"},
 		{"ws://h:8080", "ada", "ws://h:8080/ada"},
 		{"ws://[::1]:80/", "ada", "ws://[::1]:80/ada"},
 		{"ws://h/ws/", "a/b?c#d", "ws://h/ws/a%2Fb%3Fc%23d"},
@@ -56,11 +61,13 @@ func TestAddressRefuses(t *testing.T) {
 		"ws:h?token=secret":                  "no host",
 		"ws://h/?token=secret#frag":          "fragment",
 		"ws://h:0/?token=secret":             "1 to 65535",
+		"ws://h:65536/?token=secret":         "1 to 65535",
 		"ws://h:99999/?token=secret":         "1 to 65535",
 		"ws://h:port/?token=secret":          "1 to 65535",
 		"ws://h/%zz?token=secret":            "%zz",
 		"ws://user:secret@h:x/":              "1 to 65535",
 		"ws://h/\x7f?token=secret":           "control character",
+		"ws://h/\x1f?token=secret":           "control character",
 		"://h/?token=secret":                 "scheme",
 		"ws://[::1/?token=secret":            "",
 		"javascript:alert('secret')":         "must be ws, wss, http or https",
@@ -137,5 +144,62 @@ func TestHostIsNoSecret(t *testing.T) {
 		map[string][]string{"Host": {"example.com"}, "Authorization": {"Bearer abcdef"}}, nil)
 	if got := secrets.Hide("example.com does not know abcdef"); got != "example.com does not know xxxxx" {
 		t.Errorf("%q", got)
+	}
+}
+
+// What net/url and net/http say stands in an error without the address, and in words that say what to change.
+func TestErrorsWithoutTheirURL(t *testing.T) {
+	_, escape := url.Parse("ws://h/%zz?secret")
+	_, host := url.Parse("ws://a b/?secret")
+	other := errors.New("no route to host")
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{other, "no route to host"},
+		{&url.Error{Op: "Get", URL: "ws://secret", Err: other}, "no route to host"},
+		{fmt.Errorf("dialling: %w", &url.Error{Op: "Get", URL: "ws://secret", Err: other}), "no route to host"},
+		{escape, `invalid URL escape "%zz"`},
+		{host, `invalid character " " in host name`},
+		{&url.Error{Op: "parse", URL: "secret", Err: errors.New("missing protocol scheme")}, "it has no scheme: put ws:// or wss:// before it"},
+		{&url.Error{Op: "parse", URL: "secret", Err: errors.New("first path segment in URL cannot contain colon")}, "it has no scheme: put ws:// or wss:// before it"},
+		{&url.Error{Op: "parse", URL: "secret", Err: errors.New(`invalid port ":secret" after host`)}, "its port must be a number from 1 to 65535"},
+		{&url.Error{Op: "parse", URL: "secret", Err: errors.New("net/url: invalid userinfo")}, "its user or password holds a character that must be percent-encoded"},
+		{&url.Error{Op: "parse", URL: "secret", Err: errors.New("secret")}, "it is not a URL of RFC 3986"},
+	} {
+		if got := withoutURL(test.err); got == nil || got.Error() != test.want {
+			t.Errorf("%v becomes %v, want %s", test.err, got, test.want)
+		}
+	}
+}
+
+func TestRedactedText(t *testing.T) {
+	for raw, want := range map[string]string{"ws://u:secret@h/?a=secret": "ws://u:xxxxx@h/?a=xxxxx", "://secret": ""} {
+		if got := RedactedText(raw); got != want {
+			t.Errorf("%q: %q", raw, got)
+		}
+	}
+}
+
+// What can't be seen is escaped, and the length bounded: to 512 bytes, and to 1024 for a line with advice at its end.
+func TestPrintable(t *testing.T) {
+	long := strings.Repeat("x", 512)
+	for text, want := range map[string]string{
+		"": "", "κόσμε �": "κόσμε �", "\xff\x1b\u202e\n": `\xff\x1b\u202e\n`,
+		long: long, long + "y": long + "…", long[1:] + "大": long[1:] + "大", long[1:] + "大y": long[1:] + "大…",
+	} {
+		if got := Printable(text); got != want {
+			t.Errorf("%q is shown as %q", text, got)
+		}
+	}
+	if got := Line(long + long); got != long+long {
+		t.Errorf("a line of 1024 bytes is shown as %q", got)
+	}
+	if got := Line(long + long + "y"); got != long+long+"…" {
+		t.Errorf("a line of 1025 bytes is shown as %q", got)
+	}
+	inner := errors.New("\x00")
+	if err := Quoting(inner); err.Error() != `\x00` || !errors.Is(err, inner) {
+		t.Errorf("%v", err)
 	}
 }

@@ -33,7 +33,7 @@ func IsNetworkError(err error) bool {
 	return op != nil || errors.As(err, &dns) || errors.As(err, &errno) ||
 		errors.As(err, &timeout) && timeout.Timeout() ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.Canceled) ||
 		strings.Contains(err.Error(), "http: server closed idle connection") // a FIN before the request; net/http keeps the value to itself
 }
 
@@ -101,14 +101,9 @@ const maxRetryAfter = 5 * time.Minute
 func RetryAfter(resp *http.Response, now time.Time) time.Duration {
 	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
 	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
+		seconds, _ := strconv.ParseInt(value, 10, 64) // the largest of more
+		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
+	at, _ := http.ParseTime(value) // the year 1 of none
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

@@ -24,6 +24,12 @@ func TestIsNetworkError(t *testing.T) {
 		want bool
 	}{
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
+		{&net.OpError{Op: "dial", Err: errors.New("no suitable address found")}, true},
+		{&net.OpError{Op: "read", Err: tls.RecordHeaderError{Msg: "no TLS"}}, false},
+		{&net.OpError{Op: "read", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}, false},
+		{&net.OpError{Op: "remote error", Err: syscall.ECONNRESET}, false},
+		{&net.OpError{Op: "local error", Err: syscall.ECONNRESET}, false},
+		{&url.Error{Op: "Get", URL: "http://h", Err: errors.New("malformed HTTP response")}, false}, // it has a Timeout
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}, false},
 		{&net.OpError{Op: "local error", Err: errors.New("tls: bad certificate")}, false},
 		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, false},
@@ -40,6 +46,29 @@ func TestIsNetworkError(t *testing.T) {
 		{errors.New("expected 101 Switching Protocols"), false},
 	} {
 		if got := IsNetworkError(fmt.Errorf("dialling: %w", test.err)); got != test.want {
+			t.Errorf("%v: %v, want %v", test.err, got, test.want)
+		}
+	}
+}
+
+// Whatever crypto/tls and crypto/x509 say of a certificate is about one, and nothing else is.
+func TestIsCertificateError(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{&tls.CertificateVerificationError{Err: io.EOF}, true},
+		{x509.UnknownAuthorityError{}, true},
+		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}, true},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, true},
+		{x509.SystemRootsError{}, true},
+		{x509.ConstraintViolationError{}, true},
+		{x509.UnhandledCriticalExtension{}, true},
+		{x509.InsecureAlgorithmError(x509.MD5WithRSA), true},
+		{tls.RecordHeaderError{Msg: "no TLS"}, false},
+		{io.EOF, false},
+	} {
+		if got := IsCertificateError(fmt.Errorf("dialling: %w", test.err)); got != test.want {
 			t.Errorf("%v: %v, want %v", test.err, got, test.want)
 		}
 	}
@@ -65,6 +94,9 @@ func TestIsNotYetValid(t *testing.T) {
 		{&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{later}, Err: errors.New("not valid")}, true},
 		{&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{earlier, later}, Err: errors.New("not valid")}, false},
 		{&tls.CertificateVerificationError{Err: errors.New("not valid")}, false},
+		{&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{later}, Err: invalid(x509.NotAuthorizedToSign, "", nil)}, false},
+		{&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{later}, Err: invalid(x509.Expired, "is after", nil)}, false},
+		{&tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{later}, Err: invalid(x509.Expired, "", nil)}, true},
 		{io.EOF, false},
 	} {
 		if got := IsNotYetValid(test.err, now); got != test.want {
@@ -91,7 +123,14 @@ func TestAdvice(t *testing.T) {
 		{"ws", errors.New(`malformed HTTP response "SSH-2.0"`), "does not speak HTTP"},
 		{"ws", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "nothing listens there"},
 		{"ws", &net.OpError{Op: "proxyconnect", Err: errors.New("no route")}, ""},
+		{"ws", syscall.Errno(10061), "nothing listens there"}, // of Windows
+		{"ws", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, ""},
 		{"ws", io.EOF, "try wss://"},
+		{"ws", io.ErrUnexpectedEOF, "try wss://"},
+		{"http", syscall.ECONNRESET, "try https://"},
+		{"ws", syscall.Errno(10054), "try wss://"}, // of Windows
+		{"ws", errors.New("http: server closed idle connection"), "try wss://"},
+		{"https", io.EOF, "hung up without an answer: check port and path"},
 		{"wss", io.EOF, "hung up without an answer: check port and path"},
 		{"wss", inTLS(io.EOF), "hung up in the TLS handshake: if that port does not speak TLS, try ws://"},
 		{"https", inTLS(context.DeadlineExceeded), "did not answer the TLS handshake: if that port does not speak TLS, try http://"},
@@ -122,14 +161,14 @@ func TestCheckResponse(t *testing.T) {
 	}{
 		{nil, nil, "b", ""}, // of a browser
 		{nil, &http.Response{}, "", ""},
-		{[]string{"a", "b"}, &http.Response{}, "b", ""},
-		{[]string{"a"}, &http.Response{}, "", "none of the offered subprotocols"},
-		{[]string{"a"}, &http.Response{}, "b", `"b", which was not offered`},
-		{nil, &http.Response{Header: twice("Sec-Websocket-Accept")}, "", "more than one Sec-WebSocket-Accept"},
-		{[]string{"a"}, &http.Response{Header: twice("Sec-Websocket-Protocol")}, "a", "more than one Sec-WebSocket-Protocol"},
+		{[]string{"a", "b"}, &http.Response{Header: http.Header{"Sec-Websocket-Accept": {"x"}, "Sec-Websocket-Protocol": {"b"}}}, "b", ""},
+		{[]string{"a"}, &http.Response{}, "", "it chose none of the offered subprotocols"},
+		{[]string{"a"}, &http.Response{}, "b", `it chose the subprotocol "b", which was not offered`},
+		{nil, &http.Response{Header: twice("Sec-Websocket-Accept")}, "", "it has more than one Sec-WebSocket-Accept"},
+		{[]string{"a"}, &http.Response{Header: twice("Sec-Websocket-Protocol")}, "a", "it has more than one Sec-WebSocket-Protocol"},
 	} {
 		err := CheckResponse(test.offered, test.resp, test.subprotocol)
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
 			t.Errorf("%q of %q: %v, want %q", test.subprotocol, test.offered, err, test.want)
 		}
 	}

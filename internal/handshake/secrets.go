@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -19,7 +20,7 @@ import (
 // goes through Hide or Error where it becomes an error. The nil Secrets are none.
 type Secrets struct {
 	mu    sync.Mutex // a dial that was left alone may still go on
-	texts []string   // the longest first; never changed in place
+	texts []string   // never changed in place
 }
 
 const (
@@ -45,20 +46,19 @@ func (s *Secrets) AddURL(u *url.URL) {
 	}
 	if user := u.User; user != nil {
 		password, has := user.Password()
+		s.add(base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password)))
 		if !has {
-			password = user.Username()
+			password = user.Username() // which may be a token
 		}
-		s.add(password, base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+		s.add(password)
 	}
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
 		_, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			value = pair
 		}
-		s.add(value)
-		if plain, err := url.QueryUnescape(value); err == nil {
-			s.add(plain)
-		}
+		plain, _ := url.QueryUnescape(value)
+		s.add(value, plain)
 	}
 }
 
@@ -94,12 +94,11 @@ func (s *Secrets) add(texts ...string) {
 	all := slices.Clone(s.texts)
 	for _, text := range texts {
 		for _, text := range []string{text, strings.ReplaceAll(text, " ", "+")} { // as forms have it
-			if len(text) >= minSecret && !slices.Contains(all, text) {
+			if len(text) >= minSecret {
 				all = append(all, text)
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	s.texts = all
 }
 
@@ -115,9 +114,6 @@ func (s *Secrets) Hide(text string) string {
 	s.mu.Lock()
 	secrets := s.texts
 	s.mu.Unlock()
-	if len(secrets) == 0 {
-		return text
-	}
 	return replaced(text, plain(text).find(secrets, maxEscape))
 }
 
@@ -200,7 +196,7 @@ func (l *layer) find(secrets []string, depth int) (found []span) {
 			from = begin + len(secret)
 			found = append(found, span{l.begin[begin], l.end[from-1]})
 		}
-		for n := min(len(secret)-1, len(shown)); n >= minBegin; n-- {
+		for n := min(len(secret), len(shown)); n >= minBegin; n-- {
 			if strings.HasSuffix(shown, secret[:n]) {
 				found = append(found, span{l.begin[len(shown)-n], l.end[len(shown)-1]})
 				break
@@ -263,11 +259,7 @@ func unescapeHTML(b []byte) (string, int) {
 		return "", 0
 	}
 	end := slices.Index(b[:min(len(b), 12)], ';') + 1
-	escape := string(b[:end])
-	if text := html.UnescapeString(escape); text != escape {
-		return text, end
-	}
-	return "", 0
+	return html.UnescapeString(string(b[:end])), end
 }
 
 // unescapeString knows the strings of JSON, Go, JavaScript and C.
@@ -276,8 +268,9 @@ func unescapeString(b []byte) (string, int) {
 		return "", 0
 	}
 	if r, n := utf16Escape(b); n > 0 {
-		if low, m := utf16Escape(b[n:]); m > 0 && r >= 0xd800 && r < 0xdc00 && low >= 0xdc00 && low < 0xe000 {
-			return string(0x10000 + (r-0xd800)<<10 + (low - 0xdc00)), n + m
+		low, m := utf16Escape(b[n:])
+		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+			return string(pair), n + m
 		}
 		return string(r), n
 	}
@@ -285,7 +278,7 @@ func unescapeString(b []byte) (string, int) {
 	one := string(b[:min(len(b), longest)])
 	if r, multibyte, rest, err := strconv.UnquoteChar(one, 0); err == nil {
 		n := len(one) - len(rest)
-		if multibyte || r < utf8.RuneSelf {
+		if multibyte {
 			return string(r), n
 		}
 		return string([]byte{byte(r)}), n
@@ -307,20 +300,15 @@ func utf16Escape(b []byte) (r rune, n int) {
 
 // replaced is text with a mask for its secrets.
 func replaced(text string, secrets []span) string {
-	if len(secrets) == 0 {
-		return text
-	}
 	slices.SortFunc(secrets, func(a, b span) int { return cmp.Compare(a.begin, b.begin) })
 	var b strings.Builder
 	at := 0
-	for i := 0; i < len(secrets); {
-		one := secrets[i]
-		for i++; i < len(secrets) && secrets[i].begin <= one.end; i++ {
-			one.end = max(one.end, secrets[i].end)
+	for i, s := range secrets {
+		if i == 0 || s.begin > at { // else it is part of what is masked, or next to it
+			b.WriteString(text[at:s.begin])
+			b.WriteString(mask)
 		}
-		b.WriteString(text[at:one.begin])
-		b.WriteString(mask)
-		at = one.end
+		at = max(at, s.end)
 	}
 	b.WriteString(text[at:])
 	return b.String()

@@ -59,6 +59,7 @@ func TestUsersOfURLsAreHidden(t *testing.T) {
 		"http://ada:s@h/x@y and ws://bob@i?@": "http://ada:xxxxx@h/x@y and ws://xxxxx@i?@",
 		"http://ada:s@x@h":                    "http://ada:xxxxx@h",
 		"http://@h, http://h, http://":        "http://@h, http://h, http://",
+		"://ada:s@h and file:///a@b, ://":     "://ada:xxxxx@h and file:///a@b, ://",
 		"mail ada@h":                          "mail ada@h",
 	} {
 		if got := new(Secrets).Hide(text); got != want {
@@ -97,10 +98,11 @@ func FuzzHide(f *testing.F) {
 }
 
 func TestHide(t *testing.T) {
-	u, _ := url.Parse("wss://ada:hunter2@server.test/ws/?token=s%33same%2Fx&v=1&bare-token")
+	u, _ := url.Parse("wss://ada:hunter2@server.test/ws/?token=s%33same%2Fx&v=1&bare-token&w=abc&x=wxyz&y=not%zzescaped&z=two+words")
 	proxy, _ := url.Parse("http://bob:proxypass@proxy.test")
 	s := NewSecrets(u, http.Header{
-		"Authorization": {"Bearer abc.def.ghi"}, "Cookie": {`sid="cookie-value"; theme=dark`}, "Origin": {"https://page.test"}, "Host": {"server.test"},
+		"Authorization": {"Bearer abc.def.ghi"}, "cookie": {`session="cookie-value"; theme=dark`, "other=cookie-2"}, "origin": {"https://page.test"}, "Host": {"server.test"},
+		"X-Token": {"first-word second-word"}, "X-Authorization": {`"in-quotes"`}, "X-Odd": {"a%zzb/c", "-udc00-", "\U00010000\U0010ffff-end"},
 	}, []string{"graphql-ws", "bearer.subprotocol"})
 	s.AddURL(proxy)
 	s.AddHeader(http.Header{"Proxy-Authorization": {"Basic cHJveHk6c2VjcmV0"}})
@@ -108,22 +110,45 @@ func TestHide(t *testing.T) {
 		"nothing": "nothing",
 		"hunter2, s%33same%2Fx, s3same/x, s3same%2fx, s3same&#x2f;x, s3same\\/x, s3same\\u002fx": "xxxxx, xxxxx, xxxxx, xxxxx, xxxxx, xxxxx, xxxxx",
 		"bare-token YWRhOmh1bnRlcjI= abc.def.ghi":                                                "xxxxx xxxxx xxxxx",
-		"no sid of cookie-value is dark":                                                         "no sid of xxxxx is xxxxx",
+		"no session of cookie-value or cookie-2 is dark":                                         "no session of xxxxx or xxxxx is xxxxx",
+		"Bearer and Basic, but not first-word or second-word or in-quotes":                       "Bearer and Basic, but not xxxxx or xxxxx or xxxxx",
+		"abc is no secret, wxyz and not%zzescaped and two words and two+words are":               "abc is no secret, xxxxx and xxxxx and xxxxx and xxxxx are",
 		`malformed HTTP status code "/ws/?token=s%33same%2Fx&v=1&bare-token"`:                    `malformed HTTP status code "/ws/?token=xxxxx&v=1&xxxxx"`,
 		`unexpected Sec-WebSocket-Protocol from server: "graphql-ws, bearer.subprotocol"`:        `unexpected Sec-WebSocket-Protocol from server: "xxxxx, xxxxx"`,
 		"Proxy-Authorization: Basic cHJveHk6c2VjcmV0 proxypass":                                  "Proxy-Authorization: xxxxx xxxxx",
 		"the Origin https://page.test at server.test is fine":                                    "the Origin https://page.test at server.test is fine",
 		"cut in abc.def.g": "cut in xxxxx",
+		"cut in abc.def.":  "cut in xxxxx",
 		"cut in abc.def":   "cut in abc.def", // too little to tell
 		`invalid proxy address "http://eve:other@proxy:x"`:          `invalid proxy address "http://eve:xxxxx@proxy:x"`,
 		"wss://token@h/ wss://a:b@c@h/ http://h/a@b http://h?x=a@b": "wss://xxxxx@h/ wss://a:xxxxx@h/ http://h/a@b http://h?x=a@b",
-		"hunter2hunter2": "xxxxx",
+		"hunter2hunter2":                                    "xxxxx",
+		"hunter2 hunter":                                    "xxxxx hunter",
+		"hunter&#0000050;, hunter%32":                       "xxxxx, xxxxx",
+		"a%zzb%2Fc, hunt%65r2 and hunt%zzer2":               "xxxxx, xxxxx and hunt%zzer2",
+		`\ud83d\u0068unter2 and \u0068unter\u0032`:          `\ud83dxxxxx and xxxxx`,
+		`hunter\u0032\udc00 and \uzzhunter2 and hunter\062`: `xxxxx\udc00 and \uzzxxxxx and xxxxx`,
+		`\ud83d-udc00- and \ud800\udc00\udbff\udfff-end`:    `\ud83dxxxxx and xxxxx`,
+		// At the very end of the memory of a text, the beginnings of escapes.
+		"100 % of all are no secrets, but hunter2 is one%":                 "100 % of all are no secrets, but xxxxx is one%",
+		"100 % of all are no secrets, but hunter2 is on%3":                 "100 % of all are no secrets, but xxxxx is on%3",
+		"100 % of all are no secrets, but hunter2 is one\\":                "100 % of all are no secrets, but xxxxx is one\\",
+		`100 % of all are no secrets, but hunter2 i \u003`:                 `100 % of all are no secrets, but xxxxx i \u003`,
 		"hunt\\x65r2 and \\\"hunter2\\\" and %68unter2 100% \\ & &; &nix;": "xxxxx and \\\"xxxxx\\\" and xxxxx 100% \\ & &; &nix;",
 		"\\ud83dhunter2\\": "\\ud83dxxxxx\\",
 	} {
 		if got := s.Hide(text); got != want {
 			t.Errorf("%s\nis shown as\n%s\nand not\n%s", text, got, want)
 		}
+	}
+	nobody, _ := url.Parse("wss://server.test/")
+	if got := NewSecrets(nobody, nil, nil).Hide("Og==, which is nobody"); got != "Og==, which is nobody" {
+		t.Errorf("without a user: %q", got)
+	}
+	token, _ := url.Parse("wss://user-token@server.test/")
+	NewSecrets(nil, nil, nil)
+	if got := NewSecrets(token, nil, nil).Hide("Basic dXNlci10b2tlbjo= is that of user-token"); got != "Basic xxxxx is that of xxxxx" {
+		t.Errorf("without a password: %q", got)
 	}
 	if got := (*Secrets)(nil).Hide("a:b@c"); got != "a:b@c" {
 		t.Errorf("without secrets: %q", got)
@@ -140,5 +165,14 @@ func TestErrorOfAPeer(t *testing.T) {
 	said := fmt.Errorf("it said %q\u202e: hunter2: %w", "\x1b", plain)
 	if err := s.Error(said); !errors.Is(err, plain) || err.Error() != `it said "\x1b"\u202e: xxxxx: connection refused` {
 		t.Errorf("it became %v", err)
+	}
+}
+
+// Escapes within escapes within escapes are not followed for ever: three kinds of them, 40 levels deep.
+func TestHideIsBounded(t *testing.T) {
+	s := NewSecrets(&url.URL{RawQuery: "token=hunter2"}, nil, nil)
+	text := "%" + strings.Repeat("25", 40) + " &" + strings.Repeat("amp;", 40) + ` \` + strings.Repeat("x5c", 40)
+	if got := s.Hide(text + " hunter2"); got != text+" xxxxx" {
+		t.Errorf("%q", got)
 	}
 }

@@ -14,9 +14,6 @@ import (
 // Redacted returns u for logs and errors: without the password, or a user
 // that has none and may be a token, and without the values of the query.
 func Redacted(u *url.URL) string {
-	if u.User == nil && u.RawQuery == "" {
-		return u.String()
-	}
 	v := *u
 	if _, ok := v.User.Password(); ok {
 		v.User = url.UserPassword(v.User.Username(), "xxxxx")
