@@ -103,7 +103,7 @@ func parseClose(payload []byte) (code uint16, reason []byte, err error) {
 // 7.4, and what IANA has registered since.
 func validCode(code uint16) bool {
 	switch code {
-	case 1004, 1005, 1006, 1015:
+	case 1004, 1005, 1006:
 		return false
 	}
 	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999

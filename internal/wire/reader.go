@@ -350,7 +350,7 @@ func (r *Reader) growMessage(n int) {
 
 // finish makes the event of a message that came in pieces.
 func (r *Reader) finish(ev *Event) error {
-	if r.op == Text && !r.compressed && !r.text.ends() {
+	if !r.text.ends() {
 		return ErrNotUTF8
 	}
 	ev.Op, ev.Compressed, ev.Data, ev.Memory = r.op, r.compressed, r.data[:len(r.data):len(r.data)], r.mem

@@ -96,6 +96,7 @@ func TestViolations(t *testing.T) {
 		{"\x81\x04\xff", 1007, "a text message is not valid UTF-8"}, // at its first byte
 		{"\x01\x01\xc3\x80\x01\x28", 1007, "a text message is not valid UTF-8"},
 		{"\x01\x01\xc3\x80\x00", 1007, "a text message is not valid UTF-8"},
+		{"\x88\x00", 0, ""},
 		{"\x88\x01x", 1002, "the payload of a close frame is too small: it has 1 byte, and a close code takes 2"},
 		{"\x88\x02\x03\xed", 1002, "a close frame has the invalid status code 1005"},
 		{"\x88\x03\x03\xe8\xff", 1007, "the reason of a close frame is not valid UTF-8"},
@@ -121,6 +122,33 @@ func TestViolations(t *testing.T) {
 				t.Errorf("%x: %v after %v", test.stream, again, err)
 			}
 			r.Close()
+		}
+	}
+}
+
+// Also in the rest of a large frame, before all of it has come; and the end of a message in pieces is checked.
+func TestLargeTextIsRefusedAtTheByteThatShowsIt(t *testing.T) {
+	frame := string(serverFrame(Fin|byte(Text), []byte(strings.Repeat("a", 2*largeFrame-1)+"\xc3")))
+	for name, pieces := range map[string][]string{
+		"in the middle": {frame[:512], frame[512:600] + "\xff", frame[601:]},
+		"at the end":    {frame[:512], frame[512:]},
+	} {
+		src := &script{pieces: pieces}
+		r := NewReader(src, -1, false, false)
+		n, err := r.Read(make([]Event, 1))
+		if n != 0 || err != ErrNotUTF8 || len(src.asked) != 2 {
+			t.Errorf("%s: %d, %v after %d reads", name, n, err, len(src.asked))
+		}
+		r.Close()
+	}
+}
+
+// A close frame may have nothing in it, a code, or a code and a reason.
+func TestCloseFrames(t *testing.T) {
+	for stream, want := range map[string]string{"\x88\x00": "8 false 1005 ", "\x88\x02\x03\xe8": "8 false 1000 ", "\x88\x05\x0b\xb8bye": "8 false 3000 bye"} {
+		got, err := describe(strings.NewReader(stream), 1000, false, false, 1)
+		if len(got) != 1 || got[0] != want || err != io.ErrUnexpectedEOF {
+			t.Errorf("%q, %v, expected %q", got, err, want)
 		}
 	}
 }
@@ -352,8 +380,12 @@ func TestMemoryFollowsWhatHasCome(t *testing.T) {
 		for _, reuse := range []bool{false, true} {
 			var r *Reader
 			var steps []int
+			taken := map[*Memory]bool{}
 			rest := test.stream
 			r = NewReader(sourceFunc(func(p []byte) (int, error) {
+				if r.mem != nil {
+					taken[r.mem] = true
+				}
 				if size := cap(r.data); size > 0 && (len(steps) == 0 || size != steps[len(steps)-1]) {
 					steps = append(steps, size)
 				}
@@ -376,6 +408,11 @@ func TestMemoryFollowsWhatHasCome(t *testing.T) {
 			r.Close()
 			if r.mem != nil || r.data != nil || r.large.Memory != nil {
 				t.Errorf("%s: a Reader that is closed has memory", name)
+			}
+			for m := range taken {
+				if m.refs.Load() != 0 {
+					t.Errorf("%s: memory of %d bytes was not released", name, len(m.b))
+				}
 			}
 		}
 	}
@@ -429,12 +466,55 @@ func TestSizesOfReads(t *testing.T) {
 				if !slices.Equal(src.asked, test.want) {
 					t.Errorf("%s, reuse %v, keep %v: reads of %d, expected %d", name, reuse, keep, src.asked, test.want)
 				}
-				if r.Close(); r.large.Memory != nil || r.buf != nil {
-					t.Errorf("%s: a Reader that is closed has memory", name)
-				}
 				for _, ev := range kept {
 					ev.Release()
 				}
+				m := r.large.Memory
+				if r.Close(); r.large.Memory != nil || r.buf != nil || m != nil && m.refs.Load() != 0 {
+					t.Errorf("%s: a Reader that is closed has memory", name)
+				}
+			}
+		}
+	}
+}
+
+// Large memory is used again for as long as no message is part of it.
+func TestSharedMemoryIsUsedAgain(t *testing.T) {
+	stream := strings.Repeat(string(serverFrame(Fin|byte(Binary), make([]byte, 252))), 3*largeRead/256)
+	for _, test := range []struct {
+		reuse, keep bool
+		want        int // pieces of memory
+	}{{false, true, 1}, {true, false, 1}, {true, true, 3}} {
+		r := NewReader(strings.NewReader(stream), -1, false, test.reuse)
+		used := map[*Memory]bool{}
+		var kept []Event
+		for {
+			events := make([]Event, 300)
+			n, err := r.Read(events)
+			if err != nil {
+				break
+			}
+			if r.large.Memory != nil {
+				used[r.large.Memory] = true
+			}
+			for _, ev := range events[:n] {
+				if kept = append(kept, ev); !test.keep {
+					ev.Release()
+				}
+			}
+		}
+		r.Close()
+		if len(used) != test.want {
+			t.Errorf("reuse %v, keep %v: %d pieces of memory, expected %d", test.reuse, test.keep, len(used), test.want)
+		}
+		for _, ev := range kept {
+			if test.keep {
+				ev.Release()
+			}
+		}
+		for m := range used {
+			if m.refs.Load() != 0 {
+				t.Errorf("reuse %v, keep %v: it is still held", test.reuse, test.keep)
 			}
 		}
 	}

@@ -16,14 +16,14 @@ func (t *text) add(p []byte) bool {
 		t.n++
 		p = p[1:]
 		if utf8.FullRune(t.tail[:t.n]) { // also when it is none
-			if r, size := utf8.DecodeRune(t.tail[:t.n]); r == utf8.RuneError && size == 1 {
+			if _, size := utf8.DecodeRune(t.tail[:t.n]); size == 1 {
 				return false
 			}
 			t.n = 0
 		}
 	}
 	whole := len(p)
-	for i := len(p) - 1; i >= 0 && i >= len(p)-utf8.UTFMax+1; i-- {
+	for i := len(p) - 1; i >= 0; i-- {
 		if utf8.RuneStart(p[i]) {
 			if !utf8.FullRune(p[i:]) {
 				whole = i

@@ -169,6 +169,9 @@ func TestTextIsRefusedAtTheByteThatShowsIt(t *testing.T) {
 		}
 		return try(p, 3)
 	}
+	if t1, t2 := new(text), new(text); !t1.add([]byte("\xef\xbf\xbd")) || !t2.add([]byte("\xef")) || !t2.add([]byte("\xbf\xbd")) || !t2.ends() {
+		t.Error("U+FFFD is refused")
+	}
 	bytesOf := []byte{'a', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe2, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff}
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range 20_000 {
@@ -414,6 +417,18 @@ func TestReaderOfASourceThatReturnsNothing(t *testing.T) {
 		t.Fatalf("%d events, %v", n, err)
 	}
 	if n, err := r.Read(events); n != 0 || err != io.ErrNoProgress {
+		t.Errorf("%d events, %v", n, err)
+	}
+	// An error with the last of as many is what it is.
+	left, broken := MaxEmpty, errors.New("broken")
+	last := NewReader(sourceFunc(func([]byte) (int, error) {
+		if left--; left == 0 {
+			return 0, broken
+		}
+		return 0, nil
+	}), 1000, false, false)
+	defer last.Close()
+	if n, err := last.Read(events); n != 0 || err != broken {
 		t.Errorf("%d events, %v", n, err)
 	}
 }
