@@ -35,10 +35,10 @@ type conn struct {
 	streams  map[uint32]*stream // those that count against the server's limit
 	nextID   uint32
 	peer     peerSettings
-	away     *awayError // the server takes no more streams
-	retired  bool       // this side opens no more
-	err      error      // why it ended
-	idle     *time.Timer
+	away     *awayError  // the server takes no more streams
+	retired  bool        // this side opens no more
+	err      error       // why it ended
+	idle     *time.Timer // nil before adopt
 	guard    *time.Timer // of the last write
 	alive    liveness
 	outbound outbound
@@ -46,7 +46,6 @@ type conn struct {
 
 // peerSettings are what the server has announced: RFC 9113, section 6.5.2.
 type peerSettings struct {
-	received      bool
 	connect       bool   // RFC 8441, section 3
 	maxStreams    uint32 // at once
 	maxHeaderList uint32 // 0: not said
@@ -273,16 +272,11 @@ func (c *conn) forget(s *stream) {
 	delete(c.streams, s.id)
 	s.stopLinger()
 	c.pool.changed.notify() // there is capacity
-	if len(c.streams) > 0 {
-		return
-	}
-	if c.away != nil {
+	switch {
+	case len(c.streams) > 0:
+	case c.away != nil:
 		c.outbound.wake() // the writer ends the connection
-		return
-	}
-	if c.idle == nil {
-		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
-	} else {
+	default:
 		c.idle.Reset(idleTimeout)
 	}
 }

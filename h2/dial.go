@@ -17,16 +17,8 @@ func (t *Transport) dial(ctx context.Context, p *pool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	c, err := t.begin(ctx, p, raw)
-	if !stop() && err == nil { // ctx has ended meanwhile
-		c.fail(errRetired)
-		err = ctx.Err()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	return t.begin(ctx, p, raw)
 }
 
 // discard closes a connection that is of no use. It does not wait, since the Close of a
@@ -114,8 +106,5 @@ func (t *Transport) plain(ctx context.Context, network, addr string) (net.Conn, 
 	if err == nil && conn == nil {
 		err = errors.New("h2: Transport.DialContext returned neither a connection nor an error")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return conn, nil
+	return conn, err
 }

@@ -140,8 +140,6 @@ func (c *conn) credit(s *stream, n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.err != nil:
-		return
 	case s == nil:
 		c.outbound.framer.WriteWindowUpdate(0, uint32(n))
 	case c.streams[s.id] == s && !s.peerEnded:
@@ -233,7 +231,7 @@ func (c *conn) apply(f *http2.SettingsFrame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := &c.peer
-	err := f.ForeachSetting(func(set http2.Setting) error {
+	return f.ForeachSetting(func(set http2.Setting) error {
 		if err := set.Valid(); err != nil {
 			code := http2.ErrCodeProtocol
 			var ce http2.ConnectionError
@@ -244,7 +242,7 @@ func (c *conn) apply(f *http2.SettingsFrame) error {
 		}
 		switch set.ID {
 		case http2.SettingEnableConnectProtocol:
-			if p.received && p.connect && set.Val == 0 {
+			if p.connect && set.Val == 0 {
 				return connectionError(http2.ErrCodeProtocol, "the setting %v after it was 1 (RFC 8441, section 3)", set)
 			}
 			p.connect = set.Val == 1
@@ -259,8 +257,6 @@ func (c *conn) apply(f *http2.SettingsFrame) error {
 		}
 		return nil
 	})
-	p.received = true
-	return err
 }
 
 // rewindow changes what the streams may send: section 6.9.2. A window may
@@ -322,10 +318,7 @@ func (c *conn) gotGoAway(f *http2.GoAwayFrame) error {
 
 // gotResponse has the first block of headers of a stream, or a later one.
 func (c *conn) gotResponse(id uint32, end bool, h *header) error {
-	s, err := c.find(id, http2.FrameHeaders)
-	if err != nil {
-		return err
-	}
+	s, _ := c.find(id, http2.FrameHeaders) // gotHeaders has checked the id
 	if s == nil {
 		return c.in.idle.spend(http2.FrameHeaders)
 	}
@@ -341,9 +334,7 @@ func (c *conn) gotResponse(id uint32, end bool, h *header) error {
 	case answered && !end:
 		return streamError(id, http2.ErrCodeProtocol, "a second response")
 	case answered: // trailers
-		if _, err := s.receive(nil, 0, true); err != nil {
-			return err
-		}
+		s.receive(nil, 0, true)
 		c.peerEnded(s)
 		return nil
 	}
@@ -367,7 +358,7 @@ func (c *conn) gotResponse(id uint32, end bool, h *header) error {
 	}
 	s.mu.Lock()
 	s.response, s.answered = resp, true
-	if end && s.readErr == nil {
+	if end {
 		s.readErr = io.EOF
 	}
 	s.wake()

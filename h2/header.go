@@ -143,13 +143,10 @@ type header struct {
 }
 
 func (h *header) add(d *hpack.Decoder, f hpack.HeaderField) {
-	if h.size += int(f.Size()); h.size > maxHeaderList {
+	switch h.size += int(f.Size()); {
+	case h.size > maxHeaderList:
 		h.err = fmt.Errorf("the headers of a response are longer than %d bytes", maxHeaderList)
-		h.fields = nil
 		d.SetEmitEnabled(false) // the rest is of use for the table alone
-		return
-	}
-	switch {
 	case h.err != nil:
 	case f.Name == ":status":
 		if h.regular || h.status != "" {

@@ -59,6 +59,13 @@ func hostileRows() []hostile {
 			failure: lost, err: "flood of PING", goaway: http2.ErrCodeEnhanceYourCalm},
 		{does: "floods with SETTINGS", script: flood(func(p *peer, _ int) error { return p.fr.WriteSettings() }),
 			failure: lost, err: "ENHANCE_YOUR_CALM", goaway: http2.ErrCodeEnhanceYourCalm},
+		{does: "floods with answers to no SETTINGS", script: flood(func(p *peer, _ int) error { return p.fr.WriteSettingsAck() }),
+			failure: lost, err: "flood of SETTINGS", goaway: http2.ErrCodeEnhanceYourCalm},
+		{does: "floods with WINDOW_UPDATE of 0 on a stream that has ended", script: open(func(p *peer, id uint32) {
+			p.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+			for p.fr.WriteRawFrame(http2.FrameWindowUpdate, 0, id, make([]byte, 4)) == nil {
+			}
+		}), failure: lost, err: "reset the stream (CANCEL)", goaway: http2.ErrCodeEnhanceYourCalm},
 		{does: "floods with RST_STREAM", script: open(func(p *peer, id uint32) {
 			for p.fr.WriteRSTStream(id, http2.ErrCodeCancel) == nil {
 			}
@@ -188,6 +195,7 @@ func hostileRows() []hostile {
 		{does: "sends HEADERS on a stream of its own", script: open(func(p *peer, _ uint32) { p.headers(2, false, ":status", "200"); p.silence() }), failure: lost, err: "HEADERS on stream 2", goaway: http2.ErrCodeProtocol},
 		{does: "sends RST_STREAM on a stream that was never opened", script: raw(http2.FrameRSTStream, 0, unopened, "\x00\x00\x00\x00"), failure: lost, err: "never opened", goaway: http2.ErrCodeProtocol},
 		{does: "sends WINDOW_UPDATE on a stream that was never opened", script: raw(http2.FrameWindowUpdate, 0, unopened, "\x00\x00\x00\x01"), failure: lost, err: "never opened", goaway: http2.ErrCodeProtocol},
+		{does: "sends WINDOW_UPDATE of 0 on a stream that was never opened", script: raw(http2.FrameWindowUpdate, 0, unopened, "\x00\x00\x00\x00"), failure: lost, err: "WINDOW_UPDATE on stream 99, which was never opened", goaway: http2.ErrCodeProtocol},
 		{does: "sends DATA after the end", script: open(func(p *peer, id uint32) {
 			p.fr.WriteRawFrame(http2.FrameData, http2.FlagDataEndStream, id, nil)
 			p.fr.WriteData(id, false, []byte("x"))
@@ -198,7 +206,7 @@ func hostileRows() []hostile {
 		{does: "sends PING on a stream", script: raw(http2.FramePing, 0, own, "12345678"), failure: lost, err: "PROTOCOL_ERROR", goaway: http2.ErrCodeProtocol},
 		{does: "sends a PING of 4 bytes", script: raw(http2.FramePing, 0, zero, "1234"), failure: lost, err: "FRAME_SIZE_ERROR", goaway: http2.ErrCodeFrameSize},
 		{does: "sends SETTINGS of 5 bytes", script: raw(http2.FrameSettings, 0, zero, "12345"), failure: lost, err: "FRAME_SIZE_ERROR", goaway: http2.ErrCodeFrameSize},
-		{does: "sends more padding than frame", script: raw(http2.FrameData, http2.FlagDataPadded, own, "\xff"), failure: lost, err: "PROTOCOL_ERROR", goaway: http2.ErrCodeProtocol},
+		{does: "sends more padding than frame", script: raw(http2.FrameData, http2.FlagDataPadded, own, "\xff"), failure: lost, err: "(PROTOCOL_ERROR): pad size larger than data payload", goaway: http2.ErrCodeProtocol},
 		{does: "sends a frame of 16 KiB and a byte", script: raw(http2.FrameData, 0, own, strings.Repeat("x", maxFrame+1)), failure: lost, err: "longer than 16384 bytes", goaway: http2.ErrCodeFrameSize},
 		{does: "sends CONTINUATION alone", script: raw(http2.FrameContinuation, 0, own, ""), failure: lost, err: "PROTOCOL_ERROR", goaway: http2.ErrCodeProtocol},
 		{does: "sends PING between HEADERS and CONTINUATION", script: func(p *peer) {

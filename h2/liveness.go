@@ -90,14 +90,12 @@ func (a *liveness) stop() {
 func (c *conn) unanswered() {
 	c.mu.Lock()
 	a := &c.alive
-	if a.stopped || a.asked.IsZero() {
-		c.mu.Unlock()
-		return
-	}
 	waited := time.Since(a.asked)
 	heard := time.Since(time.Unix(0, c.lastRead.Load())) < deadAfter-suspectAfter
 	stopped := time.Since(a.due) > time.Second // this process was, and the answer may be here
+	dead := false
 	switch {
+	case a.stopped, a.asked.IsZero(): // meanwhile
 	case !a.suspect:
 		a.suspect = true
 		c.pool.changed.notify() // who waits for the answer had better dial
@@ -105,11 +103,12 @@ func (c *conn) unanswered() {
 	case stopped, heard && waited < deadAtLast:
 		a.again()
 	default:
-		c.mu.Unlock()
-		c.fail(&unansweredError{waited.Round(time.Millisecond)})
-		return
+		dead = true
 	}
 	c.mu.Unlock()
+	if dead {
+		c.fail(&unansweredError{waited.Round(time.Millisecond)})
+	}
 }
 
 // quiet reports whether nothing has come for so long that the connection may

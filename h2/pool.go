@@ -111,9 +111,7 @@ func (c *conn) open(fields []hpack.HeaderField, maxStreams int) (*stream, offer,
 	s.window = c.peer.window
 	c.nextID += 2
 	c.streams[s.id] = s
-	if c.idle != nil {
-		c.idle.Stop()
-	}
+	c.idle.Stop()
 	c.outbound.headers(s.id, fields)
 	s.queuedAt = c.outbound.taken + int64(len(c.outbound.queue.b))
 	return s, taken, nil
@@ -257,6 +255,11 @@ func (p *pool) connect(ctx context.Context, d *dialing) {
 func (c *conn) useless() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.over()
+}
+
+// over is useless with c locked.
+func (c *conn) over() error {
 	switch {
 	case c.nextID > 1:
 		return nil
@@ -269,15 +272,13 @@ func (c *conn) useless() error {
 // adopt has a new connection wait for its first stream, unless it is over. When
 // it ends later, it is removed.
 func (c *conn) adopt() error {
-	if err := c.useless(); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil {
+	err := c.over()
+	if err == nil {
 		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
 	}
-	return c.err
+	return err
 }
 
 // remove takes off a connection that has ended.

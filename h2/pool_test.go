@@ -1,8 +1,10 @@
 package h2
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -600,6 +602,16 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// Nothing but what a server lacks is a reason to fall back.
+func TestOtherErrorsDoNotFallBack(t *testing.T) {
+	f := &fallback{}
+	inBubble(t, &Transport{Fallback: f}, func(p *peer) { p.settings(); p.next(http2.FrameHeaders) }, func(w *world) {
+		if _, err := w.handshake(w.Context()); err == nil || err.Error() != "h2: the shared connection was lost: unexpected EOF" || f.asked.Load() != 0 {
+			t.Errorf("%v, %d fell back", err, f.asked.Load())
+		}
+	})
+}
+
 // What is known of a server is known for an hour from when it was found, and then of no other.
 func TestServersThatLackItAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -616,6 +628,10 @@ func TestServersThatLackItAreForgotten(t *testing.T) {
 		if len(tr.lacking) != 1 || tr.lacks(a) || !tr.lacks(b) {
 			t.Errorf("%v is remembered", tr.lacking)
 		}
+		tr.Fallback = nil
+		if tr.lacks(b) {
+			t.Error("it matters without a Fallback")
+		}
 	})
 }
 
@@ -626,7 +642,7 @@ func TestPlainHTTPNeedsPriorKnowledge(t *testing.T) {
 	}
 	f := &fallback{}
 	w.tr.Fallback = f
-	if _, err := w.handshake(t.Context()); f.asked.Load() != 1 {
+	if _, err := w.handshake(t.Context()); f.asked.Load() != 1 || len(w.tr.lacking) != 0 {
 		t.Errorf("%v", err)
 	}
 }
@@ -638,6 +654,12 @@ func TestNoSecretInErrors(t *testing.T) {
 		"malformed": "HTTP/1.1 hunter2\r\n\r\n",
 		"ended":     "",
 		"endless":   "HTTP/1.1 200 ok\r\n" + strings.Repeat("X: hunter3\r\n", 10_000),
+	}
+	wants := map[string]string{
+		"refused":   "the proxy answered CONNECT with 407 Proxy Authentication Required; set user and password in its url",
+		"malformed": `malformed HTTP status code "hunter2"`, // the core cuts what an error quotes of a peer
+		"ended":     "h2: the proxy ended the connection instead of answering CONNECT: unexpected EOF",
+		"endless":   "h2: the proxy's answer to CONNECT has more than 65536 bytes of headers",
 	}
 	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
@@ -655,11 +677,8 @@ func TestNoSecretInErrors(t *testing.T) {
 				if err == nil {
 					t.Fatal("no error")
 				}
-				if name == "malformed" {
-					return // the core cuts what an error quotes of a peer
-				}
-				if strings.Contains(err.Error(), "hunter2") {
-					t.Errorf("%v", err)
+				if want := wants[name]; err.Error() != want {
+					t.Errorf("%v, want %s", err, want)
 				}
 				var proxy *handshake.ProxyError
 				if refused := name == "refused"; refused != errors.As(err, &proxy) {
@@ -671,12 +690,21 @@ func TestNoSecretInErrors(t *testing.T) {
 }
 
 func TestHTTPProxy(t *testing.T) {
-	via, _ := url.Parse("http://ada:secret@proxy")
+	for user, authorization := range map[string]string{"": "", "ada@": "\r\nProxy-Authorization: Basic YWRhOg==", "ada:secret@": "\r\nProxy-Authorization: Basic YWRhOnNlY3JldA=="} {
+		for port, dialled := range map[string]string{"": "proxy:80", ":3128": "proxy:3128"} {
+			throughProxy(t, "http://"+user+"proxy"+port, dialled, authorization)
+		}
+	}
+}
+
+func throughProxy(t *testing.T, address, dialled, authorization string) {
+	t.Helper()
+	via, _ := url.Parse(address)
 	var asked string
 	var w *world
 	tr := &Transport{Proxy: http.ProxyURL(via)}
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr != "proxy:80" {
+		if addr != dialled {
 			t.Errorf("it dials %s", addr)
 		}
 		near, far := net.Pipe()
@@ -697,10 +725,93 @@ func TestHTTPProxy(t *testing.T) {
 	inBubble(t, tr, echo, func(world *world) {
 		w = world
 		w.connect().Close()
-		if !strings.HasPrefix(asked, "CONNECT server:80 HTTP/1.1\r\n") || !strings.Contains(asked, "Proxy-Authorization: Basic YWRhOnNlY3JldA==") {
-			t.Errorf("%q", asked)
+		if want := "CONNECT server:80 HTTP/1.1\r\nHost: server:80\r\nUser-Agent: Go-http-client/1.1" + authorization + "\r\n\r\n"; asked != want {
+			t.Errorf("%q, want %q", asked, want)
 		}
 	})
+}
+
+// What is wrong with the way to a proxy is an error of the dial, and a proxy that does not answer is waited for no longer
+// than by whoever asks.
+func TestProxyThatIsNotThere(t *testing.T) {
+	via, _ := url.Parse("http://proxy")
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		dial func() (net.Conn, error)
+		want string
+	}{
+		"no connection": {func() (net.Conn, error) { return nil, broken }, "proxyconnect tcp: broken"},
+		"closed":        {func() (net.Conn, error) { near, far := net.Pipe(); far.Close(); return near, nil }, "h2: the shared connection was lost: unexpected EOF"},
+		"silent": {func() (net.Conn, error) {
+			near, far := net.Pipe()
+			go io.Copy(io.Discard, far)
+			return near, nil
+		}, "context deadline exceeded"},
+	} {
+		tr := &Transport{Proxy: http.ProxyURL(via), DialContext: func(context.Context, string, string) (net.Conn, error) { return test.dial() }}
+		inBubble(t, tr, nil, func(w *world) {
+			ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+			defer cancel()
+			_, err := w.handshake(ctx)
+			if err == nil || err.Error() != test.want {
+				t.Errorf("%s: %v", name, err)
+			}
+			var op *net.OpError
+			if name == "no connection" && (!errors.As(err, &op) || op.Op != "proxyconnect" || !errors.Is(err, broken)) {
+				t.Errorf("%#v", err)
+			}
+		})
+	}
+}
+
+// queuedConn does not wait for its peer to read.
+type queuedConn struct {
+	net.Conn
+	out chan<- []byte
+}
+
+func (c queuedConn) Write(p []byte) (int, error) { c.out <- bytes.Clone(p); return len(p), nil }
+
+// A server that speaks TLS, and not HTTP/2 or not with a certificate that is trusted, says so.
+func TestServersOfTLSWithoutHTTP2(t *testing.T) {
+	certificate, pool := certificate(t)
+	for name, test := range map[string]struct {
+		protocols []string
+		pool      *x509.CertPool
+		want      string
+	}{
+		"no ALPN":     {nil, pool, "h2: the server chose no protocol by ALPN, so it speaks HTTP/1.1; switch on extended CONNECT"},
+		"HTTP/1.1":    {[]string{"http/1.1"}, pool, `h2: the server chose "http/1.1" by ALPN, and not h2; switch on extended CONNECT`},
+		"not trusted": {[]string{"h2"}, x509.NewCertPool(), "tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+	} {
+		tr := &Transport{TLSClientConfig: &tls.Config{RootCAs: test.pool}}
+		inBubble(t, tr, nil, func(w *world) {
+			closed := make(chan struct{})
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+				near, far := net.Pipe()
+				go func() {
+					out := make(chan []byte, 100)
+					go func() {
+						for p := range out {
+							far.Write(p)
+						}
+					}()
+					defer close(out)
+					server := tls.Server(queuedConn{far, out}, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: test.protocols})
+					server.Handshake()
+					io.Copy(io.Discard, far)
+					close(closed)
+				}()
+				return near, nil
+			}
+			r, _ := http.NewRequest(http.MethodGet, "https://server.test/", nil)
+			r.Header.Set("Upgrade", "websocket")
+			if _, err := tr.RoundTrip(r); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			<-closed // by the Transport
+		})
+	}
 }
 
 // blocksClose does not return from Close before the end of a test.
@@ -839,7 +950,7 @@ func TestSOCKSProxy(t *testing.T) {
 	for _, row := range []struct {
 		answer  byte
 		network bool
-	}{{0, false}, {1, false}, {2, false}, {5, true}, {4, true}} {
+	}{{0, false}, {1, false}, {2, false}, {3, true}, {4, true}, {5, true}, {6, true}, {7, false}} {
 		t.Run(fmt.Sprint(row.answer), func(t *testing.T) {
 			via, _ := url.Parse("socks5h://ada:secret@proxy")
 			var asked []byte
@@ -877,6 +988,9 @@ func TestSOCKSProxy(t *testing.T) {
 					resp.Body.Close()
 				}
 				if (err == nil) != (row.answer == 0) || err != nil && handshake.IsNetworkError(err) != row.network {
+					t.Errorf("%v", err)
+				}
+				if err != nil && !row.network && !strings.HasPrefix(err.Error(), "h2: the SOCKS5 proxy refused the connection: ") {
 					t.Errorf("%v", err)
 				}
 				if want := "\x01\x03ada\x06secret\x05\x01\x00\x03\x06server\x00\x50"; string(asked) != want {

@@ -123,10 +123,7 @@ func (t *Transport) socks(ctx context.Context, via *url.URL, proxyAddr, addr str
 		password, _ := user.Password()
 		auth = &proxy.Auth{User: user.Username(), Password: password}
 	}
-	d, err := proxy.SOCKS5("tcp", proxyAddr, auth, forward(t.plain))
-	if err != nil {
-		return nil, err
-	}
+	d, _ := proxy.SOCKS5("tcp", proxyAddr, auth, forward(t.plain)) // never fails
 	conn, err := d.(proxy.ContextDialer).DialContext(ctx, "tcp", addr)
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "socks connect" && !handshake.IsNetworkError(op.Err) && !socksNetwork.MatchString(op.Err.Error()) {

@@ -264,7 +264,6 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 	default:
 		s.readTimer.Reset(time.Until(t))
 	}
-	s.wake()
 	return nil
 }
 

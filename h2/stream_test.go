@@ -85,6 +85,9 @@ func TestHeadersAtTheirLimits(t *testing.T) {
 		if n := w.dials(); n != 1 {
 			t.Errorf("%d connections were dialled", n)
 		}
+		if b := first.(*stream).c.in.block; cap(b.data) > 4<<10 {
+			t.Errorf("%d bytes are kept", cap(b.data))
+		}
 	})
 }
 
@@ -184,6 +187,20 @@ func TestFieldsThatStayBehind(t *testing.T) {
 	want := []string{":protocol=websocket", ":scheme=https", ":authority=[fe80::1]:8443", ":path=/", "x=a", "x=b"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the fields are %q, want %q", got, want)
+	}
+	for host, want := range map[string]string{"ser%ver": "ser%ver", "[::1]:80%": "[::1]:80%", "": "[fe80::1]:8443"} {
+		r.Host, r.Header = host, http.Header{"User-Agent": {"agent/1"}}
+		fields, err := requestFields(r)
+		if err != nil || fields[3].Value != want {
+			t.Errorf("%q, %v, want %q", fields[3].Value, err, want)
+		}
+		if last := fields[len(fields)-1]; last.Value != "agent/1" || len(fields) != 6 {
+			t.Errorf("%v", fields)
+		}
+	}
+	r.Header = http.Header{"User-Agent": nil}
+	if fields, err := requestFields(r); len(fields) != 5 || err != nil {
+		t.Errorf("%v, %v", fields, err)
 	}
 	for _, header := range []http.Header{{"X Y": {"a"}}, {"X": {"a", "b\n"}}} {
 		r.Header = header

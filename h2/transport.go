@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -178,12 +179,7 @@ func (t *Transport) lacks(to target) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	until, known := t.lacking[to.addr]
-	if known && !time.Now().Before(until) {
-		delete(t.lacking, to.addr)
-		return false
-	}
-	return known
+	return time.Now().Before(t.lacking[to.addr])
 }
 
 // remember notes that a server lacks extended CONNECT.
@@ -194,14 +190,10 @@ func (t *Transport) remember(to target) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if until, known := t.lacking[to.addr]; known && now.Before(until) {
+	if now.Before(t.lacking[to.addr]) {
 		return
 	}
-	for addr, until := range t.lacking { // rarely: once for each server and hour
-		if !now.Before(until) {
-			delete(t.lacking, addr)
-		}
-	}
+	maps.DeleteFunc(t.lacking, func(_ string, until time.Time) bool { return !now.Before(until) }) // once for each server and hour
 	if t.lacking == nil {
 		t.lacking = map[string]time.Time{}
 	}

@@ -256,7 +256,7 @@ func (s *stream) writeIsLate() {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.writeErr == nil && s.unwritable() != nil {
+	if s.unwritable() != nil {
 		c.outbound.interrupt(s, os.ErrDeadlineExceeded)
 	}
 }
