@@ -19,7 +19,7 @@ type Conn interface {
 	// called again.
 	Read(events []Event) (n int, pingPong bool, err error)
 
-	// Write sends the next part of a batch with one write, and returns how many
+	// Write sends the next part of a batch, which is not empty, with one write, and returns how many
 	// of the batch's frames it ended. The batch is written when its Done says
 	// so. After an error, torn says that the socket took a part of the frame
 	// that follows those, and the frames behind it have not left.

@@ -86,9 +86,8 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 		d.do = do
 		ws, resp, err = websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 			HTTPClient: &http.Client{
-				Transport:     d,
-				Jar:           jar,
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+				Transport: d, // which lets it see no redirect
+				Jar:       jar,
 			},
 			HTTPHeader:      header,
 			Host:            host,
@@ -104,8 +103,7 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 	if resp != nil && d.answer != nil {
 		resp.Header["Sec-Websocket-Extensions"] = d.answer
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		if d.upgraded != nil {
 			d.leave(d.upgraded.body)
 		}
@@ -115,11 +113,11 @@ func open(ctx context.Context, req *Request, sock *Socket) (*Upgraded, *http.Res
 			err = within.Err() // for which the socket was closed
 		}
 		return nil, resp, err
-	case d.upgraded == nil:
-		ws.CloseNow()
-		return nil, resp, errUnwritable
 	}
 	ws.CloseNow() // which gives its buffers back, and closes nothing of ours
+	if d.upgraded == nil {
+		return nil, resp, errUnwritable
+	}
 	agreed, err := req.Compression.Agree(d.answer)
 	if err != nil {
 		d.leave(d.upgraded.body)

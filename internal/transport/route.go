@@ -222,13 +222,8 @@ func (r *route) reach(network, addr string) (net.Conn, error) {
 // may. The limit of its time calls it handshake.
 func (r *route) secure(conn net.Conn, addr string, config *tls.Config, handshake string) (net.Conn, error) {
 	if config.ServerName == "" {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			r.sock.Close()
-			return nil, err
-		}
 		config = config.Clone()
-		config.ServerName = host
+		config.ServerName, _, _ = net.SplitHostPort(addr)
 	}
 	secure := tls.Client(conn, config)
 	stop := r.limit(r.t.TLSHandshakeTimeout, handshake, "TLSHandshakeTimeout")

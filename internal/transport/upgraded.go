@@ -142,9 +142,6 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	if u.sealed {
 		return 0, false, errSealed
 	}
-	if b.Len() == 0 {
-		return 0, false, nil
-	}
 	b.Lock()
 	first, inside := b.next, b.begun
 	out := u.encode(b)
