@@ -340,6 +340,61 @@ func TestWithdrawnInTheMiddleOfItsCompression(t *testing.T) {
 	}
 }
 
+// What is compressed: data that is not empty, where it can't refer to earlier messages from 64 bytes on and only if
+// it becomes shorter, and no control frame.
+func TestWhatIsCompressed(t *testing.T) {
+	noise := make([]byte, 100)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	alone := extension.Params{ServerWindow: 15, ClientWindow: 15}
+	for _, test := range []struct {
+		params     *extension.Params
+		op         wire.Op
+		data       string
+		compressed bool
+	}{
+		{&bothKeep, wire.Text, "", false},
+		{&bothKeep, wire.Text, "x", true},
+		{&bothKeep, wire.Binary, string(noise), true},
+		{&bothKeep, wire.Ping, strings.Repeat("x", 100), false},
+		{&bothKeep, wire.Pong, strings.Repeat("x", 100), false},
+		{&alone, wire.Text, strings.Repeat("x", 63), false},
+		{&alone, wire.Text, strings.Repeat("x", 64), true},
+		{&alone, wire.Binary, string(noise), false},
+		{nil, wire.Text, strings.Repeat("x", 100), false},
+	} {
+		u, body := compressed(test.params, Options{})
+		if u.Compression() != test.params {
+			t.Errorf("it says that %v was agreed on", u.Compression())
+		}
+		var b Batch
+		b.Add(test.op, []byte(test.data))
+		if n, torn, err := u.Write(&b); n != 1 || torn || err != nil {
+			t.Fatal(n, torn, err)
+		}
+		if first := body.took.Bytes()[0]; first&wire.RSV1 != 0 != test.compressed || first&wire.Fin == 0 || wire.Op(first&15) != test.op {
+			t.Errorf("%d bytes with %+v: the first byte is %#x", len(test.data), test.params, first)
+		}
+	}
+}
+
+// After an error nothing of a batch is left, whatever of it was still to be decompressed.
+func TestErrorDropsWhatIsPending(t *testing.T) {
+	d := deflate.NewDeflater(32<<10, true)
+	large := make([]byte, inflateBytes)
+	frames := [][]byte{serverFrame(d, large), {0xc2, 1, 0xff}, serverFrame(d, []byte("three")), {0x82, 1, 'x'}}
+	u, _ := compressed(&bothKeep, Options{ReadLimit: 1 << 20, Reuse: true}, frames...)
+	events := make([]Event, 8)
+	if n, pingPong, err := u.Read(events); n != 1 || pingPong || err != nil || len(events[0].Data) != len(large) || len(u.pending) != 3 {
+		t.Fatalf("%d, %v, %v, %d are pending", n, pingPong, err, len(u.pending))
+	}
+	n, _, err := u.Read(events[:1])
+	if n != 0 || err == nil || !strings.HasPrefix(err.Error(), "a compressed message is corrupt: ") || u.pending != nil {
+		t.Errorf("%d, %v, %d are pending", n, err, len(u.pending))
+	}
+}
+
 // The memory of a large message does not stay with the connection, in either
 // direction, nor do a message's frames get longer than MaxFrame.
 func TestLargeMessageLeavesNoMemory(t *testing.T) {

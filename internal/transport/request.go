@@ -160,7 +160,7 @@ func (r *route) response(req *http.Request, conn net.Conn, trace *httptrace.Clie
 		}
 		if trace.Got1xxResponse != nil {
 			if err := trace.Got1xxResponse(resp.StatusCode, textproto.MIMEHeader(resp.Header)); err != nil {
-				return nil, err
+				return nil, broken(err)
 			}
 			limited.N = r.t.MaxResponseHeaderBytes // it is for the trace to limit their number
 		}

@@ -5,13 +5,20 @@ package transport
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
 // answering returns a dial function, whose server waits for a request and answers it with pieces
@@ -86,6 +93,164 @@ func TestResponsesAreReadAsNetHTTPDoes(t *testing.T) {
 				t.Errorf("%.90q in pieces of %d bytes is\n%.300s\nand to net/http\n%.300s", answer, piece, got, want)
 			}
 			d.sock.Close()
+			cancel()
+		}
+	}
+}
+
+// The hooks of net/http/httptrace are called as net/http does, those of a dial and of TLS too; and what the one for a
+// response to come returns counts.
+func TestTraceOfARequest(t *testing.T) {
+	const early = "HTTP/1.1 103 E\r\nLink: a\r\n\r\n"
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		answer string
+		err    error // of Got1xxResponse
+		want   string
+	}{
+		{early + early + "HTTP/1.1 204 N\r\n\r\n", nil, "[server.test:80 net.pipe first 103 103] HTTP/1.1 204 N"},
+		{early + "HTTP/1.1 204 N\r\n\r\n", broken, "[server.test:80 net.pipe first 103] error: net/http: HTTP/1.x transport connection broken: broken"},
+		{strings.Repeat("HTTP/1.1 103 E\r\nLink: "+strings.Repeat("x", 9000)+"\r\n\r\n", 3) + "HTTP/1.1 204 N\r\n\r\n", nil, "[server.test:80 net.pipe first 103 103 103] HTTP/1.1 204 N"},
+		{"", nil, "[server.test:80 net.pipe] error: EOF"},
+	} {
+		for name, route := range map[string]func(*dialing, *http.Transport) http.RoundTripper{
+			"net/http": func(_ *dialing, t *http.Transport) http.RoundTripper { return t },
+			"route":    func(d *dialing, t *http.Transport) http.RoundTripper { return d.route(t) },
+		} {
+			var hooks []string
+			note := func(what string) { hooks = append(hooks, what) }
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				GetConn: func(addr string) { note(addr) },
+				GotConn: func(info httptrace.GotConnInfo) {
+					conn := info.Conn
+					if counted, is := conn.(*countedConn); is {
+						conn = counted.Conn
+					}
+					note(strings.TrimPrefix(fmt.Sprintf("%T", conn), "*"))
+				},
+				GotFirstResponseByte: func() { note("first") },
+				Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+					note(fmt.Sprint(code))
+					if header.Get("Link") == "" {
+						t.Error("without its header")
+					}
+					return test.err
+				},
+			})
+			theirs := &http.Transport{DialContext: answering(test.answer, 4096), DisableKeepAlives: true, MaxResponseHeaderBytes: 1 << 14}
+			d := &dialing{ctx: ctx, cancel: func() {}, sock: NewSocket(Options{}), req: &Request{}}
+			came := outcome(ctx, route(d, theirs))
+			if got := fmt.Sprint(hooks, " ", came); !strings.HasPrefix(got, test.want) {
+				t.Errorf("%s: %s, want %s", name, got, test.want)
+			}
+			d.sock.Close()
+		}
+	}
+}
+
+// A request that can't be sent is an error in the words of net/http, and so is a dial that fails.
+func TestRequestThatCannotBeSent(t *testing.T) {
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		dial dialFunc
+		want string
+	}{
+		"no connection": {func(context.Context, string, string) (net.Conn, error) { return nil, broken }, "error: broken"},
+		"neither": {func(context.Context, string, string) (net.Conn, error) { return nil, nil },
+			"error: the dial function of Config.HTTPClient returned neither a connection nor an error"},
+		"a closed one": {func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			far.Close()
+			return near, nil
+		},
+			"error: net/http: HTTP/1.x transport connection broken: io: read/write on closed pipe"},
+	} {
+		d := &dialing{ctx: t.Context(), cancel: func() {}, sock: NewSocket(Options{}), req: &Request{}}
+		if got := outcome(t.Context(), d.route(&http.Transport{DialContext: test.dial})); got != test.want {
+			t.Errorf("%s: %s", name, got)
+		}
+		d.sock.Close()
+	}
+}
+
+// TLS is spoken by us, or by the user's function with the rest of the handshake left to us or not. A certificate that is
+// not trusted closes the connection. Whoever wants to know whether a handshake is under way is told.
+func TestRouteOverTLS(t *testing.T) {
+	certificate, pool := testkit.CertificateOfNow(t, "server.test")
+	for _, trusted := range []bool{true, false} {
+		for _, how := range []string{"ours", "theirs", "theirs, in part", "an old function"} {
+			closed := make(chan struct{})
+			dial := func(context.Context, string, string) (net.Conn, error) {
+				near, far := connected(t)
+				go func() {
+					defer close(closed)
+					server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate}, SessionTicketsDisabled: true})
+					r := bufio.NewReader(server)
+					if _, err := r.ReadString('\n'); err == nil {
+						for line := "x"; line != "\r\n"; {
+							line, _ = r.ReadString('\n')
+						}
+						io.WriteString(server, "HTTP/1.1 204 N\r\n\r\n")
+					}
+					io.Copy(io.Discard, far)
+					far.Close()
+				}()
+				return near, nil
+			}
+			config := &tls.Config{RootCAs: pool, NextProtos: []string{"h2"}}
+			if !trusted {
+				config.RootCAs = x509.NewCertPool()
+			}
+			dialTLS := func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, _ := dial(ctx, network, addr)
+				secure := tls.Client(conn, &tls.Config{RootCAs: config.RootCAs, ServerName: "server.test"})
+				if how != "theirs, in part" {
+					if err := secure.HandshakeContext(ctx); err != nil {
+						conn.Close()
+						return nil, err
+					}
+				}
+				return secure, nil
+			}
+			tr := &http.Transport{TLSClientConfig: config}
+			switch how {
+			case "ours":
+				tr.DialContext = dial
+			case "an old function":
+				//lint:ignore SA1019 a user's transport may still set it
+				tr.DialTLS = func(network, addr string) (net.Conn, error) { return dialTLS(t.Context(), network, addr) }
+			default:
+				tr.DialTLSContext = dialTLS
+			}
+			var securing []bool
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			d := &dialing{ctx: ctx, cancel: cancel, sock: NewSocket(Options{}), req: &Request{Securing: func(underWay bool) { securing = append(securing, underWay) }}}
+			if how == "ours" && trusted {
+				d.req.Securing = nil
+			}
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://server.test/", nil)
+			resp, err := d.route(tr).RoundTrip(req)
+			if trusted {
+				if err != nil || resp.StatusCode != 204 || resp.TLS == nil || resp.TLS.ServerName != "server.test" {
+					t.Errorf("%s: %v, %v", how, resp, err)
+				}
+				if how == "ours" && resp.TLS.NegotiatedProtocol != "" {
+					t.Errorf("the protocol %q", resp.TLS.NegotiatedProtocol)
+				}
+				d.sock.Close()
+			} else if unknown := (x509.UnknownAuthorityError{}); !errors.As(err, &unknown) {
+				t.Errorf("%s: %v", how, err)
+			}
+			<-closed // by us
+			want := map[string]string{"ours": "[true false]", "theirs, in part": "[true false]", "theirs": "[true false]", "an old function": "[true false]"}[how]
+			if !trusted {
+				want = map[string]string{"ours": "[true]", "theirs, in part": "[true]"}[how]
+			} else if how == "ours" {
+				want = ""
+			}
+			if got := fmt.Sprint(securing); got != want && !(want == "" && len(securing) == 0) {
+				t.Errorf("%s, trusted %v: a handshake is under way: %s, want %s", how, trusted, got, want)
+			}
 			cancel()
 		}
 	}

@@ -198,6 +198,51 @@ func TestWriteSaysWhatTheSocketTook(t *testing.T) {
 	}
 }
 
+// A message of megabytes that is taken back on its way arrives as it was, in whatever frames.
+func TestLargeMessageThatIsTakenBack(t *testing.T) {
+	data := make([]byte, 5<<19+7)
+	for i := range data {
+		data[i] = byte(i >> 8)
+	}
+	want := fmt.Sprintf("%d %s", wire.Binary, data)
+	for _, maxFrame := range []int{0, 1<<20 + 7, 100_000} {
+		s := &sink{room: 1 << 30}
+		u := newUpgraded(s, countedSocket())
+		u.opts.MaxFrame = maxFrame
+		var b Batch
+		b.Add(wire.Binary, bytes.Clone(data))
+		b.Add(wire.Text, []byte("next"))
+		if op, got, leaves := b.Frame(0); op != wire.Binary || !bytes.Equal(got, data) || !leaves {
+			t.Errorf("frame 0 is %d with %d bytes, leaves: %v", op, len(got), leaves)
+		}
+		if n, torn, err := u.Write(&b); n != 0 || !torn || err != nil {
+			t.Errorf("%d, %v, %v", n, torn, err)
+		}
+		_, owned, _ := b.Frame(0)
+		left := len(owned)
+		if !b.Withdraw(0) || len(b.rest) != (left-1)>>20 || b.remains() != left {
+			t.Errorf("%d bytes are left, in %d pieces, of %d", b.remains(), 1+len(b.rest), left)
+		}
+		clear(owned)
+		for !b.Done() {
+			if _, _, err := u.Write(&b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, rest, _ := messages(t, s.took, maxFrame)
+		if len(got) != 2 || got[0] != want || got[1] != "1 next" || rest != 0 {
+			t.Errorf("MaxFrame %d: %d messages, and %d bytes", maxFrame, len(got), rest)
+		}
+		if b.Withdraw(1) != true || b.Len() != 2 {
+			t.Error("what has left was taken back")
+		}
+		b.Reset()
+		if b.Len() != 0 || !b.Done() || b.next != 0 || b.list != nil {
+			t.Errorf("%+v after Reset", &b)
+		}
+	}
+}
+
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	s := &sink{room: 1 << 20}
 	u := newUpgraded(s, countedSocket())
