@@ -60,6 +60,7 @@ func TestAddressRefuses(t *testing.T) {
 		"ws:///path?token=secret":            "no host",
 		"ws:h?token=secret":                  "no host",
 		"ws://h/?token=secret#frag":          "fragment",
+		"ws://h/?token=secret#":              "fragment",
 		"ws://h:0/?token=secret":             "1 to 65535",
 		"ws://h:65536/?token=secret":         "1 to 65535",
 		"ws://h:99999/?token=secret":         "1 to 65535",

@@ -100,8 +100,8 @@ const maxRetryAfter = 5 * time.Minute
 // for.
 func RetryAfter(resp *http.Response, now time.Time) time.Duration {
 	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, _ := strconv.ParseInt(value, 10, 64) // the largest of more
+	if strings.Trim(value, "0123456789") == "" {
+		seconds, _ := strconv.ParseInt(value, 10, 64) // the largest of more, 0 of none
 		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, _ := http.ParseTime(value) // the year 1 of none

@@ -125,6 +125,8 @@ func TestAdvice(t *testing.T) {
 		{"ws", &net.OpError{Op: "proxyconnect", Err: errors.New("no route")}, ""},
 		{"ws", syscall.Errno(10061), "nothing listens there"}, // of Windows
 		{"ws", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, ""},
+		{"ws", &net.OpError{Op: "proxyconnect", Err: io.EOF}, ""},
+		{"ws", &net.OpError{Op: "read", Err: io.EOF}, "try wss://"},
 		{"ws", io.EOF, "try wss://"},
 		{"ws", io.ErrUnexpectedEOF, "try wss://"},
 		{"http", syscall.ECONNRESET, "try https://"},
@@ -179,6 +181,12 @@ func TestRedactedSubprotocol(t *testing.T) {
 	for name, shown := range map[string]bool{
 		"graphql-transport-ws": true, "v12.stomp": true, "wamp.2.json": true, "ocpp2.0.1": true, "Chat": true,
 		"v10.ABCDEFGHIJKL":              false, // a digit, and three capitals
+		"v0-AAAbcdefghijk":              false,
+		"v9-ZZZbcdefghijk":              false,
+		"session-00000000":              false,
+		"session-99999999":              false,
+		"session00000000":               true, // shorter than any token
+		"12345678":                      true,
 		"v1.abcdefghijklmN":             true,
 		"AbcdefghijkLmN":                true, // shorter than any token
 		"ABCDEFGHIJKLMNOPQ":             true, // no digit

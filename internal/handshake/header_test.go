@@ -53,6 +53,13 @@ func TestCanonicalHeader(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+	for range 20 { // in no order
+		h := http.Header{"x-A": {"1"}, "x-a": {"2"}, "XA-b": {"3"}, "Xa-B": {"4"}}
+		want := http.Header{"X-A": {"1"}, "x-a": {"2"}, "XA-b": {"3"}, "Xa-B": {"4"}}
+		if got := CanonicalHeader(h); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	}
 	for _, v := range got {
 		v[0] = "changed"
 	}
@@ -67,7 +74,7 @@ func TestCheckHeader(t *testing.T) {
 		want string
 	}{
 		{nil, ""},
-		{http.Header{"X-A": {"a\tb", "", "ü"}, "Host": {"h"}, "Sec-Fetch-Mode": {"websocket"}}, ""},
+		{http.Header{"X-A": {"a\tb c", "", "ü"}, "Host": {"h"}, "Sec-Fetch-Mode": {"websocket"}}, ""},
 		{http.Header{"": {"a"}}, `"" is not the name of a header field`},
 		{http.Header{"X A": {"a"}}, `"X A" is not the name of a header field`},
 		{http.Header{"x-a": {"a"}}, `"X-A" and "x-a" are one field, and have different values`},
@@ -118,6 +125,7 @@ func TestRefusal(t *testing.T) {
 		{500, "\n out of \"disk\" \r\nmore", `its body says "out of "disk""`},
 		{500, "<html><title> No </title><title>x</title>", `its body says "No"`},
 		{500, "<HTML><Title>a\nb</TITLE>", `its body says "a"`},
+		{500, "<!doctype html>\n<title>a page</title>", `its body says "a page"`},
 		{500, "<html></title><title>", "the server refused the handshake"},
 		{500, "<html><title>", "the server refused the handshake"},
 		{500, "<html>\u212a<title>a</title>", "the server refused the handshake"}, // the Kelvin sign is shorter in lower case

@@ -102,7 +102,7 @@ func TestHide(t *testing.T) {
 	proxy, _ := url.Parse("http://bob:proxypass@proxy.test")
 	s := NewSecrets(u, http.Header{
 		"Authorization": {"Bearer abc.def.ghi"}, "cookie": {`session="cookie-value"; theme=dark`, "other=cookie-2"}, "origin": {"https://page.test"}, "Host": {"server.test"},
-		"X-Token": {"first-word second-word"}, "X-Authorization": {`"in-quotes"`}, "X-Odd": {"a%zzb/c", "-udc00-", "\U00010000\U0010ffff-end"},
+		"X-Token": {"first-word second-word"}, "X-Authorization": {`"in-quotes"`}, "X-Odd": {"a%zzb/c", "-udc00-", "-udc00-a", "slash-/", "last-\U00010000", "\U00010000\U0010ffff-end"},
 	}, []string{"graphql-ws", "bearer.subprotocol"})
 	s.AddURL(proxy)
 	s.AddHeader(http.Header{"Proxy-Authorization": {"Basic cHJveHk6c2VjcmV0"}})
@@ -124,11 +124,14 @@ func TestHide(t *testing.T) {
 		"wss://token@h/ wss://a:b@c@h/ http://h/a@b http://h?x=a@b": "wss://xxxxx@h/ wss://a:xxxxx@h/ http://h/a@b http://h?x=a@b",
 		"hunter2hunter2":                                    "xxxxx",
 		"hunter2 hunter":                                    "xxxxx hunter",
-		"hunter&#0000050;, hunter%32":                       "xxxxx, xxxxx",
+		"hunter&#000000050;, hunter%32":                     "xxxxx, xxxxx",
 		"a%zzb%2Fc, hunt%65r2 and hunt%zzer2":               "xxxxx, xxxxx and hunt%zzer2",
 		`\ud83d\u0068unter2 and \u0068unter\u0032`:          `\ud83dxxxxx and xxxxx`,
 		`hunter\u0032\udc00 and \uzzhunter2 and hunter\062`: `xxxxx\udc00 and \uzzxxxxx and xxxxx`,
 		`\ud83d-udc00- and \ud800\udc00\udbff\udfff-end`:    `\ud83dxxxxx and xxxxx`,
+		`\ud83d-udc00-\u0061, \uzzhunt\u0065r2`:             `\ud83dxxxxx, \uzzxxxxx`,
+		`slash-\/`:                                          "xxxxx",
+		`last-\ud800\udc00`:                                 "xxxxx",
 		// At the very end of the memory of a text, the beginnings of escapes.
 		"100 % of all are no secrets, but hunter2 is one%":                 "100 % of all are no secrets, but xxxxx is one%",
 		"100 % of all are no secrets, but hunter2 is on%3":                 "100 % of all are no secrets, but xxxxx is on%3",

@@ -129,7 +129,7 @@ func (c *Clock) Close() {
 // arm sets the timer to when something has to be checked. mu is held.
 func (c *Clock) arm() {
 	wait := time.Duration(-1)
-	if !c.paused && !c.closed {
+	if !c.paused {
 		for _, w := range c.watches {
 			pulse := min(w.timeout-(c.spent-w.since)+c.grace, max(w.timeout/parts, time.Millisecond))
 			if wait < 0 || pulse < wait {
@@ -268,10 +268,9 @@ func (w *Watch) Pending() bool {
 // more than a host that lives. The clock's mu is held.
 func (w *Watch) see(acknowledged int64) {
 	if acknowledged > w.acked {
-		known := w.acked >= 0
 		w.acked = acknowledged
-		if known && acknowledged < w.mark {
-			w.since = w.seen // at the latest: it may have been silent since
+		if acknowledged < w.mark {
+			w.since = w.seen // at the latest: it may have been silent since; at first, when it began
 		}
 	}
 	w.seen = w.c.spent
@@ -306,14 +305,13 @@ func (m *Meter) Now() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var acknowledged, written int64
-	begins := !m.on
-	if begins {
+	if !m.on {
 		c.mu.Unlock() // not held over the question to the system
 		acknowledged, written = c.line.Acknowledged(), c.line.Written()
 		c.mu.Lock()
 	}
 	c.account()
-	if begins && !m.on && !c.closed {
+	if !m.on && !c.closed {
 		c.meters = append(c.meters, m)
 		m.on, m.from, m.acked, m.mark = true, c.spent, acknowledged, written
 	}

@@ -188,6 +188,16 @@ func TestStopIsFoundByWhoeverLooksFirst(t *testing.T) {
 		}
 		wantBetween(t, expired(), timeout, timeout+timeout/parts+maxGrace)
 	})
+	inBubble(t, -1, func(c *Clock, w *Watch, expired func() time.Duration) {
+		m := c.Meter(timeout)
+		m.Now()
+		c.stop(time.Minute)
+		m.Now()
+		m.Now()
+		if c.stops != 1 {
+			t.Errorf("it counts as %d stops", c.stops)
+		}
+	})
 }
 
 // A timer that is a little late shows a machine that is busy.
@@ -296,6 +306,9 @@ func TestClosedClock(t *testing.T) {
 		m, old := c.Meter(time.Second), c.Meter(time.Second)
 		old.Now()
 		c.Close()
+		if c.next() != 0 || c.timer.Stop() {
+			t.Error("the timer runs")
+		}
 		m.Now()
 		old.Now()
 		c.Pause(true)
@@ -453,7 +466,7 @@ func TestMeterStandsStillWhileTheLineMoves(t *testing.T) {
 			}
 			time.Sleep(span + span/parts - 1)
 			runs := c.next() != 0
-			time.Sleep(span/parts + 1)
+			time.Sleep(1)
 			if synctest.Wait(); !runs || c.next() != 0 || m.on {
 				t.Errorf("%s: the timer does not run for as long as the next reading may be due, or longer", test.name)
 			}
