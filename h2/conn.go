@@ -186,7 +186,7 @@ func (c *conn) fail(err error) {
 		return
 	}
 	if c.away != nil && errors.Is(err, errRetired) {
-		err = c.away
+		err = c.away // also for a dial that has yet to look
 	}
 	c.err = err
 	var wrong *violation

@@ -17,7 +17,6 @@ func (t *Transport) dial(ctx context.Context, p *pool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	return t.begin(ctx, p, raw)
 }
 

@@ -143,7 +143,9 @@ func TestResponseThatEndsItsStream(t *testing.T) {
 			if got, err := io.ReadAll(resp.Body); len(got) != 0 || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
-			resp.Body.Close()
+			if err := resp.Body.Close(); err != nil {
+				t.Error(err)
+			}
 			if n := w.peers[0].has(http2.FrameRSTStream); n != 0 {
 				t.Errorf("%d frames RST_STREAM after %s", n, status)
 			}
@@ -487,6 +489,141 @@ func TestServerThatIsGoneAtOnce(t *testing.T) {
 		synctest.Wait()
 		if len(w.tr.pools) != 0 {
 			t.Errorf("%d pools", len(w.tr.pools))
+		}
+	})
+}
+
+// What a response says of its length counts if it is one.
+func TestContentLength(t *testing.T) {
+	for _, test := range []struct {
+		values []string
+		want   int64
+	}{
+		{nil, -1}, {[]string{"0"}, 0}, {[]string{"109"}, 109}, {[]string{"9223372036854775807"}, 1<<63 - 1}, {[]string{"9223372036854775808"}, -1},
+		{[]string{"-1"}, -1}, {[]string{"x"}, -1}, {[]string{"1", "1"}, -1},
+	} {
+		h := &header{status: "200", fields: http.Header{"Content-Length": test.values}}
+		if resp, err := h.response(); err != nil || resp.ContentLength != test.want || resp.Status != "200 OK" {
+			t.Errorf("%q: %+v, %v", test.values, resp, err)
+		}
+	}
+	for _, status := range []string{"", "20", "2000", "099", "+20", "-20"} {
+		if resp, err := (&header{status: status}).response(); err == nil {
+			t.Errorf("%q: %+v", status, resp)
+		}
+	}
+}
+
+// A stream that was reset leaves its place at once, and one that the server has ended is not credited any more.
+func TestPlaceOfAStream(t *testing.T) {
+	inBubble(t, &Transport{MaxStreams: 1}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10}, http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0})
+		p.accept()
+		f, _ := p.next(http2.FramePing)
+		p.fr.WritePing(true, f.ping)
+		id := p.accept()
+		for i := range streamWindow / maxFrame {
+			p.fr.WriteData(id, i == streamWindow/maxFrame-1, make([]byte, maxFrame))
+		}
+		p.silence()
+	}, func(w *world) {
+		conn := w.connect()
+		if size := conn.(*stream).c.outbound.encoder.MaxDynamicTableSize(); size != 0 {
+			t.Errorf("a table of %d bytes", size)
+		}
+		all := bothEnd(t, conn, net.ErrClosed)
+		synctest.Wait()
+		conn.Close() // in the middle of a Write
+		all.Wait()
+		second := w.connect()
+		synctest.Wait()
+		if n, err := io.Copy(io.Discard, second); n != streamWindow || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		second.Close()
+		w.wantDials(1)
+		p := w.peers[0]
+		for p.has(http2.FrameWindowUpdate) > 0 {
+			if f, _ := p.next(http2.FrameWindowUpdate); f.StreamID != 0 {
+				t.Errorf("%d bytes are credited on a stream that has ended", f.increment)
+			}
+		}
+	})
+}
+
+// An idle timer that was about to fire when a stream was opened ends nothing, and neither does one of a stream that has
+// been closed, once it has ended.
+func TestTimersThatWereAboutToFire(t *testing.T) {
+	inBubble(t, &Transport{}, echo, func(w *world) {
+		conn := w.connect().(*stream)
+		conn.c.endIdle()
+		other := w.connect()
+		other.Write([]byte("x"))
+		if _, err := other.Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+		synctest.Wait()
+		conn.lingered()
+		if w.peers[0].has(http2.FrameRSTStream) != 0 {
+			t.Error("it was reset")
+		}
+		if err := conn.CloseWrite(); err != net.ErrClosed {
+			t.Errorf("%v", err)
+		}
+		other.Close()
+		w.wantDials(1)
+		pass(idleTimeout)
+		c := conn.c
+		c.endIdle() // once more
+		if w.open.Load() != 0 {
+			t.Error("it is still open")
+		}
+	})
+}
+
+// A connection is asked again a second after it has answered, and each question has as long.
+func TestAnsweredPingCountsForASecond(t *testing.T) {
+	inBubble(t, &Transport{}, onFirst(func(p *peer) {
+		p.settings()
+		for range 4 {
+			p.accept()
+		}
+		f, _ := p.next(http2.FramePing)
+		p.fr.WritePing(true, f.ping)
+		p.silence()
+	}), func(w *world) {
+		var conns []net.Conn
+		for range 4 {
+			conns = append(conns, w.connect())
+		}
+		conns[0].Close()
+		synctest.Wait()
+		conns[1].Close()
+		pass(askAgain - 1)
+		conns[2].Close()
+		if n := w.peers[0].has(http2.FramePing); n != 0 {
+			t.Errorf("asked %d times too early", n)
+		}
+		pass(1)
+		began := time.Now()
+		conns[3].Close()
+		synctest.Wait()
+		if n := w.peers[0].has(http2.FramePing); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		ctx, cancel := context.WithTimeout(w.Context(), suspectAfter-1)
+		defer cancel()
+		if _, err := w.handshake(ctx); err == nil || err.Error() != "h2: the server has not answered a PING yet: context deadline exceeded" {
+			t.Errorf("%v", err)
+		}
+		pass(time.Until(began.Add(deadAfter)) - 1)
+		if w.open.Load() != 1 {
+			t.Error("it was closed too early")
+		}
+		pass(1)
+		if w.open.Load() != 0 {
+			t.Error("it was not closed")
 		}
 	})
 }

@@ -26,8 +26,8 @@ type hostile struct {
 	reset   http2.ErrCode // what the stream ends with; 0: it does not
 }
 
-// next is a stream that was never opened.
-const idleStream = 99
+// idleStream is the next, which was never opened.
+const idleStream = 3
 
 func hostileRows() []hostile {
 	open := func(then func(p *peer, id uint32)) func(*peer) {
@@ -46,7 +46,12 @@ func hostileRows() []hostile {
 		})
 	}
 	const lost = "open, network"
-	return []hostile{
+	var rows []hostile
+	for _, name := range []string{"connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"} { // RFC 9113, section 8.2.2
+		rows = append(rows, hostile{does: "answers with " + name, script: respond(false, ":status", "200", name, "x"),
+			failure: "dial, remote", err: "a header field of HTTP/1.1 alone, " + name, reset: http2.ErrCodeProtocol})
+	}
+	return append(rows, []hostile{
 		// Floods.
 		{does: "floods with PING", script: flood(func(p *peer, _ int) error { return p.fr.WritePing(false, [8]byte{}) }),
 			failure: lost, err: "ENHANCE_YOUR_CALM", goaway: http2.ErrCodeEnhanceYourCalm},
@@ -132,10 +137,11 @@ func hostileRows() []hostile {
 		{does: "answers without a status", script: respond(false, "x", "y"), failure: "dial, remote", err: "without a status", reset: http2.ErrCodeProtocol},
 		{does: "answers with the status abc", script: respond(false, ":status", "abc"), failure: "dial, remote", err: "without a status", reset: http2.ErrCodeProtocol},
 		{does: "answers with two statuses", script: respond(false, ":status", "200", ":status", "200"), failure: "dial, remote", err: ":status at the wrong place", reset: http2.ErrCodeProtocol},
+		{does: "answers with a status behind a field", script: respond(false, "x", "y", ":status", "200"), failure: "dial, remote", err: ":status at the wrong place", reset: http2.ErrCodeProtocol},
+		{does: "answers with a name of two words", script: respond(false, ":status", "200", "x y", "z"), failure: "dial, remote", err: "the name of a header", reset: http2.ErrCodeProtocol},
 		{does: "answers with a path", script: respond(false, ":status", "200", ":path", "/"), failure: "dial, remote", err: "pseudo-header", reset: http2.ErrCodeProtocol},
 		{does: "answers with a capital", script: respond(false, ":status", "200", "X-Y", "z"), failure: "dial, remote", err: "the name of a header", reset: http2.ErrCodeProtocol},
 		{does: "answers with a line break", script: respond(false, ":status", "200", "x", "a\r\nb: c"), failure: "dial, remote", err: "the value of a header", reset: http2.ErrCodeProtocol},
-		{does: "answers with Connection", script: respond(false, ":status", "200", "connection", "upgrade"), failure: "dial, remote", err: "HTTP/1.1 alone", reset: http2.ErrCodeProtocol},
 		{does: "answers twice", script: open(func(p *peer, id uint32) { p.headers(id, false, ":status", "200"); p.silence() }),
 			failure: lost, err: "a second response", reset: http2.ErrCodeProtocol},
 		{does: "ends with trailers", script: open(func(p *peer, id uint32) { p.headers(id, true, "x", "y"); p.silence() }), failure: lost, err: "EOF"},
@@ -191,11 +197,11 @@ func hostileRows() []hostile {
 		}, failure: lost, within: 16 * time.Second, reset: http2.ErrCodeCancel}, // the heartbeat after 6 s, and then WriteTimeout
 
 		// Frames where they must not be.
-		{does: "sends DATA on a stream that was never opened", script: raw(http2.FrameData, 0, unopened, "x"), failure: lost, err: "DATA on stream 99, which was never opened", goaway: http2.ErrCodeProtocol},
+		{does: "sends DATA on a stream that was never opened", script: raw(http2.FrameData, 0, unopened, "x"), failure: lost, err: "DATA on stream 3, which was never opened", goaway: http2.ErrCodeProtocol},
 		{does: "sends HEADERS on a stream of its own", script: open(func(p *peer, _ uint32) { p.headers(2, false, ":status", "200"); p.silence() }), failure: lost, err: "HEADERS on stream 2", goaway: http2.ErrCodeProtocol},
 		{does: "sends RST_STREAM on a stream that was never opened", script: raw(http2.FrameRSTStream, 0, unopened, "\x00\x00\x00\x00"), failure: lost, err: "never opened", goaway: http2.ErrCodeProtocol},
 		{does: "sends WINDOW_UPDATE on a stream that was never opened", script: raw(http2.FrameWindowUpdate, 0, unopened, "\x00\x00\x00\x01"), failure: lost, err: "never opened", goaway: http2.ErrCodeProtocol},
-		{does: "sends WINDOW_UPDATE of 0 on a stream that was never opened", script: raw(http2.FrameWindowUpdate, 0, unopened, "\x00\x00\x00\x00"), failure: lost, err: "WINDOW_UPDATE on stream 99, which was never opened", goaway: http2.ErrCodeProtocol},
+		{does: "sends WINDOW_UPDATE of 0 on a stream that was never opened", script: raw(http2.FrameWindowUpdate, 0, unopened, "\x00\x00\x00\x00"), failure: lost, err: "WINDOW_UPDATE on stream 3, which was never opened", goaway: http2.ErrCodeProtocol},
 		{does: "sends DATA after the end", script: open(func(p *peer, id uint32) {
 			p.fr.WriteRawFrame(http2.FrameData, http2.FlagDataEndStream, id, nil)
 			p.fr.WriteData(id, false, []byte("x"))
@@ -231,7 +237,7 @@ func hostileRows() []hostile {
 		{does: "begins with PING", early: true, script: func(p *peer) { p.fr.WritePing(false, [8]byte{}); p.silence() }, failure: "dial, remote", err: "expected SETTINGS", goaway: http2.ErrCodeProtocol},
 		{does: "says nothing", early: true, script: func(p *peer) { p.silence() }, failure: "dial, network", err: "deadline", within: 10 * time.Second},
 		{does: "speaks another protocol", early: true, script: func(p *peer) { io.WriteString(p, "220 mail.example ESMTP ready\r\n"); p.silence() }, failure: "dial, remote", err: "FRAME_SIZE_ERROR", goaway: http2.ErrCodeFrameSize},
-	}
+	}...)
 }
 
 func respond(end bool, fields ...string) func(*peer) {

@@ -298,17 +298,75 @@ func TestGoAwayEndsAConnectionWithoutStreams(t *testing.T) {
 
 func TestGoAwayEndsOpenStreamsBehindTheLast(t *testing.T) {
 	inBubble(t, &Transport{}, func(p *peer) {
-		p.settings()
+		p.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 		p.accept()
 		p.fr.WriteGoAway(0, http2.ErrCodeInternal, nil)
 		p.silence()
 	}, func(w *world) {
 		conn := w.connect()
+		bothEnd(t, conn, syscall.ECONNRESET).Wait()
 		_, err := conn.Read(make([]byte, 1))
-		if !errors.Is(err, syscall.ECONNRESET) || !strings.Contains(err.Error(), "GOAWAY, INTERNAL_ERROR") {
+		if err == nil || err.Error() != "h2: the server is ending the shared connection (GOAWAY, INTERNAL_ERROR)" {
 			t.Errorf("%v", err)
 		}
 		conn.Close()
+	})
+}
+
+// A request that the server may have acted on before its connection broke is not sent again, though it has sent GOAWAY.
+func TestRequestsOfAConnectionThatBreaksAreNotTriedAgain(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings()
+		f, _ := p.next(http2.FrameHeaders)
+		p.fr.WriteGoAway(f.StreamID, http2.ErrCodeNo, nil)
+	}, func(w *world) {
+		_, err := w.handshake(w.Context())
+		if want := "h2: the server is ending the shared connection (GOAWAY, NO_ERROR): h2: the shared connection was lost: unexpected EOF"; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		w.wantDials(1)
+	})
+}
+
+// The way to a server is by a proxy or not, and connections are shared by those who take the same.
+func TestProxyIsPartOfTheWay(t *testing.T) {
+	ways := map[string]string{}
+	tr := &Transport{Proxy: func(r *http.Request) (*url.URL, error) {
+		if via := r.URL.Query().Get("via"); via != "" {
+			return &url.URL{Scheme: "http", Host: via}, nil
+		}
+		return nil, nil
+	}}
+	inBubble(t, tr, echo, func(w *world) {
+		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := w.dial(ctx, network, addr)
+			if ways[addr] += "x"; addr == "server:80" {
+				return conn, err
+			}
+			near, far := net.Pipe()
+			w.ending.Go(func() {
+				far.Read(make([]byte, 4<<10))
+				io.WriteString(far, "HTTP/1.1 200 ok\r\n\r\n")
+				w.ending.Go(func() { io.Copy(conn, far); conn.Close() })
+				io.Copy(far, conn)
+				far.Close()
+			})
+			return near, nil
+		}
+		for range 2 {
+			for _, via := range []string{"", "one", "two"} {
+				r, _ := http.NewRequest(http.MethodGet, "http://server/?via="+via, nil)
+				r.Header.Set("Upgrade", "websocket")
+				resp, err := tr.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			}
+		}
+		if fmt.Sprint(ways) != "map[one:80:x server:80:x two:80:x]" {
+			t.Errorf("dialled: %v", ways)
+		}
 	})
 }
 
@@ -620,12 +678,13 @@ func TestServersThatLackItAreForgotten(t *testing.T) {
 		tr.remember(a)
 		time.Sleep(lackingFor - 1)
 		tr.remember(a)
+		tr.remember(target{addr: "c:443"})
 		if !tr.lacks(a) || tr.lacks(b) {
 			t.Error("it is not known of the one, or of another")
 		}
 		time.Sleep(time.Nanosecond)
 		tr.remember(b)
-		if len(tr.lacking) != 1 || tr.lacks(a) || !tr.lacks(b) {
+		if len(tr.lacking) != 2 || tr.lacks(a) || !tr.lacks(b) {
 			t.Errorf("%v is remembered", tr.lacking)
 		}
 		tr.Fallback = nil
@@ -878,6 +937,7 @@ func TestHTTPSProxy(t *testing.T) {
 						n, _ := raw.Read(buf)
 						asked = string(buf[:n])
 						fmt.Fprint(raw, "HTTP/1.1 400 no\r\n\r\n")
+						io.Copy(io.Discard, raw) // until the Transport closes it
 						return
 					}
 					far := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}})
@@ -952,7 +1012,8 @@ func TestSOCKSProxy(t *testing.T) {
 		network bool
 	}{{0, false}, {1, false}, {2, false}, {3, true}, {4, true}, {5, true}, {6, true}, {7, false}} {
 		t.Run(fmt.Sprint(row.answer), func(t *testing.T) {
-			via, _ := url.Parse("socks5h://ada:secret@proxy")
+			scheme := []string{"socks5", "socks5h"}[row.answer%2] // the proxy resolves the name with both
+			via, _ := url.Parse(scheme + "://ada:secret@proxy")
 			var asked []byte
 			var w *world
 			tr := &Transport{Proxy: http.ProxyURL(via)}
@@ -1004,6 +1065,7 @@ func TestSOCKSProxy(t *testing.T) {
 func TestTLSConfigIsTheUsersAndStaysAsItIs(t *testing.T) {
 	certificate, pool := certificate(t)
 	for _, row := range []struct{ mine, offered []string }{
+		{[]string{"x"}, []string{"h2", "x"}},
 		{nil, []string{"h2", "http/1.1"}},
 		{[]string{"http/1.1"}, []string{"h2", "http/1.1"}},
 		{[]string{"x", "h2"}, []string{"x", "h2"}},

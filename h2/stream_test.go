@@ -493,8 +493,8 @@ func TestDeadlines(t *testing.T) {
 		if n, err := conn.Write(make([]byte, 25)); n != 10 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 2*time.Second {
 			t.Errorf("Write: %d, %v after %v", n, err, time.Since(began))
 		}
-		if _, err := conn.Write(make([]byte, 25)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Write after the deadline: %v", err)
+		if n, err := conn.Write(make([]byte, 25)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write after the deadline: %d, %v", n, err)
 		}
 		conn.SetDeadline(time.Time{})
 		time.AfterFunc(time.Second, func() { conn.SetDeadline(time.Unix(1, 0)) })
@@ -626,10 +626,11 @@ func TestAcknowledged(t *testing.T) {
 func TestEndOfRequestContextLeavesTheStream(t *testing.T) {
 	inBubble(t, &Transport{}, echo, func(w *world) {
 		ctx, cancel := context.WithCancel(w.Context())
+		reused := false
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 			GotConn: func(info httptrace.GotConnInfo) {
-				if _, is := info.Conn.(*stream); !is {
-					t.Errorf("a hook got %T", info.Conn)
+				if _, is := info.Conn.(*stream); !is || info.Reused != reused {
+					t.Errorf("a hook got %T, reused %v", info.Conn, info.Reused)
 				}
 			},
 			ConnectStart: func(string, string) { t.Error("a hook was called") },
@@ -637,6 +638,17 @@ func TestEndOfRequestContextLeavesTheStream(t *testing.T) {
 		resp, err := w.handshake(ctx)
 		if err != nil {
 			t.Fatal(err)
+		}
+		reused = true
+		again, err := w.handshake(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Body.Close()
+		if none, err := w.handshake(httptrace.WithClientTrace(w.Context(), &httptrace.ClientTrace{})); err != nil {
+			t.Error(err)
+		} else {
+			none.Body.Close()
 		}
 		cancel()
 		synctest.Wait()
