@@ -180,11 +180,7 @@ func (f *Deflater) longest(i int) (at, size int) {
 	word := binary.LittleEndian.Uint32(buf[i:])
 	b := f.bucket(word)
 	first, second := int(b[0])-1, int(b[1])-1
-	if first == i { // noted already
-		first = second
-	} else {
-		b[0], b[1] = uint16(i+1), b[0]
-	}
+	b[0], b[1] = uint16(i+1), b[0]
 	least := max(i-f.window, 0)
 	if first >= least && binary.LittleEndian.Uint32(buf[first:]) == word {
 		at, size = first, matchLen(buf, first, i)
@@ -193,7 +189,7 @@ func (f *Deflater) longest(i int) (at, size int) {
 		}
 	}
 	// The byte behind the first match shows most that are no longer.
-	if second >= least && second != first && i+size < len(buf) && buf[second+size] == buf[i+size] && binary.LittleEndian.Uint32(buf[second:]) == word {
+	if second >= least && i+size < len(buf) && buf[second+size] == buf[i+size] && binary.LittleEndian.Uint32(buf[second:]) == word {
 		if n := matchLen(buf, second, i); gain(n, i-second) > gain(size, i-at) {
 			at, size = second, n
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/bits"
 	"runtime"
 	"strings"
 	"testing"
@@ -242,6 +243,169 @@ func TestMessageThatDoesNotEnd(t *testing.T) {
 	} {
 		if data, err := NewInflater(32<<10, true).Inflate(nil, unhex(t, message), 1000); err == nil {
 			t.Errorf("%s: accepted as %q", name, data)
+		}
+	}
+}
+
+// Each way in which a message can be wrong has its own error, and what came before it is there.
+func TestWhatIsWrongWithAMessage(t *testing.T) {
+	// fixed begins a block with the fixed codes, and has these literals.
+	fixed := func(literals string) *bitWriter {
+		w := new(bitWriter)
+		w.put(1<<1, 3)
+		for i := range len(literals) {
+			w.putCode(fixedLiteralCodes[literals[i]])
+		}
+		return w
+	}
+	distance := func(w *bitWriter, symbol int) { w.putCode(code(bits.Reverse8(uint8(symbol))>>3) | 5<<16) }
+	length := func(w *bitWriter, symbol int, extra uint32, n uint) {
+		w.putCode(fixedLiteralCodes[symbol])
+		w.put(extra, n)
+	}
+	nines := "\xff\xff\xff\xff\xff\xff" // 9 bits each: with a length of 7 bits they end with a byte
+	for _, test := range []struct {
+		name  string
+		write func() *bitWriter
+		limit int
+		want  error
+	}{
+		{"a length that is none", func() *bitWriter { w := fixed("a"); length(w, 286, 0, 0); return w }, 99, errCode},
+		{"the other", func() *bitWriter { w := fixed("a"); length(w, 287, 0, 0); return w }, 99, errCode},
+		{"a distance that is none", func() *bitWriter { w := fixed("a"); length(w, 257, 0, 0); distance(w, 30); return w }, 99, errCode},
+		{"the other", func() *bitWriter { w := fixed("a"); length(w, 257, 0, 0); distance(w, 31); return w }, 99, errCode},
+		{"a literal that is cut", func() *bitWriter { w := fixed("a"); w.n = 0; return w }, 99, errTruncated},
+		{"a second literal that is cut", func() *bitWriter {
+			w := fixed("aa")
+			w.out = append(w.out, byte(w.acc), byte(w.acc>>8))
+			w.n = 0
+			return w
+		}, 99, errTruncated},
+		{"a third literal that is cut", func() *bitWriter {
+			w := fixed("aaa")
+			w.out = append(w.out, byte(w.acc), byte(w.acc>>8), byte(w.acc>>16))
+			w.n = 0
+			return w
+		}, 99, errTruncated},
+		{"a length without its extra bits", func() *bitWriter { w := fixed(nines); length(w, 265, 0, 0); return w }, 99, errTruncated},
+		{"a length without a distance", func() *bitWriter { w := fixed(nines); length(w, 257, 0, 0); return w }, 99, errTruncated},
+		{"a distance without its extra bits", func() *bitWriter {
+			w := fixed("abc\xff\xff\xff") // 3 + 24 + 27 + 7 + 5 = 66 bits, of which the last two
+			length(w, 257, 0, 0)
+			distance(w, 4)
+			w.align()
+			w.out = w.out[:8] // are cut
+			return w
+		}, 99, errTruncated},
+		{"before the message", func() *bitWriter { w := fixed("ab"); length(w, 257, 0, 0); distance(w, 2); return w }, 99, errDistance},
+		{"past the window", func() *bitWriter {
+			w := fixed(strings.Repeat("a", 300))
+			length(w, 257, 0, 0)
+			distance(w, 16) // 257 to 384
+			w.put(0, 7)
+			return w
+		}, 999, errDistance},
+		{"a literal past the limit", func() *bitWriter { w := fixed("ab"); w.putCode(fixedLiteralCodes[endOfBlock]); return w }, 1, ErrTooBig},
+		{"a match past the limit", func() *bitWriter {
+			w := fixed("a")
+			length(w, 257, 0, 0)
+			distance(w, 0)
+			w.putCode(fixedLiteralCodes[endOfBlock])
+			return w
+		}, 3, ErrTooBig},
+		{"the reserved type", func() *bitWriter { w := new(bitWriter); w.put(3<<1, 3); return w }, 99, errType},
+		{"a stored block without its length", func() *bitWriter { w := new(bitWriter); w.put(0, 8); w.put(0, 24); return w }, 99, errTruncated},
+		{"one whose length is wrong", func() *bitWriter { w := new(bitWriter); w.put(0, 8); w.put(0xff00_0000, 32); return w }, 99, errStored},
+		{"one that is cut", func() *bitWriter { w := new(bitWriter); w.put(0, 8); w.put(0xfffe_0001, 32); return w }, 99, errTruncated},
+		{"one past the limit", func() *bitWriter { w := new(bitWriter); w.put(0, 8); w.put(0xfffe_0001, 32); w.put('a', 8); return w }, 0, ErrTooBig},
+		{"codes that are cut", func() *bitWriter { w := new(bitWriter); w.put(2<<1, 8); return w }, 99, errTruncated},
+		{"lengths of codes that are cut", func() *bitWriter { w := new(bitWriter); w.put(2<<1, 3); w.put(0, 14); return w }, 99, errTruncated},
+		{"287 literals", func() *bitWriter { w := new(bitWriter); w.put(2<<1, 3); w.put(30, 14); return w }, 99, errCounts},
+		{"31 distances", func() *bitWriter { w := new(bitWriter); w.put(2<<1, 3); w.put(30<<5, 14); return w }, 99, errCounts},
+		{"lengths that are no code", func() *bitWriter { w := new(bitWriter); w.put(2<<1, 3); w.put(0, 14); w.put(0o1111, 12); return w }, 99, errLengths},
+		{"nothing of a code is used", func() *bitWriter {
+			w := new(bitWriter)
+			w.put(2<<1, 3)
+			w.put(0, 14)
+			w.put(0, 12)
+			w.put(0, 9)
+			return w
+		}, 99, errCode},
+		{"a repetition of nothing", func() *bitWriter { // the codes 0: 18, 1: 16
+			w := new(bitWriter)
+			w.put(2<<1, 3)
+			w.put(0, 14)
+			w.put(0o0101, 12) // 16, 17, 18, 0
+			w.put(0, 8)
+			return w
+		}, 99, errLengths},
+	} {
+		w := test.write()
+		w.align()
+		dst, err := NewInflater(256, false).Inflate([]byte("x"), w.out, test.limit)
+		if err != test.want || len(dst) == 0 || dst[0] != 'x' {
+			t.Errorf("%s: %v, expected %v (%x, %q)", test.name, err, test.want, w.out, dst)
+		}
+	}
+}
+
+// What was made of a message that its receiver does not get is forgotten, and so is what came before it; what comes
+// next refers to neither.
+func TestForget(t *testing.T) {
+	for _, takeover := range []bool{false, true} {
+		d := NewDeflater(4096, takeover)
+		d.Forget() // nothing
+		text := []byte(strings.Repeat("some words that come again, ", 10))
+		first := d.Deflate(nil, text, true)
+		d.Deflate(nil, text, false)
+		d.Deflate(nil, []byte("x"), false) // ends within a byte
+		d.Forget()
+		if d.history != nil || d.n != 0 || d.acc != 0 {
+			t.Errorf("takeover %v: something is kept", takeover)
+		}
+		if again := d.Deflate(nil, text, true); !bytes.Equal(again, first) {
+			t.Errorf("takeover %v: %d bytes, and %d at first", takeover, len(again), len(first))
+		}
+		if got := in(t, NewInflater(4096, false), d.Deflate([]byte{}, nil, true)); len(got) != 0 {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// How small messages become, which may only get better: notifications of 100 bytes to 16 KB, each behind the others,
+// and what is made of words, noise and repetitions.
+func TestMessagesBecomeSmall(t *testing.T) {
+	total := func(window int, takeover bool, messages [][]byte) (n int) {
+		d := NewDeflater(window, takeover)
+		for _, m := range messages {
+			n += len(d.Deflate(nil, m, true))
+		}
+		return n
+	}
+	var texts [][]byte
+	for m := newMaker(20); len(texts) < 100; {
+		texts = append(texts, m.text(5000))
+	}
+	for _, test := range []struct {
+		name     string
+		window   int
+		takeover bool
+		messages [][]byte
+		most     int
+	}{
+		{"of 100 bytes", 32 << 10, true, notifications(100)[:1000], 32238},
+		{"of 100 bytes, in a small window", 1 << 10, true, notifications(100)[:1000], 36660},
+		{"of 100 bytes, alone", 32 << 10, false, notifications(100)[:300], 29454},
+		{"of 1000 bytes", 32 << 10, true, notifications(1000)[:200], 42331},
+		{"of 1000 bytes, alone", 32 << 10, false, notifications(1000)[:200], 63523},
+		{"of 16 KB", 32 << 10, true, notifications(16_000)[:20], 58063},
+		{"texts", 32 << 10, true, texts, 18135},
+		{"texts in a small window", 256, true, texts, 43246},
+	} {
+		if n := total(test.window, test.takeover, test.messages); n > test.most {
+			t.Errorf("%s: %d bytes, and at most %d before", test.name, n, test.most)
+		} else if n < test.most {
+			t.Logf("%s: %d bytes are less than %d", test.name, n, test.most)
 		}
 	}
 }

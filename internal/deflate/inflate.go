@@ -340,9 +340,6 @@ func (d *decoder) symbols(literals, distances *table) error {
 				continue
 			case e&end != 0:
 				d.pos, d.acc, d.n, d.out = pos, acc, n, out[:w]
-				if w > d.most {
-					return ErrTooBig
-				}
 				return nil
 			}
 			return errCode
