@@ -331,6 +331,15 @@ func TestWhatIsWrongWithAMessage(t *testing.T) {
 			w.put(0, 9)
 			return w
 		}, 99, errCode},
+		{"a repetition that is cut", func() *bitWriter { // the codes 0: 17, 1: 18
+			w := new(bitWriter)
+			w.put(2<<1, 3)
+			w.put(0, 14)
+			w.put(0o0110, 12) // 16, 17, 18, 0
+			w.put(1, 1)
+			w.put(0, 2)
+			return w
+		}, 99, errTruncated},
 		{"a repetition of nothing", func() *bitWriter { // the codes 0: 18, 1: 16
 			w := new(bitWriter)
 			w.put(2<<1, 3)
@@ -406,6 +415,28 @@ func TestMessagesBecomeSmall(t *testing.T) {
 			t.Errorf("%s: %d bytes, and at most %d before", test.name, n, test.most)
 		} else if n < test.most {
 			t.Logf("%s: %d bytes are less than %d", test.name, n, test.most)
+		}
+	}
+}
+
+// What can't be compressed is stored, behind whatever bits there are.
+func TestStoredBlocksBeginAnywhere(t *testing.T) {
+	m := newMaker(21)
+	noise := make([]byte, 300)
+	for i := range noise {
+		noise[i] = byte(m.Uint32())
+	}
+	for n := range 9 {
+		first := bytes.Repeat([]byte{0xff, 0xfe, 0xfd}, 3)[:n] // 9 bits each
+		d := NewDeflater(4096, false)
+		message := d.Deflate(d.Deflate(nil, first, false), noise, true)
+		bits := 0
+		if n > 0 {
+			bits = 3 + 9*n + 7
+		}
+		want := (bits+3+7)/8 + 4 + len(noise) + 1
+		if got := in(t, NewInflater(4096, false), message); string(got) != string(first)+string(noise) || len(message) != want {
+			t.Errorf("behind %d bits: %d bytes, expected %d", bits, len(message), want)
 		}
 	}
 }
