@@ -521,6 +521,7 @@ func TestPlaceOfAStream(t *testing.T) {
 		p.accept()
 		f, _ := p.next(http2.FramePing)
 		p.fr.WritePing(true, f.ping)
+		p.fr.WriteData(1, false, []byte("was under way"))
 		id := p.accept()
 		for i := range streamWindow / maxFrame {
 			p.fr.WriteData(id, i == streamWindow/maxFrame-1, make([]byte, maxFrame))

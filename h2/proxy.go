@@ -95,8 +95,8 @@ func connect(conn net.Conn, via *url.URL, addr string) (net.Conn, error) {
 		if r.Buffered() == 0 {
 			return conn, nil
 		}
-		early, err := r.Peek(r.Buffered()) // a server may speak first
-		return &earlyConn{Conn: conn, early: early}, err
+		early, _ := r.Peek(r.Buffered()) // a server may speak first
+		return &earlyConn{Conn: conn, early: early}, nil
 	}
 }
 

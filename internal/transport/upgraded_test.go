@@ -381,11 +381,16 @@ func TestWriteTimeoutStandsStillWhileTheReaderWaits(t *testing.T) {
 type stubbornConn struct {
 	net.Conn
 	release chan struct{}
+	wrote   string // what Write was given, once it returns
 }
 
-func (c *stubbornConn) Read(p []byte) (int, error)  { <-c.release; return copy(p, "late"), nil }
-func (c *stubbornConn) Write(p []byte) (int, error) { <-c.release; return len(p), nil }
-func (c *stubbornConn) Close() error                { <-c.release; return nil }
+func (c *stubbornConn) Read(p []byte) (int, error) { <-c.release; return copy(p, "late"), nil }
+func (c *stubbornConn) Write(p []byte) (int, error) {
+	<-c.release
+	c.wrote = string(p)
+	return len(p), nil
+}
+func (c *stubbornConn) Close() error { <-c.release; return nil }
 
 // Whatever a net.Conn of the user's does, Kill ends a Write, and what its Read
 // returns later is nobody's.
@@ -396,11 +401,24 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 		s.Adopt(conn)
 		counted := s.Counted(conn)
 		wrote, read := make(chan error, 1), make(chan error, 1)
-		go func() { _, err := counted.Write([]byte("x")); wrote <- err }()
+		go func() {
+			n, err := counted.Write([]byte("x"))
+			if n != 0 {
+				t.Errorf("%d bytes were written", n)
+			}
+			wrote <- err
+		}()
 		go func() { _, err := counted.Read(make([]byte, 10)); read <- err }()
 		synctest.Wait()
 		s.Close()
-		time.Sleep(returning)
+		time.Sleep(returning - 1)
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			t.Errorf("Write does not wait for how much was written: %v", err)
+		default:
+		}
+		time.Sleep(1)
 		synctest.Wait()
 		select {
 		case err := <-wrote:
@@ -418,9 +436,33 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 			t.Error("the conn is said to be gone")
 		default:
 		}
+		for range 10 { // others must not use the memory that it still has
+			other := NewSocket(Options{Kind: Foreign})
+			other.Adopt(newSlowConn(0, 100))
+			other.write(other.conn, []byte("other"))
+			other.Close()
+		}
 		close(conn.release)
 		if err := <-read; !errors.Is(err, net.ErrClosed) || s.received.Load() != 0 {
 			t.Errorf("%v, %d bytes", err, s.received.Load())
+		}
+		<-s.ended()
+		if conn.wrote != "x" || s.sent.Load() != 0 {
+			t.Errorf("%q was written, and %d bytes are counted", conn.wrote, s.sent.Load())
+		}
+	})
+}
+
+// A Write that returns soon after its connection was closed says how much it wrote.
+func TestWriteThatReturnsSoonAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := &stubbornConn{release: make(chan struct{})}
+		s := NewSocket(Options{WriteTimeout: -1})
+		s.Adopt(conn)
+		time.AfterFunc(time.Second, func() { s.Close() })
+		time.AfterFunc(time.Second+returning-1, func() { close(conn.release) })
+		if n, err := s.Counted(conn).Write([]byte("xyz")); n != 3 || err != nil || s.sent.Load() != 3 {
+			t.Errorf("%d, %v, %d are counted", n, err, s.sent.Load())
 		}
 		<-s.ended()
 	})
