@@ -150,8 +150,8 @@ func TestHostIsNoSecret(t *testing.T) {
 
 // What net/url and net/http say stands in an error without the address, and in words that say what to change.
 func TestErrorsWithoutTheirURL(t *testing.T) {
-	_, escape := url.Parse("ws://h/%zz?secret")
-	_, host := url.Parse("ws://a b/?secret")
+	parse := func(raw string) error { _, err := url.Parse(raw); return err }
+	escape, host := parse("ws://h/%zz?secret"), parse("ws://a b/?secret")
 	other := errors.New("no route to host")
 	for _, test := range []struct {
 		err  error

@@ -418,7 +418,7 @@ func TestKillDoesNotWaitForTheConn(t *testing.T) {
 			t.Errorf("Write does not wait for how much was written: %v", err)
 		default:
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		select {
 		case err := <-wrote:
