@@ -146,8 +146,7 @@ func (p *pool) open(ctx context.Context, fields []hpack.HeaderField) (*stream, e
 			if err = joined.err; err == nil {
 				err = joined.conn.useless()
 			}
-			if err == nil {
-				p.leave(joined) // its streams went to others
+			if err == nil && joined.conn.served() {
 				joined = nil
 			}
 		}
@@ -258,10 +257,18 @@ func (c *conn) useless() error {
 	return c.over()
 }
 
+// served reports whether streams were opened on a connection, or it is old or in doubt: who has
+// waited for it may dial another. One that allows no streams at the moment is waited for.
+func (c *conn) served() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nextID > 1 || c.retired || c.alive.suspect
+}
+
 // over is useless with c locked.
 func (c *conn) over() error {
 	switch {
-	case c.nextID > 1:
+	case c.nextID > 1 || c.retired:
 		return nil
 	case c.away != nil:
 		return c.away

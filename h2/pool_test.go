@@ -313,6 +313,26 @@ func TestGoAwayEndsOpenStreamsBehindTheLast(t *testing.T) {
 	})
 }
 
+// A connection that ends before it has allowed a single stream is an error for those who waited for it: they don't dial
+// over and over.
+func TestServerThatAllowsNothingAndGoesAway(t *testing.T) {
+	inBubble(t, &Transport{}, func(p *peer) {
+		p.settings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		time.Sleep(time.Second)
+		p.fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+		p.silence()
+	}, func(w *world) {
+		ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		_, err := w.handshake(ctx)
+		if err == nil || err.Error() != "h2: the server is ending the shared connection (GOAWAY, NO_ERROR)" || time.Since(began) != tries*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		w.wantDials(tries)
+	})
+}
+
 // A request that the server may have acted on before its connection broke is not sent again, though it has sent GOAWAY.
 func TestRequestsOfAConnectionThatBreaksAreNotTriedAgain(t *testing.T) {
 	inBubble(t, &Transport{}, func(p *peer) {
