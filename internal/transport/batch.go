@@ -27,15 +27,9 @@ type Batch struct {
 	rest  [][]byte // behind its data, if it was withdrawn on its way
 
 	urgent  []frame // to leave before the next frame, which may be a fragment's
-	between span    // of the piece under way: where they are
+	between int     // where they end in the piece under way
 	cut     bool    // nothing more of the list is to leave
 }
-
-// span is a part of a piece.
-type span struct{ from, to int }
-
-// within is how much of from to to it takes.
-func (s span) within(from, to int) int { return max(0, min(s.to, to)-max(s.from, from)) }
 
 // list is what a batch needs while it has any frames: one object, since each Get
 // of a pool costs as much as to mask a short message.
@@ -95,11 +89,10 @@ func (b *Batch) appendUrgent(out []byte, keys *wire.Keys) []byte {
 	if len(b.urgent) == 0 {
 		return out
 	}
-	b.between.from = len(out)
 	for _, f := range b.urgent {
 		out = wire.AppendFrame(out, wire.Fin|byte(f.op), f.data, keys)
 	}
-	b.urgent, b.between.to = nil, len(out)
+	b.urgent, b.between = nil, len(out)
 	return out
 }
 

@@ -112,7 +112,7 @@ func TestOpenOverARoundTripper(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &duplex{body: body{Reader: strings.NewReader(strings.Repeat("x", maxRefusal+1))}}
-			asked, answered := 0, 0
+			asked, answered, sent := 0, 0, 0
 			u, _ := url.Parse("ws://Server.TEST:80/ws")
 			conn, resp, err := Open(t.Context(), &Request{
 				URL: u, Header: http.Header{"Host": {"other.test"}, "X-A": {"1"}}, Subprotocols: []string{"a", "b"}, Compression: &extension.Offer{Window: 15, Takeover: true},
@@ -130,6 +130,11 @@ func TestOpenOverARoundTripper(t *testing.T) {
 					}
 					return test.trip(r, b)
 				})},
+				Sending: func(proxy *url.URL, header http.Header) {
+					if sent++; proxy != nil || header.Get("X-A") != "1" {
+						t.Errorf("%v is sent to %v", header, proxy)
+					}
+				},
 				Answered: func(resp *http.Response) {
 					if answered++; resp.Request == nil || resp.Header == nil {
 						t.Errorf("%+v was answered", resp)
@@ -146,7 +151,7 @@ func TestOpenOverARoundTripper(t *testing.T) {
 			} else if conn != nil || err == nil || !strings.HasPrefix(err.Error(), test.err) {
 				t.Errorf("%v, want %s", err, test.err)
 			}
-			if (resp != nil) != (test.status != 0) || asked != 1 || answered != min(test.status, 1) {
+			if (resp != nil) != (test.status != 0) || asked != 1 || sent != 1 || answered != min(test.status, 1) {
 				t.Fatalf("asked %d times, answered %d times, with %v", asked, answered, resp)
 			}
 			if resp != nil {

@@ -116,6 +116,7 @@ func TestWhatFollowsAViolation(t *testing.T) {
 		err    error
 		want   int64
 	}{
+		{"a body alone", true, []string{bad, "more"}, io.EOF, 6},
 		{"it can't be half-closed", false, []string{bad, "more"}, io.EOF, 2},
 		{"it can", true, []string{bad, "more", "and more"}, io.EOF, 14},
 		{"pauses", true, slices.Concat([]string{bad}, nothing, []string{"x"}, nothing[1:], []string{"y"}), io.EOF, 4},
@@ -128,6 +129,10 @@ func TestWhatFollowsAViolation(t *testing.T) {
 				conn = halfConn{scriptConn: script}
 			}
 			u := over(conn, Options{ReadLimit: -1})
+			if test.name == "a body alone" {
+				u = newUpgraded(halfConn{scriptConn: script}, NewSocket(Options{}))
+				u.start(nil, Options{ReadLimit: -1})
+			}
 			n, _, err := u.Read(make([]Event, 1))
 			if n != 0 || !isViolation(err) {
 				t.Errorf("%s: %d, %v", test.name, n, err)
@@ -266,6 +271,34 @@ func TestEachPlaceWhereAWriteEnds(t *testing.T) {
 			if ended != wantEnded || torn != wantTorn || (err == nil) != (wantEnded == 2) {
 				t.Errorf("a pong of %d bytes, room for %d: %d ended, torn %v, %v", between, room, ended, torn, err)
 			}
+		}
+	}
+	// The same behind the rest of a long message, which is under way when a pong has to leave.
+	const rest = keepBytes - (pieceBytes - wire.MaxHeader)
+	for room := range rest + pong + second + 1 {
+		if room > 1 && room < rest-1 {
+			continue
+		}
+		s := &sink{room: 1 << 20}
+		u := newUpgraded(s, countedSocket())
+		var b Batch
+		b.Add(wire.Text, bytes.Repeat([]byte("x"), keepBytes))
+		b.Add(wire.Binary, []byte("x"))
+		if ended, torn, err := u.Write(&b); ended != 0 || !torn || err != nil {
+			t.Fatal(ended, torn, err)
+		}
+		b.Interject(wire.Pong, []byte("p"))
+		s.room = room
+		ended, torn, _ := u.Write(&b)
+		wantEnded, wantTorn := 0, room < rest || room > rest+pong && room < rest+pong+second
+		if room >= rest {
+			wantEnded++
+		}
+		if room >= rest+pong+second {
+			wantEnded++
+		}
+		if ended != wantEnded || torn != wantTorn {
+			t.Errorf("behind a long message, room for %d: %d ended, torn %v", room-rest, ended, torn)
 		}
 	}
 	// One that has begun before is torn, though nothing more was taken.

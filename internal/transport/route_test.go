@@ -97,6 +97,9 @@ func TestReachThroughAProxy(t *testing.T) {
 				t.Errorf("%s: it was asked %q", test.proxy, got)
 			}
 		}
+		if test.asked != "" && test.proxy != "" && !d.sock.isClosed() {
+			t.Errorf("%s: the connection to it is not closed", test.proxy)
+		}
 		d.sock.Close()
 		cancel()
 	}

@@ -157,11 +157,11 @@ func (u *Upgraded) Write(b *Batch) (ended int, torn bool, err error) {
 	for ended < len(ends) && int(ends[ended]) <= n {
 		ended++
 	}
-	start := 0
+	start := between // what is before it, is of no frame of b, or of one that has ended or that was inside
 	if ended > 0 {
-		start = int(ends[ended-1])
+		start = max(start, int(ends[ended-1]))
 	}
-	return ended, n-between.within(start, n) > start || ended == 0 && inside, err
+	return ended, n > start || ended == 0 && inside, err
 }
 
 // encode returns frames of b, until a piece is full. b is locked.
@@ -170,7 +170,7 @@ func (u *Upgraded) encode(b *Batch) (out []byte) {
 	defer func() { b.list.piece = out }()
 	frames, keys := b.list.frames, &b.list.keys
 	b.list.ends = b.list.ends[:0]
-	b.between = span{}
+	b.between = 0
 	for {
 		if b.left == 0 {
 			out = b.appendUrgent(out, keys)
