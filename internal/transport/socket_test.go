@@ -151,6 +151,9 @@ func TestWriteTimeoutOfASocket(t *testing.T) {
 		for !c.s.guard.On() { // until the Write waits
 			runtime.Gosched()
 		}
+		if acked := c.s.Acknowledged(); acked > c.s.Written() {
+			t.Errorf("%d bytes are acknowledged of %d", acked, c.s.Written())
+		}
 		io.Copy(io.Discard, peer)
 	}()
 	if n, err := c.Write(make([]byte, 16<<20)); n != 16<<20 || err != nil || c.s.guard.On() || c.s.writers != 0 {

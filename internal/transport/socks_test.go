@@ -77,6 +77,9 @@ func TestSOCKSHandshake(t *testing.T) {
 			for i, step := range test.script {
 				if i%2 == 1 {
 					io.WriteString(far, step)
+					if i == len(test.script)-1 && test.err == "" {
+						io.WriteString(far, "!") // of the server
+					}
 					continue
 				}
 				asked := make([]byte, len(step))
@@ -94,6 +97,11 @@ func TestSOCKSHandshake(t *testing.T) {
 			t.Errorf("%s: an error of the network: %v", name, !test.network)
 		} else if op == nil && test.network {
 			t.Errorf("%s: no error of the network: %v", name, err)
+		}
+		if first := make([]byte, 1); err == nil {
+			if _, err := io.ReadFull(near, first); err != nil || first[0] != '!' {
+				t.Errorf("%s: what the server sends begins with %q, %v", name, first, err)
+			}
 		}
 		near.Close()
 		<-over
