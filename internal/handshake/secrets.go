@@ -114,6 +114,9 @@ func (s *Secrets) Hide(text string) string {
 	s.mu.Lock()
 	secrets := s.texts
 	s.mu.Unlock()
+	if len(secrets) == 0 { // what is long would take much memory for nothing
+		return text
+	}
 	return replaced(text, plain(text).find(secrets, maxEscape))
 }
 
@@ -121,11 +124,16 @@ func (s *Secrets) Hide(text string) string {
 // Printable. errors.Is and errors.As see through it.
 func (s *Secrets) Error(err error) error {
 	text := err.Error()
-	if shown := Printable(s.Hide(text)); shown != text {
+	if shown := Printable(s.Hide(beginning(text))); shown != text {
 		return &shownError{shown, err}
 	}
 	return err
 }
+
+// beginning is as much of a text of the peer's as is looked at: far more than is shown,
+// and not the megabytes that a header may have, of which each level of escapes would
+// take many times as much.
+func beginning(text string) string { return text[:min(len(text), 4<<10)] }
 
 type shownError struct {
 	text string

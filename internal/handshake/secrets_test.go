@@ -7,6 +7,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -155,6 +156,24 @@ func TestHide(t *testing.T) {
 	}
 	if got := (*Secrets)(nil).Hide("a:b@c"); got != "a:b@c" {
 		t.Errorf("without secrets: %q", got)
+	}
+}
+
+// What a peer sends may be long and full of escapes, and costs no more memory for that.
+func TestLongTextsCostLittle(t *testing.T) {
+	u := &url.URL{Scheme: "ws", Host: "h", RawQuery: "token=hunter2"}
+	for _, secrets := range []*Secrets{NewSecrets(u, nil, nil), NewSecrets(nil, nil, nil), nil} {
+		long := strings.Repeat(`\x80%25&amp;`, 100_000)
+		err := errors.New("hunter2 " + long)
+		moved := &http.Response{StatusCode: 302, Header: http.Header{"Location": {"/" + long}}}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		shown := secrets.Error(err).Error()
+		(&Request{URL: u, Secrets: secrets}).Refusal(moved, nil)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 || len(shown) > maxShown+16 {
+			t.Errorf("%d bytes are shown, and %d were allocated", len(shown), n)
+		}
 	}
 }
 
