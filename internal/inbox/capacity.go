@@ -26,7 +26,6 @@ func (c *count) both() (messages, bytes int) {
 	return int(word >> byteBits), int(word & (1<<byteBits - 1))
 }
 func (c *count) messages() int { return int(c.word.Load() >> byteBits) }
-func (c *count) bytes() int    { return int(c.word.Load() & (1<<byteBits - 1)) }
 
 // Reserve reserves capacity for a message of size, which the caller then adds to
 // more, and reports false if there is none. A message that is larger than the limit
@@ -47,8 +46,9 @@ func (b *Queue) Reserve(size int, more *Batch) bool {
 // measure sets capacity to what is left beside what is queued and in more.
 func (b *Queue) measure(more *Batch) {
 	b.capacity = Limit{limit(b.Limit.Messages, maxMessages), limit(b.Limit.Bytes, maxBytes)}
-	b.capacity.Messages -= b.held.messages()
-	b.capacity.Bytes -= b.held.bytes()
+	messages, bytes := b.held.both()
+	b.capacity.Messages -= messages
+	b.capacity.Bytes -= bytes
 	if more != nil {
 		b.capacity.Messages -= more.n
 		b.capacity.Bytes -= more.cost
@@ -68,12 +68,10 @@ func limit(configured, most int) int {
 // message meanwhile.
 func (b *Queue) AwaitCapacity(size int, quit <-chan struct{}) bool {
 	for {
+		freed := make(chan struct{})
 		b.mu.Lock()
-		if b.freed == nil {
-			b.freed = make(chan struct{})
-			b.waiting.Store(true)
-		}
-		freed := b.freed
+		b.freed = freed
+		b.waiting.Store(true)
 		b.mu.Unlock()
 		if b.Reserve(size, nil) { // it became free before anybody could see that we wait
 			return true
@@ -81,20 +79,9 @@ func (b *Queue) AwaitCapacity(size int, quit <-chan struct{}) bool {
 		select {
 		case <-freed:
 		case <-quit:
-			b.stopWaiting(freed)
+			b.notifyReader() // so that no channel is left for a later run, which may be in another bubble of synctest
 			return false
 		}
-	}
-}
-
-// stopWaiting is for a reader that no longer waits. Its channel must not be left for
-// a later run, which may be in another bubble of synctest.
-func (b *Queue) stopWaiting(freed chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.freed == freed {
-		b.freed = nil
-		b.waiting.Store(false)
 	}
 }
 

@@ -120,10 +120,8 @@ func (b *Queue) BeginAttempt() {
 	if b.series.batch != nil && b.inSeries >= maxInSeries {
 		b.dropSeries()
 	}
-	if b.last == nil || b.last.n == len(b.last.list) {
-		b.link(batches.Get().(*Batch))
-	}
-	b.series = series{b.last, b.last.n}
+	last := b.tail()
+	b.series = series{last, last.n}
 }
 
 // dropSeries is called with mu.
@@ -154,11 +152,9 @@ func (b *Queue) enqueueEvent(event func(), ofSeries bool) {
 	} else {
 		b.series = series{}
 	}
-	if b.last == nil || b.last.n == len(b.last.list) {
-		b.link(batches.Get().(*Batch))
-	}
-	b.last.list[b.last.n] = delivery{event: event}
-	b.last.n++
+	last := b.tail()
+	last.list[last.n] = delivery{event: event}
+	last.n++
 	run := b.claim()
 	b.mu.Unlock()
 	if run {
@@ -182,6 +178,14 @@ func (b *Queue) Enqueue(more *Batch) (run bool) {
 	run = b.claim()
 	b.mu.Unlock()
 	return run
+}
+
+// tail returns the last Batch, which has room for another event. It is called with mu.
+func (b *Queue) tail() *Batch {
+	if b.last == nil || b.last.n == len(b.last.list) {
+		b.link(NewBatch())
+	}
+	return b.last
 }
 
 // link is called with mu.
@@ -291,7 +295,7 @@ func (b *Queue) fetch() bool {
 // Loop counts the bodies of loops over iterators that were given a value (+1)
 // and have come back for the next (-1).
 func (b *Queue) Loop(delta int64) {
-	if b.loops.Add(delta) == 0 && delta < 0 {
+	if b.loops.Add(delta) == 0 {
 		b.mu.Lock()
 		b.notifyIdle()
 		b.mu.Unlock()
@@ -307,12 +311,14 @@ func (b *Queue) notifyIdle() {
 }
 
 // Idle returns nil when every message received has been handled and no callback
-// runs, and otherwise a channel that is closed when that may have changed. begun is the same as before if it has been idle all the time.
+// runs, and otherwise a channel that is closed when that may have changed. begun is
+// the same as before if it has been idle all the time.
 func (b *Queue) Idle() (changed <-chan struct{}, begun uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// What the reader has read and not enqueued might as well have come a moment later.
-	if !b.running && b.held.messages() == 0 && b.loops.Load() == 0 {
+	// What is enqueued has somebody to run it. What the reader has read and not enqueued
+	// might as well have come a moment later.
+	if !b.running && b.loops.Load() == 0 {
 		return nil, b.begun
 	}
 	if b.idle == nil {

@@ -17,7 +17,7 @@ func newInline(dispatch func()) (d *InlineDispatch, q *Queue, readOn chan time.T
 	return d, q, readOn
 }
 
-// take runs the callbacks of one message in a inline.
+// dispatchOne runs the callbacks of one message inline.
 func dispatchOne(test *testing.T, d *InlineDispatch, q *Queue) (reads bool) {
 	batch := NewBatch()
 	batch.Add(Item{Op: wire.Text})
