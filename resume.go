@@ -181,7 +181,7 @@ func PositionField(name string) func(Message) (stream, position string) {
 	return func(m Message) (stream, position string) {
 		switch m.Type {
 		case MessageText:
-			id, _ := field.Scan(m.Data)
+			id := field.Scan(m.Data)
 			return "", string(id)
 		case nameOfField:
 			return "", name
@@ -419,7 +419,7 @@ func (rs *resume) admit(cn *conn, msg Message, answer bool) (mark position.Mark,
 		if msg.Type != MessageText {
 			return mark, false
 		}
-		at, _ := rs.field.Scan(msg.Data)
+		at := rs.field.Scan(msg.Data)
 		if len(at) == 0 {
 			return mark, false
 		}

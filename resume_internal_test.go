@@ -26,7 +26,7 @@ func TestFieldOfPositionField(t *testing.T) {
 		if field == nil {
 			continue
 		}
-		if at, _ := field.Scan(data); string(at) != test.want {
+		if at := field.Scan(data); string(at) != test.want {
 			t.Errorf("%s: position %q, not %q", test.name, at, test.want)
 		}
 	}

@@ -14,11 +14,8 @@ import (
 // does not fit but holds JSON is decoded too.
 func Decode(raw json.RawMessage, v any) error {
 	err := json.Unmarshal(raw, v)
-	if err == nil || len(raw) == 0 || raw[0] != '"' {
-		return err
-	}
 	var text string
-	if json.Unmarshal(raw, &text) != nil || !json.Valid([]byte(text)) {
+	if err == nil || json.Unmarshal(raw, &text) != nil || !json.Valid([]byte(text)) {
 		return err
 	}
 	return json.Unmarshal([]byte(text), v)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,17 +118,26 @@ func compareDecoding[T any](t *testing.T, content string) {
 	}
 }
 
-var decodingContents = []string{
+// unusualContents are those that the decoder leaves to encoding/json, though a plain type can hold them: keys
+// in another case or with escape sequences, JSON in a string, and what is too deep.
+var unusualContents = []string{
+	`{"ID":5}`, `{"Id":5,"id":6}`, `{"id":6,"iD":7}`, `{"\u0069d":8}`, `{"PRICE":1}`, `{"price":null,"id":null}`, `{"Customer":"folded","customer":"exact"}`,
+	`{"ſmall":1}`, `{"DAſh":1,"s\u006dall":2}`, `{"DASH":"A"}`, `{"Key":1}`, `{"ZIP":1}`, `{"zip":1}`, `{"City":"\u004b"}`, `"null"`, `"7"`,
+	`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":4}`,
+	`{"any":` + strings.Repeat(`{"a":`, 70) + "1" + strings.Repeat("}", 70) + `}`,
+}
+
+var decodingContents = append(unusualContents, []string{
 	`"text"`, `""`, `"a\"b\\\/\b\f\n\r\tü\u00fc\ud83d\ude00"`, `"\ud800"`, `"\ud800\u0041"`, `"😀"`,
 	`true`, `false`, `null`, `0`, `-0`, `7`, `-1`, `255`, `256`, `1.5`, `1e2`, `1E400`, `-1e-400`,
 	`9223372036854775807`, `9223372036854775808`, `123456789012345678901234567890`,
-	`[]`, `{}`, `[1, 2]`, `[null]`, `{"a":1}`, ` {} `, `"{}"`, `"null"`, `"7"`, `"[]"`, `"\"x\""`,
+	`[]`, `{}`, `[1, 2]`, `[null]`, `{"a":1}`, ` {} `, `"{}"`, `"[]"`, `"\"x\""`,
 	`{"id":1,"customer":"Ada","Price":19.95,"Small":-128,"byte":255,"Half":0.5,"Paid":true}`,
 	`{ "Paid" : false , "id" : 2 , "unknown" : { "id" : [ 3 ] } , "customer" : "Bo" }`,
-	`{"id":1,"id":2}`, `{"ID":5}`, `{"Id":5,"id":6}`, `{"id":6,"iD":7}`, `{"\u0069d":8}`, `{"PRICE":1}`, `{"price":null,"id":null}`,
+	`{"id":1,"id":2}`, `{"B":"a","B":"b"}`, `"{\"id\":1}x"`,
 	`{"hidden":"x","Never":"y","-":"z","never":"v"}`, `{"id":"1"}`, `{"id":1.5}`, `{"id":1e1}`, `{"Small":128}`, `{"byte":-1}`, `{"byte":256}`,
 	`{"Half":1e39}`, `{"Half":"x"}`, `{"Paid":1}`, `{"customer":1}`, `{"customer":{}}`, `{"customer":["x"]}`,
-	`{"Customer":"folded","customer":"exact"}`, `{"ſmall":1}`, `{"Kelvin":1}`, `{"Key":1}`, `{"DAſh":1,"s\u006dall":2}`, `{"Å":1,"id":2}`, `{"zip":1}`, `{"Zip":1,"city":"K"}`, `{"City":"\u004b"}`,
+	`{"Kelvin":1}`, `{"Å":1,"id":2}`, `{"Zip":1,"city":"K"}`,
 	`"{\"id\":1,\"customer\":\"A\\\"da\"}"`, `"{\"id\":1} "`, `"{\"id\":\"x\"}"`, `"{\"id\":1"`, `"{\"city\":\"Z\\u00fcrich\"}"`,
 	`{"name":{"city":"Bern","Zip":3000},"time":"2026-01-02T03:04:05Z","any":{"x":[1,null]},"ptr":{"city":"Ulm"},"list":[{"city":"A"},{"Zip":2}],"map":{"a":1},"Raw": {"x" : 1} ,"Array":["a","b","c"],"Num":1e5}`,
 	`{"name":null,"time":null,"any":null,"ptr":null,"list":null,"map":null,"Raw":null,"Array":null,"Num":null}`,
@@ -136,9 +146,7 @@ var decodingContents = []string{
 	`{"Own":"o","city":"promoted","Zip":1}`, `{"n":"5"}`, `{"n":5}`, `{"B":"which","A":"x","b":"y"}`, `{"a/b":"s","ключ":1,"C":"c"}`, `{"КЛЮЧ":2}`, `{"name":"x","NAME":"y"}`, `{"Name":"x"}`, `{"c":"folded"}`,
 	`{"a":{"b":{"c":[[[{}]]]}},"id":3}`, `{"":1}`, `{"id":1,"":"x"}`,
 	strings.Repeat("[", 100) + strings.Repeat("]", 100),
-	`{"deep":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":4}`,
-	`{"any":` + strings.Repeat(`{"a":`, 70) + "1" + strings.Repeat("}", 70) + `}`,
-}
+}...)
 
 func TestDecodingIsThatOfEncodingJSON(t *testing.T) {
 	for _, d := range decodings {
@@ -152,18 +160,44 @@ func TestDecodingIsThatOfEncodingJSON(t *testing.T) {
 
 // The decoder would be of no use if it left everything to encoding/json.
 func TestPlainTypesNeedNoEncodingJSON(t *testing.T) {
-	for _, content := range []string{
-		`{"id":1,"customer":"A\nda","Price":19.95,"Small":-128,"byte":255,"Half":0.5,"Paid":true,"more":[{}]}`,
-		`"{\"id\":1,\"customer\":\"Ada\"}"`,
-	} {
-		var v flat
-		if !NewDecoder(reflect.TypeFor[flat]()).decode([]byte(content), reflect.ValueOf(&v).Elem()) || v.ID != 1 {
-			t.Errorf("%s is left to encoding/json, after %+v", content, v)
+	left := map[string]bool{}
+	for _, typ := range []reflect.Type{reflect.TypeFor[string](), reflect.TypeFor[bool](), reflect.TypeFor[int](), reflect.TypeFor[uint16](),
+		reflect.TypeFor[float32](), reflect.TypeFor[inner](), reflect.TypeFor[flat](), reflect.TypeFor[letters](), reflect.TypeFor[nested]()} {
+		for _, content := range decodingContents {
+			v := reflect.New(typ)
+			if NewDecoder(typ).decode([]byte(content), v.Elem()) || Decode([]byte(content), v.Interface()) != nil {
+				continue
+			}
+			if left[content] = true; !slices.Contains(unusualContents, content) {
+				t.Errorf("%s is left to encoding/json by %v", content, typ)
+			}
 		}
 	}
-	var s string
-	if !NewDecoder(reflect.TypeFor[string]()).decode([]byte(`"text"`), reflect.ValueOf(&s).Elem()) || s != "text" {
-		t.Errorf("a string is left to encoding/json, after %q", s)
+	for _, content := range unusualContents {
+		if !left[content] {
+			t.Errorf("no type leaves %s to encoding/json", content)
+		}
+	}
+	d, raw := NewDecoder(reflect.TypeFor[struct{ ID int }]()), json.RawMessage(`{"ID":7}`)
+	if n := testing.AllocsPerRun(100, func() { DecodeAs[struct{ ID int }](d, raw) }); n > 1 {
+		t.Errorf("%v allocations for a value", n)
+	}
+}
+
+// A string that holds JSON is decoded where the type does not hold the string. The error is that of the string
+// unless it does.
+func TestDecodingAString(t *testing.T) {
+	for content, want := range map[string]string{
+		`{"ID":7}`: "{7} <nil>", `"{\"ID\":7}"`: "{7} <nil>", `" {\"ID\":7}\n"`: "{7} <nil>", `"null"`: "{0} <nil>",
+		`""`: "{0} json: cannot unmarshal string into Go value of type struct { ID int }", `"{\"ID\":"`: "{0} json: cannot unmarshal string into Go value of type struct { ID int }",
+		`"[]"`: "{0} json: cannot unmarshal array into Go value of type struct { ID int }", `[]`: "{0} json: cannot unmarshal array into Go value of type struct { ID int }",
+		``: "{0} unexpected end of JSON input", `"{}`: "{0} unexpected end of JSON input",
+	} {
+		var v struct{ ID int }
+		err := Decode(json.RawMessage(content), &v)
+		if got := fmt.Sprint(v, " ", err); got != want {
+			t.Errorf("%s: %s, expected %s", content, got, want)
+		}
 	}
 }
 
@@ -185,7 +219,7 @@ func FuzzDecodeContent(f *testing.F) {
 // A key that no field is for costs the same whatever the number of fields, and needs no encoding/json.
 func TestUnknownKeysNeedNoEncodingJSON(t *testing.T) {
 	d := NewDecoder(manyFields(400))
-	for name, want := range map[string]int{"k007": 7, "k399": 399, "k400": unknown, "K007": asked, "\u212a007": asked, "\u00e9007": unknown,
+	for name, want := range map[string]int{"k007": 7, "k399": 399, "k400": unknown, "K007": asked, "\u212a007": asked, "\u00e9k007": unknown,
 		`\u006b007`: asked, "": unknown, strings.Repeat("k", 100): unknown} {
 		if got := d.field([]byte(name), 3); got != want {
 			t.Errorf("%s is field %d, expected %d", name, got, want)

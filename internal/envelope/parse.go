@@ -40,10 +40,7 @@ func IsType(raw []byte) bool {
 
 // StringText is what data says, if it is a JSON string and nothing else.
 func StringText(data []byte) (text string, ok bool) {
-	if len(data) == 0 || data[0] != '"' || !utf8.Valid(data) {
-		return "", false
-	}
-	if s := (scanner{data: data}); s.string() == nil || s.pos != len(data) {
+	if s := (scanner{data: data}); s.string() == nil || s.pos != len(data) || !utf8.Valid(data) {
 		return "", false
 	}
 	return textOf(data), true
@@ -128,9 +125,14 @@ func (s *scanner) value() (raw []byte) {
 		ok = s.members(']')
 	case '"':
 		return s.string()
+	case 't':
+		ok = s.word("true")
+	case 'f':
+		ok = s.word("false")
+	case 'n':
+		ok = s.word("null")
 	default:
-		// A number that goes wrong has passed over its start, so it is tried last.
-		ok = s.word("true") || s.word("false") || s.word("null") || s.number()
+		ok = s.number()
 	}
 	if !ok {
 		return nil
