@@ -26,7 +26,7 @@ func (t *Tracker) Connection() *Receiver {
 // duplicate has none. An answer is never one: somebody waits for it.
 func (r *Receiver) Admit(name, position string, answer bool) (Mark, Verdict) {
 	if r.stream != nil && r.stream.name == name {
-		if p, ok := plain(position); ok && r.isNext(p) {
+		if p, _ := plain(position); r.isNext(p) {
 			return r.admitNext(p), Verdict{}
 		}
 	}
@@ -36,13 +36,15 @@ func (r *Receiver) Admit(name, position string, answer bool) (Mark, Verdict) {
 // AdmitBytes is Admit for the stream "" and a position that is not kept.
 func (r *Receiver) AdmitBytes(position []byte, answer bool) (Mark, Verdict) {
 	if r.stream != nil && r.stream.name == "" {
-		if p, ok := plain(position); ok && r.isNext(p) {
+		if p, _ := plain(position); r.isNext(p) {
 			return r.admitNext(p), Verdict{}
 		}
 	}
 	return r.admit("", string(position), answer)
 }
 
+// isNext reports whether p, which is the zero value if it is no plain number, only
+// follows on the position before.
 func (r *Receiver) isNext(p place) bool {
 	return (p.next == r.next+1 || p.next > r.next && r.t.order == Increasing) && r.version == r.stream.version.Load()
 }

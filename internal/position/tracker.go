@@ -205,10 +205,10 @@ func (t *Tracker) Done(m Mark, h *Hold) (recovered bool) {
 	if t.Redeliver {
 		m.stream.returned = m.place()
 	}
-	if len(t.out.queue) == 0 && (h == nil || h.loops == 0) {
-		return t.handled(m)
-	}
 	if h == nil {
+		if len(t.out.queue) == 0 {
+			return t.handled(m)
+		}
 		h = &Hold{mark: m}
 	}
 	t.out.queue = append(t.out.queue, h)
@@ -317,21 +317,14 @@ func (t *Tracker) Set(name, position string) {
 	t.out.Lock()
 	defer t.out.Unlock()
 	if old := t.in.streams[name]; old != nil {
-		t.retire(old)
+		old.version.Add(1)
+		old.replaced = true
+		t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(s *stream) bool { return s == old })
 	}
 	s := t.replace(name, position)
 	s.pinned = true
 	t.changed(s)
 	t.out.failed = nil
-}
-
-// retire is for a stream that is replaced. It is called with in and out.
-func (t *Tracker) retire(s *stream) {
-	s.version.Add(1)
-	s.replaced = true
-	if s.unsaved {
-		t.out.unsaved = slices.DeleteFunc(t.out.unsaved, func(other *stream) bool { return other == s })
-	}
 }
 
 // replace is called with in. A new stream takes the place of the old one, so
@@ -398,8 +391,7 @@ func (t *Tracker) Unsaved() map[string]string {
 	for _, s := range t.out.unsaved {
 		positions[s.name], s.unsaved = s.handled.String(), false
 	}
-	clear(t.out.unsaved)
-	t.out.unsaved = t.out.unsaved[:0]
+	t.out.unsaved = nil
 	return positions
 }
 

@@ -66,7 +66,7 @@ func TestOrders(t *testing.T) {
 	}{
 		{Opaque, []string{"b", "+", "a", "+", "b", "duplicate", "|", "", "a", "duplicate", "c", "+"}},
 		{Increasing, []string{"5", "+", "7", "+", "7", "duplicate", "6", "duplicate", "x", "no number", "8", "+",
-			"|", "", "8", "duplicate", "9", "+", "|", "", "3", "behind 9-3", "4", "duplicate", "10", "+"}},
+			"|", "", "8", "duplicate", "9", "+", "|", "", "3", "behind 9-3", "4", "duplicate", "10", "+", "|", "", "11", "+", "10", "duplicate"}},
 		{Consecutive, []string{"5", "+", "7", "gap 5-7", "6", "duplicate", "8", "+", "|", "", "2", "behind 8-2", "9", "+", "11", "gap 9-11"}},
 	} {
 		tr := newTracker(test.order)
@@ -77,6 +77,53 @@ func TestOrders(t *testing.T) {
 			} else if _, got := admit(tr, "", at); got != want {
 				t.Errorf("order %d, step %d: %s is %s and not %s", test.order, i/2, at, got, want)
 			}
+		}
+	}
+}
+
+// That a server begins before what was asked for is said once a connection, and for the first message of a
+// stream alone.
+func TestBehindOnceAConnection(t *testing.T) {
+	tr := newTracker(Increasing)
+	for _, step := range []struct{ stream, at, want string }{
+		{"a", "5", "+"}, {"b", "5", "+"}, {"c", "5", "+"}, {"|", "", ""},
+		{"a", "6", "+"}, {"a", "2", "duplicate"}, {"b", "5", "duplicate"}, {"b", "3", "duplicate"}, {"c", "4", "behind 5-4"}, {"|", "", ""},
+		{"a", "1", "behind 6-1"}, {"b", "2", "duplicate"}, {"b", "7", "+"}, {"|", "", ""},
+		{"b", "3", "behind 7-3"},
+	} {
+		if step.stream == "|" {
+			tr.Connection()
+		} else if _, got := admit(tr, step.stream, step.at); got != step.want {
+			t.Errorf("%s of stream %s is %s and not %s", step.at, step.stream, got, step.want)
+		}
+	}
+}
+
+// A plain number that only follows needs no Tracker, and whatever else comes does.
+func TestReceiverNotesByItself(t *testing.T) {
+	for _, order := range []Order{Increasing, Consecutive} {
+		for _, bytes := range []bool{true, false} {
+			tr := newTracker(order)
+			for _, step := range []struct {
+				stream, at string
+				alone      bool
+			}{
+				{"", "5", false}, {"", "6", true}, {"", "7", true}, {"", "9", order == Increasing}, {"", "9", false}, {"", "8", false}, {"", "10", true},
+				{"", "010", false}, {"", "11", true}, {"", "12.0", false}, {"", "13", false}, {"", "14", true}, {"", "x", false}, {"", "15", true},
+				{"a", "1", false}, {"a", "2", true}, {"", "16", false}, {"", "17", true},
+			} {
+				tr.r.Publish()
+				if bytes && step.stream == "" {
+					tr.r.AdmitBytes([]byte(step.at), false)
+				} else {
+					tr.r.Admit(step.stream, step.at, false)
+				}
+				if tr.r.unpublished != step.alone {
+					t.Errorf("order %d: %s of stream %q needed no Tracker: %v", order, step.at, step.stream, !step.alone)
+				}
+			}
+			wantAt(t, tr, "", "17", "")
+			wantAt(t, tr, "a", "2", "")
 		}
 	}
 }
@@ -131,6 +178,74 @@ func TestForgottenPlacesOfTheRing(t *testing.T) {
 	}
 }
 
+// Whatever is forgotten of it, the ring knows what came last, each position once.
+func TestRecentDoesWhatAListDoes(t *testing.T) {
+	type seen struct {
+		p               opaque
+		returned, known bool
+	}
+	random := rand.New(rand.NewPCG(1, 47))
+	var r recent
+	var places []*seen
+	known := map[opaque]*seen{}
+	forget := func(which func(*seen) bool) {
+		for p, s := range known {
+			if which(s) {
+				delete(known, p)
+				s.known = false
+			}
+		}
+	}
+	at := func() opaque { return opaque{strconv.Itoa(random.IntN(3)), strconv.Itoa(random.IntN(3 * remembered))} }
+	for range 50_000 {
+		switch n := random.IntN(1000); {
+		case n < 700:
+			p := at()
+			if added := r.add(p); added == (known[p] != nil) {
+				t.Fatalf("%v was added: %v", p, added)
+			}
+			if known[p] == nil {
+				s := &seen{p, false, true}
+				places, known[p] = append(places, s), s
+				if len(places) > remembered {
+					if places[0].known {
+						delete(known, places[0].p)
+					}
+					places = places[1:]
+				}
+			}
+		case n < 900:
+			p := at()
+			if r.markReturned(p); known[p] != nil {
+				known[p].returned = true
+			}
+		case n < 990:
+			p := at()
+			if r.forget(p); known[p] != nil {
+				known[p].known = false
+				delete(known, p)
+			}
+		case n == 999 && random.IntN(20) == 0:
+			r.forgetUnreturned()
+			forget(func(s *seen) bool { return !s.returned })
+		case n == 998 && random.IntN(20) == 0:
+			r.forgetStream("1")
+			forget(func(s *seen) bool { return s.p.stream == "1" })
+		}
+		if len(r.known) != len(known) {
+			t.Fatalf("%d are known, expected %d", len(r.known), len(known))
+		}
+	}
+	if len(places) < remembered || len(known) == 0 {
+		t.Error("the ring was never full")
+	}
+	for p := range known {
+		if _, ok := r.known[p]; !ok {
+			t.Errorf("%v is not known", p)
+		}
+	}
+}
+
 // A loop holds its message, and what callbacks have handled behind it does not count until it lets go.
 func TestLoopsHoldWhatIsBehindThem(t *testing.T) {
 	tr := newTracker(Consecutive)
@@ -151,6 +266,39 @@ func TestLoopsHoldWhatIsBehindThem(t *testing.T) {
 	tr.Release(held)
 	wantAt(t, tr, "", "4", "3")
 	tr.Done(marks[3], nil)
+	wantAt(t, tr, "", "4", "4")
+}
+
+// What came again is recovered with the loop that held a message before it, whatever is behind it.
+func TestLoopsHoldWhatIsRecovered(t *testing.T) {
+	tr := newTracker(Increasing)
+	tr.Redeliver = true
+	first, _ := admit(tr, "", "1")
+	held := tr.Hold(first)
+	tr.Done(first, held)
+	failed, _ := admit(tr, "", "2")
+	if !tr.Failed(failed) {
+		t.Error("2 can't be redelivered")
+	}
+	tr.Rewind()
+	tr.Connection()
+	for _, at := range []string{"2", "3"} {
+		m, _ := admit(tr, "", at)
+		if tr.Done(m, nil) {
+			t.Errorf("%s is handled behind a message that a loop has", at)
+		}
+	}
+	if wantAt(t, tr, "", "3", ""); !tr.Recovering() {
+		t.Error("2 is handled behind a message that a loop has")
+	}
+	if !tr.Release(held) || tr.Recovering() {
+		t.Error("2 is not recovered")
+	}
+	wantAt(t, tr, "", "3", "3")
+	again, _ := admit(tr, "", "4")
+	released := tr.Hold(again)
+	tr.Release(released)
+	tr.Done(again, released) // by a loop that was done before
 	wantAt(t, tr, "", "4", "4")
 }
 
@@ -188,11 +336,20 @@ func TestRewindGoesBackToWhatReturned(t *testing.T) {
 // Set takes effect at once, and what is on its way moves nothing any more.
 func TestSetReplacesAStream(t *testing.T) {
 	tr := newTracker(Consecutive)
+	tr.Saves = true
 	m, _ := admit(tr, "", "5")
+	late, _ := admit(tr, "", "6")
+	tr.Failed(m)
 	tr.Set("", "2")
 	wantAt(t, tr, "", "2", "2")
 	tr.Done(m, nil)
 	wantAt(t, tr, "", "2", "2")
+	if !tr.Failed(late) || tr.Recovering() {
+		t.Error("a message is to be handled again that nobody asks for")
+	}
+	if got := tr.Unsaved(); !maps.Equal(got, map[string]string{"": "2"}) {
+		t.Errorf("%v is to be saved", got)
+	}
 	if _, got := admit(tr, "", "3"); got != "+" {
 		t.Errorf("3 is %s", got)
 	}
@@ -212,6 +369,47 @@ func TestSetReplacesAStream(t *testing.T) {
 	wantAt(t, tr, "a", "", "")
 }
 
+// Reset leaves nothing of other positions than those of Set: what is on its way changes nothing any more.
+func TestResetForgets(t *testing.T) {
+	for _, order := range []Order{Opaque, Increasing} {
+		tr := newTracker(order)
+		tr.Saves, tr.Redeliver = true, true
+		done, _ := admit(tr, "a", "1")
+		tr.Done(done, nil)
+		admit(tr, "b", "1")
+		tr.Set("b", "7")
+		late, _ := admit(tr, "a", "2")
+		tr.Failed(late)
+		tr.Reset()
+		if tr.Recovering() {
+			t.Error("a message is to be handled again that was forgotten")
+		}
+		if tr.Failed(late) {
+			t.Error("a message that was forgotten can be redelivered")
+		}
+		tr.Done(late, nil)
+		if got := tr.Unsaved(); !maps.Equal(got, map[string]string{"b": "7"}) {
+			t.Errorf("%v is to be saved", got)
+		}
+		wantAt(t, tr, "a", "", "")
+		wantAt(t, tr, "b", "7", "7")
+		for _, at := range []string{"1", "2"} {
+			m, got := admit(tr, "a", at)
+			if got != "+" {
+				t.Errorf("order %d: %s is %s", order, at, got)
+			}
+			tr.Done(m, nil)
+		}
+		wantAt(t, tr, "a", "2", "2")
+		tr.Reset()
+		wantAt(t, tr, "a", "", "")
+		tr.Again(map[string]string{"a": "1", "b": "7"})
+		if got := tr.Unsaved(); !maps.Equal(got, map[string]string{"b": "7"}) {
+			t.Errorf("%v is to be saved again", got)
+		}
+	}
+}
+
 // An opaque position that is set is known as one that came, and none before it is.
 func TestSetOpaquePosition(t *testing.T) {
 	tr := newTracker(Opaque)
@@ -225,6 +423,7 @@ func TestSetOpaquePosition(t *testing.T) {
 	want("a", "y", "+")
 	want("b", "x", "+")
 	tr.Set("a", "z")
+	wantAt(t, tr, "a", "z", "z")
 	want("a", "z", "duplicate")
 	want("a", "x", "+")
 	want("b", "x", "duplicate")
@@ -244,8 +443,8 @@ func TestSetIsSaved(t *testing.T) {
 		tr.Done(m, nil)
 	}
 	tr.Set("a", "5")
-	if !tr.HasUnsaved() {
-		t.Error("nothing is to be saved")
+	if !tr.HasUnsaved() || len(tr.out.unsaved) != 2 {
+		t.Errorf("%d streams are to be saved", len(tr.out.unsaved))
 	}
 	if got, want := tr.Unsaved(), map[string]string{"a": "5", "b": "7"}; !maps.Equal(got, want) {
 		t.Errorf("%v is to be saved and not %v", got, want)
@@ -270,14 +469,21 @@ func TestUnsaved(t *testing.T) {
 		return got
 	}
 	want(nil)
+	if tr.HasUnsaved() {
+		t.Error("something is to be saved")
+	}
 	handle("a", "1")
 	handle("a", "2")
+	if !tr.HasUnsaved() || len(tr.out.unsaved) != 1 {
+		t.Errorf("%d streams are to be saved, and not 1", len(tr.out.unsaved))
+	}
 	handle("b", "7")
 	failed := want(map[string]string{"a": "2", "b": "7"})
 	want(nil)
 	handle("a", "3")
 	tr.Again(failed)
-	want(map[string]string{"a": "3", "b": "7"})
+	handle("a", "4")
+	want(map[string]string{"a": "4", "b": "7"})
 }
 
 // What a Receiver notes by itself is what the Tracker would have noted: one that goes on by itself and one
