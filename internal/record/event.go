@@ -119,7 +119,7 @@ func (e *Event) appendLine(dst, body []byte) []byte {
 func Parse(line []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(line, &e); err != nil {
-		if len(line) > 0 && line[len(line)-1] != '}' {
+		if !bytes.HasSuffix(line, []byte("}")) {
 			return e, fmt.Errorf("it ends in the middle of an event, as when the recording program was killed; delete that line: %w", err)
 		}
 		return e, err
@@ -183,9 +183,8 @@ func (e *Event) String() string {
 
 // quote shows at most 100 characters.
 func quote(text string) string {
-	short := fmt.Sprintf("%.100q", text)
-	if len(text) > 100 && short != fmt.Sprintf("%.400q", text) {
-		return fmt.Sprintf("%s… (%d bytes)", short, len(text))
+	if utf8.RuneCountInString(text) > 100 {
+		return fmt.Sprintf("%.100q… (%d bytes)", text, len(text))
 	}
-	return short
+	return fmt.Sprintf("%q", text)
 }

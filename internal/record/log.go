@@ -152,16 +152,14 @@ func (l *Log) run() {
 		}
 		l.pending = slices.Delete(l.pending, 0, n)
 		if n == 0 {
-			if len(l.pending) == 0 && l.lost > 0 {
+			if l.lost > 0 {
 				l.addLost() // what was lost at the end
 				continue
 			}
 			break
 		}
 		l.write(chunk)
-		if chunk = chunk[:0]; cap(chunk) > 1<<20 {
-			chunk = nil
-		}
+		chunk = chunk[:0]
 	}
 }
 
@@ -193,10 +191,8 @@ func (l *Log) Finish(timeout time.Duration) {
 	if idle == nil {
 		return
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
 	select {
 	case <-idle:
-	case <-timer.C:
+	case <-time.After(timeout):
 	}
 }

@@ -64,7 +64,7 @@ func TestEventsSayWhatHappened(t *testing.T) {
 		`binary "\x00"`:           {Type: Binary, Data: []byte{0}},
 		`ping "p"`:                {Type: Ping, Data: []byte("p")},
 		`pong ""`:                 {Type: Pong},
-		`close 1000`:              {Type: Close, Code: 1000},
+		`close 1000`:              {Type: Close, Code: 1000, Dir: DirOut},
 		`close 1012 "restart"`:    {Type: Close, Code: 1012, Reason: "restart"},
 		"an attempt that fails":   {Type: Failure},
 		"3 events that were lost": {Type: Lost, Count: 3},
@@ -93,6 +93,8 @@ func TestReaderNamesTheLine(t *testing.T) {
 		{good + "\n" + `{"t":4,"conn":1,"dir":"in","type":"text"}`, "line 3: t: expected at least 5, the time of the event before, got 4"},
 		{`{"t":-1,"conn":1,"dir":"in","type":"text"}`, "line 1: t: expected nanoseconds since the start, got -1"},
 		{`{"t":1,"conn":0,"dir":"in","type":"text"}`, "line 1: conn: expected 1 or more, got 0"},
+		{`{"t":0,"conn":0,"type":"lost","count":1}` + "\n" + `{"t":0,"conn":1,"type":"failure"}`, ""},
+		{`{"t":1,"conn":1,"type":"text"}`, `line 1: dir: expected in or out, got ""`},
 		{`{"t":1,"conn":1,"dir":"up","type":"text"}`, `line 1: dir: expected in or out, got "up"`},
 		{`{"t":1,"conn":1,"dir":"in","type":"message"}`, `line 1: type: expected open, text, binary, ping, pong, close, failure, lost, got "message"`},
 		{`{"t":1,"conn":1,"dir":"in","type":"close"}`, "line 1: code: expected a close code from 1000 to 4999, got 0"},
@@ -175,12 +177,25 @@ func TestLogWritesEvents(t *testing.T) {
 			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: fmt.Sprint(i)})
 			time.Sleep(time.Second)
 		}
-		l.Finish(time.Second)
+		wantNoWait(t, l)
+		if events := readAll(t, bytes.NewReader(b.Bytes())); len(events) != 3 {
+			t.Errorf("%+v", events)
+		}
+		wantNoWait(t, l)
 		events := readAll(t, &b)
 		if len(events) != 3 || events[0].Version != 1 || events[0].T != 0 || events[1].Version != 0 || events[2].T != 2*time.Second || events[2].Text != "2" {
 			t.Errorf("%+v", events)
 		}
 	})
+}
+
+// wantNoWait is Finish where what is to be written takes no time.
+func wantNoWait(t *testing.T, l *Log) {
+	t.Helper()
+	began := time.Now()
+	if l.Finish(time.Hour); time.Since(began) != 0 {
+		t.Errorf("Finish took %v", time.Since(began))
+	}
 }
 
 // slow takes what it is given when release is closed.
@@ -256,7 +271,34 @@ func TestProposedEvents(t *testing.T) {
 			t.Errorf("%d bytes are left", l.bytes)
 		}
 		l.Decide(nil, true)
+
+		l.Add(text("known"))
+		unknown := l.Propose(text("unknown"))
+		wantNoWait(t, l)
+		if events := readAll(t, &b); len(events) != 1 || events[0].Text != "known" {
+			t.Errorf("%+v are written while another is not decided", events)
+		}
+		l.Decide(unknown, true)
+		wantNoWait(t, l)
+		if events := readAll(t, &b); len(events) != 1 || events[0].Text != "unknown" {
+			t.Errorf("%+v", events)
+		}
 	})
+}
+
+// What waits for the writer takes Pending bytes and no more, and what has no capacity is counted.
+func TestPendingIsALimit(t *testing.T) {
+	l := NewLog(io.Discard, nil)
+	for size, want := range map[int]bool{0: true, Pending - 8: true, Pending - 7: false} {
+		l.bytes, l.lost = 8, 0
+		added := false
+		if fits := l.fits(size, nil); fits != want || l.lost > 0 == want {
+			t.Errorf("%d bytes more fit: %v, %d are lost", size, fits, l.lost)
+		}
+		if l.lost = 0; l.fits(size, func() { added = true }) != want || added != want || l.lost > 0 == want {
+			t.Errorf("%d bytes more were added: %v, %d are lost", size, added, l.lost)
+		}
+	}
 }
 
 // What was lost at the end is counted, too.
@@ -316,9 +358,37 @@ func TestFailedWriter(t *testing.T) {
 		l := NewLog(broken{}, func(err error) { errs = append(errs, err) })
 		for range 3 {
 			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "x"})
-			l.Finish(time.Second)
+			line := l.Propose(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "y"})
+			wantNoWait(t, l)
+			l.Decide(line, true)
+			wantNoWait(t, l)
 		}
-		if len(errs) != 1 {
+		if len(errs) != 1 || errs[0].Error() != "the disk is gone" {
+			t.Error(errs)
+		}
+		if len(l.pending) > 0 {
+			t.Errorf("%d events wait for a writer that has failed", len(l.pending))
+		}
+	})
+}
+
+// exits ends the goroutine.
+type exits struct{}
+
+func (exits) Write([]byte) (int, error) {
+	runtime.Goexit()
+	return 0, nil
+}
+
+func TestWriterThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var errs []error
+		l := NewLog(exits{}, func(err error) { errs = append(errs, err) })
+		for range 3 {
+			l.Add(Event{Conn: 1, Dir: DirIn, Type: Text, Text: "x"})
+			wantNoWait(t, l)
+		}
+		if len(errs) != 1 || errs[0] != errGoexit {
 			t.Error(errs)
 		}
 	})
