@@ -132,7 +132,6 @@ func (o *Outbox) Ack(ids []string) (known int) {
 	defer o.mu.Unlock()
 	for n, id := range ids {
 		if n%acksAtOnce == acksAtOnce-1 {
-			o.advance()
 			o.mu.Unlock()
 			o.mu.Lock()
 		}

@@ -231,14 +231,9 @@ func (o *Outbox) interrupt(b *block, i int) {
 }
 
 // nextOfBatch moves the start of the batch from a block of which nothing is in
-// it any more.
+// it any more. What was between two blocks of a batch is released.
 func (r *ring) nextOfBatch() {
-	b := r.batch.next
-	for b != nil && b.taken == 0 && b.base < r.next {
-		b = b.next
+	if r.batch = r.batch.next; r.batch != nil && r.batch.taken == 0 {
+		r.batch = nil
 	}
-	if b != nil && b.taken == 0 {
-		b = nil
-	}
-	r.batch = b
 }

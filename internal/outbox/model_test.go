@@ -456,6 +456,9 @@ func (m *model) checkBatch() {
 			m.t.Errorf("the batch holds %q, and %.20q as %d was dequeued", got, want, i)
 			return
 		}
+		if _, _, leaves := m.w.batch.Frame(m.w.batch.Len() - len(m.batch) + i); leaves == l.cancelled {
+			m.t.Errorf("frame %d of %d leaves: %v", i, len(m.batch), leaves)
+		}
 	}
 	if len(got) != len(m.batch) {
 		m.t.Errorf("the batch holds %d, expected %d", len(got), len(m.batch))

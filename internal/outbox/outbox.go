@@ -95,8 +95,17 @@ func (o *Outbox) Enqueue(op wire.Op, data []byte) error {
 	if f := o.ConfirmID; f != nil {
 		id = f(op, data)
 	}
-	if o.Store != nil || len(data) > ownMemory {
-		return o.enqueueReserved(slot{op: op, data: data, id: id})
+	if o.Store != nil {
+		return o.enqueueStored(slot{op: op, data: data, id: id})
+	}
+	if len(data) > ownMemory { // is copied here, since the ring would do it under the lock
+		o.mu.Lock()
+		err := o.reserve(len(data), len(id))
+		o.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		data = bytes.Clone(data)
 	}
 	o.mu.Lock()
 	err := o.admit(len(data), len(id))
@@ -111,15 +120,12 @@ func (o *Outbox) Enqueue(op wire.Op, data []byte) error {
 	return err
 }
 
-// enqueueReserved is Enqueue where the outbox is not locked while the Store
-// takes the message, or a large one is copied: it reserves the capacity first.
-// With DropOldest it reserves what others could be dropped for, and drops
-// them once the message is accepted.
-func (o *Outbox) enqueueReserved(s slot) (err error) {
-	if o.Store != nil {
-		if err := o.awaitLoad(); err != nil {
-			return err
-		}
+// enqueueStored is Enqueue with a Store: the outbox is not locked while that takes
+// the message, so it reserves the capacity first. With DropOldest it reserves what
+// others could be dropped for, and drops them once the message is accepted.
+func (o *Outbox) enqueueStored(s slot) (err error) {
+	if err := o.awaitLoad(); err != nil {
+		return err
 	}
 	size := len(s.data)
 	o.mu.Lock()
@@ -129,10 +135,8 @@ func (o *Outbox) enqueueReserved(s slot) (err error) {
 	}
 	o.reserved.count++
 	o.reserved.bytes += size
-	if o.Store != nil {
-		o.store.seq++
-		s.key = o.store.seq
-	}
+	o.store.seq++
+	s.key = o.store.seq
 	o.mu.Unlock()
 
 	accepted := false // also if the Store panics
@@ -140,9 +144,6 @@ func (o *Outbox) enqueueReserved(s slot) (err error) {
 		o.mu.Lock()
 		o.reserved.count--
 		o.reserved.bytes -= size
-		if accepted && o.Store == nil && o.latest.closed { // meanwhile
-			err, accepted = o.ErrClosed, false
-		}
 		var w *Writer
 		if accepted {
 			if o.DropOldest {
@@ -156,10 +157,8 @@ func (o *Outbox) enqueueReserved(s slot) (err error) {
 			w.kick()
 		}
 	}()
-	if o.Store != nil {
-		if err := o.Store.Append(s.key, s.op, s.data); err != nil {
-			return fmt.Errorf("wsnotify: Outbox.Store did not take the message: %w", err)
-		}
+	if err := o.Store.Append(s.key, s.op, s.data); err != nil {
+		return fmt.Errorf("wsnotify: Outbox.Store did not take the message: %w", err)
 	}
 	if size > ownMemory {
 		s.data = bytes.Clone(s.data)

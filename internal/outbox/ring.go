@@ -232,11 +232,7 @@ func (r *ring) grow(n int) *block {
 	}
 	r.last = b
 	r.blocks++
-	switch {
-	case sealed == nil:
-	case sealed.live|sealed.taken == 0:
-		r.release(sealed)
-	default:
+	if sealed != nil {
 		r.tidy(sealed)
 	}
 	return b

@@ -81,9 +81,6 @@ func (s *Session) Finish() (late int) {
 	o := s.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if s.finished {
-		return 0
-	}
 	s.close()
 	s.finished = true
 	if o.Store == nil {

@@ -74,16 +74,11 @@ func (o *Outbox) reported(size int) {
 // writer's batch can't be dropped any more, and does not count against the newer
 // one: it is one batch at most.
 func (o *Outbox) dropFor(size, idSize int) {
-	if o.fits(size, idSize) {
-		return
-	}
-	for b := o.ring.first; b != nil; {
+	for b := o.ring.first; b != nil && !o.fits(size, idSize); {
 		next := b.next
 		for i := range indexes(b.from(b.live&^b.taken&^b.sends, o.ring.floor)) {
-			o.discard(b, i, o.ErrOutboxFull)
-			if o.fits(size, idSize) {
-				o.advance()
-				return
+			if o.discard(b, i, o.ErrOutboxFull); o.fits(size, idSize) {
+				break
 			}
 		}
 		b = next
