@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -477,6 +478,108 @@ func TestHandshakeWriteFailsAsItsCtxEnds(t *testing.T) {
 	w.batch.Unlock()
 	if err := <-result; err != testErrors.ErrNotConnected {
 		t.Errorf("send: %v", err)
+	}
+}
+
+// What is given up of one Session while the next has begun leaves the counts, each message by what became of it;
+// those that may have been sent are counted as lost when they are reported.
+func TestSessionIsGivenUpWhileTheNextHasBegun(t *testing.T) {
+	cfg := testConfig()
+	cfg.Resend, cfg.KeepData = true, true
+	var lost, reported []string
+	var events []func()
+	cfg.Notify = func(f func()) { events = append(events, f) }
+	cfg.Lost = func(n int, err error) { lost = append(lost, fmt.Sprint(n, " ", err)) }
+	cfg.Undelivered = func(_ wire.Op, data []byte, size int, err error) {
+		reported = append(reported, fmt.Sprintf("%s %d %v", data, size, err))
+	}
+	cfg.ConfirmID = func(_ wire.Op, data []byte) string {
+		if strings.HasPrefix(string(data), "id") {
+			return string(data)
+		}
+		return ""
+	}
+	o := New(cfg)
+	first := o.Latest()
+	for _, s := range []string{"id-acked", "id-unacked", "torn", "id-waits", "waits"} {
+		o.Enqueue(wire.Text, []byte(s))
+	}
+	w := attached(o)
+	dequeued(w, 3, 1000)
+	o.written(w, 2)
+	o.Ack([]string{"id-acked"})
+	o.detach(w, true)
+	if want := (totals{count: 4, bytes: 27, overhead: 4*slotBytes + 18, ids: 2, unacked: 1, torn: 1}); o.totals != want {
+		t.Errorf("left are %+v, expected %+v", o.totals, want)
+	}
+	o.Begin()
+	o.Enqueue(wire.Text, []byte("id-of-next"))
+	o.Enqueue(wire.Text, []byte("next"))
+	if late := first.Finish(); late != 2 || o.unreported.count != 4 || o.unreported.bytes != 27 {
+		t.Errorf("%d are reported late, %+v are to be reported", late, o.unreported)
+	}
+	if want := (totals{count: 2, bytes: 14, overhead: 2*slotBytes + 10, ids: 1}); o.totals != want {
+		t.Errorf("of the next Session are %+v, expected %+v", o.totals, want)
+	}
+	for len(events) > 0 {
+		events[0]()
+		events = events[1:]
+	}
+	if want := []string{"id-unacked 10 not acknowledged", "torn 4 interrupted", "id-waits 8 closed", "waits 5 closed"}; !slices.Equal(reported, want) {
+		t.Errorf("reported are %q, expected %q", reported, want)
+	}
+	if want := []string{"2 closed", "1 not acknowledged", "1 interrupted"}; !slices.Equal(lost, want) {
+		t.Errorf("lost are %q, expected %q", lost, want)
+	}
+	if o.unreported.count != 0 || o.unreported.bytes != 0 || o.totals.count != 2 || len(o.givenUp) != 0 {
+		t.Errorf("%+v are left to be reported, and of the next Session %+v", o.unreported, o.totals)
+	}
+}
+
+// A writer that comes before the timer of what is too old sends none of it, however much that is.
+func TestTooOldIsNotDequeued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		cfg.MaxAge = time.Minute
+		lost := 0
+		cfg.Lost = func(n int, err error) {
+			if lost += n; err != testErrors.ErrExpired {
+				t.Error(err)
+			}
+		}
+		o := New(cfg)
+		const old = 2*expireAtOnce + 1
+		for range old {
+			o.Enqueue(wire.Text, []byte("old"))
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- o.Flush(t.Context()) }()
+		synctest.Wait()
+		o.expiry.stop()
+		time.Sleep(time.Minute)
+		o.Enqueue(wire.Text, []byte("new"))
+		w := attached(o)
+		if n := dequeued(w, 1000, 1<<20); n != 1 || lost != old {
+			t.Errorf("%d were dequeued, and %d had expired", n, lost)
+		}
+		if err := <-flushed; err != nil {
+			t.Errorf("Flush: %v", err)
+		}
+		o.detach(w, false)
+	})
+}
+
+// A Send whose message is written as its ctx ends has sent it.
+func TestSendIsWrittenAsItsCtxEnds(t *testing.T) {
+	o := newTestOutbox(nil)
+	w := attached(o)
+	sd, _, err := o.beginSend(nil, wire.Text, []byte("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.written(w, dequeued(w, 8, 1000))
+	if err := o.cancel(w, sd, context.Canceled); err != nil || o.sending != 0 {
+		t.Errorf("%v, %d wait", err, o.sending)
 	}
 }
 

@@ -90,11 +90,9 @@ func (p *pacer) ask(q *question, delay time.Duration) {
 	}()
 	for ; ; delay = pacerRetry {
 		if delay > 0 {
-			timer := time.NewTimer(delay)
 			select {
-			case <-timer.C:
+			case <-time.After(delay):
 			case <-q.ctx.Done():
-				timer.Stop()
 				returned = true
 				return
 			}

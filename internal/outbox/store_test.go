@@ -341,7 +341,9 @@ func TestRemovalsAreTriedAgain(t *testing.T) {
 				if calls > 20 || asked > 20*removeAtOnce {
 					t.Errorf("%d calls for %d numbers in a minute", calls, asked)
 				}
-				if len(reports) != 1 || name == "error" && !errors.Is(reports[0], errDisk) {
+				why := map[string]string{"error": "the disk is full", "panic": "its Remove panicked: a bug of the user's", "Goexit": "its Remove ended its goroutine"}
+				if len(reports) != 1 || name == "error" && !errors.Is(reports[0], errDisk) || !strings.HasSuffix(reports[0].Error(),
+					" messages that are done; unless it does later, they are sent again when it is loaded next: "+why[name]) {
 					t.Errorf("%d reports: %v", len(reports), reports)
 				}
 				well.Store(true)
