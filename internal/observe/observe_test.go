@@ -38,9 +38,34 @@ func TestEveryFieldIsShown(t *testing.T) {
 }
 
 func TestStatesAreThoseOfTheClient(t *testing.T) {
+	var states []wsnotify.ReadyState
 	for state, name := range States {
-		if strings.ToLower(state.String()) != name {
+		if states = append(states, state); strings.ToLower(state.String()) != name {
 			t.Errorf("%v is called %q", state, name)
 		}
+	}
+	if want := []wsnotify.ReadyState{wsnotify.Connecting, wsnotify.Open, wsnotify.Closing, wsnotify.Closed}; !slices.Equal(states, want) {
+		t.Errorf("the states are %v", states)
+	}
+}
+
+// A loop may end with any of them.
+func TestLoopsThatBreak(t *testing.T) {
+	n := 0
+	for range States {
+		if n++; n == 2 {
+			break
+		}
+	}
+	for range Causes(wsnotify.FailureCounts{}) {
+		n++
+		break
+	}
+	for range Reasons(wsnotify.UndeliveredCounts{}) {
+		n++
+		break
+	}
+	if n != 4 {
+		t.Errorf("the loops went round %d times", n)
 	}
 }

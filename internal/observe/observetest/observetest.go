@@ -24,24 +24,25 @@ func life(t *testing.T, cfg wsnotify.Config, observe func(*wsnotify.Client), f f
 	<-c.Done()
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Connect connects c as ada.
 func Connect(t *testing.T, c *wsnotify.Client, srv *wsnotifytest.Server) {
 	t.Helper()
-	if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.Connect(t.Context(), srv.URL(), "ada"))
 }
 
 // Exchange connects c as ada, has it send 4 bytes and the server 3, and waits for a beat.
 func Exchange(t *testing.T, c *wsnotify.Client, srv *wsnotifytest.Server) {
 	t.Helper()
 	Connect(t, c, srv)
-	if err := c.SendMessage(t.Context(), "four"); err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.SendText("ada", "[1]"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.SendMessage(t.Context(), "four"))
+	must(t, srv.SendText("ada", "[1]"))
 	time.Sleep(10 * time.Second)
 	synctest.Wait()
 }
@@ -55,9 +56,7 @@ func Inbox(t *testing.T, observe func(*wsnotify.Client), during, after func()) {
 			wsnotify.On(c, "slow", func(string) { <-release })
 			Connect(t, c, srv)
 			for _, msgType := range []string{"nobody's", "slow", "slow"} {
-				if err := srv.Notify("ada", msgType, "x"); err != nil {
-					t.Fatal(err)
-				}
+				must(t, srv.Notify("ada", msgType, "x"))
 			}
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
@@ -100,9 +99,7 @@ func Streams(t *testing.T, observe func(*wsnotify.Client), during, after func())
 					}
 				}
 			})
-			if err := c.Subscribe("a", "no", "b"); err != nil {
-				t.Fatal(err)
-			}
+			must(t, c.Subscribe("a", "no", "b"))
 			Connect(t, c, srv)
 			synctest.Wait()
 			during()
