@@ -201,10 +201,8 @@ func (s *Spool) write(puts []put, g *group) (freed int64, err error) {
 	err = s.guard(func() error {
 		err := s.update(s.db, func(tx *bbolt.Tx) (err error) {
 			id = tx.ID()
-			if freed, err = change(tx, puts, g.removals); err != nil {
-				return err
-			}
-			return savePositions(tx, g.positions)
+			freed, err = change(tx, puts, g.removals)
+			return errors.Join(err, savePositions(tx, g.positions))
 		})
 		if err == nil {
 			return nil
@@ -240,9 +238,7 @@ func change(tx *bbolt.Tx, puts []put, removals []uint64) (freed int64, err error
 		}
 		freed += cost(v)
 		total -= share(seq, v)
-		if err := c.Delete(); err != nil {
-			return 0, err
-		}
+		err = errors.Join(err, c.Delete())
 	}
 	for _, p := range puts {
 		k := key(p.seq)
@@ -250,12 +246,10 @@ func change(tx *bbolt.Tx, puts []put, removals []uint64) (freed int64, err error
 			freed += cost(v)
 			total -= share(p.seq, v)
 		}
-		if err := b.Put(k, p.value); err != nil {
-			return 0, err
-		}
+		err = errors.Join(err, b.Put(k, p.value))
 		total += share(p.seq, p.value)
 	}
-	return freed, b.SetSequence(total)
+	return freed, errors.Join(err, b.SetSequence(total))
 }
 
 func cost(value []byte) int64 { return int64(len(value)) - header + overhead }

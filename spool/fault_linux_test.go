@@ -116,6 +116,10 @@ func TestFileThatIsCutOffMeanwhile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "spool")
 	s := openAt(t, path, Options{})
 	appendAll(t, s, 1, 2, 3)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -129,4 +133,9 @@ func TestFileThatIsCutOffMeanwhile(t *testing.T) {
 		t.Error(err)
 	}
 	wantError(t, path, ErrDamaged, "empty")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, path, Options{LockTimeout: -1}) // which is locked no more
+	wantContent(t, s, "1 MessageText m1", "2 MessageText m2", "3 MessageText m3")
 }

@@ -93,14 +93,21 @@ func TestFilesOfSomethingElse(t *testing.T) {
 	wantError(t, file("zeros", string(make([]byte, 100_000))), ErrNotSpool, "another path")
 	wantError(t, dir, ErrNotSpool, "regular file")
 	wantError(t, filepath.Join(dir, "none", "spool"), fs.ErrNotExist, "")
+	if runtime.GOOS != "windows" {
+		wantError(t, filepath.Join(file("file", "x"), "spool"), syscall.ENOTDIR, "")
+	}
 
-	for name, says := range map[string]string{"users": "another program", "wsnotify spool 2": "format 2"} {
+	for name, says := range map[string]string{"users": "another program", "wsnotify spool 2": "format 2, and this version knows 1"} {
 		path := filepath.Join(dir, name)
 		db, err := bbolt.Open(path, 0o600, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket([]byte(name)); return err })
+		err = db.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucket([]byte(name))
+			_, another := tx.CreateBucket([]byte("a bucket"))
+			return errors.Join(err, another)
+		})
 		if err := errors.Join(err, db.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -366,6 +373,9 @@ func TestCopyNew(t *testing.T) {
 	if data, err := os.ReadFile(to); err != nil || string(data) != "x" {
 		t.Errorf("%q, %v", data, err)
 	}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o600 && runtime.GOOS != "windows" {
+		t.Errorf("others may read the copy: %v, %v", info.Mode(), err)
+	}
 	if err := os.WriteFile(from, []byte("y"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -380,6 +390,45 @@ func TestCopyNew(t *testing.T) {
 	}
 	if err := copyNew(filepath.Join(dir, "none"), filepath.Join(dir, "c")); err == nil {
 		t.Error("no error without a file")
+	}
+}
+
+// Who makes a file while another one does, too, leaves that, and nothing besides.
+func TestFileIsMadeTwice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	appendAll(t, openAt(t, path, Options{}), 1)
+	if err := (&Spool{path: path}).create(); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	if err := syncFolder(filepath.Join(path+".none", "spool")); err == nil && runtime.GOOS != "windows" {
+		t.Error("no error without a folder")
+	}
+}
+
+// An entry that is too short for a message, or has no number, is none that was written.
+func TestEntriesOfSomethingElse(t *testing.T) {
+	for _, entry := range [][2]string{{"number", strings.Repeat("x", header)}, {"12345678", strings.Repeat("x", header-1)}} {
+		path := filepath.Join(t.TempDir(), "spool")
+		openAt(t, path, Options{}).Close()
+		db, err := bbolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put([]byte(entry[0]), []byte(entry[1])) }
+		if err := errors.Join(db.Update(put), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		err = openAt(t, path, Options{}).Load(func(seq uint64, _ wsnotify.Message) error {
+			t.Errorf("message %d was given out", seq)
+			return nil
+		})
+		if !errors.Is(err, ErrDamaged) || !strings.HasSuffix(err.Error(), ": an entry of it is not what was written; "+movedAway) {
+			t.Errorf("%q: %v", entry, err)
+		}
 	}
 }
 

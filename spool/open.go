@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,35 +107,26 @@ func (s *Spool) openDB(wait time.Duration, readOnly bool) error {
 	return s.fail(ErrNotSpool, errors.New("expected a file that was made by this package; take another path"))
 }
 
-// isDatabase says whether the file begins like one of bbolt, or is too short to
-// tell.
+// isDatabase says whether the file begins like one of bbolt.
 func (s *Spool) isDatabase() bool {
+	var head [20]byte
 	f, err := os.Open(s.path)
-	if err != nil {
-		return false
+	if err == nil {
+		_, err = f.ReadAt(head[:], 0)
+		f.Close()
 	}
-	defer f.Close()
-	head := make([]byte, 20)
-	n, err := f.ReadAt(head, 0)
-	if n == 0 && errors.Is(err, io.EOF) {
-		return true
-	}
-	return n == len(head) && binary.NativeEndian.Uint32(head[16:]) == bboltMagic
+	return err == nil && binary.NativeEndian.Uint32(head[16:]) == bboltMagic
 }
 
 // inspect looks at the file without changing it.
 func (s *Spool) inspect(wait time.Duration) error {
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return s.explain(err)
-	}
-	if info.Size() == 0 {
+	if info, err := os.Stat(s.path); err == nil && info.Size() == 0 {
 		return s.fail(ErrDamaged, errors.New("it is empty, which a spool never is: delete it if no messages are missing"))
 	}
 	if err := s.openDB(wait, true); err != nil {
 		return err
 	}
-	err = s.guard(func() error {
+	err := s.guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
 			info, err := s.file.Stat()
 			if err != nil {
@@ -245,10 +235,7 @@ func syncFolder(path string) error {
 // removeLeftovers deletes what a crash in create has left. Somebody who is in
 // the middle of create finds then that the file is there.
 func (s *Spool) removeLeftovers() {
-	entries, err := os.ReadDir(filepath.Dir(s.path))
-	if err != nil {
-		return
-	}
+	entries, _ := os.ReadDir(filepath.Dir(s.path))
 	for _, e := range entries {
 		digits, ours := strings.CutPrefix(e.Name(), filepath.Base(s.path)+unfinished)
 		digits, whole := strings.CutSuffix(digits, temporary)

@@ -42,9 +42,9 @@ func (p positions) Load() (map[string]string, error) {
 				return nil
 			}
 			return b.ForEach(func(k, v []byte) error {
-				if len(k) == 0 || len(v) < 4 || binary.BigEndian.Uint32(v) != positionSum(k, v[4:]) {
+				if len(v) < 4 || binary.BigEndian.Uint32(v) != positionSum(k, v[4:]) {
 					return s.fail(ErrDamaged, fmt.Errorf("the position of stream %.40q is not what was written; "+
-						"move the file away, and a new one is made", k[min(len(k), 1):]))
+						"move the file away, and a new one is made", k[1:]))
 				}
 				loaded[string(k[1:])] = string(v[4:])
 				return nil
@@ -52,31 +52,37 @@ func (p positions) Load() (map[string]string, error) {
 		})
 	})
 	if err != nil {
-		var known *fileError
-		if errors.As(err, &known) {
-			return nil, err
-		}
 		return nil, s.explain(err)
 	}
 	return loaded, nil
 }
 
 // Save keeps the positions of some streams; those of others stay. The position
-// "" forgets a stream.
+// "" forgets a stream. A stream whose name is longer than bbolt allows, some
+// 32 KiB, is an error, after the others are kept.
 func (p positions) Save(changed map[string]string) error {
-	if len(changed) == 0 {
-		return nil
-	}
 	s := p.s
+	var tooLong error
+	possible := make(map[string]string, len(changed))
+	for stream, position := range changed {
+		if len(stream) < bbolt.MaxKeySize {
+			possible[stream] = position
+		} else if position != "" {
+			tooLong = fmt.Errorf("spool: %s: the name of stream %.40q… has %d bytes, and may have %d at most", s.path, stream, len(stream), bbolt.MaxKeySize-1)
+		}
+	}
+	if len(possible) == 0 {
+		return tooLong
+	}
 	s.mu.Lock()
 	if s.err != nil {
 		defer s.mu.Unlock()
 		return s.err
 	}
 	g := s.join()
-	g.positions = append(g.positions, changed)
+	g.positions = append(g.positions, possible)
 	s.await(g)
-	return g.removeErr
+	return errors.Join(g.removeErr, tooLong)
 }
 
 func savePositions(tx *bbolt.Tx, list []map[string]string) error {
@@ -91,16 +97,13 @@ func savePositions(tx *bbolt.Tx, list []map[string]string) error {
 		for stream, position := range changed {
 			k := append([]byte{0}, stream...)
 			if position == "" {
-				err = b.Delete(k)
+				err = errors.Join(err, b.Delete(k))
 			} else {
-				err = b.Put(k, append(binary.BigEndian.AppendUint32(nil, positionSum(k, []byte(position))), position...))
-			}
-			if err != nil {
-				return err
+				err = errors.Join(err, b.Put(k, append(binary.BigEndian.AppendUint32(nil, positionSum(k, []byte(position))), position...)))
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 // positionSum is over the stream too, so that a position can't stand in

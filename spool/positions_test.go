@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -87,9 +88,36 @@ func TestPositionsThatHaveChanged(t *testing.T) {
 		if s, err = spool.Open(path, spool.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Positions().Load(); !errors.Is(err, spool.ErrDamaged) || len(got) != 0 {
+		stream := map[bool]string{true: "prices", false: "orders"}[name == "another stream"]
+		if got, err := s.Positions().Load(); !errors.Is(err, spool.ErrDamaged) || len(got) != 0 || !strings.Contains(err.Error(), "the position of stream \""+stream+"\" is not") {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		s.Close()
+	}
+}
+
+// A stream whose name is too long for the file takes nothing else with it: neither positions nor messages.
+func TestStreamWithALongName(t *testing.T) {
+	s, err := spool.Open(filepath.Join(t.TempDir(), "spool"), spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	longest, tooLong := strings.Repeat("x", bbolt.MaxKeySize-1), strings.Repeat("y", bbolt.MaxKeySize)
+	p := s.Positions()
+	if err := p.Save(map[string]string{"a": "1", longest: "2", tooLong: "3"}); err == nil || !strings.Contains(err.Error(), "has 32768 bytes, and may have 32767 at most") {
+		t.Errorf("Save: %.200v", err)
+	}
+	if err := p.Save(map[string]string{tooLong: "3"}); err == nil {
+		t.Error("a name that is too long, and no error")
+	}
+	if err := p.Save(map[string]string{tooLong: ""}); err != nil {
+		t.Errorf("forgetting what is not there: %.200v", err)
+	}
+	if got, err := p.Load(); err != nil || !maps.Equal(got, map[string]string{"a": "1", longest: "2"}) {
+		t.Errorf("the file has %d positions, %v", len(got), err)
+	}
+	if n := s.Stats().Commits; n != 1 {
+		t.Errorf("%d commits", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func TestMessagesAreThereAfterReopening(t *testing.T) {
 	if err := s.Append(70000, wsnotify.Message{Type: wsnotify.MessageBinary}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(2, 999, 2); err != nil {
+	if err := s.Remove(2, 0, 999, 2); err != nil {
 		t.Fatal(err)
 	}
 	before := s.Stats().Bytes
@@ -295,6 +296,93 @@ func TestFailedCommits(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantContent(t, openAt(t, path, Options{}), "1 MessageText m1", "3 MessageText m3", "4 MessageText m4")
+}
+
+// A number that is in use, against the contract, stands for the later message, and the earlier one takes no space.
+// The last number there is is one like any other.
+func TestNumbersOfMessages(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s := openAt(t, path, Options{})
+	appendAll(t, s, math.MaxUint64, 1)
+	if err := s.Append(1, text("a longer one")); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = openAt(t, path, Options{})
+	wantContent(t, s, "1 MessageText a longer one", "18446744073709551615 MessageText m18446744073709551615")
+	if n := s.Stats().Bytes; n != 2*overhead+12+21 {
+		t.Errorf("they take %d bytes", n)
+	}
+}
+
+// Close waits for the commit that is under way, and who waits for the next one gets ErrClosed.
+func TestCloseWaitsForACommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s := openAt(t, path, Options{})
+	begun, gate := make(chan bool), make(chan bool)
+	s.update = func(db *bbolt.DB, f func(*bbolt.Tx) error) error {
+		close(begun)
+		<-gate
+		return db.Update(f)
+	}
+	first, second, closed := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() { first <- s.Append(1, text("m1")) }()
+	<-begun
+	go func() { second <- s.Append(2, text("m2")) }()
+	until := func(f func() bool) {
+		for done := false; !done; runtime.Gosched() {
+			s.mu.Lock()
+			done = f()
+			s.mu.Unlock()
+		}
+	}
+	until(func() bool { return s.next != nil && len(s.next.puts) == 1 })
+	go func() { closed <- s.Close() }()
+	until(func() bool { return s.closed })
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if len(closed) > 0 {
+		t.Error("Close did not wait")
+	}
+	close(gate)
+	if err := <-first; err != nil {
+		t.Errorf("the commit under way: %v", err)
+	}
+	if err := <-second; !errors.Is(err, ErrClosed) || err.Error() != "spool: closed: "+path {
+		t.Errorf("the next one: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if s.Stats() != (Stats{Bytes: overhead + 2, Commits: 1}) {
+		t.Errorf("%+v", s.Stats())
+	}
+	wantContent(t, openAt(t, path, Options{}), "1 MessageText m1")
+}
+
+// Where removals and appends have failed together, each is tried by itself.
+func TestAppendsAreTriedWithoutRemovals(t *testing.T) {
+	for _, test := range []struct {
+		failing      int // updates
+		freed        int64
+		commits      uint64
+		removed, put bool
+	}{{1, overhead + 2, 2, true, true}, {2, 0, 0, false, false}} {
+		s := openAt(t, filepath.Join(t.TempDir(), "spool"), Options{})
+		appendAll(t, s, 1)
+		s.update = func(db *bbolt.DB, f func(*bbolt.Tx) error) error {
+			if test.failing--; test.failing >= 0 {
+				return errBroken
+			}
+			return db.Update(f)
+		}
+		g := &group{puts: []put{{2, make([]byte, header), overhead}}, removals: []uint64{1}}
+		freed, commits := s.commit(g)
+		if freed != test.freed || commits != test.commits || g.removeErr == nil != test.removed || g.putErr == nil != test.put {
+			t.Errorf("removals: %v, appends: %v, freed %d, %d commits", g.removeErr, g.putErr, freed, commits)
+		}
+	}
 }
 
 // Where there is no space for what is to be appended, what shares the commit and

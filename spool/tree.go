@@ -49,48 +49,55 @@ func checkPages(tx *bbolt.Tx, file io.ReaderAt) error {
 	if err != nil {
 		return err
 	}
-	return p.freelist(tx)
+	return p.freelist(uint64(tx.ID()))
+}
+
+// page is one that was read, with those that go with it.
+type page struct {
+	flags uint16
+	count int
+	body  *io.SectionReader
 }
 
 // page reads the header of a page, and marks it and those that go with it.
-func (p *pages) page(id uint64) (flags uint16, count int, body *io.SectionReader, err error) {
+func (p *pages) page(id uint64) (page, error) {
 	if id < 2 || id >= p.end {
-		return 0, 0, nil, fmt.Errorf("page %d is used, and there are %d", id, p.end)
+		return page{}, fmt.Errorf("page %d is used, and there are %d", id, p.end)
 	}
 	var b [pageHeader]byte
 	if _, err := p.file.ReadAt(b[:], int64(id)*p.size); err != nil {
-		return 0, 0, nil, err
+		return page{}, err
 	}
-	flags, count = binary.NativeEndian.Uint16(b[8:]), int(binary.NativeEndian.Uint16(b[10:]))
 	more := uint64(binary.NativeEndian.Uint32(b[12:]))
 	if got := binary.NativeEndian.Uint64(b[:]); got != id || more >= p.end-id {
-		return 0, 0, nil, fmt.Errorf("page %d says that it is page %d with %d more", id, got, more)
+		return page{}, fmt.Errorf("page %d says that it is page %d with %d more", id, got, more)
 	}
 	for i := id; i <= id+more; i++ {
 		if p.seen[i] {
-			return 0, 0, nil, fmt.Errorf("page %d is used twice", i)
+			return page{}, fmt.Errorf("page %d is used twice", i)
 		}
 		p.seen[i] = true
 	}
-	return flags, count, io.NewSectionReader(p.file, int64(id)*p.size+pageHeader, int64(more+1)*p.size-pageHeader), nil
+	body := io.NewSectionReader(p.file, int64(id)*p.size+pageHeader, int64(more+1)*p.size-pageHeader)
+	return page{binary.NativeEndian.Uint16(b[8:]), int(binary.NativeEndian.Uint16(b[10:])), body}, nil
 }
 
 // tree walks down from a page.
 func (p *pages) tree(id uint64, depth int) error {
-	flags, count, body, err := p.page(id)
+	is, err := p.page(id)
 	switch {
 	case err != nil:
 		return err
-	case flags == leafPage:
+	case is.flags == leafPage:
 		return nil
-	case flags != branchPage || count == 0 || depth == maxDepth:
-		return fmt.Errorf("page %d is no page of a tree: flags %#x, %d elements, depth %d", id, flags, count, depth)
+	case is.flags != branchPage || is.count == 0 || depth == maxDepth:
+		return fmt.Errorf("page %d is no page of a tree: flags %#x, %d elements, depth %d", id, is.flags, is.count, depth)
 	}
-	elements := make([]byte, count*16)
-	if _, err := io.ReadFull(body, elements); err != nil {
+	elements := make([]byte, is.count*16)
+	if _, err := io.ReadFull(is.body, elements); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
-	for i := range count {
+	for i := range is.count {
 		if err := p.tree(binary.NativeEndian.Uint64(elements[i*16+8:]), depth+1); err != nil {
 			return err
 		}
@@ -99,36 +106,35 @@ func (p *pages) tree(id uint64, depth int) error {
 }
 
 // freelist checks that nothing is free that is in use.
-func (p *pages) freelist(tx *bbolt.Tx) error {
+func (p *pages) freelist(transaction uint64) error {
 	id := uint64(noFreelist)
 	for meta := range int64(2) { // magic, version, page size, flags: 4 each; root: 16; free list, end, transaction: 8 each
 		var b [56]byte
 		if _, err := p.file.ReadAt(b[:], meta*p.size+pageHeader); err != nil {
 			return err
 		}
-		if binary.NativeEndian.Uint64(b[48:]) == uint64(tx.ID()) {
+		if binary.NativeEndian.Uint64(b[48:]) == transaction {
 			id = binary.NativeEndian.Uint64(b[32:])
 		}
 	}
 	if id == noFreelist {
 		return nil
 	}
-	flags, n, body, err := p.page(id)
+	is, err := p.page(id)
 	if err != nil {
 		return err
 	}
-	count := uint64(n)
+	count := uint64(is.count)
 	if count == 0xFFFF { // then the first element is the number of elements
-		err = binary.Read(body, binary.NativeEndian, &count)
+		if err := binary.Read(is.body, binary.NativeEndian, &count); err != nil {
+			return fmt.Errorf("page %d: %w", id, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
-	}
-	if flags != freelistPage || count > p.end {
-		return fmt.Errorf("page %d is no list of free pages: flags %#x, %d elements", id, flags, count)
+	if is.flags != freelistPage || count > p.end {
+		return fmt.Errorf("page %d is no list of free pages: flags %#x, %d elements", id, is.flags, count)
 	}
 	free := make([]uint64, count)
-	if err := binary.Read(body, binary.NativeEndian, free); err != nil {
+	if err := binary.Read(is.body, binary.NativeEndian, free); err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
 	for _, id := range free {

@@ -47,7 +47,7 @@ func TestPagesOfATree(t *testing.T) {
 		f.page(5, 5, leafPage, 0, 0)
 		test.change(f)
 		p := &pages{bytes.NewReader(f), 64, 7, map[uint64]bool{}}
-		if err := p.tree(3, 0); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+		if err := p.tree(3, 0); (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
@@ -68,6 +68,75 @@ func TestDepthOfATree(t *testing.T) {
 		p := &pages{bytes.NewReader(f), 64, uint64(levels + 3), map[uint64]bool{}}
 		if err := p.tree(2, 0); (err == nil) != want {
 			t.Errorf("%d levels: %v", levels, err)
+		}
+	}
+}
+
+// A list of free pages is one whose pages are there, and are not used. It is that of the transaction, in either of
+// the meta pages.
+func TestListOfFreePages(t *testing.T) {
+	const size = 128
+	page := func(f []byte, id int) []byte { return f[id*size : (id+1)*size] }
+	meta := func(f []byte, id int, list, transaction uint64) {
+		binary.NativeEndian.PutUint64(page(f, id)[pageHeader+32:], list)
+		binary.NativeEndian.PutUint64(page(f, id)[pageHeader+48:], transaction)
+	}
+	list := func(f []byte, flags, count uint16, free ...uint64) {
+		b := page(f, 3)
+		binary.NativeEndian.PutUint64(b, 3)
+		binary.NativeEndian.PutUint16(b[8:], flags)
+		binary.NativeEndian.PutUint16(b[10:], count)
+		for i, id := range free {
+			binary.NativeEndian.PutUint64(b[pageHeader+8*i:], id)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(f []byte)
+		want   string // "": it is one
+	}{
+		"whole":                          {func([]byte) {}, ""},
+		"in the other meta page":         {func(f []byte) { meta(f, 0, noFreelist, 8); meta(f, 1, 3, 9) }, ""},
+		"of another transaction":         {func(f []byte) { meta(f, 0, 99, 8) }, ""},
+		"of no transaction":              {func(f []byte) { meta(f, 0, 99, 8); meta(f, 1, 99, 7) }, ""},
+		"none":                           {func(f []byte) { meta(f, 0, noFreelist, 9) }, ""},
+		"of nothing":                     {func(f []byte) { list(f, freelistPage, 0) }, ""},
+		"with the first and last page":   {func(f []byte) { list(f, freelistPage, 2, 2, 7) }, ""},
+		"past the end":                   {func(f []byte) { meta(f, 0, 8, 9) }, "page 8 is used, and there are 8"},
+		"a leaf":                         {func(f []byte) { list(f, leafPage, 2, 5, 6) }, "page 3 is no list of free pages: flags 0x2, 2 elements"},
+		"a free page that is used":       {func(f []byte) { list(f, freelistPage, 2, 5, 4) }, "page 4 is free, and is used, or free twice, or past the end"},
+		"a free page that is free twice": {func(f []byte) { list(f, freelistPage, 2, 5, 5) }, "page 5 is free, and is used, or free twice, or past the end"},
+		"a free page past the end":       {func(f []byte) { list(f, freelistPage, 2, 5, 8) }, "page 8 is free, and is used, or free twice, or past the end"},
+		"a meta page that is free":       {func(f []byte) { list(f, freelistPage, 2, 5, 1) }, "page 1 is free, and is used, or free twice, or past the end"},
+		"the list itself":                {func(f []byte) { list(f, freelistPage, 1, 3) }, "page 3 is free, and is used, or free twice, or past the end"},
+		"the number in the list":         {func(f []byte) { list(f, freelistPage, 0xFFFF, 2, 5, 6) }, ""},
+		"the number, and one of them":    {func(f []byte) { list(f, freelistPage, 0xFFFF, 2, 5, 4) }, "page 4 is free, and is used, or free twice, or past the end"},
+		"more than there are pages":      {func(f []byte) { list(f, freelistPage, 0xFFFF, 9) }, "page 3 is no list of free pages: flags 0x10, 9 elements"},
+		"as many as there are pages":     {func(f []byte) { list(f, freelistPage, 8, 2, 2) }, "page 2 is free, and is used, or free twice, or past the end"},
+		"longer than its page":           {func(f []byte) { list(f, freelistPage, 15) }, "page 3 is no list of free pages: flags 0x10, 15 elements"},
+	} {
+		f := make([]byte, 8*size)
+		meta(f, 0, 3, 9)
+		meta(f, 1, 99, 8)
+		list(f, freelistPage, 2, 5, 6)
+		test.change(f)
+		p := &pages{bytes.NewReader(f), size, 8, map[uint64]bool{4: true}}
+		if err := p.freelist(9); err == nil && test.want != "" || err != nil && err.Error() != test.want {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+	for _, test := range []struct { // files that are cut off
+		end   int
+		count uint16
+		want  string
+	}{
+		{size + 8, 1, "EOF"}, {3 * size, 1, "EOF"}, {3*size + pageHeader + 4, 1, "page 3: unexpected EOF"}, {3*size + pageHeader + 4, 0xFFFF, "page 3: unexpected EOF"},
+	} {
+		f := make([]byte, 8*size)
+		meta(f, 0, 3, 9)
+		list(f, freelistPage, test.count, 1)
+		p := &pages{bytes.NewReader(f[:test.end]), size, 8, map[uint64]bool{}}
+		if err := p.freelist(9); err == nil || err.Error() != test.want {
+			t.Errorf("a file that ends at %d: %v, want %s", test.end, err, test.want)
 		}
 	}
 }

@@ -42,6 +42,7 @@ func (p *peer) Close() error             { return nil }
 
 // RoundTrip answers the handshake.
 func (p *peer) RoundTrip(r *http.Request) (*http.Response, error) {
+	//lint:ignore SA1008 it is spelled as RFC 6455 does
 	key := sha1.Sum([]byte(r.Header["Sec-WebSocket-Key"][0] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	h := http.Header{}
 	h.Set("Connection", "Upgrade")
