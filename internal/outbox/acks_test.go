@@ -153,6 +153,56 @@ func TestAckIsOverdueInPeerTime(t *testing.T) {
 	})
 }
 
+// A watch ends with its connection, and one that has found nothing overdue leaves the next message one of its own.
+func TestWatchOfAcksEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		cfg.ConfirmID, cfg.ConfirmTimeout = itself, 10*time.Second
+		o := New(cfg)
+		began := time.Now()
+		var dropped []time.Duration
+		connected := func() *Writer {
+			w := NewWriter(nil, o, Hooks{Drop: func(error) { dropped = append(dropped, time.Since(began)) }})
+			w.running.Store(again)
+			o.Latest().Attach(w)
+			return w
+		}
+		write := func(w *Writer, text string) {
+			o.Enqueue(wire.Text, []byte(text))
+			o.written(w, dequeued(w, 8, 1000))
+		}
+		w := connected()
+		write(w, "a")
+		time.Sleep(9 * time.Second)
+		o.detach(w, false)
+		time.Sleep(time.Minute)
+		if o.watch != nil {
+			t.Error("acks are awaited without a connection")
+		}
+		o.Ack([]string{"a"})
+		w = connected()
+		write(w, "b")
+		o.Ack([]string{"b"})
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if len(dropped) > 0 {
+			t.Errorf("dropped after %v", dropped)
+		}
+		began = time.Now()
+		write(w, "c")
+		time.Sleep(5 * time.Second)
+		write(w, "d")
+		time.Sleep(4 * time.Second)
+		o.Ack([]string{"c"})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(dropped) != 1 || dropped[0] != 15*time.Second {
+			t.Errorf("dropped after %v", dropped)
+		}
+		o.detach(w, false)
+	})
+}
+
 // However many ids come at once, each is counted once, and an unknown one is not.
 func TestManyAcksAtOnce(t *testing.T) {
 	o := newTestOutbox(itself)

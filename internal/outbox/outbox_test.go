@@ -569,6 +569,94 @@ func TestTooOldIsNotDequeued(t *testing.T) {
 	})
 }
 
+// The data is the caller's again, whatever its size and with a Store, too.
+func TestEnqueuedDataIsTheCallers(t *testing.T) {
+	for _, size := range []int{1, ownMemory, ownMemory + 1} {
+		for _, cfg := range []Config{testConfig(), storing(newTestStore())} {
+			o := New(cfg)
+			data := []byte(strings.Repeat("x", size))
+			if err := o.Enqueue(wire.Text, data); err != nil {
+				t.Fatal(err)
+			}
+			clear(data)
+			if got := waiting(o); len(got) != 1 || got[0] != strings.Repeat("x", size) {
+				t.Errorf("%d bytes became %.10q", size, got)
+			}
+		}
+	}
+}
+
+// A large message is refused as any other.
+func TestLargeMessagesAreRefused(t *testing.T) {
+	cfg := testConfig()
+	cfg.Bytes = 10_000
+	o := New(cfg)
+	large := make([]byte, 6000)
+	if err := o.Enqueue(wire.Binary, large); err != nil {
+		t.Error(err)
+	}
+	if err := o.Enqueue(wire.Binary, large); err != testErrors.ErrOutboxFull {
+		t.Errorf("in an outbox that is full: %v", err)
+	}
+	o.Latest().Close()
+	if err := o.Enqueue(wire.Binary, large); err != testErrors.ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+	if o.count != 1 || o.bytes != 6000 || o.reserved.count != 0 {
+		t.Errorf("%+v, reserved %+v", o.totals, o.reserved)
+	}
+}
+
+// A Send that waits at the end of its Session is told so, and one that comes later, too.
+func TestSendAtTheEnd(t *testing.T) {
+	for _, next := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o := newTestOutbox(nil)
+			s := o.Latest()
+			w := attached(o)
+			sent := make(chan error, 1)
+			go func() { sent <- o.Send(t.Context(), wire.Text, []byte("a")) }()
+			synctest.Wait()
+			s.Close()
+			want, late := testErrors.ErrClosed, testErrors.ErrClosed
+			if next {
+				o.Begin()
+				want, late = testErrors.ErrSuperseded, testErrors.ErrNotConnected
+			}
+			if err := o.Send(t.Context(), wire.Text, []byte("b")); err != late {
+				t.Errorf("after Close: %v, expected %v", err, late)
+			}
+			o.detach(w, false)
+			if err := <-sent; err != want {
+				t.Errorf("%v, expected %v", err, want)
+			}
+			s.Finish()
+			<-s.Reported() // nothing
+		})
+	}
+}
+
+// A Flush may wait for an ack while a message is queued that has an id.
+func TestAwaitsAcks(t *testing.T) {
+	if newTestOutbox(nil).AwaitsAcks() {
+		t.Error("without ConfirmID")
+	}
+	o := newTestOutbox(func(_ wire.Op, data []byte) string { return strings.TrimPrefix(string(data), "plain") })
+	for _, step := range []struct {
+		do   func()
+		want bool
+	}{
+		{func() {}, false},
+		{func() { o.Enqueue(wire.Text, []byte("plain")) }, false},
+		{func() { o.Enqueue(wire.Text, []byte("a")) }, true},
+		{func() { o.Ack([]string{"a"}) }, false},
+	} {
+		if step.do(); o.AwaitsAcks() != step.want {
+			t.Errorf("%+v: it awaits acks: %v", o.totals, !step.want)
+		}
+	}
+}
+
 // A Send whose message is written as its ctx ends has sent it.
 func TestSendIsWrittenAsItsCtxEnds(t *testing.T) {
 	o := newTestOutbox(nil)

@@ -300,6 +300,38 @@ func TestLoadThatDoesNotReturn(t *testing.T) {
 	}
 }
 
+// What was loaded is written by a connection that is open, and acknowledged by its id. Whoever asks for the result
+// of a Load that has panicked gets its error, and the first one the panic.
+func TestLoadResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := storing(newTestStore("a", "b"))
+		cfg.ConfirmID = itself
+		o := New(cfg)
+		w, kicks := attachedPaced(o)
+		l := o.Load()
+		<-l.Over()
+		synctest.Wait()
+		if kicks.Load() != 1 || o.Load() != nil {
+			t.Errorf("%d kicks", kicks.Load())
+		}
+		if n := o.Ack([]string{"b", "a", "c"}); n != 2 {
+			t.Errorf("%d ids were known", n)
+		}
+		o.detach(w, false)
+
+		s := newTestStore()
+		s.load = func() error { panic("a bug of the user's") }
+		l = New(storing(s)).Load()
+		<-l.Over()
+		for i, want := range []any{"a bug of the user's", nil} {
+			panicked, err := l.Result()
+			if panicked != want || err == nil || err.Error() != "wsnotify: Outbox.Store: Load panicked: a bug of the user's" {
+				t.Errorf("result %d: %v, %v", i, panicked, err)
+			}
+		}
+	})
+}
+
 // Removals that the Store refuses are tried again with a back-off, and reported
 // once in a row. They take no capacity.
 func TestRemovalsAreTriedAgain(t *testing.T) {
@@ -477,6 +509,28 @@ func TestStoredMessagesStayForTheNextSession(t *testing.T) {
 		second.Finish()
 		if err := <-flushed; err != testErrors.ErrClosed {
 			t.Errorf("Flush at the end: %v", err)
+		}
+		if err := o.Flush(t.Context()); err != testErrors.ErrClosed {
+			t.Errorf("Flush after the end: %v", err)
+		}
+	})
+}
+
+// Nothing expires between two Sessions, and what is too old then does when the next begins.
+func TestNothingExpiresBetweenSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := storing(newTestStore())
+		cfg.MaxAge = time.Minute
+		o := New(cfg)
+		enqueueText(o, "a")
+		o.Latest().Finish()
+		time.Sleep(time.Hour)
+		if queued, _ := o.Counts(); queued != 1 || o.expiry != nil {
+			t.Errorf("%d are queued", queued)
+		}
+		o.Begin()
+		if queued, _ := o.Counts(); queued != 0 {
+			t.Errorf("%d are queued in the next Session", queued)
 		}
 	})
 }

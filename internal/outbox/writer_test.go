@@ -186,10 +186,42 @@ func TestWriteBetweenFragmentsThatFails(t *testing.T) {
 		if len(broke) != 1 || !errors.Is(broke[0], errDisk) || !slices.Equal(reported, []error{testErrors.ErrInterrupted}) {
 			t.Errorf("broke %v, reported %v", broke, reported)
 		}
+		if err := w.SendFirst(t.Context(), wire.Text, []byte("late")); err != testErrors.ErrNotConnected {
+			t.Errorf("a Handshake's message behind that: %v", err)
+		}
+		w.Pong([]byte("late"))
 		w.Stop()
-		w.Finish()
+		w.Finish() // which would hang if it wrote anything
 		if got := waiting(o); !slices.Equal(got, []string{"next"}) {
 			t.Errorf("%.20q wait", got)
+		}
+	})
+}
+
+// Whatever is to be sent starts a writer that was idle, and what comes behind Stop is written by Finish.
+func TestIdleWriterStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broke []error
+		w, p := connect(t, newTestOutbox(nil), 0, Hooks{Pinged: func(int64) {}, Broke: func(err error) { broke = append(broke, err) }})
+		for want, send := range map[string]func(){
+			"pong a": func() { w.Pong([]byte("a")) }, "text b": func() { w.Reply("b") }, "ping c": func() { w.SendPing([]byte("c")) },
+			"ping d": func() { go w.Beat("", []byte("d")) }, "text e": func() { go w.SendFirst(t.Context(), wire.Text, []byte("e")) },
+			"text f": func() { go w.out.Send(t.Context(), wire.Text, []byte("f")) }, "text g": func() { go w.out.Send(context.Background(), wire.Text, []byte("g")) },
+			"text h": func() { w.out.Enqueue(wire.Text, []byte("h")) },
+			"text i": func() { w.Hold(); w.out.Enqueue(wire.Text, []byte("i")); synctest.Wait(); w.Release() },
+		} {
+			send()
+			p.takeAll()
+			p.want(want)
+		}
+		w.Stop()
+		w.Pong([]byte("last"))
+		w.SendClose(1000, "", false)
+		go w.Finish()
+		p.take(nil)
+		p.take(errDisk)
+		if p.want("pong last"); len(broke) != 1 || !errors.Is(broke[0], errDisk) {
+			t.Errorf("broke: %v", broke)
 		}
 	})
 }
@@ -366,6 +398,12 @@ func TestStopJoinsASendThatWrites(t *testing.T) {
 		synctest.Wait()
 		stopped := make(chan bool)
 		go func() { w.Stop(); close(stopped) }()
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("Stop did not wait")
+		default:
+		}
 		p.take(nil)
 		<-stopped
 		w.Finish()
