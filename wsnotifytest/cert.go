@@ -21,10 +21,7 @@ type certificate struct {
 // newCertificate makes a self-signed certificate for *.test, localhost and the loopback addresses.
 // It is valid in this century's virtual and real time.
 func newCertificate() *certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(fmt.Sprintf("wsnotifytest: no key: %v", err))
-	}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{Organization: []string{"wsnotifytest"}},
@@ -37,20 +34,21 @@ func newCertificate() *certificate {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(fmt.Sprintf("wsnotifytest: no certificate: %v", err))
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(fmt.Sprintf("wsnotifytest: bad certificate: %v", err))
-	}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key))
+	leaf := must(x509.ParseCertificate(der))
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
 	return &certificate{
 		cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
 		pool: pool,
 	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(fmt.Sprintf("wsnotifytest: no certificate: %v", err))
+	}
+	return v
 }
 
 func (c *certificate) serverConfig() *tls.Config {

@@ -120,11 +120,11 @@ func (c *Conn) Notify(msgType string, content any) error {
 
 // send sends a message, compressed if that was agreed on.
 func (c *Conn) send(opcode byte, payload []byte) error {
-	return c.write(func() ([]byte, error) {
+	return c.write(func() []byte {
 		if c.deflate == nil {
-			return AppendFrame(nil, true, opcode, payload), nil
+			return AppendFrame(nil, true, opcode, payload)
 		}
-		return AppendFrame(nil, true, opcode|rsv1, c.deflate.compress(payload)), nil
+		return AppendFrame(nil, true, opcode|rsv1, c.deflate.compress(payload))
 	})
 }
 
@@ -142,22 +142,22 @@ func (c *Conn) WriteFrame(fin bool, opcode byte, payload []byte) error {
 
 // WriteRaw sends bytes in one write: several frames, half of one, or garbage.
 func (c *Conn) WriteRaw(b []byte) error {
-	return c.write(func() ([]byte, error) { return b, nil })
+	return c.write(func() []byte { return b })
 }
 
 // StopMidFrame sends the first half of a text message's frame and after that nothing more, no pong
 // and no close frame either: everything that would be sent fails. Drop or Reset end it.
 func (c *Conn) StopMidFrame(text string) error {
 	c.fault()
-	return c.write(func() ([]byte, error) {
+	return c.write(func() []byte {
 		c.midFrame = true
 		b := AppendFrame(nil, true, OpText, []byte(text))
-		return b[:(len(b)+1)/2], nil
+		return b[:(len(b)+1)/2]
 	})
 }
 
 // write sends what f returns; f is called while nobody else writes.
-func (c *Conn) write(f func() ([]byte, error)) error {
+func (c *Conn) write(f func() []byte) error {
 	select {
 	case c.writing <- struct{}{}:
 	case <-c.done:
@@ -167,11 +167,7 @@ func (c *Conn) write(f func() ([]byte, error)) error {
 	if c.midFrame {
 		return errMidFrame
 	}
-	b, err := f()
-	if err != nil {
-		return err
-	}
-	if _, err := c.sock.top.Write(b); err != nil {
+	if _, err := c.sock.top.Write(f()); err != nil {
 		return fmt.Errorf("%w: %w", ErrConnClosed, err)
 	}
 	return nil

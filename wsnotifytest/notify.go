@@ -23,19 +23,14 @@ func (s *Server) notification(msgType string, content any) ([]byte, error) {
 			names[i] = usual
 		}
 	}
-	key, value, err := member(names[0], msgType)
-	if err != nil {
-		return nil, err
-	}
 	b, err := json.Marshal(content)
 	if err != nil {
 		return nil, err
 	}
-	head := fmt.Appendf(nil, "{%s:%s", key, value)
+	head := fmt.Appendf(nil, "{%s:%s", quoted(names[0]), quoted(msgType))
 	switch {
 	case names[1] != ".":
-		key, _, err := member(names[1], "")
-		return fmt.Appendf(head, ",%s:%s}", key, b), err
+		return fmt.Appendf(head, ",%s:%s}", quoted(names[1]), b), nil
 	case string(b) == "{}":
 		return append(head, '}'), nil
 	case b[0] != '{':
@@ -44,12 +39,10 @@ func (s *Server) notification(msgType string, content any) ([]byte, error) {
 	return append(append(head, ','), b[1:]...), nil
 }
 
-// member is the JSON of a name and of a text.
-func member(name, text string) (key, value []byte, err error) {
-	if key, err = json.Marshal(name); err == nil {
-		value, err = json.Marshal(text)
-	}
-	return key, value, err
+// quoted is the JSON of a text, which every string has.
+func quoted(text string) []byte {
+	b, _ := json.Marshal(text)
+	return b
 }
 
 // Notify sends {"msgType":…,"content":…} to the live connections of user, or what Envelope made of

@@ -125,6 +125,68 @@ func TestReplayKeepsTheGaps(t *testing.T) {
 	})
 }
 
+// A test may be over before its replay, which is no difference unless it had not begun.
+func TestReplayIsCutOffByTheEndOfTheTest(t *testing.T) {
+	const rec = `0 1 out open
+		1 1 in text ask
+		2 1 out text answer
+		3 1 in text %s
+		7200 1 in text late`
+	for _, test := range []struct {
+		name   string
+		client func(ctx context.Context, c *websocket.Conn)
+		after  time.Duration
+		want   []string
+	}{
+		{"no connection", nil, 0,
+			[]string{"at event 1, after 0s on connection 1: expected a connection, got nothing before the test was over; 0 handshakes came since the beginning"}},
+		{"before the server's word", nil, time.Second / 2, nil},
+		{"before the client's word", nil, 3 * time.Second / 2, nil},
+		{"behind the client's word", nil, 5 * time.Second / 2, nil},
+		{"while the client does not read", func(ctx context.Context, c *websocket.Conn) {
+			_ = c.Write(ctx, websocket.MessageText, []byte("answer"))
+		}, time.Hour, nil},
+		{"before a late word", func(ctx context.Context, c *websocket.Conn) {
+			_ = c.Write(ctx, websocket.MessageText, []byte("answer"))
+			for range 2 {
+				_, _, _ = c.Read(ctx)
+			}
+		}, time.Hour, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &testkit.Recorder{TB: t}
+				n := wsnotifytest.NewNetwork(r)
+				n.Buffer(100)
+				s := n.NewServer()
+				s.AllowOpenConns()
+				s.Replay(recordingOf(t, fmt.Sprintf(rec, strings.Repeat("x", 1000))))
+				if test.after > 0 {
+					c := dial(t, s, "ada")
+					defer c.CloseNow()
+					if test.client != nil {
+						go test.client(t.Context(), c)
+					}
+					time.Sleep(test.after)
+				}
+				wantErrors(t, r.End(), test.want...)
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // before the next connection
+		r := &testkit.Recorder{TB: t}
+		s := wsnotifytest.NewNetwork(r).NewServer()
+		s.Replay(recordingOf(t, `0 1 out open
+			1 1 in close 1006
+			8 2 out open`))
+		c := dial(t, s, "ada")
+		_, _, _ = c.Read(t.Context())
+		_ = c.CloseNow()
+		time.Sleep(2 * time.Second)
+		wantErrors(t, r.End())
+	})
+}
+
 // The first thing that the client does otherwise fails the test: the event, what was expected, what came.
 func TestReplayReportsTheFirstDifference(t *testing.T) {
 	const rec = `0 1 out open
