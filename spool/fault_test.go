@@ -409,6 +409,50 @@ func TestFileIsMadeTwice(t *testing.T) {
 	}
 }
 
+// Each page in use is looked at when the file is opened: those of the trees, and the list of free pages.
+func TestEachPageIsChecked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "spool")
+	s := openAt(t, path, Options{})
+	for seq := range uint64(20) {
+		if err := s.Append(seq+1, text(strings.Repeat("x", 1000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inUse := map[int]string{} // pages by their types
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		for id := 2; ; id++ {
+			info, err := tx.Page(id)
+			if err != nil || info == nil {
+				return err
+			}
+			if info.Type != "free" {
+				inUse[id] = info.Type
+			}
+			id += info.OverflowCount
+		}
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]int{}
+	for id, kind := range inUse {
+		types[kind]++
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		binary.NativeEndian.PutUint64(data[id*os.Getpagesize():], 99)
+		bad := fmt.Sprint(path, id)
+		if err := os.WriteFile(bad, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, bad, ErrDamaged, fmt.Sprintf("a page of it is not what was written: page %d says that it is page 99 with ", id))
+	}
+	if types["leaf"] < 3 || types["branch"] == 0 || types["freelist"] != 1 {
+		t.Errorf("the pages in use are %v", types)
+	}
+}
+
 // An entry that is too short for a message, or has no number, is none that was written.
 func TestEntriesOfSomethingElse(t *testing.T) {
 	for _, entry := range [][2]string{{"number", strings.Repeat("x", header)}, {"12345678", strings.Repeat("x", header-1)}} {

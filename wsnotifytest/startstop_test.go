@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -133,6 +134,43 @@ func TestStartOfAServerThatIsUpDoesNothing(t *testing.T) {
 		s.Start()
 		if got := ping(t, c, long); got != "pong" || s.Addr() != address {
 			t.Errorf("%s at %s, which was %s", got, s.Addr(), address)
+		}
+	})
+}
+
+// Of two restarts the later one counts.
+func TestRestartTakesThePlaceOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := wsnotifytest.NewNetwork(t)
+		s := n.NewServer()
+		s.Restart(time.Second)
+		s.Restart(time.Hour)
+		for _, step := range []struct {
+			wait time.Duration
+			up   bool
+		}{{time.Minute, false}, {time.Hour - time.Minute - 1, false}, {1, true}} {
+			time.Sleep(step.wait)
+			synctest.Wait()
+			conn, err := n.DialContext(t.Context(), "tcp", s.Addr())
+			if (err == nil) != step.up {
+				t.Errorf("after %v more: %v", step.wait, err)
+			}
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	})
+}
+
+// What is over can't be closed again.
+func TestCloseOfAConnectionThatIsOver(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *wsnotifytest.Server) {
+		c := dial(t, s, "ada")
+		defer c.CloseNow()
+		conn := newest(t, s, "ada")
+		conn.Drop()
+		if err := conn.Close(1000, ""); !errors.Is(err, wsnotifytest.ErrConnClosed) {
+			t.Errorf("%v", err)
 		}
 	})
 }

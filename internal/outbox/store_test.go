@@ -221,7 +221,8 @@ func TestEnqueueWaitsForALoadUnderWay(t *testing.T) {
 			t.Errorf("the Store has %q before it was loaded", s.has)
 		}
 		began := time.Now()
-		if err := enqueueText(o, "5"); err == nil || !strings.Contains(err.Error(), "Load") || time.Since(began) != loadTimeout {
+		if err := enqueueText(o, "5"); err == nil || time.Since(began) != loadTimeout ||
+			err.Error() != "wsnotify: Outbox.Store: Load has not returned within 10s, and until then no message can be enqueued" {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		if err := <-result; err == nil {

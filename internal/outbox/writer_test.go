@@ -156,6 +156,11 @@ func TestControlFramesBetweenFragments(t *testing.T) {
 		}
 		p.takeAll()
 		p.want("text+ 50000", "continuation+ 50000", "pong 1", "pong 2", "ping mine", "ping beat", "continuation+ 50000", "continuation 50000")
+		o.Enqueue(wire.Text, long(200_000))
+		synctest.Wait()
+		w.SendPing([]byte("no beat"))
+		p.takeAll()
+		p.want("text+ 50000", "continuation+ 50000", "ping no beat", "continuation+ 50000", "continuation 50000")
 		if !slices.Equal(pinged, []int64{0}) {
 			t.Errorf("%d pings of beats were taken", len(pinged))
 		}
