@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +111,9 @@ func (s *Server) Replay(r *Recording) {
 	p.planFailures(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if i := slices.IndexFunc(r.Events, func(e Event) bool { return e.Type == record.Open }); i >= 0 {
+		s.subprotocol = r.Events[i].Subprotocol // for a client that is faster than the goroutine
+	}
 	s.spawn(func() {
 		err := p.run()
 		if err != nil {
