@@ -282,7 +282,8 @@ func TestFindingIDs(t *testing.T) {
 	for message, want := range map[string]string{
 		`{"id":7}`: "7", `{"id":"7"}`: "7", `{"id":-1.50e+3}`: "-1.50e+3", `{"id":0}`: "0", `{"id":""}`: "",
 		`{"id":"a\"b\u0041\n"}`: "a\"bA\n", `{"i\u0064":"x"}`: "x", `{"id":1,"id":2}`: "2", "\n {\"x\":[{}],\"id\":\"y\"}\t": "y",
-		`{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":"deep"}`: "deep",
+		`{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"id":"deep"}`:                        "deep",
+		`{"x":` + strings.Repeat("[", 100) + `"]}\"",{"]":"["}` + strings.Repeat("]", 100) + `,"id":"deeper"}`: "deeper",
 		`{"id":null}`: "none", `{"id":true}`: "none", `{"id":[1]}`: "none", `{"id":{"id":1}}`: "none", `{"x":{"id":1}}`: "none", `[{"id":1}]`: "none",
 		`{"id":1,"id":null}`: "none", `{"ID":1}`: "none", `{"id":1`: "none", `{"id":01}`: "none", `{"id":1}x`: "none", "": "none", "7": "none", `"id"`: "none",
 	} {

@@ -45,7 +45,7 @@ func TestScanNeedsNoFind(t *testing.T) {
 		`{?,"seq":1234567890}`: "1234567890", `?"seq":0}`: "0", // as the last member
 		`{"seq":1,?}`: "1", `{"seq":"",?}`: "", `{"seq":"x",?}`: "x", ` {"seq" : "]" ,? } `: "]", // as the first
 		`{?,"seq":-1.5e3,"a":[]}`: "-1.5e3", `{"a":[?],"seq":0,"b":1}`: "0", `{"a":[?],"seq":9,"b":[]}`: "9", `{"a":"]}","b":[?],"seq":8,"c":[]}`: "8",
-		`{"seq":"seq","b":?}`: "seq", `{"a":"seq","seq":5,"b":?}`: "5",
+		`{"seq":"seq","b":?}`: "seq", `{"a":"qqq","seq":6,"b":?}`: "6", `{"a":"seq","seq":5,"b":?}`: "5",
 	} {
 		if _, ok := NewIDField("seq").Find([]byte(data)); ok {
 			t.Errorf("%s is JSON", data)

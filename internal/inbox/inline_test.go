@@ -126,7 +126,10 @@ func TestInlineCallbackThatEndsItsGoroutine(t *testing.T) {
 			}
 			dispatchOne(t, inline, q)
 		}()
-		<-readOn
+		began := time.Now()
+		if took := (<-readOn).Sub(began); took != 0 {
+			t.Errorf("another goroutine read on after %v", took)
+		}
 		synctest.Wait()
 		if !notified || len(readOn) > 0 {
 			t.Errorf("notified %v, %d more read on", notified, len(readOn))

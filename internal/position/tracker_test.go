@@ -459,7 +459,9 @@ func TestUnsaved(t *testing.T) {
 	tr.Saves = true
 	handle := func(stream, at string) {
 		m, _ := admit(tr, stream, at)
-		tr.Done(m, nil)
+		if tr.Done(m, nil) {
+			t.Errorf("%s of stream %s is recovered", at, stream)
+		}
 	}
 	want := func(want map[string]string) (got map[string]string) {
 		t.Helper()
