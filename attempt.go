@@ -95,13 +95,10 @@ func (a *attempt) conclude(conn *conn, err error) {
 	}
 }
 
-// in moves to a phase, unless the attempt is over.
+// in moves to a phase, unless the attempt is over: abandon ends ctx.
 func (a *attempt) in(ctx context.Context, phase Phase) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.abandoned {
-		return context.Canceled
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

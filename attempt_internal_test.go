@@ -3,39 +3,55 @@ package wsnotify
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/wsnotify/wsnotify/internal/handshake"
+	"github.com/wsnotify/wsnotify/internal/transport"
 )
 
-// An attempt moves on to no phase once it is over, whether its time is or somebody has abandoned it.
+// An attempt moves on to no phase once it is over, and comes to nothing when somebody has abandoned it.
 func TestPhasesOfAnAttemptThatIsOver(t *testing.T) {
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	for name, test := range map[string]struct {
-		ctx       context.Context
-		abandoned bool
-		err       error
-	}{
-		"going on":            {t.Context(), false, nil},
-		"its ctx has ended":   {ended, false, context.Canceled},
-		"it was abandoned":    {t.Context(), true, context.Canceled},
-		"abandoned and ended": {ended, true, context.Canceled},
-	} {
-		a := &attempt{phase: PhaseDial, abandoned: test.abandoned}
-		err := a.in(test.ctx, PhaseHook)
-		if !errors.Is(err, test.err) || (err == nil) != (a.phase == PhaseHook) || (err == nil) != (test.err == nil) {
-			t.Errorf("%s: %v, in the phase %v", name, err, a.phase)
-		}
+	a := &attempt{phase: PhaseDial, result: make(chan attemptResult, 1), ended: make(chan struct{})}
+	close(a.ended)
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := a.in(ctx, PhaseHook); err != nil || a.phase != PhaseHook {
+		t.Errorf("%v, in the phase %v", err, a.phase)
+	}
+	a.abandon(cancel, nil)
+	a.conclude(nil, errors.New("no"))
+	if err := a.in(ctx, PhaseDial); err != context.Canceled || a.phase != PhaseHook || len(a.result) != 0 {
+		t.Errorf("behind its end: %v, in the phase %v, %d results", err, a.phase, len(a.result))
 	}
 }
 
-// Behind its abandonment an attempt goes on to nothing.
-func TestAbandonedAttempt(t *testing.T) {
-	a := &attempt{phase: PhaseHook, result: make(chan attemptResult, 1), ended: make(chan struct{})}
-	ctx, cancel := context.WithCancel(t.Context())
-	a.abandon(cancel, nil)
-	a.conclude(nil, errors.New("no"))
-	if err := a.in(t.Context(), PhaseDial); !errors.Is(err, context.Canceled) || ctx.Err() == nil || len(a.result) != 0 {
-		t.Errorf("%v, %v, %d results", err, ctx.Err(), len(a.result))
+// What DialTimeout says names the address once, and what had not returned.
+func TestTimedOut(t *testing.T) {
+	const timeout = 4 * time.Second
+	u, late := &url.URL{Scheme: "wss", Host: "server", Path: "/"}, &attemptError{"ws://server/", fmt.Errorf("reading: %w", context.DeadlineExceeded)}
+	other := &attemptError{"ws://server/", io.EOF}
+	for want, test := range map[string]struct {
+		a   *attempt
+		err error
+	}{
+		"context deadline exceeded":                                        {&attempt{phase: PhaseDial}, nil},
+		"reading: context deadline exceeded":                               {&attempt{phase: PhaseHook}, late},
+		"BeforeDial has not returned: context deadline exceeded":           {&attempt{phase: PhaseHook}, nil},
+		"BeforeDial has not returned: context deadline exceeded (not EOF)": {&attempt{phase: PhaseHook}, other},
+		"OnHandshake has not returned: context deadline exceeded":          {&attempt{phase: PhaseHook, tr: struct{ transport.Conn }{}}, nil},
+		"context deadline exceeded; the server did not answer the TLS handshake: if that port does not speak TLS, try ws://; else check the port of the url": {
+			&attempt{phase: PhaseDial, securing: true, secrets: handshake.NewSecrets(u, nil, nil)}, nil},
+	} {
+		test.a.url, test.a.req = "ws://server/", &DialRequest{URL: u}
+		want, _ = strings.CutSuffix(want, " (not EOF)")
+		err := test.a.timedOut(timeout, test.err)
+		if want = "wsnotify: dialling ws://server/: no connection within 4s: " + want; err.Error() != want || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%q, want %q", err, want)
+		}
 	}
 }
 

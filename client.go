@@ -97,13 +97,10 @@ func (c *Client) Connect(ctx context.Context, url, userID string) error {
 	}
 	select {
 	case <-r.opened:
-		return nil
 	case <-r.over:
 	}
-	select {
-	case <-r.opened: // and closed since
+	if isClosed(r.opened) { // and perhaps over since
 		return nil
-	default:
 	}
 	r.rethrow()
 	if err := r.outcome(); err != nil {

@@ -451,3 +451,41 @@ func TestCloseWithAnEndedContextSaysGoodBye(t *testing.T) {
 		}
 	})
 }
+
+// A Connect that takes over waits for the end of the one before, but no longer than its own ctx, or that of a
+// CloseWith, allows.
+func TestEndOfAConnectThatWaitsForTheOneBefore(t *testing.T) {
+	inBubble(t, wsnotify.Config{CloseTimeout: time.Minute}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		w.wantErr(w.c.Connect(ctx, w.srv.URL(), "bob"), context.DeadlineExceeded)
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", "0s CLOSING", "1s CLOSED", `1s close 1 code=1006 reason="" clean=false again=false`)
+
+		w.srv.AnswerClose(true)
+		w.connect()
+		w.srv.AnswerClose(false)
+		taken := make(chan error, 1)
+		go func() { taken <- w.c.Connect(w.Context(), w.srv.URL(), "bob") }()
+		synctest.Wait()
+		if err := w.drainWithin(time.Second); err == nil || !strings.Contains(err.Error(), "did not answer the close frame") {
+			t.Errorf("Drain: %v", err)
+		}
+		w.wantErr(<-taken, wsnotify.ErrClosed)
+		w.expect("1s CONNECTING", "1s OPEN", "1s open 2", "1s CLOSING", "2.1s CLOSED", `2.1s close 2 code=1006 reason="" clean=false again=false`)
+
+		w.srv.AnswerClose(true)
+		w.connect()
+		w.srv.AnswerClose(false)
+		go func() { taken <- w.c.Connect(w.Context(), w.srv.URL(), "bob") }()
+		synctest.Wait()
+		short, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		if err := w.c.CloseWith(short, 1000, ""); err == nil || !strings.Contains(err.Error(), "did not answer the close frame") {
+			t.Errorf("CloseWith: %v", err)
+		}
+		w.wantErr(<-taken, wsnotify.ErrClosed)
+		w.expect("2.1s CONNECTING", "2.1s OPEN", "2.1s open 3", "2.1s CLOSING", "3.1s CLOSED", `3.1s close 3 code=1006 reason="" clean=false again=false`)
+	})
+}

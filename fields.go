@@ -64,12 +64,7 @@ func (e *GiveUpError) LogValue() slog.Value {
 }
 
 // MarshalJSON returns an object with the fields of LogValue.
-func (e *GiveUpError) MarshalJSON() ([]byte, error) {
-	if e == nil {
-		return []byte("null"), nil
-	}
-	return fieldsOf(*e).object()
-}
+func (e *GiveUpError) MarshalJSON() ([]byte, error) { return fieldsOf(*e).object() }
 
 // LogValue returns stream, if that has a name, after, next and epoch.
 func (g Gap) LogValue() slog.Value { return fieldsOf(g).group() }
@@ -239,12 +234,7 @@ func (all fields) object() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		key, err := json.Marshal(f.key)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(key)
-		b.WriteByte(':')
+		fmt.Fprintf(&b, "%q:", f.key) // letters alone
 		value, err := json.Marshal(f.value)
 		if err != nil {
 			return nil, err

@@ -334,6 +334,7 @@ func TestPeerThatEndsOnHandshake(t *testing.T) {
 		{"an unknown opcode", receive, func(p *rawPeer) { p.frames(frame(true, 3, "")) }, "hook, remote, code 1002", "", 1002, true},
 		{"a violation, and an error of the hook's", ownError, func(p *rawPeer) { p.frames(frame(true, 3, "")) }, "hook, remote, code 1002", "", 1002, true},
 		{"FIN", receive, func(p *rawPeer) { p.fin() }, "hook, network", "", 0, false},
+		{"nothing that Receive has waited for", after, func(*rawPeer) {}, "hook, local", "", 1000, false},
 		{"nothing", func(context.Context, *wsnotify.Handshake) error { return errors.New("not this one") }, func(*rawPeer) {}, "hook, local", "", 1000, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -213,6 +213,48 @@ func TestStubbornConnDelaysNothing(t *testing.T) {
 	}
 }
 
+// After a write of OnHandshake that failed, what the peer may have said before is awaited for a second, and no
+// longer: a Read that waits already may not return.
+func TestStubbornConnInOnHandshake(t *testing.T) {
+	if transport.AssumedKind == transport.System {
+		t.Skip("WSNOTIFY_CONNS=system: the Close of a socket of the system does not block")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		network := wsnotifytest.NewNetwork(t)
+		network.AllowOpenConns()
+		srv := network.NewServer()
+		srv.OnConn(func(c *wsnotifytest.Conn) { c.StopReading(true) })
+		release := make(chan struct{})
+		c := wsnotify.New(wsnotify.Config{
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, n, addr string) (net.Conn, error) {
+				conn, err := network.DialContext(ctx, n, addr)
+				return &stubbornConn{Conn: conn, release: release}, err
+			}}},
+			WriteTimeout: 4 * time.Second, BackOff: never,
+			OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) error {
+				short, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				h.Receive(short)
+				return h.Send(ctx, wsnotify.MessageBinary, make([]byte, 1<<20))
+			},
+		})
+		began := time.Now()
+		err := c.Connect(t.Context(), srv.URL(), "ada")
+		if took := time.Since(began) - 5*time.Second; !errors.Is(err, wsnotify.ErrInterrupted) || took != 1250*time.Millisecond {
+			t.Errorf("%v behind the write: %v", took, err)
+		}
+		if got := describe(*c.Status().LastFailure); got != "hook, local" {
+			t.Errorf("it failed with %q", got)
+		}
+		synctest.Wait()
+		if isDone(c) {
+			t.Error("Done is closed, and the net.Conn is not gone")
+		}
+		close(release)
+		<-c.Done()
+	})
+}
+
 // stubbornConn is one whose Close waits for release, and does not end its other
 // calls before.
 type stubbornConn struct {

@@ -554,3 +554,41 @@ func TestBinaryAnswers(t *testing.T) {
 		})
 	}
 }
+
+// slowToEnd is a context that says only a second later that it has ended.
+type slowToEnd struct{ context.Context }
+
+func (c slowToEnd) Err() error {
+	err := c.Context.Err()
+	if err != nil {
+		time.Sleep(time.Second)
+	}
+	return err
+}
+
+// What comes at the moment at which ctx ends is the answer all the same.
+func TestAnswerThatComesWithTheEndOfCtx(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		w.srv.Latency(100 * time.Millisecond)
+		conn := w.connect()
+		ctx, cancel := context.WithTimeout(w.Context(), 150*time.Millisecond)
+		defer cancel()
+		a := make(chan error, 1)
+		go func() { _, err := w.ask(slowToEnd{ctx}, "1"); a <- err }()
+		go func() {
+			rtt, err := w.c.Ping(slowToEnd{ctx})
+			if rtt != 200*time.Millisecond {
+				err = fmt.Errorf("a pong after %v, %w", rtt, err)
+			}
+			a <- err
+		}()
+		w.pass(100 * time.Millisecond)
+		w.must(conn.SendText(`{"id":"1"}`))
+		w.must(<-a)
+		w.must(<-a)
+		w.journal()
+		w.must(conn.SendText(`{"id":"1","msgType":"again","content":"x"}`)) // nobody waits any more
+		w.pass(time.Second)
+		w.expect("1.65s notification again: x")
+	})
+}

@@ -269,6 +269,29 @@ func TestLoopBodyDelaysItsPosition(t *testing.T) {
 	})
 }
 
+// A message that several loops have is handled when the last of them has asked for the next, or has ended.
+func TestPositionOfAMessageThatTwoLoopsHave(t *testing.T) {
+	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
+		conn := w.connect()
+		var next [2]chan bool
+		for i, loop := range []func(func(wsnotify.Notification) bool){w.c.Notifications(w.Context()), w.c.Notifications(w.Context())} {
+			next[i] = make(chan bool)
+			go loop(func(wsnotify.Notification) bool { return <-next[i] })
+		}
+		w.send(conn, event(1), event(2))
+		for step, want := range []string{"", "1", "1", "2"} {
+			next[step%2] <- step < 2
+			synctest.Wait()
+			if got := w.c.Position(""); got != want {
+				t.Errorf("handled %q, not %q, when %d bodies have returned", got, want, step+1)
+			}
+		}
+		if s := w.c.Status(); s.InboxQueued != 0 {
+			t.Errorf("%d messages are in the inbox", s.InboxQueued)
+		}
+	})
+}
+
 // An answer counts as received and handled, behind what came before it.
 func TestAnswersHavePositions(t *testing.T) {
 	var release chan struct{}
