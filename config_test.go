@@ -1,10 +1,11 @@
 package wsnotify
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"reflect"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,6 +155,53 @@ func TestNegativeConfig(t *testing.T) {
 	}
 }
 
+// What is said of one field decides on the defaults of others, and what was set stays.
+func TestDefaultsThatDependOnOtherFields(t *testing.T) {
+	for name, test := range map[string]struct {
+		replies, want []string
+		beat          Heartbeat
+	}{
+		"another text":          {nil, []string{"pong", "beat"}, Heartbeat{Text: "beat"}},
+		"no text":               {nil, []string{}, Heartbeat{NoText: true}},
+		"no text of a TextFunc": {nil, []string{}, Heartbeat{NoText: true, TextFunc: func() string { return "" }}},
+		"a TextFunc":            {nil, []string{"pong"}, Heartbeat{TextFunc: func() string { return "" }}},
+		"none":                  {[]string{}, []string{}, Heartbeat{}},
+		"some, without text":    {[]string{"x"}, []string{"x"}, Heartbeat{NoText: true}},
+	} {
+		test.beat.Replies = test.replies
+		if got := (Config{Heartbeat: test.beat}).withDefaults().Heartbeat.Replies; got == nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: the replies are %q, want %q", name, got, test.want)
+		}
+	}
+	parse := func(Message) (string, []byte, error) { return "", nil, nil }
+	for name, test := range map[string]struct {
+		envelope  Envelope
+		fallback  Notification
+		fields    string // type, content and id
+		isDefault bool   // the fallback is the store's
+	}{
+		"only a msgType":   {fallback: Notification{MsgType: "a"}, fields: "msgType content id"},
+		"only a content":   {fallback: Notification{Content: "a"}, fields: "msgType content id"},
+		"another type":     {envelope: Envelope{Type: "type"}, fields: "type content id"},
+		"another content":  {envelope: Envelope{Content: "data"}, fields: "msgType data id"},
+		"another id":       {envelope: Envelope{ID: "ref"}, fields: "msgType content ref", isDefault: true},
+		"a Parse":          {envelope: Envelope{Parse: parse}, fields: "  id"},
+		"Parse and a text": {envelope: Envelope{Parse: parse}, fallback: Notification{MsgType: "a", Content: "b"}, fields: "  id"},
+	} {
+		cfg := Config{Envelope: test.envelope, Fallback: test.fallback}.withDefaults()
+		if got := cfg.Envelope.Type + " " + cfg.Envelope.Content + " " + cfg.Envelope.ID; got != test.fields {
+			t.Errorf("%s: the fields are %q, want %q", name, got, test.fields)
+		}
+		want := test.fallback
+		if test.isDefault {
+			want = Notification{MsgType: fallbackTitle, Content: fallbackText}
+		}
+		if !reflect.DeepEqual(cfg.Fallback, want) {
+			t.Errorf("%s: the fallback is %+v, want %+v", name, cfg.Fallback, want)
+		}
+	}
+}
+
 func TestConfigIsCopied(t *testing.T) {
 	cfg := Config{
 		Header:       http.Header{"A": {"1"}},
@@ -171,47 +219,81 @@ func TestConfigIsCopied(t *testing.T) {
 	}
 }
 
+// Connect says which field is wrong, and what would be right, and changes nothing.
 func TestWrongConfigIsReportedByConnect(t *testing.T) {
-	for want, cfg := range map[string]Config{
-		"Header":               {Header: http.Header{"a b": {"c"}}},
-		"control character":    {Header: http.Header{"Authorization": {"secret\r\nX: y"}}},
-		"Config.Subprotocols":  {Header: http.Header{"Sec-WebSocket-Protocol": {"c"}}},
-		"set by the transport": {Header: http.Header{"Upgrade": {"c"}}},
-		"is not a token":       {Subprotocols: []string{"a,b"}},
-		"there twice":          {Subprotocols: []string{"a", "a"}},
-		"Compression":          {Compression: 17},
-		"StableAfter":          {StableAfter: -1},
-		"Overflow":             {Outbox: Outbox{Overflow: 2}},
-		"Envelope.Type: ":      {Envelope: Envelope{Type: "."}},
-		"Envelope.ID: ":        {Envelope: Envelope{ID: "."}},
-		"Content: \"\\xff\"":   {Envelope: Envelope{Content: "\xff"}},
-		`both "kind"`:          {Envelope: Envelope{Type: "kind", Content: "kind"}},
-		`both "content"`:       {Envelope: Envelope{Type: "content"}},
-		"set either Parse":     {Envelope: Envelope{Type: "t", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
-		"Heartbeat.Text":       {Heartbeat: Heartbeat{Text: "\xff"}},
+	parse := func(Message) (string, []byte, error) { return "", nil, nil }
+	seq := PositionField("seq")
+	for want, cfgs := range map[string][]Config{
+		`Header: "a b" is not the name of a header field`:                                                        {{Header: http.Header{"a b": {"c"}}}},
+		"Header: the value of Authorization holds a control character":                                           {{Header: http.Header{"Authorization": {"secret\r\nX: y"}}}},
+		"Header: Sec-Websocket-Protocol is set by the transport; use Config.Subprotocols and Config.Compression": {{Header: http.Header{"Sec-WebSocket-Protocol": {"c"}}}},
+		"Header: Upgrade is set by the transport":                                                                {{Header: http.Header{"Upgrade": {"c"}}}},
+		"Subprotocols[0] is not a token of RFC 9110: it is empty, or has a space, a comma or the like in it":     {{Subprotocols: []string{"a,b"}}},
+		"Subprotocols[1] is there twice, as [0] too":                                                             {{Subprotocols: []string{"a", "a"}}},
+		"Compression: -1 is none of the CompressionMode constants":                                               {{Compression: -1}},
+		"Compression: 3 is none of the CompressionMode constants":                                                {{Compression: 3}},
+		"CompressionWindow: 8 is not a number of bits from 9 to 15":                                              {{CompressionWindow: 8}},
+		"CompressionWindow: 16 is not a number of bits from 9 to 15":                                             {{CompressionWindow: 16}},
+		"StableAfter: -1ns is negative; 0 resets the counter on Open":                                            {{StableAfter: -1}},
+		"Outbox.Overflow: -1 is neither RejectNew nor DropOldest":                                                {{Outbox: Outbox{Overflow: -1}}},
+		"Outbox.Overflow: 2 is neither RejectNew nor DropOldest":                                                 {{Outbox: Outbox{Overflow: 2}}},
+		`Heartbeat.Text: "\xff" is not UTF-8, as a text message must be`:                                         {{Heartbeat: Heartbeat{Text: "\xff"}}},
 
-		"Subscriptions.Subscribe is nil, so nothing can be subscribed": {Subscriptions: Subscriptions{Unsubscribe: func([]string) (Message, error) { return Message{}, nil }}},
-		"Subscribe is nil, so nothing can be subscribed; set it":       {Subscriptions: Subscriptions{Confirm: func(Message) ([]string, error) { return nil, nil }}},
-		"Subscribe is nil, so nothing can":                             {Subscriptions: Subscriptions{Batch: 2}},
-		"Subscriptions.Batch: -1 is negative":                          {Subscriptions: Subscriptions{Batch: -1}},
-		"Resume.Position is nil, so nothing resumes":                   {Resume: Resume{Query: "after"}},
-		"Position is nil, so nothing resumes; set it":                  {Resume: Resume{Order: PositionIncreasing}},
-		"Position is nil, so nothing resumes; set":                     {Resume: Resume{OnGap: func(Gap) {}}},
-		"Position is nil, so nothing resumes;":                         {Resume: Resume{OnHandlerError: HandlerErrorRedeliver}},
-		"Position is nil, so nothing resumes":                          {Resume: Resume{Store: noPositions{}}},
-		"Resume.Order: -1 is none":                                     {Resume: Resume{Position: PositionField("seq"), Order: -1}},
-		"Resume.Order: 3 is none":                                      {Resume: Resume{Position: PositionField("seq"), Order: 3}},
-		"Resume.OnHandlerError: 2 is neither":                          {Resume: Resume{Position: PositionField("seq"), OnHandlerError: 2}},
+		`Envelope.Type: "." stands for the whole message, which only Content can be; name a field`: {{Envelope: Envelope{Type: "."}}},
+		`Envelope.ID: "." stands for the whole message, which only Content can be; name a field`:   {{Envelope: Envelope{ID: "."}}, {Envelope: Envelope{ID: ".", Parse: parse}}},
+		`Envelope.Type: "\xff" is not UTF-8, as the name of a field must be`:                       {{Envelope: Envelope{Type: "\xff"}}},
+		`Envelope.ID: "\xff" is not UTF-8, as the name of a field must be`:                         {{Envelope: Envelope{ID: "\xff"}}},
+		`Envelope.Content: "\xff" is not UTF-8, as the name of a field must be`:                    {{Envelope: Envelope{Content: "\xff"}}},
+		`Envelope.Type and Content are both "content": name two fields, or "." as Content for the whole message`: {
+			{Envelope: Envelope{Type: "content"}}, {Envelope: Envelope{Type: "content", Content: "content"}}},
+		"Envelope.Parse takes over from Type and Content: set either Parse or these": {
+			{Envelope: Envelope{Type: "t", Parse: parse}}, {Envelope: Envelope{Content: "t", Parse: parse}}},
+
+		"Subscriptions.Subscribe is nil, so nothing can be subscribed; set it": {
+			{Subscriptions: Subscriptions{Unsubscribe: func([]string) (Message, error) { return Message{}, nil }}},
+			{Subscriptions: Subscriptions{Confirm: func(Message) ([]string, error) { return nil, nil }}}, {Subscriptions: Subscriptions{Batch: 2}}},
+		"Subscriptions.Batch: -1 is negative; 0 means one key in each message": {{Subscriptions: Subscriptions{Batch: -1}}},
+
+		`Resume.Position is nil, so nothing resumes; set it, for instance to PositionField("seq")`: {
+			{Resume: Resume{Query: "after"}}, {Resume: Resume{Order: PositionIncreasing}}, {Resume: Resume{OnGap: func(Gap) {}}},
+			{Resume: Resume{OnHandlerError: HandlerErrorRedeliver}}, {Resume: Resume{Store: noPositions{}}}},
+		"Resume.Order: -1 is none of the PositionOrder constants":                             {{Resume: Resume{Position: seq, Order: -1}}},
+		"Resume.Order: 3 is none of the PositionOrder constants":                              {{Resume: Resume{Position: seq, Order: 3}}},
+		"Resume.OnHandlerError: -1 is neither HandlerErrorContinue nor HandlerErrorRedeliver": {{Resume: Resume{Position: seq, OnHandlerError: -1}}},
+		"Resume.OnHandlerError: 2 is neither HandlerErrorContinue nor HandlerErrorRedeliver":  {{Resume: Resume{Position: seq, OnHandlerError: 2}}},
 	} {
-		c := New(cfg)
-		err := c.Connect(t.Context(), "ws://localhost:1/", "")
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", want, err)
+		for _, cfg := range cfgs {
+			c := New(cfg)
+			for name, begin := range map[string]func(context.Context, string, string) error{"Connect": c.Connect, "Run": c.Run} {
+				if err := begin(t.Context(), "ws://localhost:1/", ""); err == nil || err.Error() != "wsnotify: Config."+want {
+					t.Errorf("%s: %v\nwant wsnotify: Config.%s", name, err, want)
+				}
+			}
+			if c.ReadyState() != Closed || c.Err() != nil {
+				t.Errorf("%s: %v, %v", want, c.ReadyState(), c.Err())
+			}
+			<-c.Done()
 		}
-		if c.ReadyState() != Closed {
-			t.Errorf("%s: %v", want, c.ReadyState())
+	}
+	err := New(Config{StableAfter: -time.Second, CompressionWindow: 99}).Connect(t.Context(), "ws://localhost:1/", "")
+	if want := "wsnotify: Config.CompressionWindow: 99 is not a number of bits from 9 to 15\nwsnotify: Config.StableAfter: -1s is negative; 0 resets the counter on Open"; err == nil || err.Error() != want {
+		t.Errorf("two that are wrong: %v", err)
+	}
+}
+
+// What is at the bounds is right.
+func TestConfigAtItsBounds(t *testing.T) {
+	for _, cfg := range []Config{
+		{Compression: CompressionContextTakeover, CompressionWindow: 9}, {Compression: CompressionNoContextTakeover, CompressionWindow: 15},
+		{Outbox: Outbox{Overflow: DropOldest}}, {Heartbeat: Heartbeat{Text: "心跳"}},
+		{Envelope: Envelope{Content: "."}}, {Envelope: Envelope{Type: "类型", ID: "msgType"}},
+		{Envelope: Envelope{ID: "x", Parse: func(Message) (string, []byte, error) { return "", nil, nil }}},
+		{Subscriptions: Subscriptions{Batch: 1}}, {Subscriptions: Subscriptions{ConfirmTimeout: -1}},
+		{Resume: Resume{SaveEvery: -1}}, {Resume: Resume{Position: PositionField("seq"), Order: PositionConsecutive, OnHandlerError: HandlerErrorRedeliver}},
+	} {
+		if err := New(cfg).cfgErr; err != nil {
+			t.Error(err)
 		}
-		<-c.Done()
 	}
 }
 

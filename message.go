@@ -3,7 +3,6 @@ package wsnotify
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -166,7 +165,7 @@ func (e *Envelope) isStore() bool {
 // validate expects the defaults to be set.
 func (e *Envelope) validate() error {
 	if e.Parse != nil && (e.Type != "" || e.Content != "") {
-		return errors.New("set either Parse or Type and Content: Parse takes over from both")
+		return fmt.Errorf("%s takes over from Type and Content: set either Parse or these", "Parse")
 	}
 	if e.Parse == nil && e.Type == e.Content {
 		return fmt.Errorf("%s and %s are both %q: name two fields, or \".\" as Content for the whole message", "Type", "Content", e.Type)
