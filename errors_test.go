@@ -210,10 +210,50 @@ func TestErrorsWrapTheirCauses(t *testing.T) {
 			t.Errorf("%T: %v", err, err)
 		}
 	}
-	for _, err := range []error{&wsnotify.DecodeError{}, &wsnotify.ParseError{}, &wsnotify.HandlerError{}, &wsnotify.HandshakeError{}, &wsnotify.DrainError{}, &wsnotify.GiveUpError{},
-		&wsnotify.SubscriptionError{}, &wsnotify.ResumeError{}, &wsnotify.MessageTooLargeError{}, wsnotify.CloseError{}} { // made by hand
-		if !strings.HasPrefix(err.Error(), "wsnotify: ") {
-			t.Errorf("%T: %v", err, err)
+}
+
+// What errors say, also those that a program makes by hand.
+func TestTextsOfErrors(t *testing.T) {
+	syntax := json.Unmarshal([]byte("no"), new(any))
+	why := errors.New("wsnotify: it is late\n")
+	failed := func(err error) wsnotify.Failure { return wsnotify.Failure{Err: err} }
+	for want, err := range map[string]error{
+		`the content of a "mail" notification can't be decoded`:                                             &wsnotify.DecodeError{MsgType: "mail"},
+		`the content of a "mail" notification: it is\na number`:                                             &wsnotify.DecodeError{MsgType: "mail", Err: errors.New("it is\na number")},
+		"a message of 3 bytes can't be parsed":                                                              &wsnotify.ParseError{Data: []byte("abc")},
+		"a message of 2 bytes is not JSON: " + syntax.Error():                                               &wsnotify.ParseError{Data: []byte("no"), Err: syntax},
+		`Config.Envelope.Parse refused a message of 2 bytes: a\nb`:                                          &wsnotify.ParseError{Data: []byte("no"), Err: errors.New("a\nb")},
+		`the handler of "mail" notifications failed`:                                                        &wsnotify.HandlerError{MsgType: "mail"},
+		`the handler of "mail" notifications: it is late` + "\n":                                            &wsnotify.HandlerError{MsgType: "mail", Err: why},
+		"a message of 12 bytes is larger than the outbox may be, 10 bytes: raise Outbox.Bytes, or use Send": &wsnotify.MessageTooLargeError{Size: 12, Limit: 10},
+
+		"the server's 101 Switching Protocols opens no WebSocket":                                           &wsnotify.HandshakeError{StatusCode: 101},
+		"the server's 101 Switching Protocols opens no WebSocket: it is late\n":                             &wsnotify.HandshakeError{StatusCode: 101, Err: why},
+		"expected 101 Switching Protocols, got 503 Service Unavailable":                                     &wsnotify.HandshakeError{StatusCode: 503},
+		"expected 101 Switching Protocols, got 503 Service Unavailable: it is late\n":                       &wsnotify.HandshakeError{StatusCode: 503, Err: why},
+		"expected 101 Switching Protocols, got status 799":                                                  &wsnotify.HandshakeError{StatusCode: 799},
+		"giving up without another attempt":                                                                 &wsnotify.GiveUpError{},
+		"giving up after 1 attempt":                                                                         &wsnotify.GiveUpError{Attempts: 1},
+		"giving up after 2 attempts":                                                                        &wsnotify.GiveUpError{Attempts: 2},
+		"giving up after 2 attempts: it is late\n":                                                          &wsnotify.GiveUpError{Attempts: 2, Failure: failed(why)},
+		"giving up without another attempt: it is late\n":                                                   &wsnotify.GiveUpError{Failure: failed(why)},
+		"the client was closed before it was drained, with a callback that had not returned":                &wsnotify.DrainError{},
+		"the client was closed before it was drained, with 1 message not handled: it is late\n":             &wsnotify.DrainError{Unhandled: 1, Err: why},
+		"the client was closed before it was drained, with 2 messages not sent":                             &wsnotify.DrainError{Unsent: 2},
+		"the client was closed before it was drained, with 2 messages not sent and 1 message not confirmed": &wsnotify.DrainError{Unsent: 2, Unconfirmed: 1},
+		"the client was closed before it was drained, with 3 messages not handled, 1 message not sent and 2 messages not confirmed": &wsnotify.DrainError{
+			Unhandled: 3, Unsent: 1, Unconfirmed: 2},
+
+		`subscription "a\nb" failed`:                                      &wsnotify.SubscriptionError{Key: "a\nb"},
+		`subscription "a": it is late` + "\n":                             &wsnotify.SubscriptionError{Key: "a", Err: why},
+		"the server closed the connection with 1005 (no status received)": wsnotify.CloseError{Code: 1005},
+		"asked the server to resume behind 8, but it began with 1; its messages are dropped as duplicates until they are past that: " +
+			"if it counts anew, call SetPosition and Reconnect": &wsnotify.ResumeError{Asked: "8", Got: "1"},
+		`stream "a": asked the server to resume behind 8, but it began with 1\n; its messages are dropped as duplicates until they are past that: ` +
+			"if it counts anew, call SetPosition and Reconnect": &wsnotify.ResumeError{Stream: "a", Asked: "8", Got: "1\n"},
+	} {
+		if got := err.Error(); got != "wsnotify: "+want {
+			t.Errorf("%T says\n%s\nand not\nwsnotify: %s", err, got, want)
 		}
 	}
 }

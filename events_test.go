@@ -2,6 +2,7 @@ package wsnotify_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,6 +131,60 @@ func TestOwnCloseIsNoErrorInTheLog(t *testing.T) {
 		<-w.c.Done()
 		if got := log.String(); !strings.Contains(got, "connection closed") || strings.Contains(got, "error=") {
 			t.Errorf("the log says\n%s", got)
+		}
+	})
+}
+
+// The log of a life: each event once, with what it is about, on the level that it deserves.
+func TestLogOfALife(t *testing.T) {
+	var log bytes.Buffer
+	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	cfg := wsnotify.Config{
+		Heartbeat: noText, Resume: bySeq(), Outbox: wsnotify.Outbox{MaxAge: time.Second},
+		ShouldReconnect: func(f wsnotify.Failure) bool { return f.Code != 4001 },
+		Logger:          slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})),
+	}
+	inBubble(t, cfg, func(w *world) {
+		wsnotify.Handle(w.c, "a", func(context.Context, wsnotify.Typed[int]) error { return errors.New("no\ndatabase") })
+		w.srv.Refuse(1, 503, nil, "")
+		conn := w.connect()
+		w.send(conn, `{"seq":1,"msgType":"a","content":1}`, `{"seq":5,"msgType":"b","content":1}`, "not JSON")
+		w.pass(time.Minute)
+		conn.Drop()
+		w.pass(time.Second)
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("hello")))
+		w.pass(10 * time.Second)
+		w.must(w.conn().Close(4001, "bye\n"))
+		<-w.c.Done()
+		want := strings.Join([]string{
+			`level=DEBUG msg="wsnotify: state" from=CLOSED to=CONNECTING epoch=1`,
+			`level=DEBUG msg="wsnotify: state" from=CONNECTING to=CLOSED epoch=1`,
+			`level=WARN msg="wsnotify: error" error="wsnotify: dialling ws://server/ada: expected 101 Switching Protocols, got 503 Service Unavailable: the server refused the handshake"`,
+			`level=INFO msg="wsnotify: reconnecting" attempt=1 delay=10s`,
+			`level=DEBUG msg="wsnotify: state" from=CLOSED to=CONNECTING epoch=1`,
+			`level=DEBUG msg="wsnotify: state" from=CONNECTING to=OPEN epoch=1`,
+			`level=INFO msg="wsnotify: connected" url=ws://server/ada epoch=1 attempt=1`,
+			`level=WARN msg="wsnotify: error" error="wsnotify: the handler of \"a\" notifications: no\\ndatabase"`,
+			`level=WARN msg="wsnotify: messages are missing" stream="" after=1 next=5 epoch=1`,
+			`level=WARN msg="wsnotify: error" error="wsnotify: a message of 8 bytes is not JSON: invalid character 'o' in literal null (expecting 'u')"`,
+			`level=DEBUG msg="wsnotify: state" from=OPEN to=CLOSED epoch=1`,
+			`level=INFO msg="wsnotify: connection closed" epoch=1 code=1006 reason="" clean=false initiator=network error="wsnotify: the connection was lost: unexpected EOF"`,
+			`level=INFO msg="wsnotify: reconnecting" attempt=1 delay=10s`,
+			`level=WARN msg="wsnotify: message not delivered" bytes=5 error="wsnotify: the message expired in the outbox"`,
+			`level=DEBUG msg="wsnotify: state" from=CLOSED to=CONNECTING epoch=2`,
+			`level=DEBUG msg="wsnotify: state" from=CONNECTING to=OPEN epoch=2`,
+			`level=INFO msg="wsnotify: connected" url="ws://server/ada?after=xxxxx" epoch=2 attempt=1`,
+			`level=DEBUG msg="wsnotify: state" from=OPEN to=CLOSED epoch=2`,
+			`level=INFO msg="wsnotify: connection closed" epoch=2 code=4001 reason=bye\n clean=true initiator=remote error="wsnotify: the server closed the connection with 4001: bye\\n"`,
+			`level=ERROR msg="wsnotify: giving up" attempts=0 error="wsnotify: the server closed the connection with 4001: bye\\n"`,
+		}, "\n") + "\n"
+		if got := strings.ReplaceAll(log.String(), w.srv.URL(), "ws://server/"); got != want {
+			t.Errorf("the log is\n%s\nand not\n%s", got, want)
 		}
 	})
 }

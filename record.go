@@ -98,19 +98,15 @@ type recorded struct {
 	ended int // how many of the frames the socket has taken
 }
 
-// event makes an event of a frame, whose data may change afterwards; false if there is nothing to record.
+// event makes an event of a frame that is no close frame, whose data may change afterwards; false if there is nothing to record.
 func (c *recorded) event(dir string, op wire.Op, data []byte) (e record.Event, ok bool) {
 	e = record.Event{Conn: c.number, Dir: dir, Type: record.Ping}
-	switch op {
-	case wire.Ping, wire.Pong:
+	if op == wire.Ping || op == wire.Pong {
 		if op == wire.Pong {
 			e.Type = record.Pong
 		}
 		e.Data = data
 		return e, c.r.cfg.RecordPings
-	case wire.Text, wire.Binary:
-	default:
-		return e, false
 	}
 	if len(data) > record.Pending {
 		c.r.log.Skip()

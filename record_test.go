@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -211,6 +212,66 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 	for _, want := range []string{`?token=` + secret, `"Authorization":["Bearer ` + secret, `"reason":"bad token ` + secret, `"text":"login somebody"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is not in\n%s", want, text)
+		}
+	}
+}
+
+// Each line of a recording, with secrets and without: a refusal, frames of both directions, a message too large to be
+// kept, the end for a violation, frames that did not leave, and the end of a client that does not wait.
+func TestLinesOfARecording(t *testing.T) {
+	const secret = "s3cr3t"
+	for _, secrets := range []bool{false, true} {
+		var file bytes.Buffer
+		inBubble(t, wsnotify.Config{
+			Header: http.Header{"Authorization": {secret}}, Record: &file, RecordSecrets: secrets, RecordPings: true,
+			CloseTimeout: -1, Heartbeat: wsnotify.Heartbeat{Interval: -1}, ReadLimit: 8 << 20,
+		}, func(w *world) {
+			w.net.Buffer(10_000)
+			w.srv.AllowViolations()
+			w.srv.Refuse(1, 401, nil, "")
+			w.srv.OnHandshake(func(*http.Request) (int, http.Header) { return 101, http.Header{"Server": {"echo " + secret}} })
+			w.must(w.c.Connect(w.Context(), w.srv.URL()+"ada?token="+secret, ""))
+			conn := w.conn()
+			_, err := w.c.Ping(w.Context())
+			w.must(err)
+			w.must(conn.SendText("hello"))
+			w.must(conn.SendBinary(make([]byte, 4<<20+1)))
+			w.must(conn.Ping("x"))
+			w.pass(time.Second)
+			w.must(conn.WriteRaw([]byte{0x83, 0}))
+			w.pass(10 * time.Second)
+			w.conn().StopReading(true)
+			w.must(w.c.Enqueue(wsnotify.MessageText, []byte("leaves")))
+			for range 3 {
+				w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 60_000)))
+			}
+			synctest.Wait()
+			w.must(w.c.Disconnect())
+			<-w.c.Done()
+		})
+		shown := "xxxxx"
+		if secrets {
+			shown = secret
+		}
+		want := strings.ReplaceAll(strings.Join([]string{
+			`{"v":1,"t":0,"conn":1,"dir":"in","type":"failure","url":"ws://server-1.test/ws/ada?token=SECRET","status":401,"error":"wsnotify: dialling ws://server-1.test/ws/ada?token=xxxxx: ` +
+				`expected 101 Switching Protocols, got 401 Unauthorized: credentials are missing or have expired; BeforeDial can set new ones for each attempt"}`,
+			`{"t":10000000000,"conn":1,"dir":"out","type":"open","url":"ws://server-1.test/ws/ada?token=SECRET","headers":{"Authorization":["SECRET"]},` +
+				`"responseHeaders":{"Connection":["Upgrade"],"Sec-Websocket-Accept":["…"],"Server":["echo SECRET"],"Upgrade":["websocket"]}}`,
+			`{"t":10000000000,"conn":1,"dir":"out","type":"ping","data":"AAAAAAAAAAE="}`,
+			`{"t":10000000000,"conn":1,"dir":"in","type":"pong","data":"AAAAAAAAAAE="}`,
+			`{"t":10000000000,"conn":1,"dir":"in","type":"text","text":"hello"}`,
+			`{"t":10000000000,"conn":0,"dir":"","type":"lost","count":1}`,
+			`{"t":10000000000,"conn":1,"dir":"in","type":"ping","data":"eA=="}`,
+			`{"t":10000000000,"conn":1,"dir":"out","type":"pong","data":"eA=="}`,
+			`{"t":11000000000,"conn":1,"dir":"out","type":"close","error":"a frame has the unknown opcode 0x3","code":1002}`,
+			`{"t":21000000000,"conn":2,"dir":"out","type":"open","url":"ws://server-1.test/ws/ada?token=SECRET","headers":{"Authorization":["SECRET"]},` +
+				`"responseHeaders":{"Connection":["Upgrade"],"Sec-Websocket-Accept":["…"],"Server":["echo SECRET"],"Upgrade":["websocket"]}}`,
+			`{"t":21000000000,"conn":2,"dir":"out","type":"text","text":"leaves"}`,
+			`{"t":22000000000,"conn":2,"dir":"out","type":"close","silent":1000000000,"error":"the client did not wait for the closing handshake any longer","code":1006}`,
+		}, "\n"), "SECRET", shown) + "\n"
+		if got := regexp.MustCompile(`(Accept":\[")[^"]+`).ReplaceAllString(file.String(), "$1…"); got != want {
+			t.Errorf("secrets %v: the recording is\n%s\nand not\n%s", secrets, got[:min(len(got), 5000)], want)
 		}
 	}
 }

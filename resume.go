@@ -131,7 +131,7 @@ func ofStream(stream string) string {
 	if stream == "" {
 		return ""
 	}
-	return fmt.Sprintf("stream %q: ", line(stream))
+	return `stream "` + line(stream) + `": `
 }
 
 // ResumeError says that a server began a connection before the position that
@@ -445,7 +445,7 @@ func (rs *resume) decided(cn *conn, v position.Verdict) {
 		rs.c.report(&ResumeError{Stream: v.Behind.Stream, Asked: v.Behind.Asked, Got: v.Behind.Got})
 	case v.NoNumber != nil && !cn.mispositioned:
 		cn.mispositioned = true
-		rs.c.report(fmt.Errorf("wsnotify: %sResume.Position returned %q, which is no decimal number, as Resume.Order %v needs one; "+
+		rs.c.report(fmt.Errorf("wsnotify: %sResume.Position returned \"%s\", which is no decimal number, as Resume.Order %v needs one; "+
 			"messages without a number are delivered, and can't be resumed from", ofStream(v.NoNumber.Stream), line(v.NoNumber.Position), rs.Order))
 	}
 	if v.Duplicate {

@@ -100,7 +100,7 @@ type SubscriptionError struct {
 
 // Error names the key.
 func (e *SubscriptionError) Error() string {
-	text := fmt.Sprintf("subscription %q", line(e.Key))
+	text := `subscription "` + line(e.Key) + `"`
 	if e.Err == nil { // made by hand
 		return prefix + text + " failed"
 	}
