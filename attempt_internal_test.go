@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -70,6 +71,42 @@ func TestResultOfAnAttempt(t *testing.T) {
 			if !abandoned {
 				t.Error("no result")
 			}
+		}
+	}
+}
+
+// A browser shows no response, and says which subprotocol was chosen otherwise.
+func TestSubprotocolWithoutAResponse(t *testing.T) {
+	if got := subprotocol(choosing{}, nil); got != "v1" {
+		t.Errorf("%q was chosen", got)
+	}
+	if got := subprotocol(&recorded{Conn: choosing{}}, nil); got != "v1" {
+		t.Errorf("%q was chosen, and is recorded", got)
+	}
+	if got := subprotocol(struct{ transport.Conn }{}, nil); got != "" {
+		t.Errorf("%q was chosen, though nobody has said so", got)
+	}
+	resp := &http.Response{Header: http.Header{"Sec-Websocket-Protocol": {"v2"}}}
+	if got := subprotocol(choosing{}, resp); got != "v2" || responseHeader(resp) == nil || responseHeader(nil) != nil {
+		t.Errorf("%q was chosen", got)
+	}
+}
+
+type choosing struct{ transport.Conn }
+
+func (choosing) Subprotocol() string { return "v1" }
+
+// What comes for a Receive at the moment at which OnHandshake returns is for the reader of the connection.
+func TestReceiveAtTheEndOfOnHandshake(t *testing.T) {
+	over := make(chan struct{})
+	close(over)
+	for range 50 { // a select takes any case that is ready
+		cn := &conn{}
+		cn.pending = make(chan received, 1)
+		cn.pending <- received{msg: Message{Epoch: 7}}
+		_, err := (&Handshake{conn: cn, over: over}).Receive(t.Context())
+		if err != errHandshakeOver || cn.pending == nil || len(cn.pending) != 1 {
+			t.Fatalf("it returned %v, and left %v", err, cn.pending)
 		}
 	}
 }

@@ -214,8 +214,8 @@ func TestWakingPageAsksForASignOfLife(t *testing.T) {
 func TestPageSendsNoPings(t *testing.T) {
 	inPage(t, wsnotify.Config{}, func(w *world, _ func()) {
 		w.connect()
-		if _, err := w.c.Ping(context.Background()); !errors.Is(err, errors.ErrUnsupported) || !strings.HasPrefix(err.Error(), "wsnotify: ") {
-			t.Errorf("Ping: %v", err)
+		if rtt, err := w.c.Ping(context.Background()); rtt != 0 || !errors.Is(err, errors.ErrUnsupported) || !strings.HasPrefix(err.Error(), "wsnotify: ") {
+			t.Errorf("Ping: %v, %v", rtt, err)
 		}
 	})
 }
@@ -254,15 +254,20 @@ func TestPageSetsNoHeadersInBeforeDial(t *testing.T) {
 	})
 }
 
-// With a Timeout longer than the Interval, each reply is for its own beat.
+// With a Timeout longer than the Interval, or none, each reply is for its own beat; of several that wait for theirs, for
+// the first.
 func TestPageRTTOfEachReply(t *testing.T) {
-	inPage(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: time.Second, Timeout: time.Minute}}, func(w *world, _ func()) {
-		w.srv.AnswerText("pong")
-		conn := w.connect()
-		conn.Latency(40 * time.Millisecond)
-		w.pass(10500 * time.Millisecond)
-		if rtt := w.c.Status().RTT; rtt != 80*time.Millisecond {
-			t.Errorf("a round trip of %v", rtt)
+	for _, timeout := range []time.Duration{time.Minute, -1} {
+		for _, latency := range []time.Duration{40 * time.Millisecond, 800 * time.Millisecond} {
+			inPage(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: time.Second, Timeout: timeout}}, func(w *world, _ func()) {
+				w.srv.AnswerText("pong")
+				conn := w.connect()
+				conn.Latency(latency)
+				w.pass(2700 * time.Millisecond)
+				if rtt := w.c.Status().RTT; rtt != 2*latency {
+					t.Errorf("Timeout %v: a round trip of %v, and not %v", timeout, rtt, 2*latency)
+				}
+			})
 		}
-	})
+	}
 }

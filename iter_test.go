@@ -207,3 +207,31 @@ func TestIteratorEndsWithItsContext(t *testing.T) {
 		w.expect("0s notification a: b")
 	})
 }
+
+// A sequence whose ctx has ended gets nothing more, also where nobody has begun a loop over it.
+func TestSequenceThatNobodyLoopsOver(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		c := wsnotify.New(wsnotify.Config{HTTPClient: w.net.HTTPClient()})
+		ctx, cancel := context.WithCancel(w.Context())
+		c.Notifications(ctx)
+		c.Messages(ctx)
+		w.must(c.Connect(w.Context(), w.srv.URL(), "ada"))
+		conn := w.conn()
+		w.must(conn.Notify("a", "1"))
+		w.pass(time.Hour)
+		if s := c.Status(); s.InboxQueued != 1 || s.CallbackSince.IsZero() {
+			t.Errorf("%d messages are in the inbox", s.InboxQueued)
+		}
+		cancel()
+		w.pass(0)
+		for range 3 {
+			w.must(conn.Notify("a", "2"))
+		}
+		w.pass(0)
+		if s := c.Status(); s.Unhandled != 3 || s.InboxQueued != 0 {
+			t.Errorf("%d notifications were for nobody, %d messages are in the inbox", s.Unhandled, s.InboxQueued)
+		}
+		w.must(c.Disconnect())
+		<-c.Done()
+	})
+}

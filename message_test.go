@@ -566,4 +566,8 @@ func TestDecode(t *testing.T) {
 	if n.Decode(&o) == nil {
 		t.Error("text was decoded as a struct")
 	}
+	n = wsnotify.Notification{Fallback: true, Content: "fallback", Raw: json.RawMessage(`{"content":"none of it"}`)}
+	if err := n.Decode(&s); err != nil || s != "fallback" {
+		t.Errorf("%q %v", s, err)
+	}
 }

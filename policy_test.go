@@ -374,3 +374,32 @@ func TestBackOffThatReturnsNoPolicy(t *testing.T) {
 		}
 	})
 }
+
+// A policy is asked one thing at a time, also when nobody waits for its answer, as in a drain.
+func TestPolicyIsAskedOneThingAtATime(t *testing.T) {
+	resets, asking, overlaps := 0, false, 0
+	once := func() {
+		if asking {
+			overlaps++
+		}
+		asking = true
+		time.Sleep(10 * time.Second)
+		asking = false
+		resets++
+	}
+	inBubble(t, wsnotify.Config{
+		StableAfter: time.Second, BackOff: func() wsnotify.BackOff { return &policy{reset: once} },
+		OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) },
+	}, func(w *world) {
+		conn := w.connect()
+		w.must(conn.SendBinary(nil))
+		w.pass(0)
+		go w.c.Drain(w.Context())
+		w.pass(2 * time.Second) // it is stable
+		conn.Drop()
+		<-w.c.Done()
+		if resets != 3 || overlaps != 0 {
+			t.Errorf("%d resets, %d at once", resets, overlaps)
+		}
+	})
+}

@@ -1101,8 +1101,11 @@ func TestBinaryMessagesHaveNoPosition(t *testing.T) {
 		conn := w.connect()
 		w.must(conn.SendBinary([]byte(event(7))))
 		w.pass(0)
+		w.must(conn.SendBinary([]byte(event(7)))) // is no duplicate
+		w.pass(0)
 		if got := w.c.Position(""); got != "" {
 			t.Errorf("the position is %q", got)
 		}
+		w.expect("0s CONNECTING", "0s OPEN", "0s open 1", fmt.Sprintf("0s message binary %q", event(7)), fmt.Sprintf("0s message binary %q", event(7)))
 	})
 }

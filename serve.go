@@ -404,10 +404,7 @@ func (r *run) abortSlowShut(cn *conn, done <-chan struct{}) {
 	select {
 	case <-done:
 		return
-	case <-r.aborted:
-		cn.tr.Kill()
-		return
-	case <-r.stop:
+	case <-r.stop: // before it is aborted
 	}
 	limit := r.c.cfg.CloseTimeout
 	if limit < 0 {
