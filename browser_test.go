@@ -271,3 +271,16 @@ func TestPageRTTOfEachReply(t *testing.T) {
 		}
 	}
 }
+
+// A reply that nobody has asked for is none: it gives no RTT, and the peer need not answer later.
+func TestPageDoesNotTakeARepeatedReply(t *testing.T) {
+	inPage(t, wsnotify.Config{}, func(w *world, _ func()) {
+		conn := w.connect()
+		w.pass(time.Second)
+		w.must(conn.SendText("pong"))
+		w.pass(time.Hour)
+		if s := w.c.Status(); s.RTT != 0 || s.Connections != 1 || !w.c.IsConnected() {
+			t.Errorf("%+v", s)
+		}
+	})
+}

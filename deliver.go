@@ -207,7 +207,7 @@ func (c *Client) notify(msg Message, taken bool) {
 	if handlers = c.handlers.of(n.MsgType); len(handlers) == 0 && len(subs) == 0 {
 		return
 	}
-	if alone && !n.Fallback { // the message was f's, so a handler that it has added gets what was copied
+	if alone { // the message was f's, so a handler that it has added gets what was copied
 		n.form, content = later, nil
 	}
 	c.notifyOn(n, content, subs, handlers)

@@ -48,7 +48,7 @@ func (w *world) drainWithin(d time.Duration) error {
 // wantLeft checks the error of a drain that did not get ready.
 func (w *world) wantLeft(err, why error, what string) {
 	w.Helper()
-	if !errors.Is(err, why) || !strings.Contains(fmt.Sprint(err), what) {
+	if why != nil && !errors.Is(err, why) || !strings.Contains(fmt.Sprint(err), what) {
 		w.Errorf("the error is %v; it should be for %q and say %q", err, why, what)
 	}
 }
@@ -640,4 +640,41 @@ func TestRunThatACallbackEnds(t *testing.T) {
 			})
 		}
 	}
+}
+
+// When DrainTimeout has passed, Run closes as it does without one.
+func TestDrainTimeoutPasses(t *testing.T) {
+	inBubble(t, wsnotify.Config{DrainTimeout: 5 * time.Second, OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) }}, func(w *world) {
+		ctx, cancel := context.WithCancel(w.Context())
+		defer cancel()
+		ran := w.running(ctx)
+		w.must(w.conn().SendBinary(nil))
+		w.pass(0)
+		cancel()
+		w.wantLeft(<-ran, nil, "wsnotify: the client was closed before it was drained, with 1 message not handled: context canceled")
+		if codes, d := w.srv.CloseCodes(), time.Since(w.start); len(codes) != 1 || codes[0] != 1000 || d != 5*time.Second {
+			t.Errorf("the server got the close codes %v after %v", codes, d)
+		}
+	})
+}
+
+// A connection that is lost while it drains ends within CloseTimeout, as any end does.
+func TestCloseTimeoutOfADrain(t *testing.T) {
+	inBubble(t, wsnotify.Config{CloseTimeout: 200 * time.Millisecond, Heartbeat: wsnotify.Heartbeat{Interval: -1}}, func(w *world) {
+		w.net.Buffer(1 << 10)
+		conn := w.connect()
+		conn.StopReading(true)
+		w.srv.AnswerClose(false)
+		for range 4 {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+		}
+		drained := make(chan error, 1)
+		go func() { drained <- w.c.Drain(w.Context()) }()
+		w.pass(time.Second)
+		w.must(conn.CloseFrame(1001, ""))
+		w.wantLeft(<-drained, wsnotify.CloseError{Code: 1001}, "with 3 messages not sent and 1 message not confirmed")
+		if d := time.Since(w.start); d != 1200*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+	})
 }

@@ -42,11 +42,17 @@ func wantClasses(t *testing.T, what string, err error, says, want string) {
 func asks(c *wsnotify.Client) map[string]func(context.Context) error {
 	text := []byte("x")
 	return map[string]func(context.Context) error{
-		"Send":      func(ctx context.Context) error { return c.Send(ctx, wsnotify.MessageText, text) },
-		"SendText":  func(ctx context.Context) error { return c.SendText(ctx, "x") },
-		"SendJSON":  func(ctx context.Context) error { return c.SendJSON(ctx, 1) },
-		"Request":   func(ctx context.Context) error { _, err := c.Request(ctx, "1", wsnotify.MessageText, text); return err },
-		"Ping":      func(ctx context.Context) error { _, err := c.Ping(ctx); return err },
+		"Send":     func(ctx context.Context) error { return c.Send(ctx, wsnotify.MessageText, text) },
+		"SendText": func(ctx context.Context) error { return c.SendText(ctx, "x") },
+		"SendJSON": func(ctx context.Context) error { return c.SendJSON(ctx, 1) },
+		"Request":  func(ctx context.Context) error { _, err := c.Request(ctx, "1", wsnotify.MessageText, text); return err },
+		"Ping": func(ctx context.Context) error {
+			rtt, err := c.Ping(ctx)
+			if rtt != 0 {
+				return fmt.Errorf("a round trip of %v and an error: %v", rtt, err)
+			}
+			return err
+		},
 		"Reconnect": func(context.Context) error { return c.Reconnect() },
 	}
 }
@@ -72,6 +78,13 @@ func TestMethodsSayWhyTheClientDoesNotRun(t *testing.T) {
 		}
 		wantClasses(t, "Enqueue", w.c.EnqueueJSON(1), "closed", "ErrNotConnected ErrClosed")
 	})
+	ended, cancel := context.WithCancel(bg)
+	cancel()
+	for name, ask := range asks(wsnotify.New(wsnotify.Config{})) {
+		if err := ask(ended); name != "Reconnect" && err != context.Canceled {
+			t.Errorf("%s with a ctx that has ended: %v", name, err)
+		}
+	}
 }
 
 // Whoever waits on one Connect when another takes over is told so.

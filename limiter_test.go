@@ -91,12 +91,14 @@ func TestEndWhileDialLimiterWaits(t *testing.T) {
 		w.connect()
 		w.srv.DropAll()
 		w.pass(time.Minute)
+		w.journal()
 		began := time.Now()
 		w.must(w.c.Disconnect())
 		<-w.c.Done()
 		if took := time.Since(began); took > 0 {
 			t.Errorf("the end took %v", took)
 		}
+		w.expect()
 		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
 		defer cancel()
 		w.wantErr(w.c.Connect(ctx, w.srv.URL(), "ada"), context.DeadlineExceeded)

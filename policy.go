@@ -62,11 +62,8 @@ func Exponential(initial, max time.Duration, retries int) func() BackOff {
 			backoff.WithRandomizationFactor(spread),
 			backoff.WithMaxElapsedTime(0),
 		)
-		switch {
-		case retries < 0:
+		if retries < 0 {
 			return b
-		case retries == 0:
-			return never{} // WithMaxRetries takes 0 for no limit before its first Reset
 		}
 		return backoff.WithMaxRetries(b, uint64(retries))
 	}

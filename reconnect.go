@@ -247,13 +247,10 @@ func (r *run) wait(l *loss) bool {
 	case <-req.requested:
 	case <-r.woke:
 	case <-r.stop:
-		return false
 	case <-r.ctxDone:
-		return false
 	case <-r.drain:
-		return false
 	}
-	return true
+	return true // dial finds out whether the run is to end
 }
 
 // next asks the policy for a further attempt. Reconnect overrules
@@ -333,7 +330,9 @@ func (r *run) awaitStores() {
 	if removed == nil && saved == nil {
 		return
 	}
+	stored := make(chan struct{})
 	r.hooks.Go(func() {
+		defer close(stored)
 		for _, done := range []<-chan struct{}{removed, saved} {
 			if done != nil {
 				<-done
@@ -345,17 +344,10 @@ func (r *run) awaitStores() {
 	r.mu.Unlock()
 	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
 	defer timer.Stop()
-	for _, done := range []<-chan struct{}{removed, saved} {
-		if done == nil {
-			continue
-		}
-		select {
-		case <-done:
-		case <-timer.C:
-			return
-		case <-r.aborted:
-			return
-		}
+	select {
+	case <-stored:
+	case <-timer.C:
+	case <-r.aborted:
 	}
 }
 

@@ -9,12 +9,15 @@ import (
 // Random calls of the registry, compared with the plainest one there can be.
 func TestRegistryOfRequests(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), 8))
-	for range 8 {
+	for round := range 8 {
 		var rs requests
 		waits := map[string]chan Message{}
 		expected := map[string]bool{} // of late: an answer may come
 		var late []string
 		ids := 1 + rnd.IntN(3*maxAbandoned)
+		if round == 0 { // more of them give up than are remembered
+			ids = 4 * maxAbandoned
+		}
 		for step := range 4 * ids {
 			id := fmt.Sprint(rnd.IntN(ids))
 			msg := Message{Type: MessageText, Data: []byte(`{"id":"` + id + `"}`), Epoch: uint64(step)}

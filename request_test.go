@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -550,6 +551,9 @@ func TestBinaryAnswers(t *testing.T) {
 			got, err := w.c.Request(ctx, "1", wsnotify.MessageText, []byte(`{"id":"1"}`))
 			if (err == nil) != want || want && string(got.Data) != answer {
 				t.Errorf("%q: %q, %v", answer, got.Data, err)
+			}
+			if delivered := fmt.Sprintf("0s message binary %q", answer); slices.Contains(w.journal(), delivered) == want {
+				t.Errorf("%q was delivered: %v", answer, !want)
 			}
 		})
 	}

@@ -95,8 +95,9 @@ func TestGapsComeBeforeTheMessageBehindThem(t *testing.T) {
 		w = world
 		conn := w.connect()
 		w.journal()
-		w.send(conn, event(5), event(6), event(9), event(10))
-		w.expect("0s notification n: 5", "0s notification n: 6", "0s the messages between 6 and 9 are missing epoch 1", "0s notification n: 9", "0s notification n: 10")
+		w.send(conn, event(5), event(6), `{"msgType":"n","content":"no position"}`, event(9), event(10))
+		w.expect("0s notification n: 5", "0s notification n: 6", "0s notification n: no position", "0s the messages between 6 and 9 are missing epoch 1",
+			"0s notification n: 9", "0s notification n: 10")
 		if got := w.c.Status().Gaps; got != 1 {
 			t.Errorf("%d gaps", got)
 		}
@@ -809,6 +810,41 @@ func TestHandlerErrorRedelivers(t *testing.T) {
 	}
 }
 
+// A message that comes again has not been handled before the body of a loop has returned, so the counter of reconnects
+// stays until then.
+func TestLoopOverARedeliveredMessage(t *testing.T) {
+	failures := 1
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+	inBubble(t, cfg, func(w *world) {
+		wsnotify.Handle(w.c, "n", func(context.Context, wsnotify.Typed[string]) error {
+			if failures--; failures == 0 {
+				return errors.New("database is gone")
+			}
+			return nil
+		})
+		loop, next := w.c.Notifications(w.Context()), make(chan struct{})
+		go func() {
+			for range loop {
+				<-next
+			}
+		}()
+		w.send(w.connect(), event(1))
+		next <- struct{}{}
+		w.pass(11 * time.Second)
+		w.send(w.conn(), event(1))
+		for step, want := range []int{1, 0} {
+			if got := w.c.ReconnectAttempts(); got != want {
+				t.Errorf("ReconnectAttempts is %d, not %d, when %d bodies have returned", got, want, step)
+			}
+			if step == 0 {
+				next <- struct{}{}
+				w.pass(0)
+			}
+		}
+	})
+}
+
 func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {
 	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
 	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
@@ -1024,7 +1060,7 @@ func TestHandlerErrorInADrain(t *testing.T) {
 		err := w.c.Drain(w.Context())
 		<-w.c.Done()
 		var lost *wsnotify.DrainError
-		if !errors.As(err, &lost) || lost.Unhandled != 3 || lost.Unsent != 0 {
+		if !errors.As(err, &lost) || lost.Unhandled != 3 || lost.Unsent != 0 || !strings.HasSuffix(err.Error(), ": a handler returned an error, and its message is to be redelivered") {
 			t.Errorf("Drain returned %v", err)
 		}
 		w.wantOn(conn, strings.Split("abcdefgh", "")...)

@@ -250,7 +250,6 @@ func (s *subscriptions) add(name string, now time.Time) {
 		switch {
 		case !k.has:
 		case s.Unsubscribe == nil: // the server still has it
-			s.enter(k, k.state, nil, k.since)
 			return
 		default:
 			k.again = true
@@ -278,9 +277,8 @@ func (s *subscriptions) drop(name string, _ time.Time) {
 	case s.Unsubscribe != nil:
 		s.enqueue(k)
 	}
-	if k.inFlight && s.cancel != nil && slices.Contains(s.sendingNow, k) {
+	if k.inFlight && slices.Contains(s.sendingNow, k) {
 		s.cancel()
-		s.cancel, s.sendingNow = nil, nil
 	}
 }
 

@@ -794,3 +794,70 @@ func TestMethodsInSubscribeFunctions(t *testing.T) {
 		}
 	}
 }
+
+// A message that waits, and of which a key is not wanted any more, is made anew without it, and stays where it was: the
+// first ones of a connection are before what is queued.
+func TestUnsubscribeBeforeTheFirstWereSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*world)
+		states string
+		sent   []string
+	}{
+		"unsubscribed": {func(w *world) { w.must(w.c.Unsubscribe("b")) },
+			"a %[1]s, c %[1]s, d %[1]s", []string{"join a,c", "join d", "queued"}},
+		"both": {func(w *world) { w.must(w.c.Unsubscribe("b", "a")) },
+			"c %[1]s, d %[1]s", []string{"join c,d", "queued"}},
+		"subscribed again": {func(w *world) { w.must(w.c.Unsubscribe("a")); w.must(w.c.Subscribe("a")) }, // behind what is queued
+			"b %[1]s, c %[1]s, d %[1]s, a %[1]s", []string{"join b,c", "join d", "queued", "join a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: joins()}
+			cfg.Subscriptions.Batch = 2
+			limiter := &oneEach{interval: 10 * time.Second}
+			cfg.Outbox.Limiter = limiter
+			inBubble(t, cfg, func(w *world) {
+				limiter.next = w.start.Add(10 * time.Second)
+				w.must(w.c.Subscribe("a", "b", "c", "d"))
+				w.must(w.c.Enqueue(wsnotify.MessageText, []byte("queued")))
+				conn := w.connect()
+				w.pass(time.Second)
+				test.change(w)
+				w.wantStates(fmt.Sprintf(test.states, "wanted"))
+				w.pass(9 * time.Second)
+				w.wantOn(conn, test.sent[0])
+				w.pass(time.Minute)
+				w.wantOn(conn, test.sent...)
+				w.wantStates(fmt.Sprintf(test.states, "active"))
+				w.wantNoOtherKeys()
+			})
+		})
+	}
+}
+
+// What answers a subscription that is about to end does not answer the one that follows it.
+func TestAnswerToTheSubscriptionBefore(t *testing.T) {
+	var release chan struct{}
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins())}
+	leave := cfg.Subscriptions.Unsubscribe
+	cfg.Subscriptions.Unsubscribe = func(keys []string) (wsnotify.Message, error) {
+		if keys[0] == "b" {
+			<-release
+		}
+		return leave(keys)
+	}
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		w.must(w.c.Subscribe("a", "b"))
+		conn := w.connect()
+		w.wantStates("a sent, b sent")
+		w.must(w.c.Unsubscribe("b", "a"))
+		w.must(w.c.Subscribe("a"))
+		w.send(conn, "ok a")
+		close(release)
+		w.wantOn(conn, "join a", "join b", "leave b", "leave a", "join a")
+		w.wantStates("a sent")
+		w.send(conn, "ok a")
+		w.wantStates("a active")
+		w.wantNoOtherKeys()
+	})
+}
