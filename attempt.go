@@ -253,11 +253,9 @@ func (a *attempt) abandon(cancel context.CancelFunc, aborted <-chan struct{}) {
 	if inHook {
 		return
 	}
-	timer := time.NewTimer(joinAttempt)
-	defer timer.Stop()
 	select {
 	case <-a.ended:
-	case <-timer.C:
+	case <-time.After(joinAttempt):
 	case <-aborted:
 	}
 }

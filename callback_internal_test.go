@@ -29,3 +29,22 @@ func TestCallbackSinceIsLateByATickAtMost(t *testing.T) {
 		})
 	}
 }
+
+// No callback runs while a message is passed over that nobody wants.
+func TestMessagesForNobodyRunNoCallback(t *testing.T) {
+	for name, msg := range map[string]Message{
+		"binary": {Type: MessageBinary}, "a type that nobody handles": {Type: MessageText, Data: []byte(`{"msgType":"a","content":"b"}`)},
+		"no JSON": {Type: MessageText, Data: []byte("no")},
+	} {
+		c := New(Config{SlowCallback: -1})
+		c.callbacks.enter(nameOnMessage)
+		if c.callbacks.runningSince().IsZero() {
+			t.Error("no callback runs")
+		}
+		c.deliver(msg, false)
+		if at := c.callbacks.runningSince(); !at.IsZero() {
+			t.Errorf("%s: a callback runs since %v", name, at)
+		}
+		c.callbacks.stop()
+	}
+}

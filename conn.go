@@ -446,12 +446,10 @@ func (cn *conn) shut(grace time.Duration) {
 // join waits for the reader of a connection that has ended. It can't wait for a
 // net.Conn that a user supplies and that does not end: Done does.
 func (cn *conn) join(gone <-chan struct{}) {
-	timer := time.NewTimer(joinConn)
-	defer timer.Stop()
 	select {
 	case <-gone:
 		<-cn.ended
-	case <-timer.C:
+	case <-time.After(joinConn):
 		cn.r.spawn(func() { <-gone; <-cn.ended })
 	}
 }

@@ -58,11 +58,9 @@ func (c *Client) Drain(ctx context.Context) error {
 	case <-ctx.Done():
 		r.setDrainErr(ctx.Err())
 		r.end(StatusNormalClosure, "")
-		timer := time.NewTimer(partingGrace)
-		defer timer.Stop()
 		select {
 		case <-r.over:
-		case <-timer.C:
+		case <-time.After(partingGrace):
 			r.abort()
 			<-r.over
 		}

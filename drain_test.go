@@ -372,13 +372,16 @@ func TestDrainInsideACallback(t *testing.T) {
 func TestDrainInACallbackWithoutAConnection(t *testing.T) {
 	var w *world
 	errs := make(chan error, 1)
-	inBubble(t, wsnotify.Config{OnReconnecting: func(wsnotify.ReconnectEvent) { errs <- w.c.Drain(bg) }}, func(world *world) {
+	inBubble(t, wsnotify.Config{OnReconnecting: func(wsnotify.ReconnectEvent) {
+		w.must(w.c.Enqueue(wsnotify.MessageText, []byte("late")))
+		errs <- w.c.Drain(bg)
+	}}, func(world *world) {
 		w = world
 		conn := w.connect()
 		w.srv.Stop()
 		w.pass(time.Second)
 		conn.Drop()
-		w.must(<-errs)
+		w.wantLeft(<-errs, wsnotify.ErrNotConnected, "with 1 message not sent: WebSocket is not connected")
 		<-w.c.Done()
 		if d := time.Since(w.start); d != time.Second || w.c.Err() != nil {
 			t.Errorf("over after %v: %v", d, w.c.Err())
@@ -656,6 +659,44 @@ func TestDrainTimeoutPasses(t *testing.T) {
 			t.Errorf("the server got the close codes %v after %v", codes, d)
 		}
 	})
+}
+
+// A Run that drains does not reconnect when its connection is lost.
+func TestRunWhoseConnectionIsLostInADrain(t *testing.T) {
+	inBubble(t, wsnotify.Config{DrainTimeout: time.Hour, OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) }}, func(w *world) {
+		ctx, cancel := context.WithCancel(w.Context())
+		defer cancel()
+		ran := w.running(ctx)
+		conn := w.conn()
+		w.must(conn.SendBinary(nil))
+		w.pass(0)
+		cancel()
+		w.pass(time.Second)
+		w.wantErr(w.c.Reconnect(), wsnotify.ErrClosed)
+		conn.Drop()
+		w.wantLeft(<-ran, nil, "with 1 message not handled: context canceled")
+		if d := time.Since(w.start); d != time.Second || w.net.Dials() != 1 {
+			t.Errorf("after %v and %d dials", d, w.net.Dials())
+		}
+	})
+}
+
+// A client that has given up is closed by whatever ends one: its counter begins anew.
+func TestEndsOfAClientThatHasGivenUp(t *testing.T) {
+	for name, end := range map[string]func(*wsnotify.Client) error{
+		"Drain": func(c *wsnotify.Client) error { return c.Drain(bg) },
+		"Close": (*wsnotify.Client).Close,
+	} {
+		inBubble(t, wsnotify.Config{}, func(w *world) {
+			w.srv.Stop()
+			w.c.Connect(w.Context(), w.srv.URL(), "ada")
+			before := w.c.ReconnectAttempts()
+			w.must(end(w.c))
+			if after := w.c.ReconnectAttempts(); before != 6 || after != 0 {
+				t.Errorf("%s: ReconnectAttempts was %d, and is %d", name, before, after)
+			}
+		})
+	}
 }
 
 // A connection that is lost while it drains ends within CloseTimeout, as any end does.

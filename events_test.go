@@ -112,6 +112,11 @@ func TestFailurePrintsWhatIsKnown(t *testing.T) {
 			Epoch: 1, Code: 1000, WasClean: true, Failure: wsnotify.Failure{Phase: wsnotify.PhaseOpen, Uptime: 2 * time.Second, Err: wsnotify.ErrClosed}},
 		`connection 2 closed with code 4001 "bye": the server closed it; not reconnecting`: wsnotify.CloseEvent{
 			Epoch: 2, Code: 4001, Reason: "bye", WasClean: true, Failure: wsnotify.Failure{Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Remote, Err: bye}},
+		"open connection ended after 1s: the server broke the protocol: no": wsnotify.Failure{
+			Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Remote, Code: 1002, Uptime: time.Second, Err: errors.New("wsnotify: the server broke the protocol: no")},
+		"open connection ended: the server closed it": wsnotify.Failure{Phase: wsnotify.PhaseOpen, Initiator: wsnotify.Local, Code: 4001, Err: bye},
+		"dial failed: refused; reconnect 2 in 1ms": wsnotify.ReconnectEvent{
+			Attempt: 2, Delay: time.Microsecond, Failure: wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: errors.New("refused")}},
 		"dial failed: refused; reconnect 2 now": wsnotify.ReconnectEvent{Attempt: 2, Failure: wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: errors.New("refused")}},
 		"connection 0 open: ":                   wsnotify.OpenEvent{URL: "ws://[::1/?token=hunter2"},
 	} {

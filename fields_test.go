@@ -105,6 +105,8 @@ func TestEventsInLogsAndJSON(t *testing.T) {
 				`"connections":0,"reconnects":0,"queued":0,"unconfirmed":0,"resent":0,"subscriptions":{"wanted":0,"active":0,"refused":0},"duplicates":0,"gaps":0,` +
 				`"limited":false,"undelivered":0,"undeliveredBy":{"closed":0,"expired":0,"outboxFull":0,"unconfirmed":0},` +
 				`"inboxQueued":0,"inboxBytes":0,"unhandled":0}`},
+		"Failure with a code that has a name": {wsnotify.Failure{Phase: wsnotify.PhaseOpen, Code: 1001, Uptime: time.Minute},
+			"v.phase=open v.initiator=local v.code=1001 v.uptime=1m0s", `{"phase":"open","initiator":"local","code":1001,"uptime":"1m0s"}`},
 		"states, a phase, an initiator": {struct{ S, P, I, K any }{wsnotify.Closing, wsnotify.PhaseDial, wsnotify.Network, wsnotify.SubscriptionSent},
 			`v="{S:CLOSING P:dial I:network K:sent}"`, `{"S":"CLOSING","P":"dial","I":"network","K":"sent"}`},
 	} {

@@ -69,6 +69,40 @@ func TestInboxLimitAppliesOverReconnects(t *testing.T) {
 	}
 }
 
+// Of what was read when a connection ends, 64 KiB go past the limit of a full inbox: the message that the reader waits
+// with is one more.
+func TestWhatWasReadGoesPastTheLimit(t *testing.T) {
+	for size, want := range map[int]int{20_000: 2 + 1 + 3, 32 << 10: 2 + 1 + 2, 32<<10 + 1: 2 + 1 + 1, 64<<10 + 1: 2 + 1} {
+		var release chan struct{}
+		got := 0
+		inRawBubble(t, wsnotify.Config{
+			Inbox: wsnotify.Inbox{Messages: 2}, Compression: takeover, BackOff: never, OnMessage: func(wsnotify.Message) { got++; <-release },
+		}, func(p *rawPeer) {
+			p.accept("Sec-WebSocket-Extensions: permessage-deflate")
+			var f flater
+			var frames [][]byte
+			for range want + 2 { // which are read at once
+				frames = append(frames, f.message(strings.Repeat("x", size), false))
+			}
+			p.frames(frames...)
+			p.rest(5 * time.Second)
+			p.rst()
+		}, func(w *world, _ *rawNet) {
+			release = make(chan struct{})
+			w.must(w.c.Connect(w.Context(), "ws://server/", ""))
+			w.pass(9 * time.Second) // a beat finds out, since nobody reads
+			if s := w.c.Status(); s.InboxQueued != want || s.LastFailure == nil || !strings.HasSuffix(s.LastFailure.Err.Error(), ": connection reset by peer") {
+				t.Errorf("%d bytes: %d messages are in the inbox, want %d: %v", size, s.InboxQueued, want, s.LastFailure)
+			}
+			close(release)
+			<-w.c.Done()
+			if s := w.c.Status(); got != want || s.MessagesIn != uint64(want) || s.BytesIn != uint64(want*size) {
+				t.Errorf("%d bytes: %d were delivered, want %d: %d messages of %d bytes came in", size, got, want, s.MessagesIn, s.BytesIn)
+			}
+		})
+	}
+}
+
 // insideItsConnection checks that messages come between the OnOpen and the OnClose of their connection.
 func insideItsConnection(w *world) {
 	w.Helper()
@@ -196,8 +230,9 @@ func TestPingOutsideACallbackWaitsForTheInbox(t *testing.T) {
 		time.AfterFunc(3*time.Second, func() { close(release) })
 		short, cancel := context.WithTimeout(bg, time.Second)
 		defer cancel()
-		_, err := w.c.Ping(short)
-		w.wantErr(err, context.DeadlineExceeded)
+		if rtt, err := w.c.Ping(short); rtt != 0 || err != context.DeadlineExceeded {
+			t.Errorf("%v, %v", rtt, err)
+		}
 		if rtt, err := w.c.Ping(bg); err != nil || rtt != 2*time.Second {
 			t.Errorf("a pong after %v: %v", rtt, err)
 		}

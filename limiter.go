@@ -45,10 +45,8 @@ func limiterError(field string, err error) error {
 
 // pause waits, unless the run is to end.
 func (r *run) pause(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-r.stop:
 	case <-r.ctxDone:
 	case <-r.drain:

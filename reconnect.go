@@ -88,8 +88,6 @@ func (r *run) load() bool {
 	if l == nil {
 		return true
 	}
-	timer := time.NewTimer(loadGrace)
-	defer timer.Stop()
 	select {
 	case <-l.Over():
 		panicked, err := l.Result()
@@ -101,7 +99,7 @@ func (r *run) load() bool {
 			r.c.report(err)
 		}
 		return true
-	case <-timer.C:
+	case <-time.After(loadGrace):
 	case <-r.stop:
 	case <-r.ctxDone:
 	case <-r.drain:
@@ -240,10 +238,8 @@ func (r *run) wait(l *loss) bool {
 	r.mu.Lock()
 	req := r.reconnectReq
 	r.mu.Unlock()
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(delay):
 	case <-req.requested:
 	case <-r.woke:
 	case <-r.stop:
@@ -342,11 +338,9 @@ func (r *run) awaitStores() {
 	r.mu.Lock()
 	began := r.endingSince
 	r.mu.Unlock()
-	timer := time.NewTimer(r.c.cfg.CloseTimeout - time.Since(began))
-	defer timer.Stop()
 	select {
 	case <-stored:
-	case <-timer.C:
+	case <-time.After(r.c.cfg.CloseTimeout - time.Since(began)):
 	case <-r.aborted:
 	}
 }

@@ -225,6 +225,17 @@ func TestLinesOfARecording(t *testing.T) {
 		inBubble(t, wsnotify.Config{
 			Header: http.Header{"Authorization": {secret}}, Record: &file, RecordSecrets: secrets, RecordPings: true,
 			CloseTimeout: -1, Heartbeat: wsnotify.Heartbeat{Interval: -1}, ReadLimit: 8 << 20,
+			RecordMessage: func(m wsnotify.Message) wsnotify.Message {
+				if m.Type == wsnotify.MessageText {
+					copy(m.Data, strings.ToUpper(string(m.Data)))
+				}
+				return m
+			},
+			OnMessage: func(m wsnotify.Message) {
+				if m.Type == wsnotify.MessageText && string(m.Data) != "hello" {
+					t.Errorf("what is recorded as %q came to the callbacks", m.Data)
+				}
+			},
 		}, func(w *world) {
 			w.net.Buffer(10_000)
 			w.srv.AllowViolations()
@@ -260,14 +271,14 @@ func TestLinesOfARecording(t *testing.T) {
 				`"responseHeaders":{"Connection":["Upgrade"],"Sec-Websocket-Accept":["…"],"Server":["echo SECRET"],"Upgrade":["websocket"]}}`,
 			`{"t":10000000000,"conn":1,"dir":"out","type":"ping","data":"AAAAAAAAAAE="}`,
 			`{"t":10000000000,"conn":1,"dir":"in","type":"pong","data":"AAAAAAAAAAE="}`,
-			`{"t":10000000000,"conn":1,"dir":"in","type":"text","text":"hello"}`,
+			`{"t":10000000000,"conn":1,"dir":"in","type":"text","text":"HELLO"}`,
 			`{"t":10000000000,"conn":0,"dir":"","type":"lost","count":1}`,
 			`{"t":10000000000,"conn":1,"dir":"in","type":"ping","data":"eA=="}`,
 			`{"t":10000000000,"conn":1,"dir":"out","type":"pong","data":"eA=="}`,
 			`{"t":11000000000,"conn":1,"dir":"out","type":"close","error":"a frame has the unknown opcode 0x3","code":1002}`,
 			`{"t":21000000000,"conn":2,"dir":"out","type":"open","url":"ws://server-1.test/ws/ada?token=SECRET","headers":{"Authorization":["SECRET"]},` +
 				`"responseHeaders":{"Connection":["Upgrade"],"Sec-Websocket-Accept":["…"],"Server":["echo SECRET"],"Upgrade":["websocket"]}}`,
-			`{"t":21000000000,"conn":2,"dir":"out","type":"text","text":"leaves"}`,
+			`{"t":21000000000,"conn":2,"dir":"out","type":"text","text":"LEAVES"}`,
 			`{"t":22000000000,"conn":2,"dir":"out","type":"close","silent":1000000000,"error":"the client did not wait for the closing handshake any longer","code":1006}`,
 		}, "\n"), "SECRET", shown) + "\n"
 		if got := regexp.MustCompile(`(Accept":\[")[^"]+`).ReplaceAllString(file.String(), "$1…"); got != want {

@@ -511,9 +511,7 @@ func (rs *resume) dispatched(m *inbox.Item) {
 		rs.lost.Store(1)
 		rs.discarded.Store(math.MaxUint64)
 		rs.rewind.Store(true)
-		if r := rs.c.current(); r != nil {
-			r.redeliver()
-		}
+		rs.c.current().redeliver()
 	default:
 		rs.done(m.Mark, held)
 	}
@@ -559,12 +557,11 @@ func (rs *resume) release(held *position.Hold) {
 
 // recovered says that a message which had failed has been handled.
 func (rs *resume) recovered() {
-	if r := rs.c.current(); r != nil {
-		select {
-		case r.recovered <- struct{}{}:
-			r.signal()
-		default:
-		}
+	r := rs.c.current()
+	select {
+	case r.recovered <- struct{}{}:
+		r.signal()
+	default:
 	}
 }
 

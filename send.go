@@ -334,14 +334,12 @@ func (c *Client) load() {
 	if l == nil {
 		return
 	}
-	timer := time.NewTimer(loadGrace)
-	defer timer.Stop()
 	select {
 	case <-l.Over():
 		if panicked, _ := l.Result(); panicked != nil {
 			panic(panicked)
 		}
-	case <-timer.C:
+	case <-time.After(loadGrace):
 	}
 }
 

@@ -82,9 +82,7 @@ func (r *run) serve() (l *loss, rests bool) {
 			if d := r.c.cfg.DrainTimeout; d > 0 && r.stays {
 				r.ctxDone, draining = nil, true
 				r.beginDrain()
-				timer := time.NewTimer(d)
-				defer timer.Stop()
-				drainTimeout = timer.C
+				drainTimeout = time.After(d)
 				break
 			}
 			r.conclude()
@@ -324,11 +322,9 @@ func (r *run) awaitSubscriptions(cn *conn, timeout time.Duration) {
 	if queued, _ := r.c.outbox.Counts(); pending == nil || queued == 0 {
 		return
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
 	select {
 	case <-pending:
-	case <-timer.C:
+	case <-time.After(timeout):
 	case <-cn.ended:
 	case <-r.aborted:
 	}
@@ -336,8 +332,7 @@ func (r *run) awaitSubscriptions(cn *conn, timeout time.Duration) {
 
 // awaitCloseFrame waits for the peer's answer to a close frame.
 func (r *run) awaitCloseFrame(cn *conn, timeout time.Duration) {
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	over := time.After(timeout)
 	stop := r.stop
 	if isClosed(stop) {
 		stop = nil // timeout is that of the end
@@ -346,14 +341,14 @@ func (r *run) awaitCloseFrame(cn *conn, timeout time.Duration) {
 		select {
 		case <-cn.ended:
 			return
-		case <-timer.C:
+		case <-over:
 			return
 		case <-r.aborted:
 			return
 		case <-stop:
 			stop = nil
 			if r.c.cfg.CloseTimeout < timeout {
-				timer.Reset(r.c.cfg.CloseTimeout)
+				over = time.After(r.c.cfg.CloseTimeout)
 			}
 		}
 	}
@@ -410,13 +405,11 @@ func (r *run) abortSlowShut(cn *conn, done <-chan struct{}) {
 	if limit < 0 {
 		limit = closeGrace
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	select {
 	case <-done:
 		return
 	case <-r.aborted:
-	case <-timer.C:
+	case <-time.After(limit):
 	}
 	cn.tr.Kill()
 }

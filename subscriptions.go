@@ -418,7 +418,6 @@ func (s *subscriptions) closed() (begun bool) {
 	for name, k := range s.keys {
 		if !k.wanted {
 			delete(s.keys, name)
-			continue
 		}
 		k.has, k.asked, k.inFlight, k.again, k.queued = false, false, false, false, false
 		if k.state == SubscriptionSent || k.state == SubscriptionActive || k.err != nil && k.state == SubscriptionWanted {
@@ -594,7 +593,7 @@ func (s *subscriptions) sendOne(cn *conn, m outgoing, unsubscribe, first bool) b
 	case err == nil:
 		s.sent(cn, m.keys, now)
 	case errors.Is(err, context.Canceled) && !errors.Is(err, ErrUnconfirmed): // certainly not sent
-		s.requeue(m.keys, first)
+		s.requeue(m.keys)
 		return true
 	}
 	return err == nil
@@ -618,7 +617,7 @@ func (s *subscriptions) sent(cn *conn, keys []*key, at time.Duration) {
 
 // requeue makes the keys of a message due again. It was not sent, since one of them is
 // not wanted any more. It is called with mu.
-func (s *subscriptions) requeue(keys []*key, first bool) {
+func (s *subscriptions) requeue(keys []*key) {
 	var due []*key
 	for _, k := range keys {
 		k.has, k.asked, k.inFlight, k.again = false, false, false, false
@@ -631,9 +630,7 @@ func (s *subscriptions) requeue(keys []*key, first bool) {
 		}
 	}
 	s.due = append(due, s.due...)
-	if first {
-		s.initial += len(due)
-	}
+	s.initial += len(due) // which matters as long as anything is held for the first ones
 }
 
 // awaitAnswer bounds the wait for the answer to a key. It is called with mu.

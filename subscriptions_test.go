@@ -215,6 +215,25 @@ func TestUnansweredSubscriptionDropsTheConnection(t *testing.T) {
 	})
 }
 
+// Each key has its own time.
+func TestTimeOfEachKey(t *testing.T) {
+	cfg := wsnotify.Config{Heartbeat: noText, Subscriptions: confirmed(joins())}
+	cfg.Subscriptions.ConfirmTimeout = 5 * time.Second
+	inBubble(t, cfg, func(w *world) {
+		w.must(w.c.Subscribe("a", "b"))
+		conn := w.connect()
+		w.pass(3 * time.Second)
+		w.must(w.c.Subscribe("c", "d"))
+		w.send(conn, "ok a,b")
+		w.pass(4 * time.Second)
+		w.send(conn, "ok c")
+		w.journal()
+		w.pass(2 * time.Second)
+		w.expect("8s CLOSED", `8s error wsnotify: subscription "d": the server does not answer: no answer within 5s`,
+			`8s close 1 code=1006 reason="" clean=false again=true`, "8s reconnect 1 in 10s")
+	})
+}
+
 // Time in which the reader waits for callbacks does not count for the answers.
 func TestFullInboxDoesNotCountForSubscriptions(t *testing.T) {
 	var block chan struct{}

@@ -209,7 +209,7 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 	o.ObserveInt64(in.inboxSize, int64(s.InboxBytes), with())
 	running := 0.0
 	if !s.CallbackSince.IsZero() {
-		running = max(0, time.Since(s.CallbackSince).Seconds())
+		running = time.Since(s.CallbackSince).Seconds()
 	}
 	o.ObserveFloat64(in.callback, running, with())
 	o.ObserveInt64(in.unhandled, int64(s.Unhandled), with())

@@ -155,7 +155,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.inboxBytes, float64(s.InboxBytes))
 	running := 0.0
 	if !s.CallbackSince.IsZero() {
-		running = max(0, time.Since(s.CallbackSince).Seconds())
+		running = time.Since(s.CallbackSince).Seconds()
 	}
 	gauge(c.callback, running)
 	if s.ReadyState == wsnotify.Open && s.RTT > 0 {
