@@ -218,18 +218,46 @@ func nothing() int64 { return 0 }
 
 // waitingBeat is what a writer has that never comes to it.
 type waitingBeat struct {
-	mu   sync.Mutex
-	text string
-	ping []byte
+	mu    sync.Mutex
+	text  string
+	ping  []byte
+	beats int
 }
 
 func (w *waitingBeat) Beat(text string, ping []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text, w.ping = text, ping
+	w.beats++
 }
 
 func (w *waitingBeat) SendPing([]byte) {}
+
+// A beat with nothing in it is not written: without text, while the reader waits for callbacks.
+func TestBeatWithNothingInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := peertime.New(-1)
+		defer clock.Close()
+		h := newHeartbeat(Heartbeat{Interval: time.Second, Timeout: time.Second, NoText: true}, true, clock, nothing, nil, nil, nil)
+		w := &waitingBeat{}
+		h.w = w
+		h.start()
+		defer h.stop()
+		h.stalling(true)
+		time.Sleep(2500 * time.Millisecond)
+		h.now()
+		synctest.Wait()
+		if w.beats != 0 {
+			t.Errorf("%d beats", w.beats)
+		}
+		h.stalling(false)
+		h.now()
+		synctest.Wait()
+		if w.beats != 1 || w.ping == nil || w.text != "" {
+			t.Errorf("%d beats, of %q and %q", w.beats, w.text, w.ping)
+		}
+	})
+}
 
 // Nothing is sent by a heartbeat that has ended, also not at once.
 func TestHeartbeatThatHasEndedDoesNotBeat(t *testing.T) {

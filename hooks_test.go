@@ -553,3 +553,26 @@ func TestReceivedMessageIsNotReused(t *testing.T) {
 		}
 	})
 }
+
+// Receive returns messages alone: what else comes is answered meanwhile.
+func TestReceivePassesOverControlFrames(t *testing.T) {
+	var got wsnotify.Message
+	inBubble(t, wsnotify.Config{OnHandshake: func(ctx context.Context, h *wsnotify.Handshake) (err error) {
+		got, err = h.Receive(ctx)
+		return err
+	}}, func(w *world) {
+		w.srv.OnConn(func(c *wsnotifytest.Conn) {
+			c.Ping("1")
+			c.WriteFrame(true, wsnotifytest.OpPong, nil)
+			c.Ping("2")
+			c.SendBinary([]byte("welcome"))
+		})
+		conn := w.connect()
+		if got.Type != wsnotify.MessageBinary || string(got.Data) != "welcome" || got.Epoch != 1 {
+			t.Errorf("Receive returned %+v", got)
+		}
+		if pongs := conn.Pongs(); !slices.Equal(pongs, []string{"1", "2"}) {
+			t.Errorf("the pongs are %q", pongs)
+		}
+	})
+}

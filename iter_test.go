@@ -231,7 +231,7 @@ func TestSequenceThatNobodyLoopsOver(t *testing.T) {
 		if s := c.Status(); s.Unhandled != 3 || s.InboxQueued != 0 {
 			t.Errorf("%d notifications were for nobody, %d messages are in the inbox", s.Unhandled, s.InboxQueued)
 		}
-		w.must(c.Disconnect())
+		w.must(c.Drain(w.Context())) // waits for no loop
 		<-c.Done()
 	})
 }

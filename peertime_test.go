@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,7 @@ func TestStubbornConnDelaysNothing(t *testing.T) {
 			conn.StopReading(true)
 			began := time.Now()
 			err := w.c.Send(w.Context(), wsnotify.MessageBinary, make([]byte, 1<<20))
+			w.must(w.c.WaitFor(w.Context(), wsnotify.Closed))
 			d := time.Since(began) - 4*time.Second
 			if !errors.Is(err, wsnotify.ErrUnconfirmed) {
 				w.Errorf("Send: %v", err)
@@ -211,6 +213,60 @@ func TestStubbornConnDelaysNothing(t *testing.T) {
 			<-w.c.Done()
 		})
 	}
+}
+
+// A write that fails is why such a connection was lost: it ends a second later, in which the peer may say more, and its
+// Read does not return.
+func TestStubbornConnThatIsBroken(t *testing.T) {
+	if transport.AssumedKind == transport.System {
+		t.Skip("WSNOTIFY_CONNS=system: the Close of a socket of the system does not block")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		network := wsnotifytest.NewNetwork(t)
+		network.AllowOpenConns()
+		srv := network.NewServer()
+		release := make(chan struct{})
+		var broken atomic.Bool
+		c := wsnotify.New(wsnotify.Config{
+			HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, n, addr string) (net.Conn, error) {
+				conn, err := network.DialContext(ctx, n, addr)
+				return &brokenConn{stubbornConn{Conn: conn, release: release}, &broken}, err
+			}}},
+			BackOff: never,
+		})
+		if err := c.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		broken.Store(true)
+		began := time.Now()
+		if err := c.SendText(t.Context(), "x"); !errors.Is(err, wsnotify.ErrNotConnected) && !errors.Is(err, wsnotify.ErrUnconfirmed) {
+			t.Errorf("Send: %v", err)
+		}
+		if err := c.WaitFor(t.Context(), wsnotify.Closed); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < time.Second || took > 1500*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		if f := c.Status().LastFailure; f == nil || describe(*f) != "open, network" || f.Err.Error() != "wsnotify: the connection was lost: no route to host" {
+			t.Errorf("it failed with %v", f)
+		}
+		close(release)
+		<-c.Done()
+	})
+}
+
+// brokenConn is a stubbornConn whose writes fail from some time on.
+type brokenConn struct {
+	stubbornConn
+	broken *atomic.Bool
+}
+
+func (c *brokenConn) Write(p []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, errors.New("no route to host")
+	}
+	return c.stubbornConn.Write(p)
 }
 
 // After a write of OnHandshake that failed, what the peer may have said before is awaited for a second, and no

@@ -473,3 +473,30 @@ func TestReconnectOverrulesShouldReconnect(t *testing.T) {
 			`0s close 1 code=1006 reason="" clean=false again=true`, "0s reconnect 1 in 0s", "0s CONNECTING", "0s OPEN", "0s open 2")
 	})
 }
+
+// A Reconnect that is called while the last frames of a lost connection leave waits for no decision of the user's code,
+// and is not forgotten.
+func TestReconnectWhileALostConnectionEnds(t *testing.T) {
+	asked := 0
+	cfg := wsnotify.Config{ShouldReconnect: func(wsnotify.Failure) bool { asked++; return true }, BackOff: every(time.Hour)}
+	inBubble(t, cfg, func(w *world) {
+		w.net.Buffer(1 << 10)
+		conn := w.connect()
+		conn.StopReading(true)
+		w.srv.AnswerClose(false)
+		for range 4 {
+			w.must(w.c.Enqueue(wsnotify.MessageBinary, make([]byte, 8<<10)))
+		}
+		w.pass(0)
+		w.must(conn.CloseFrame(1001, ""))
+		w.pass(0)
+		w.must(w.c.Reconnect())
+		if d := time.Since(w.start); asked != 1 || d != time.Second {
+			t.Errorf("it returned after %v, and ShouldReconnect was asked %d times", d, asked)
+		}
+		w.must(w.c.WaitFor(w.Context(), wsnotify.Open))
+		if d := time.Since(w.start); d != time.Second {
+			t.Errorf("open after %v", d)
+		}
+	})
+}

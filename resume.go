@@ -663,14 +663,12 @@ func (rs *resume) ended(r *run, then func()) {
 		rs.stopTimer()
 	}
 	rs.mu.Unlock()
-	saved := rs.save()
-	if saved == nil {
+	if rs.save() == nil {
 		then()
 		return
 	}
 	go func() {
-		<-saved
-		rs.saveNow()
+		rs.saveNow() // what was given to the Store may be less
 		then()
 	}()
 }

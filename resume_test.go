@@ -116,7 +116,8 @@ func TestServerThatDoesNotResume(t *testing.T) {
 		w.pass(time.Minute)
 		conn = w.conn()
 		w.journal()
-		w.send(conn, event(1), event(2))
+		w.must(conn.WriteRaw(append(text(`{"msgType":"n","content":"hello"}`), text(event(1))...)))
+		w.send(conn, event(2))
 		var wrong *wsnotify.ResumeError
 		if len(errs) != 1 || !errors.As(errs[0], &wrong) || *wrong != (wsnotify.ResumeError{Asked: "8", Got: "1"}) {
 			t.Fatalf("OnError got %v", errs)
@@ -126,7 +127,7 @@ func TestServerThatDoesNotResume(t *testing.T) {
 		}
 		w.c.SetPosition("", "")
 		w.send(conn, event(3), event(4))
-		w.expect("1m0s error "+errs[0].Error(), "1m0s notification n: 3", "1m0s notification n: 4")
+		w.expect("1m0s notification n: hello", "1m0s error "+errs[0].Error(), "1m0s notification n: 3", "1m0s notification n: 4")
 		if len(errs) != 1 || w.c.Position("") != "4" {
 			t.Errorf("OnError got %v, position %s", errs, w.c.Position(""))
 		}
@@ -272,7 +273,10 @@ func TestLoopBodyDelaysItsPosition(t *testing.T) {
 
 // A message that several loops have is handled when the last of them has asked for the next, or has ended.
 func TestPositionOfAMessageThatTwoLoopsHave(t *testing.T) {
-	inBubble(t, wsnotify.Config{Resume: bySeq()}, func(w *world) {
+	store := &memoryStore{}
+	cfg := wsnotify.Config{Resume: bySeq()}
+	cfg.Resume.Store = store
+	inBubble(t, cfg, func(w *world) {
 		conn := w.connect()
 		var next [2]chan bool
 		for i, loop := range []func(func(wsnotify.Notification) bool){w.c.Notifications(w.Context()), w.c.Notifications(w.Context())} {
@@ -287,8 +291,9 @@ func TestPositionOfAMessageThatTwoLoopsHave(t *testing.T) {
 				t.Errorf("handled %q, not %q, when %d bodies have returned", got, want, step+1)
 			}
 		}
-		if s := w.c.Status(); s.InboxQueued != 0 {
-			t.Errorf("%d messages are in the inbox", s.InboxQueued)
+		w.pass(time.Second)
+		if s := w.c.Status(); s.InboxQueued != 0 || store.get("") != "2" {
+			t.Errorf("%d messages are in the inbox, saved %q", s.InboxQueued, store.get(""))
 		}
 	})
 }
@@ -314,8 +319,15 @@ func TestAnswersHavePositions(t *testing.T) {
 		}
 		conn.Drop()
 		w.pass(time.Minute)
-		if got := askedAfter(w.conn()); got != "2" {
+		conn = w.conn()
+		if got := askedAfter(conn); got != "2" {
 			t.Errorf("asked for what is behind %q, not 2", got)
+		}
+		a = w.askLater(w.Context(), "again")
+		w.send(conn, `{"id":"again","seq":1}`) // which is behind, and no duplicate
+		a.over(w)
+		if s := w.c.Status(); s.Duplicates != 0 || w.c.Position("") != "2" {
+			t.Errorf("%d duplicates, handled %q", s.Duplicates, w.c.Position(""))
 		}
 	})
 }
@@ -810,39 +822,46 @@ func TestHandlerErrorRedelivers(t *testing.T) {
 	}
 }
 
-// A message that comes again has not been handled before the body of a loop has returned, so the counter of reconnects
-// stays until then.
+// A message that comes again has not been handled before the body of a loop has returned: the counter of reconnects
+// stays until then, and until StableAfter.
 func TestLoopOverARedeliveredMessage(t *testing.T) {
-	failures := 1
-	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
-	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
-	inBubble(t, cfg, func(w *world) {
-		wsnotify.Handle(w.c, "n", func(context.Context, wsnotify.Typed[string]) error {
-			if failures--; failures == 0 {
-				return errors.New("database is gone")
+	for _, stable := range []time.Duration{0, time.Minute} {
+		failures := 1
+		cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText, StableAfter: stable}
+		cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+		inBubble(t, cfg, func(w *world) {
+			wsnotify.Handle(w.c, "n", func(context.Context, wsnotify.Typed[string]) error {
+				if failures--; failures == 0 {
+					return errors.New("database is gone")
+				}
+				return nil
+			})
+			loop, next := w.c.Notifications(w.Context()), make(chan struct{})
+			go func() {
+				for range loop {
+					<-next
+				}
+			}()
+			w.send(w.connect(), event(1))
+			next <- struct{}{}
+			w.pass(11 * time.Second)
+			w.send(w.conn(), event(1))
+			want := func(attempts int, when string) {
+				t.Helper()
+				if got := w.c.ReconnectAttempts(); got != attempts {
+					t.Errorf("StableAfter %v: ReconnectAttempts is %d, not %d, %s", stable, got, attempts, when)
+				}
 			}
-			return nil
+			want(1, "while the body runs")
+			next <- struct{}{}
+			w.pass(0)
+			if stable > 0 {
+				want(1, "before StableAfter")
+				w.pass(59 * time.Second)
+			}
+			want(0, "at the end")
 		})
-		loop, next := w.c.Notifications(w.Context()), make(chan struct{})
-		go func() {
-			for range loop {
-				<-next
-			}
-		}()
-		w.send(w.connect(), event(1))
-		next <- struct{}{}
-		w.pass(11 * time.Second)
-		w.send(w.conn(), event(1))
-		for step, want := range []int{1, 0} {
-			if got := w.c.ReconnectAttempts(); got != want {
-				t.Errorf("ReconnectAttempts is %d, not %d, when %d bodies have returned", got, want, step)
-			}
-			if step == 0 {
-				next <- struct{}{}
-				w.pass(0)
-			}
-		}
-	})
+	}
 }
 
 func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {

@@ -403,7 +403,13 @@ func TestPingWhoseConnectionIsLost(t *testing.T) {
 			w.srv.AnswerPings(false)
 			conn := w.connect()
 			answer := make(chan error, 1)
-			go func() { _, err := w.c.Ping(w.Context()); answer <- err }()
+			go func() {
+				rtt, err := w.c.Ping(w.Context())
+				if rtt != 0 {
+					err = fmt.Errorf("a pong after %v, and %v", rtt, err)
+				}
+				answer <- err
+			}()
 			synctest.Wait()
 			end(w, conn)
 			if err := <-answer; !errors.Is(err, wsnotify.ErrNotConnected) || errors.Is(err, wsnotify.ErrClosed) != (name == "closed") {
