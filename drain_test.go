@@ -337,7 +337,18 @@ func TestDrainInsideACallback(t *testing.T) {
 		"OnMessage":      func(cfg *wsnotify.Config, drain func()) { cfg.OnMessage = func(wsnotify.Message) { drain() } },
 		"OnNotification": func(cfg *wsnotify.Config, drain func()) { cfg.OnNotification = func(wsnotify.Notification) { drain() } },
 		"OnOpen":         func(cfg *wsnotify.Config, drain func()) { cfg.OnOpen = func(wsnotify.OpenEvent) { drain() } },
-		"a loop":         nil,
+		"OnMessage, deep in it": func(cfg *wsnotify.Config, drain func()) {
+			var deep func(levels int)
+			deep = func(levels int) {
+				if levels == 0 {
+					drain()
+				} else {
+					deep(levels - 1)
+				}
+			}
+			cfg.OnMessage = func(wsnotify.Message) { deep(300) }
+		},
+		"a loop": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w *world

@@ -442,6 +442,12 @@ func TestHandlerAddedInACallbackSeesTheMessageAsItCame(t *testing.T) {
 // A handler begins with the message at hand, though OnMessage alone wanted it
 // before, and changes it.
 func TestFirstHandlerAddedInOnMessageBeginsWithThatMessage(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		testFirstHandler(t, loop)
+	}
+}
+
+func testFirstHandler(t *testing.T, loop bool) {
 	var c *wsnotify.Client
 	var got []string
 	synctest.Test(t, func(t *testing.T) {
@@ -455,6 +461,14 @@ func TestFirstHandlerAddedInOnMessageBeginsWithThatMessage(t *testing.T) {
 			scribble(m.Data)
 		}})
 		w.c = c
+		if loop {
+			messages := c.Messages(w.Context())
+			go func() {
+				for m := range messages {
+					scribble(m.Data)
+				}
+			}()
+		}
 		conn := w.connect()
 		w.must(conn.Notify("a", "1"))
 		w.must(conn.Notify("a", "2"))
@@ -463,7 +477,7 @@ func TestFirstHandlerAddedInOnMessageBeginsWithThatMessage(t *testing.T) {
 		<-c.Done()
 	})
 	if fmt.Sprint(got) != "[1 2]" {
-		t.Errorf("%q", got)
+		t.Errorf("with a loop %v: %q", loop, got)
 	}
 }
 

@@ -154,9 +154,12 @@ func TestRetryOnce(t *testing.T) {
 
 // Clients that share the function don't count each other's refusals.
 func TestRetryOnceIsSharedByClients(t *testing.T) {
+	statuses := []int{401}
+	retry := wsnotify.RetryOnce(statuses...)
+	statuses[0] = 0 // which are the caller's
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.srv.Refuse(2, 401, nil, "")
-		cfg := wsnotify.Config{HTTPClient: w.net.HTTPClient(), ShouldReconnect: wsnotify.RetryOnce(401)}
+		cfg := wsnotify.Config{HTTPClient: w.net.HTTPClient(), ShouldReconnect: retry}
 		one, two := wsnotify.New(cfg), wsnotify.New(cfg)
 		errs := make(chan error, 2)
 		for _, c := range []*wsnotify.Client{one, two} {

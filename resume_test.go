@@ -864,6 +864,36 @@ func TestLoopOverARedeliveredMessage(t *testing.T) {
 	}
 }
 
+// A handler that fails once the connection of its message is lost costs no other one: that which follows asks for the
+// message.
+func TestHandlerErrorBehindItsConnection(t *testing.T) {
+	var release chan struct{}
+	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
+	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver
+	inBubble(t, cfg, func(w *world) {
+		release = make(chan struct{})
+		wsnotify.Handle(w.c, "n", func(_ context.Context, n wsnotify.Typed[string]) error {
+			if n.Value == "2" {
+				<-release
+				return errors.New("database is gone")
+			}
+			return nil
+		})
+		conn := w.connect()
+		w.send(conn, event(1), event(2))
+		conn.Drop()
+		w.pass(5 * time.Second)
+		close(release)
+		w.pass(time.Minute)
+		if got := askedAfter(w.conn()); got != "1" {
+			t.Errorf("asked for what is behind %q, not 1", got)
+		}
+		if got := w.c.Status().Connections; got != 2 {
+			t.Errorf("%d connections", got)
+		}
+	})
+}
+
 func TestMessageThatNeverSucceedsIsGivenUp(t *testing.T) {
 	cfg := wsnotify.Config{Resume: bySeq(), Heartbeat: noText}
 	cfg.Resume.OnHandlerError = wsnotify.HandlerErrorRedeliver

@@ -207,7 +207,6 @@ func (r *run) setStable() {
 func (r *run) lost(cn *conn) *loss {
 	failure, ev, violation := cn.outcome(cn.lastErr())
 	r.noteLeft(true)
-	r.setReconnectRequest(newReconnectRequest(), nil)
 	r.c.subscriptions.closed()
 	r.outbox.Part()
 	r.last = &failure
@@ -253,9 +252,6 @@ func (r *run) drop(cn *conn, req *reconnectRequest, cause error) *loss {
 	r.outbox.Part()
 	own := cn.localFailure(cause)
 	r.last = &own
-	if req == nil {
-		r.setReconnectRequest(newReconnectRequest(), nil)
-	}
 	r.enter(Closed, cause)
 	if req != nil {
 		r.answerReconnect(req)

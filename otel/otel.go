@@ -65,6 +65,7 @@
 package wsnotifyotel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,15 +135,15 @@ func (in *instruments) register(meter metric.Meter, client *wsnotify.Client, nam
 	var all []metric.Observable
 	current := func(to *metric.Int64ObservableUpDownCounter, name, unit, description string) {
 		i, err := meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		*to, all, failed = i, append(all, i), first(failed, err)
+		*to, all, failed = i, append(all, i), cmp.Or(failed, err)
 	}
 	total := func(to *metric.Int64ObservableCounter, name, unit, description string) {
 		i, err := meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		*to, all, failed = i, append(all, i), first(failed, err)
+		*to, all, failed = i, append(all, i), cmp.Or(failed, err)
 	}
 	gauge := func(to *metric.Float64ObservableGauge, name, unit, description string) {
 		i, err := meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
-		*to, all, failed = i, append(all, i), first(failed, err)
+		*to, all, failed = i, append(all, i), cmp.Or(failed, err)
 	}
 	current(&in.state, "wsnotify.connection.state", "{client}", "1 for the ready state that the client is in.")
 	current(&in.gaveUp, "wsnotify.gave_up", "{client}", "1 once the reconnect policy has given up.")
@@ -231,13 +232,6 @@ func (in *instruments) observe(o metric.Observer, s wsnotify.Status, name attrib
 		since = s.LastReceived
 	}
 	o.ObserveFloat64(in.silence, time.Since(since).Seconds(), with())
-}
-
-func first(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func truth(b bool) int64 {

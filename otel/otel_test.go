@@ -1,6 +1,7 @@
 package wsnotifyotel_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -157,6 +158,30 @@ func TestCollects(t *testing.T) {
 	})
 }
 
+// A connection that is new is silent since it is open, whatever was heard in the handshake, and has no round trip yet.
+func TestSilenceOfANewConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		client := wsnotify.New(wsnotify.Config{
+			HTTPClient:  net.HTTPClient(),
+			OnHandshake: func(context.Context, *wsnotify.Handshake) error { time.Sleep(3 * time.Second); return nil },
+		})
+		reader := sdk.NewManualReader()
+		observing(t, reader)(client)
+		observetest.Connect(t, client, net.NewServer())
+		time.Sleep(time.Second)
+		got := collected(t, reader)
+		if v, ok := got["wsnotify.connection.silence[s] wsnotify.client.name=mail"]; !ok || v != 1 {
+			t.Errorf("the silence is %v (there: %v)", v, ok)
+		}
+		if v, ok := got["wsnotify.connection.round_trip[s] wsnotify.client.name=mail"]; ok {
+			t.Errorf("there is a round trip of %v", v)
+		}
+		client.Disconnect()
+		<-client.Done()
+	})
+}
+
 func TestClientsShareAProviderByName(t *testing.T) {
 	reader := sdk.NewManualReader()
 	with := provider(reader)
@@ -192,6 +217,9 @@ func TestErrorOfTheProviderIsReturned(t *testing.T) {
 		wsnotifyotel.WithMeterProvider(brokenProvider{err: broken}))
 	if registration != nil || !errors.Is(err, broken) {
 		t.Errorf("Observe returned %v, %v", registration, err)
+	}
+	if err == nil || err.Error() != "wsnotifyotel: no more instruments" {
+		t.Errorf("the error is %v", err)
 	}
 	if registration, err := wsnotifyotel.Observe("mail", nil); registration != nil || err == nil || !strings.Contains(err.Error(), "wsnotify.New") {
 		t.Errorf("without a client Observe returned %v, %v", registration, err)
