@@ -87,6 +87,25 @@ func TestExponentialStaysBelowItsCap(t *testing.T) {
 	}
 }
 
+// On average the waits grow by half, up to two thirds of the longest, from which the jitter reaches that.
+func TestExponentialGrowsByHalf(t *testing.T) {
+	const policies = 4000
+	var sums [12]float64
+	for range policies {
+		b := wsnotify.Exponential(200*time.Millisecond, 6*time.Second, -1)()
+		for i := range sums {
+			sums[i] += b.NextBackOff().Seconds()
+		}
+	}
+	want := 0.2
+	for i, sum := range sums {
+		if mean := sum / policies; mean < 0.95*want || mean > 1.05*want {
+			t.Errorf("wait %d is %.3f s on average, want %.3f s", i+1, mean, want)
+		}
+		want = min(want*1.5, 4)
+	}
+}
+
 func TestExponentialDefaults(t *testing.T) {
 	b := wsnotify.Exponential(0, 0, -1)()
 	longest := time.Duration(0)

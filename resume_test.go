@@ -722,6 +722,31 @@ func TestSaveEveryMessage(t *testing.T) {
 	})
 }
 
+// What is handled while a Save with less is under way is saved before the next message, too.
+func TestSaveBehindASaveWithLess(t *testing.T) {
+	store := &memoryStore{}
+	var w *world
+	cfg := wsnotify.Config{Resume: bySeq(), OnMessage: func(m wsnotify.Message) { w.note("saved %q", store.get("")) }}
+	cfg.Resume.Store, cfg.Resume.SaveEvery = store, -1
+	inBubble(t, cfg, func(world *world) {
+		w = world
+		conn := w.connect()
+		w.journal()
+		block := make(chan struct{})
+		store.set(func() { store.block = block })
+		go w.c.SetPosition("another stream", "7")
+		synctest.Wait()
+		w.send(conn, event(1), event(2))
+		w.expect(`0s saved ""`, "0s notification n: 1")
+		store.set(func() { store.block = nil })
+		close(block)
+		w.expect(`0s saved "1"`, "0s notification n: 2")
+		if got := store.get("") + " " + store.get("another stream"); got != "2 7" {
+			t.Errorf("the store has %q, not 2 and 7", got)
+		}
+	})
+}
+
 // A server that sends numbered messages from where it is asked to: through
 // drops and half-open links none is missed, none comes twice.
 func TestNothingIsMissedAndNothingComesTwice(t *testing.T) {
