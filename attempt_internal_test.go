@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wsnotify/wsnotify/internal/handshake"
@@ -109,4 +110,24 @@ func TestReceiveAtTheEndOfOnHandshake(t *testing.T) {
 			t.Fatalf("it returned %v, and left %v", err, cn.pending)
 		}
 	}
+}
+
+// What OnHandshake has begun is over before the connection is anybody else's.
+func TestHandshakeAwaitsItsReceives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, ended := &Handshake{over: make(chan struct{})}, make(chan struct{})
+		if !h.begin() {
+			t.Error("a Receive may not begin")
+		}
+		go func() {
+			h.end()
+			close(ended)
+		}()
+		synctest.Wait()
+		if isClosed(ended) || !isClosed(h.over) || h.begin() {
+			t.Error("a Receive was not signalled, or not awaited, or another one may begin")
+		}
+		h.at.Done()
+		<-ended
+	})
 }

@@ -257,6 +257,14 @@ func TestPageSetsNoHeadersInBeforeDial(t *testing.T) {
 // With a Timeout longer than the Interval, or none, each reply is for its own beat; of several that wait for theirs, for
 // the first.
 func TestPageRTTOfEachReply(t *testing.T) {
+	inPage(t, wsnotify.Config{}, func(w *world, _ func()) {
+		w.srv.AnswerText("pong")
+		w.connect().Latency(3500 * time.Millisecond)
+		w.pass(13 * time.Second) // asked at 6 s and, since the reply may still come, at 12 s
+		if rtt := w.c.Status().RTT; rtt != 7*time.Second {
+			t.Errorf("a round trip of %v, and not 7s", rtt)
+		}
+	})
 	for _, timeout := range []time.Duration{time.Minute, -1} {
 		for _, latency := range []time.Duration{40 * time.Millisecond, 800 * time.Millisecond} {
 			inPage(t, wsnotify.Config{Heartbeat: wsnotify.Heartbeat{Interval: time.Second, Timeout: timeout}}, func(w *world, _ func()) {

@@ -3,6 +3,8 @@ package wsnotify_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -249,20 +251,29 @@ func TestCloseRefusesCodesThatAreNotForApplications(t *testing.T) {
 	inBubble(t, wsnotify.Config{}, func(w *world) {
 		w.connect()
 		for _, code := range []wsnotify.StatusCode{0, 999, 1001, 1005, 1006, 1011, 2999, 5000, -1} {
-			if err := w.c.CloseWith(context.Background(), code, ""); err == nil || !strings.Contains(err.Error(), "3000 to 4999") {
+			err := w.c.CloseWith(w.Context(), code, "")
+			if want := fmt.Sprintf("wsnotify: the close code %d is not for applications; it must be 1000 or 3000 to 4999", code); err == nil || err.Error() != want {
 				t.Errorf("code %d: %v", code, err)
 			}
 		}
-		if w.c.CloseWith(context.Background(), 1000, strings.Repeat("x", 124)) == nil {
-			t.Error("a reason of 124 bytes was taken")
-		}
-		if w.c.CloseWith(context.Background(), 1000, "\xff") == nil {
-			t.Error("a reason that is not UTF-8 was taken")
+		for reason, want := range map[string]string{
+			strings.Repeat("x", 124): "wsnotify: the close reason has 124 bytes; it must have at most 123",
+			"\xff":                   `wsnotify: the close reason "\xff" is not UTF-8, as RFC 6455, section 5.5.1, wants it`,
+		} {
+			if err := w.c.CloseWith(w.Context(), 1000, reason); err == nil || err.Error() != want {
+				t.Errorf("reason %q: %v", reason, err)
+			}
 		}
 		if !w.c.IsConnected() {
 			t.Error("a refused Close changed something")
 		}
-		w.must(w.c.CloseWith(context.Background(), 4999, strings.Repeat("é", 61)))
+		for _, code := range []wsnotify.StatusCode{1000, 3000, 4999} {
+			w.must(w.c.CloseWith(w.Context(), code, strings.Repeat("é", 61)+"x"))
+			w.connect()
+		}
+		if codes := w.srv.CloseCodes(); !slices.Equal(codes, []int{1000, 3000, 4999}) {
+			t.Errorf("the server got the close codes %v", codes)
+		}
 	})
 }
 

@@ -585,3 +585,29 @@ func TestDecode(t *testing.T) {
 		t.Errorf("%q %v", s, err)
 	}
 }
+
+// What Parse has returned is a text where it is no JSON.
+func TestDecodeOfTextThatIsNotJSON(t *testing.T) {
+	var kept wsnotify.Notification
+	var typed []string
+	cfg := wsnotify.Config{Envelope: wsnotify.Envelope{Parse: split}, OnNotification: func(n wsnotify.Notification) { kept = n }}
+	inBubble(t, cfg, func(w *world) {
+		wsnotify.On(w.c, "x", func(v any) { typed = append(typed, fmt.Sprintf("%#v", v)) })
+		wsnotify.On(w.c, "x", func(s string) { typed = append(typed, s) })
+		wsnotify.On(w.c, "x", func(n int) { typed = append(typed, fmt.Sprint(n)) })
+		w.must(w.connect().SendText(`x {not "JSON"`))
+		w.pass(0)
+	})
+	var v any
+	var s string
+	var raw json.RawMessage
+	var n int
+	errs := []error{kept.Decode(&v), kept.Decode(&s), kept.Decode(&raw)}
+	const content = `{not "JSON"`
+	if fmt.Sprint(errs) != "[<nil> <nil> <nil>]" || v != content || s != content || string(raw) != content || kept.Decode(&n) == nil {
+		t.Errorf("%v: %v, %q, %s", errs, v, s, raw)
+	}
+	if got := fmt.Sprintf("%q", typed); got != `["\"{not \\\"JSON\\\"\"" "{not \"JSON\""]` {
+		t.Errorf("the handlers got %s", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -292,6 +293,25 @@ func TestReconnectOnAnOpenConnection(t *testing.T) {
 		}
 		if f := w.c.Status().LastFailure; f.Initiator != wsnotify.Local || f.Phase != wsnotify.PhaseOpen {
 			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// A peer that does not answer the close frame of Reconnect has half a second for it.
+func TestReconnectWithoutAnAnswer(t *testing.T) {
+	inBubble(t, wsnotify.Config{}, func(w *world) {
+		w.connect()
+		w.srv.AnswerClose(false)
+		w.journal()
+		w.must(w.c.Reconnect())
+		if d := time.Since(w.start); d != 0 {
+			t.Errorf("it returned after %v", d)
+		}
+		w.pass(time.Second)
+		w.expect("0s CLOSED", `500ms close 1 code=1006 reason="" clean=false again=true`, "500ms reconnect 1 in 0s",
+			"500ms CONNECTING", "500ms OPEN", "500ms open 2")
+		if codes := w.srv.CloseCodes(); !slices.Equal(codes, []int{1000}) {
+			t.Errorf("the server got the close codes %v", codes)
 		}
 	})
 }

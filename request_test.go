@@ -197,6 +197,9 @@ func TestRequestThatGivesUp(t *testing.T) {
 		}
 		w.wantErr(a.over(w).err, wsnotify.ErrUnconfirmed)
 		w.wantErr(a.err, context.DeadlineExceeded)
+		if want := `wsnotify: no answer to request "1", which was written, so that the server may or may not have got it: context deadline exceeded`; a.err.Error() != want {
+			t.Error(a.err)
+		}
 		w.must(conn.SendText(`{"id":1,"msgType":"late","content":"x"}`))
 		w.expect() // is dropped, once
 		w.must(conn.SendText(`{"id":1,"msgType":"twice","content":"x"}`))

@@ -178,6 +178,20 @@ func TestAnswerThatIsADuplicate(t *testing.T) {
 	})
 }
 
+// Without a Confirm nobody sees a duplicate.
+func TestDuplicatesWithoutConfirm(t *testing.T) {
+	inBubble(t, wsnotify.Config{Heartbeat: noText, Subscriptions: joins(), Resume: bySeq()}, func(w *world) {
+		w.must(w.c.Subscribe("a"))
+		conn := w.connect()
+		w.journal()
+		w.send(conn, event(2), event(1), event(2), event(3))
+		w.expect("0s notification n: 2", "0s notification n: 3")
+		if s := w.c.Status(); s.Duplicates != 2 || s.MessagesIn != 2 {
+			t.Errorf("%d duplicates, %d messages in", s.Duplicates, s.MessagesIn)
+		}
+	})
+}
+
 // An answer of an older connection counts for nothing.
 func TestAnswerOfAnOlderConnection(t *testing.T) {
 	var block chan struct{}
