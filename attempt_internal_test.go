@@ -131,3 +131,33 @@ func TestHandshakeAwaitsItsReceives(t *testing.T) {
 		<-ended
 	})
 }
+
+// A connection that comes when nobody waits for it any more is ended, whether it came just before its attempt was
+// abandoned or later.
+func TestConnectionOfAnAbandonedAttempt(t *testing.T) {
+	c := New(Config{})
+	for name, end := range map[string]func(a *attempt, cn *conn, cancel context.CancelFunc){
+		"before": func(a *attempt, cn *conn, cancel context.CancelFunc) { a.conclude(cn, nil); a.abandon(cancel, nil) },
+		"behind": func(a *attempt, cn *conn, cancel context.CancelFunc) { a.abandon(cancel, nil); a.conclude(cn, nil) },
+	} {
+		tr := &endedConn{}
+		cn := newConn(&run{c: c}, tr, c.clock())
+		a := &attempt{result: make(chan attemptResult, 1), ended: make(chan struct{})}
+		close(a.ended)
+		ctx, cancel := context.WithCancel(t.Context())
+		end(a, cn, cancel)
+		if ctx.Err() == nil || tr.kills != 1 || !isClosed(cn.ended) || len(a.result) != 0 {
+			t.Errorf("%s: %v, killed %d times, ended %v", name, ctx.Err(), tr.kills, isClosed(cn.ended))
+		}
+	}
+}
+
+// endedConn is a transport of which nothing is left.
+type endedConn struct {
+	transport.Conn
+	kills int
+}
+
+func (c *endedConn) Kill()                { c.kills++ }
+func (c *endedConn) End() <-chan struct{} { return closedForEver }
+func (c *endedConn) Received() int64      { return 0 }
