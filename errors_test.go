@@ -169,24 +169,26 @@ func TestErrorsSayWhatBecameOfAMessage(t *testing.T) {
 				return nil
 			}, want: "ErrUnconfirmed ErrInterrupted"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			undelivered := make(chan error, 1)
-			cfg := wsnotify.Config{
-				Outbox: test.outbox, Heartbeat: wsnotify.Heartbeat{Interval: -1},
-				OnUndelivered: func(_ wsnotify.Message, err error) { undelivered <- err },
-			}
-			inBubble(t, cfg, func(w *world) {
-				w.net.Buffer(1 << 10)
-				conn := w.connect()
-				conn.StopReading(test.stop)
-				err := test.does(w, conn)
-				if err == nil {
-					err = <-undelivered
+		for how, record := range map[string]io.Writer{"": nil, ", recorded": io.Discard} {
+			t.Run(name+how, func(t *testing.T) {
+				undelivered := make(chan error, 1)
+				cfg := wsnotify.Config{
+					Outbox: test.outbox, Heartbeat: wsnotify.Heartbeat{Interval: -1}, Record: record,
+					OnUndelivered: func(_ wsnotify.Message, err error) { undelivered <- err },
 				}
-				wantClasses(t, name, err, "may or may not", test.want)
-				conn.StopReading(false)
+				inBubble(t, cfg, func(w *world) {
+					w.net.Buffer(1 << 10)
+					conn := w.connect()
+					conn.StopReading(test.stop)
+					err := test.does(w, conn)
+					if err == nil {
+						err = <-undelivered
+					}
+					wantClasses(t, name, err, "may or may not", test.want)
+					conn.StopReading(false)
+				})
 			})
-		})
+		}
 	}
 }
 
