@@ -233,6 +233,43 @@ func (w *waitingBeat) Beat(text string, ping []byte) {
 
 func (w *waitingBeat) SendPing([]byte) {}
 
+// A peer is dead only if the watch has expired and nothing has begun, come or ended since.
+func TestWhoIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 6 * time.Second
+		clock, start := peertime.New(-1), time.Now()
+		defer clock.Close()
+		var h *heartbeat
+		alive := func(when string, received int64) {
+			t.Helper()
+			if h.isDead(received) {
+				t.Errorf("dead, %s", when)
+			}
+		}
+		expired := func() int64 {
+			if time.Since(start) == timeout {
+				alive("though something has come", 1)
+				h.stopped = true
+				alive("though the heartbeat has ended", 0)
+				h.stopped = false
+			}
+			return 0
+		}
+		var died time.Duration
+		h = newHeartbeat(Heartbeat{Interval: timeout, Timeout: timeout}, true, clock, expired, func() { died = time.Since(start) }, nil, nil)
+		h.ticker = time.AfterFunc(time.Hour, func() {})
+		alive("without a watch", 0)
+		h.written(0)
+		alive("while the watch is on", 0)
+		time.Sleep(timeout)
+		synctest.Wait()
+		if died != timeout || !h.stopped {
+			t.Errorf("dead after %v", died)
+		}
+		alive("once more", 0)
+	})
+}
+
 // A beat with nothing in it is not written: without text, while the reader waits for callbacks.
 func TestBeatWithNothingInIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

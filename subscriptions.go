@@ -402,9 +402,6 @@ func (s *subscriptions) closed() (begun bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	begun = !s.held.Load()
-	if s.conn == nil {
-		return begun
-	}
 	s.conn, s.due, s.initial, s.unanswered, s.sending, s.begun = nil, nil, 0, nil, false, nil
 	s.held.Store(false)
 	if s.timer != nil {

@@ -164,6 +164,23 @@ func TestScrapes(t *testing.T) {
 	})
 }
 
+// Before the first pong there is no round-trip time, nor a callback that runs.
+func TestNewConnectionHasNoRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := wsnotifytest.NewNetwork(t)
+		client := wsnotify.New(wsnotify.Config{HTTPClient: net.HTTPClient()})
+		registry, observe := collecting()
+		observe(client)
+		observetest.Connect(t, client, net.NewServer())
+		if n, err := testutil.GatherAndCount(registry, "wsnotify_round_trip_seconds"); err != nil || n != 0 {
+			t.Errorf("%d round-trip times, %v", n, err)
+		}
+		wantValues(t, registry, "while open", `wsnotify_connection_state{client="mail",state="open"} 1`, `wsnotify_callback_running_seconds{client="mail"} 0`)
+		client.Disconnect()
+		<-client.Done()
+	})
+}
+
 // TestConfirmationsAreShown follows a message that is sent twice and then
 // confirmed.
 func TestConfirmationsAreShown(t *testing.T) {
