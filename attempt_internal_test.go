@@ -161,3 +161,38 @@ type endedConn struct {
 func (c *endedConn) Kill()                { c.kills++ }
 func (c *endedConn) End() <-chan struct{} { return closedForEver }
 func (c *endedConn) Received() int64      { return 0 }
+
+// What the end of a ctx says about the time before there was a connection: the last attempt that failed, and the one that
+// was under way, each address once.
+func TestErrorOfAnEndedCtx(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	failed := &Failure{Err: &attemptError{"ws://server/", io.EOF}}
+	for want, test := range map[string]struct {
+		last     *Failure
+		underway *whereabouts
+	}{
+		"ws://server/?token=xxxxx was not dialled":                                    {},
+		`an attempt was under way, dialling ws://server/: it was in its phase "dial"`: {nil, &whereabouts{url: "ws://server/", phase: PhaseDial}},
+		"the last attempt failed: dialling ws://server/: EOF":                         {failed, nil},
+		"the last attempt failed: dialling ws://server/: EOF; another attempt was under way: BeforeDial had not returned": {
+			failed, &whereabouts{url: "ws://server/", hook: "BeforeDial", inTLS: true}},
+		"the last attempt failed: dialling ws://server/: EOF; an attempt was under way, dialling ws://other/: the server had not answered the TLS handshake": {
+			failed, &whereabouts{url: "ws://other/", inTLS: true}},
+		"the last attempt failed: EOF; ws://server/?token=xxxxx was not dialled": {&Failure{Err: io.EOF}, nil},
+	} {
+		r := &run{ctx: ctx, url: &url.URL{Scheme: "ws", Host: "server", Path: "/", RawQuery: "token=1"}, runMilestones: runMilestones{opened: make(chan struct{})}}
+		r.last, r.underway = test.last, test.underway
+		err := r.ctxError()
+		if want = "wsnotify: no connection until ctx ended: context canceled; " + want; err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
+		if !errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) != (test.last != nil) {
+			t.Errorf("the causes of %q", err)
+		}
+		close(r.opened)
+		if err := r.ctxError(); err != context.Canceled {
+			t.Errorf("once there was a connection: %v", err)
+		}
+	}
+}
