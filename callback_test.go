@@ -58,6 +58,26 @@ func TestSlowCallbackIsLoggedOnce(t *testing.T) {
 		"OnClose": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
 			cfg.OnClose = func(wsnotify.CloseEvent) { slow() }
 		}, "callback=OnClose"},
+		"OnStateChange": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnStateChange = func(wsnotify.StateChange) { slow() }
+		}, "callback=OnStateChange"},
+		"OnOpen": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnOpen = func(wsnotify.OpenEvent) { slow() }
+		}, "callback=OnOpen"},
+		"OnReconnecting": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.OnReconnecting = func(wsnotify.ReconnectEvent) { slow() }
+		}, "callback=OnReconnecting"},
+		"OnGiveUp": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.BackOff, cfg.OnGiveUp = never, func(*wsnotify.GiveUpError) { slow() }
+		}, "callback=OnGiveUp"},
+		"OnError": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.Envelope.Parse = func(wsnotify.Message) (string, []byte, error) { return "", nil, errors.New("no") }
+			cfg.OnError = func(error) { slow() }
+		}, "callback=OnError"},
+		"OnUndelivered": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
+			cfg.Outbox = wsnotify.Outbox{Messages: 1, Overflow: wsnotify.DropOldest}
+			cfg.OnUndelivered = func(wsnotify.Message, error) { slow() }
+		}, "callback=OnUndelivered"},
 		"OnGap": {func(_ *wsnotify.Client, cfg *wsnotify.Config, slow func()) {
 			at := 0
 			cfg.Resume = wsnotify.Resume{Order: wsnotify.PositionConsecutive, OnGap: func(wsnotify.Gap) { slow() },
@@ -84,7 +104,7 @@ func TestSlowCallbackIsLoggedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			logger, all := logged(slog.LevelWarn)
 			lines := func() []string {
-				return slices.DeleteFunc(all(), func(line string) bool { return strings.Contains(line, "messages are missing") })
+				return slices.DeleteFunc(all(), func(line string) bool { return !strings.Contains(line, "a callback runs for long") })
 			}
 			n := 0
 			slow := func() {
@@ -97,9 +117,15 @@ func TestSlowCallbackIsLoggedOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := bubbleWorld(t, cfg)
 				test.set(w.c, &cfg, slow)
-				conn := w.connect()
-				if name == "OnClose" {
+				once := slices.Contains([]string{"OnOpen", "OnClose", "OnReconnecting", "OnGiveUp", "OnUndelivered"}, name)
+				if once {
 					n = 1
+				}
+				for range 2 {
+					w.must(w.c.Enqueue(wsnotify.MessageText, []byte("hunter2")))
+				}
+				conn := w.connect()
+				if once {
 					conn.Close(4001, "hunter2")
 				}
 				for range 3 {
