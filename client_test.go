@@ -24,6 +24,9 @@ func TestConnectNotifyDisconnect(t *testing.T) {
 			"0s notification mail: 3 new",
 			"1s CLOSING", "1s CLOSED",
 			`1s close 1 code=1000 reason="" clean=true again=false`)
+		if f := w.c.Status().LastFailure; describe(*f) != "open, local, code 1000" || f.Uptime != time.Second || f.Err != wsnotify.ErrClosed {
+			t.Errorf("%+v", f)
+		}
 		if got := w.srv.Messages("ada"); len(got) != 1 || got[0] != "hello" {
 			t.Errorf("the server got %q", got)
 		}

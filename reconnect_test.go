@@ -291,7 +291,7 @@ func TestReconnectOnAnOpenConnection(t *testing.T) {
 		if w.srv.MaxLive() != 1 {
 			t.Errorf("%d live at once", w.srv.MaxLive())
 		}
-		if f := w.c.Status().LastFailure; f.Initiator != wsnotify.Local || f.Phase != wsnotify.PhaseOpen {
+		if f := w.c.Status().LastFailure; f.Initiator != wsnotify.Local || f.Phase != wsnotify.PhaseOpen || f.Code != 1000 || f.Uptime != time.Second {
 			t.Errorf("%+v", f)
 		}
 	})

@@ -245,6 +245,9 @@ func TestTimeOfEachKey(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.expect("8s CLOSED", `8s error wsnotify: subscription "d": the server does not answer: no answer within 5s`,
 			`8s close 1 code=1006 reason="" clean=false again=true`, "8s reconnect 1 in 10s")
+		w.pass(16 * time.Second) // and on the next connection, which is open since 18 s
+		w.expect("18s CONNECTING", "18s OPEN", "18s open 2", "23s CLOSED", `23s error wsnotify: subscription "a": the server does not answer: no answer within 5s`,
+			`23s close 2 code=1006 reason="" clean=false again=true`, "23s reconnect 1 in 10s")
 	})
 }
 
