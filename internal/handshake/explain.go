@@ -149,7 +149,7 @@ func (r *Request) target(location string) string {
 	if location == "" {
 		return ", and this one has no Location"
 	}
-	to, err := url.Parse(r.Secrets.Hide(beginning(location))) // before a part of a secret is taken for a fragment
+	to, err := url.Parse(r.Secrets.Hide(location)) // before a part of a secret is taken for a fragment
 	if err != nil {
 		return ", and the Location of this one is not a URL"
 	}

@@ -23,6 +23,10 @@ type Secrets struct {
 	texts []string   // never changed in place
 }
 
+// maxHide is how long a text may be, in bytes. A header may have megabytes, of which each level of
+// escapes would take many times as much; what is shown of a text is far less.
+const maxHide = 4 << 10
+
 const (
 	mask      = "xxxxx" // stands for a secret
 	minSecret = 4       // bytes; less is no secret, and would be found everywhere
@@ -105,8 +109,11 @@ func (s *Secrets) add(texts ...string) {
 // Hide returns text without the secrets, as they are and escaped as a peer, a
 // proxy or net/http may have done it: percent, HTML, JSON, Go. Of any URL it
 // takes out user and password. What a text that was cut begins of a secret at
-// its end is hidden too.
+// its end is hidden too. It cuts one that is longer than maxHide.
 func (s *Secrets) Hide(text string) string {
+	if len(text) > maxHide {
+		return s.Hide(text[:maxHide]) + "…"
+	}
 	text = hideUsers(text)
 	if s == nil {
 		return text
@@ -114,9 +121,6 @@ func (s *Secrets) Hide(text string) string {
 	s.mu.Lock()
 	secrets := s.texts
 	s.mu.Unlock()
-	if len(secrets) == 0 { // what is long would take much memory for nothing
-		return text
-	}
 	return replaced(text, plain(text).find(secrets, maxEscape))
 }
 
@@ -124,16 +128,11 @@ func (s *Secrets) Hide(text string) string {
 // Printable. errors.Is and errors.As see through it.
 func (s *Secrets) Error(err error) error {
 	text := err.Error()
-	if shown := Printable(s.Hide(beginning(text))); shown != text {
+	if shown := Printable(s.Hide(text)); shown != text {
 		return &shownError{shown, err}
 	}
 	return err
 }
-
-// beginning is as much of a text of the peer's as is looked at: far more than is shown,
-// and not the megabytes that a header may have, of which each level of escapes would
-// take many times as much.
-func beginning(text string) string { return text[:min(len(text), 4<<10)] }
 
 type shownError struct {
 	text string

@@ -198,3 +198,18 @@ func TestHideIsBounded(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// What is longer is cut, and hidden up to there.
+func TestHideCutsWhatIsLong(t *testing.T) {
+	s := NewSecrets(&url.URL{Scheme: "ws", Host: "h", RawQuery: "token=abcdefgh-ijklmnop"}, nil, nil)
+	spaces := strings.Repeat(" ", maxHide-12)
+	if got := s.Hide(spaces + "abcdefgh-ijklmnop, and more"); got != spaces+"xxxxx…" {
+		t.Errorf("%d bytes that end with %q", len(got), got[max(0, len(got)-40):])
+	}
+	if got := s.Hide(spaces + "abcdefghijkl"); got != spaces+"abcdefghijkl" {
+		t.Errorf("%d bytes that end with %q", len(got), got[max(0, len(got)-40):])
+	}
+	if got := s.Hide(strings.Repeat("a://b@", 1<<18)); len(got) > 2*maxHide { // a copy for each, of all of it, took minutes
+		t.Errorf("%d bytes", len(got))
+	}
+}

@@ -75,7 +75,7 @@ func (row *hostile) run(t *testing.T) {
 	var acted error
 	var dials, took int64
 	harness.InRawBubble(t, cfg, row.script, func(w *harness.World, n *harness.RawNet) {
-		err := w.Client.Connect(w.Context(), "ws://server/ws/", "ada")
+		err := w.Client.Connect(w.Context(), "ws://server/ws/?token=secret-of-ada&user=", "ada")
 		if err == nil && row.act != nil {
 			acted = row.act(w)
 		}
