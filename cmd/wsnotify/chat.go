@@ -34,9 +34,7 @@ func (t *talk) chat(ctx context.Context, cfg wsnotify.Config, url string, g *out
 		opened(ev)
 	}
 	g.client = wsnotify.New(cfg)
-	if err := t.streams.subscribe(g.client); err != nil {
-		return err
-	}
+	t.streams.subscribe(g.client)
 	over := g.begin(ctx, url)
 	go t.pings(ctx, g.client, out.say)
 

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/spool"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -131,5 +136,42 @@ func TestSpooledLinesThatMayBeLost(t *testing.T) {
 	c.wants(t, exitFailure)
 	if !strings.Contains(c.err.String(), "3 messages may be lost") {
 		t.Errorf("it said %s", &c.err)
+	}
+}
+
+// What can't be removed from the file is told once for each cause, whoever else hears of errors; and so is a file that can't be read at the end.
+func TestSpoolThatFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "spool")
+	lines, err := spool.Open(file, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range uint64(2) {
+		if err := lines.Append(id+1, wsnotify.Message{Type: wsnotify.MessageText, Data: []byte("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, cfg, said := sending()
+	heard := 0
+	cfg.OnError = func(error) { heard++ }
+	if err := g.storeIn(cfg, lines); err != nil || g.given != 2 || cfg.Outbox.Store != lines {
+		t.Errorf("%d were given: %v", g.given, err)
+	}
+	for _, err := range []error{io.EOF, spool.ErrDiskFull, fmt.Errorf("wsnotify: %w", spool.ErrDiskFull), spool.ErrReadOnly, spool.ErrFailed, spool.ErrDamaged, spool.ErrClosed} {
+		cfg.OnError(err)
+	}
+	g.reportStored(lines, file)
+	lines.Close()
+	g.reportStored(lines, file)
+	var want []string
+	for _, err := range []error{spool.ErrDiskFull, spool.ErrReadOnly, spool.ErrFailed, spool.ErrDamaged} {
+		want = append(want, "--spool: what was sent can't be removed: "+err.Error())
+	}
+	want = append(want, "2 messages in "+file+" for the next start", "--spool "+file+": "+spool.ErrClosed.Error()+": "+file)
+	if heard != 7 || !slices.Equal(*said, want) {
+		t.Errorf("%d were heard, and it said\n%q, want\n%q", heard, *said, want)
+	}
+	if err := g.storeIn(cfg, lines); !errors.Is(err, spool.ErrClosed) {
+		t.Errorf("a file that can't be read: %v", err)
 	}
 }

@@ -130,9 +130,7 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 		}
 	}
 	g.client = wsnotify.New(cfg)
-	if err := t.streams.subscribe(g.client); err != nil {
-		return err
-	}
+	t.streams.subscribe(g.client)
 	over := g.begin(ctx, url)
 	go t.pings(ctx, g.client, out.say)
 	sent := make(chan error, 1)

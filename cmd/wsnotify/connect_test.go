@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/creack/pty"
 	"github.com/wsnotify/wsnotify"
@@ -375,6 +378,105 @@ func TestFirstFailureOfAConversationIsFinal(t *testing.T) {
 	s := onScreen(t, srv.URL()+"ada")
 	s.ends(exitGaveUp)
 	s.shows("connection refused; nothing listens at 127.0.0.1:")
+}
+
+// talking is a conversation whose client is connected to a server in memory.
+func talking(t *testing.T, n *wsnotifytest.Network) (*talk, *outgoing, *display, *testkit.Buffer, *wsnotifytest.Server) {
+	t.Helper()
+	srv, said := n.NewServer(), new(testkit.Buffer)
+	g, cfg, _ := sending()
+	cfg.HTTPClient = n.HTTPClient()
+	cfg.Heartbeat.Interval = -1
+	g.client = wsnotify.New(*cfg)
+	t.Cleanup(func() { g.client.Close(); <-g.client.Done() })
+	if err := g.client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	return new(talk), g, newDisplay(io.Discard, said, looks{}, false), said, srv
+}
+
+// /ping says how long the answer took, or why there is none; at the end, nothing.
+func TestPingOfAConversation(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+		talk, g, out, said, srv := talking(t, n)
+		ping := func(ctx context.Context, after time.Duration, want string) {
+			t.Helper()
+			if _, _, end := talk.command(ctx, g, out, "/ping"); end {
+				t.Error("it ends")
+			}
+			if after > 0 {
+				time.Sleep(after - 1)
+				synctest.Wait()
+				if early := said.Take(); early != "" {
+					t.Errorf("it says %q before %v", early, after)
+				}
+				time.Sleep(1)
+			}
+			synctest.Wait()
+			if got := said.Take(); got != want {
+				t.Errorf("it says %q, want %q", got, want)
+			}
+		}
+		srv.Everybody().Latency(20 * time.Millisecond)
+		ping(t.Context(), 40*time.Millisecond, "wsnotify: pong after 40ms\n")
+		srv.Everybody().Mute(true)
+		ping(t.Context(), 10*time.Second, "wsnotify: no pong within 10s\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		ping(ctx, time.Hour, "")
+		g.client.Close()
+		<-g.client.Done()
+		ping(t.Context(), 0, "wsnotify: no pong: the client is closed\n")
+	})
+}
+
+// A line that can't be sent is told at once, unless all ends.
+func TestLinesOfAConversationThatAreNotSent(t *testing.T) {
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+		talk, g, out, said, srv := talking(t, n)
+		say := func(ctx context.Context, line, want string) {
+			t.Helper()
+			talk.say(ctx, g, out, line)
+			if got := said.Take(); got != want {
+				t.Errorf("%q: it says %q, want %q", line, got, want)
+			}
+		}
+		say(t.Context(), "a", "")
+		say(t.Context(), "\xff", "wsnotify: not sent: it is not UTF-8 text: byte 1 is 0xff; send such with --binary or --base64\n")
+		if got, err := srv.WaitMessages(t.Context(), "ada", 1); err != nil || fmt.Sprint(got) != "[a]" || g.given != 1 {
+			t.Errorf("the server got %q, %v; %d were given", got, err, g.given)
+		}
+		g.client.Close()
+		<-g.client.Done()
+		const notice = "wsnotify: there is no connection; it is sent when there is one\n"
+		say(t.Context(), "b", notice+"wsnotify: not sent: the client is closed\n")
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		say(canceled, "c", notice)
+	})
+}
+
+// A conversation that has not begun ends with the time, or when somebody has enough.
+func TestConversationWithoutAConnection(t *testing.T) {
+	for _, ctrlC := range []bool{false, true} {
+		inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+			srv := n.NewServer()
+			n.Hang(true)
+			g, cfg, _ := sending()
+			cfg.HTTPClient, g.conn.timeout = n.HTTPClient(), 3*time.Second
+			cfg.OnOpen = func(wsnotify.OpenEvent) {}
+			ctx, cancel := context.WithTimeout(t.Context(), g.conn.timeout)
+			defer cancel()
+			if ctrlC {
+				time.AfterFunc(time.Second, cancel)
+			}
+			began, out := time.Now(), newDisplay(io.Discard, io.Discard, looks{}, false)
+			err := new(talk).chat(ctx, *cfg, srv.URL(), g, out)
+			if got, want := fmt.Sprint(err, time.Since(began)), map[bool]string{false: "no connection within 3s 3s", true: "<nil> 1s"}[ctrlC]; got != want {
+				t.Errorf("Ctrl-C %v: %s, want %s", ctrlC, got, want)
+			}
+		})
+	}
 }
 
 // A reader that goes away ends the program with SIGPIPE, which shells show as 141.

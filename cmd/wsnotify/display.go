@@ -95,14 +95,11 @@ func (d *display) print(r record) error {
 	d.hide()
 	defer d.show()
 	if d.asJSON {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
+		line := r.json()
 		if d.tty {
 			line = escapeJSON(line)
 		}
-		_, err = fmt.Fprintf(d.out, "%s\n", line)
+		_, err := fmt.Fprintf(d.out, "%s\n", line)
 		return err
 	}
 	kind, text := oneLine(r.MsgType), printable(indented(r.text))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,15 +22,11 @@ func execute(ctx context.Context, command string, r record, out *display) error 
 	cmd := exec.CommandContext(ctx, shellName)
 	shell(cmd, command)
 	cmd.WaitDelay = time.Second // for those it has started and who hold the pipes
-	input, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
 	content := r.text
 	if r.Binary != nil {
 		content = base64.StdEncoding.EncodeToString(r.Binary)
 	}
-	cmd.Stdin = bytes.NewReader(append(input, '\n'))
+	cmd.Stdin = bytes.NewReader(append(r.json(), '\n'))
 	cmd.Env = append(os.Environ(),
 		"MSG_TYPE="+variable(r.MsgType), "CONTENT="+variable(content),
 		fmt.Sprint("FALLBACK=", r.Fallback), fmt.Sprint("EPOCH=", r.Epoch))

@@ -17,7 +17,8 @@ import (
 
 // How outgoing takes messages from an input.
 
-// send takes messages from r, and waits for room instead of dropping.
+// send takes messages from r, and waits for room instead of dropping. An input that can't be read
+// has ended: what was read is sent.
 func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for number := 1; ; number++ {
@@ -34,7 +35,8 @@ func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 			}
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
-			return fmt.Errorf("reading the input: %s %d: %w", name, number, err)
+			g.refuseRest(fmt.Sprintf("reading the input: %s %d: %v", name, number, err))
+			return nil
 		case err != nil && line == "" && !(g.frame.whole && number == 1):
 			return nil
 		}
@@ -47,10 +49,7 @@ func (g *outgoing) send(ctx context.Context, r io.Reader) error {
 			if ctx.Err() == nil && !errors.Is(refused, wsnotify.ErrClosed) { // else it is told why all ends
 				text += ": " + plain(refused)
 			}
-			g.mu.Lock()
-			g.refused++
-			g.unsent = append(g.unsent, text)
-			g.mu.Unlock()
+			g.refuseRest(text)
 			return refused
 		}
 		if err != nil {
@@ -65,6 +64,14 @@ func (g *outgoing) refuse(format string, args ...any) {
 	g.mu.Lock()
 	g.refused++
 	g.mu.Unlock()
+}
+
+// refuseRest notes, for the end, why nothing more is sent.
+func (g *outgoing) refuseRest(text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused++
+	g.unsent = append(g.unsent, text)
 }
 
 // queue hands a message over, and waits while there is no room for it.

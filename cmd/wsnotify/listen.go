@@ -99,9 +99,7 @@ func (l *listener) run(cmd *cobra.Command, address string) (result error) {
 	l.conn.serverPings(note, &cfg)
 	cfg.ShouldReconnect = l.conn.retry()
 	client := wsnotify.New(cfg)
-	if err := l.streams.subscribe(client); err != nil {
-		return err
-	}
+	l.streams.subscribe(client)
 	l.out.epoch = func() uint64 { return client.Status().Epoch }
 	if !l.conn.quiet {
 		l.out.watch(client)

@@ -305,8 +305,11 @@ func (g *outgoing) result(ctx context.Context, ended, err error) error {
 		switch last := g.client.Status().LastFailure; {
 		case g.isAllSent:
 			text = fmt.Sprintf("the server has not answered within %v", g.conn.timeout)
-		case last != nil && !g.opened:
-			text += ": " + cause(*last)
+		case !g.opened:
+			text = fmt.Sprintf("no connection within %v", g.conn.timeout)
+			if last != nil {
+				text += ": " + cause(*last)
+			}
 		}
 		err = &failure{code: exitTimeout, err: errors.New(text)}
 	case ended != nil && outcome(ended) != nil:

@@ -20,6 +20,12 @@ type record struct {
 	text string // of Content, or of the message
 }
 
+// json is a line without its end. That all of it is JSON already, the client has seen to.
+func (r record) json() []byte {
+	line, _ := json.Marshal(r)
+	return line
+}
+
 // newRecord is for messages that are no notifications.
 func newRecord(m wsnotify.Message) record {
 	r := record{Time: time.Now(), Fallback: true, Epoch: m.Epoch}
@@ -39,8 +45,6 @@ func notificationRecord(n wsnotify.Notification) record {
 		return record{Time: time.Now(), Fallback: true, Epoch: n.Epoch, Raw: n.Raw, text: string(n.Raw)}
 	}
 	r := record{Time: time.Now(), MsgType: n.MsgType, Epoch: n.Epoch, text: n.Content}
-	if n.Decode(&r.Content) != nil {
-		r.Content, _ = json.Marshal(n.Content)
-	}
+	n.Decode(&r.Content) // which is JSON already
 	return r
 }

@@ -73,7 +73,7 @@ unless --attempts is given.`,
 					return fmt.Errorf("--spool: %w", err)
 				}
 				defer lines.Close()
-				if err := g.storeIn(&cfg, lines, file); err != nil {
+				if err := g.storeIn(&cfg, lines); err != nil {
 					return fmt.Errorf("--spool: %w", err)
 				}
 				defer func() { g.reportStored(lines, file) }()
@@ -115,7 +115,7 @@ unless --attempts is given.`,
 
 // storeIn has messages stay in a file until they are sent. Those of an earlier start that are there count
 // as given.
-func (g *outgoing) storeIn(cfg *wsnotify.Config, lines *spool.Spool, file string) error {
+func (g *outgoing) storeIn(cfg *wsnotify.Config, lines *spool.Spool) error {
 	cfg.Outbox.Store = lines
 	last, before := "", cfg.OnError
 	cfg.OnError = func(err error) {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/extension"
 	"github.com/wsnotify/wsnotify/internal/testkit"
 )
 
@@ -211,6 +212,95 @@ func FuzzSocket(f *testing.F) {
 			t.Error("a large message is still counted")
 		}
 	})
+}
+
+// Bytes that end inside of a frame are no message, wherever that is.
+func TestFramesThatAreCut(t *testing.T) {
+	for _, frame := range []string{mask(0x81, "text"), mask(0x82, strings.Repeat("x", 126)), mask(0x82, strings.Repeat("x", 1<<16)), mask(0x89, "ping"), mask(0x88, "\x03\xe8")} {
+		for n := range frame {
+			if n > 20 && n < len(frame)-2 {
+				continue
+			}
+			s := newSocket(&stream{}, bufio.NewReader(strings.NewReader(frame[:n])))
+			if op, data, err := s.read(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || len(data) != 0 {
+				t.Errorf("%d bytes of %.10q: opcode %#x and %d bytes, %v", n, frame, op, len(data), err)
+			}
+		}
+	}
+}
+
+// What is sent after a close frame or the end is not, and says so; a ping that comes then is ignored.
+func TestSocketThatIsClosed(t *testing.T) {
+	conn := &stream{Reader: strings.NewReader(mask(0x89, "ping") + mask(0x81, "text"))}
+	s := newSocket(conn, bufio.NewReader(conn))
+	if err := s.close(1000, strings.Repeat("é", 80)); err != nil { // 160 bytes
+		t.Error(err)
+	}
+	want := "\x88\x7d\x03\xe8" + strings.Repeat("é", 60) + "…"
+	if err := s.write(opText, []byte("late")); err != errSealed {
+		t.Errorf("after a close frame: %v", err)
+	}
+	if op, data, err := s.read(); op != opText || string(data) != "text" || err != nil {
+		t.Errorf("after a close frame, a message comes as %#x %q, %v", op, data, err)
+	}
+	s.end()
+	s.writing <- struct{}{} // somebody writes
+	if err := s.write(opText, nil); err != net.ErrClosed {
+		t.Errorf("at the end: %v", err)
+	}
+	if got := conn.out.String(); got != want {
+		t.Errorf("it sent %q, want %q", got, want)
+	}
+	// Who waits for the turn of a large message does so no longer.
+	for _, compressed := range []bool{false, true} {
+		first, bytes := byte(0x82), strings.Repeat("x", smallMessage+1)
+		if compressed {
+			first, bytes = 0xC2, deflated(bytes)
+		}
+		s = newSocket(&stream{}, bufio.NewReader(strings.NewReader(mask(first, bytes))))
+		if agreed, _ := extension.Accept([]string{"permessage-deflate"}); compressed {
+			s.agree(agreed)
+		}
+		s.large <- struct{}{}
+		s.end()
+		if _, _, err := s.read(); err != net.ErrClosed || s.holds {
+			t.Errorf("compressed %v, a large message at the end: %v", compressed, err)
+		}
+	}
+}
+
+// A reason is cut where it is too long for a close frame, and no character with it.
+func TestReasonsOfCloseFrames(t *testing.T) {
+	for reason, want := range map[string]string{
+		"":                       "",
+		strings.Repeat("x", 123): strings.Repeat("x", 123),
+		strings.Repeat("x", 124): strings.Repeat("x", 120) + "…",
+	} {
+		conn := &stream{}
+		if err := newSocket(conn, nil).close(4000, reason); err != nil || conn.out.String() != string([]byte{0x88, byte(2 + len(want)), 0x0f, 0xa0})+want {
+			t.Errorf("%d bytes: it sent %q, %v", len(reason), &conn.out, err)
+		}
+	}
+	conn := &stream{}
+	if newSocket(conn, nil).close(0, "x"); conn.out.String() != "\x88\x00" {
+		t.Errorf("without a code: it sent %q", &conn.out)
+	}
+}
+
+// Frames of a server have no mask and the shortest length; what is large is not copied.
+func TestFramesOfServe(t *testing.T) {
+	for n, head := range map[int]string{
+		0: "\x82\x00", 125: "\x82\x7d", 126: "\x82\x7e\x00\x7e", 65535: "\x82\x7e\xff\xff", 65536: "\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", 65537: "\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x01",
+	} {
+		conn, payload := &stream{}, bytes.Repeat([]byte("x"), n)
+		err := newSocket(conn, nil).write(opBinary, payload)
+		if got := conn.out.String(); err != nil || got != head+string(payload) {
+			t.Errorf("%d bytes: %.20q and %d bytes in all, %v", n, got, len(got), err)
+		}
+		if frame := appendServerFrame(nil, opBinary, payload); n > smallMessage && string(frame) != head {
+			t.Errorf("%d bytes: %d are copied", n, len(frame))
+		}
+	}
 }
 
 // A page of another site that has its own name lead here is not answered.
@@ -511,7 +601,9 @@ func TestServeRefusesWhatIsNoHandshake(t *testing.T) {
 		{"Sec-WebSocket-Version", "8", http.StatusUpgradeRequired, "Sec-Websocket-Version: 13", "expected Sec-WebSocket-Version: 13"},
 		{"Sec-WebSocket-Key", "AAAA", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
 		{"Sec-WebSocket-Key", "?", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
-		{"Origin", "http://evil.example", http.StatusForbidden, "", "the page at http://evil.example may not connect"},
+		{"Origin", "http://evil.example", http.StatusForbidden, "", "the page at http://evil.example may not connect: expected one of this server, or of localhost"},
+		{"Origin", "null", http.StatusForbidden, "", "the page at null may not connect"},
+		{"Origin", "http://LOCALHOST", http.StatusNotImplemented, "", "this is no HTTP/1.1 connection"}, // all is well but for that
 	} {
 		req := httptest.NewRequest("GET", "/ws/ada", nil)
 		req.Host = "localhost"

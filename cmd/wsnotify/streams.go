@@ -104,11 +104,10 @@ func (s *streams) notes(say func(string, ...any), cfg *wsnotify.Config) {
 }
 
 // subscribe has a client want the keys, which it remembers over reconnects.
-func (s *streams) subscribe(client *wsnotify.Client) error {
-	if len(s.keys) == 0 {
-		return nil
+func (s *streams) subscribe(client *wsnotify.Client) {
+	if len(s.keys) > 0 {
+		client.Subscribe(s.keys...) // which fails without Config.Subscriptions alone
 	}
-	return client.Subscribe(s.keys...)
 }
 
 // placeholder is what stands for keys in a message.
