@@ -86,6 +86,8 @@ func TestErrorsForAPerson(t *testing.T) {
 	os.WriteFile(encrypted, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAEC\n-----END ENCRYPTED PRIVATE KEY-----\n"), 0o600)
 	for args, want := range map[string]string{
 		"lisen localhost:1":                   `unknown command "lisen"; did you mean "listen"?` + "\nTry: wsnotify --help",
+		"send --header nonsense a:1":          `--header "nonsense": expected 'Name: value'`,
+		"listen --=x a:1":                     "bad flag syntax: --=x\nTry: wsnotify listen --help\n",
 		"gateway":                             `unknown command "gateway"; if it is a host: wsnotify connect gateway`,
 		"send --interval 5 a:1":               "--interval 5: expected a time with its unit, such as 5s\nTry: wsnotify send --help",
 		"send --interval soon a:1":            "--interval soon: expected a time with its unit, such as 5s, 500ms or 2m",

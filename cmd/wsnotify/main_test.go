@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/internal/testkit"
@@ -580,6 +581,98 @@ func TestManual(t *testing.T) {
 	for _, want := range []string{"ENVIRONMENT", "WSNOTIFY_READ_LIMIT", "EXIT STATUS", "130", "141", "wsnotify serve --echo", `'{"op":"status"}'`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s is missing", want)
+		}
+	}
+}
+
+// What the page is made of, part by part.
+func TestPartsOfTheManual(t *testing.T) {
+	root := &cobra.Command{Use: "tool", Short: "A Tool", Long: "It does.\n\nEnvironment: the flags\nand more.\n\nExit status: 0 all\nis well, 1 it is not.", Example: "  tool -v\n"}
+	a := &cobra.Command{Use: "a URL", Long: ".Asks.\n\n  tool a x", Example: "  tool a x\n  tool a 'y'", Run: func(*cobra.Command, []string) {}}
+	a.Flags().SortFlags = false
+	a.Flags().StringP("file-name", "f", "", "`FILE` to read,\nor \\")
+	a.Flags().Int("n", 0, "count")
+	a.Flags().Int("m", 6, "most")
+	a.Flags().BoolP("yes", "y", false, "do it")
+	a.Flags().Bool("hidden", false, "")
+	a.Flags().MarkHidden("hidden")
+	a.Flags().Duration("wait", 0, "time to wait")
+	a.Flags().StringArray("x", nil, "`'text'` to \"send\"")
+	a.Flags().Bool("help", false, "help for it")
+	b := &cobra.Command{Use: "b", Long: "B.", Run: a.Run}
+	root.AddCommand(a, b, &cobra.Command{Use: "completion", Run: a.Run}, &cobra.Command{Use: "help", Run: a.Run})
+	head := ".TH WSNOTIFY 1 \"\" \"wsnotify " + roff(strings.Trim(version(), "()")) + "\" \"User Commands\"\n"
+	want := head + `.SH NAME
+wsnotify \- a Tool
+.SH SYNOPSIS
+.B wsnotify a
+URL [flags]
+.br
+.B wsnotify b
+[flags]
+.br
+.SH DESCRIPTION
+It does.
+.SH A
+\&.Asks.
+.PP
+.nf
+  tool a x
+.fi
+.TP
+.BI "\-f, \-\-file\-name " "FILE"
+FILE to read, or \e
+.TP
+.BI "\-\-n " "int"
+count
+.TP
+.BI "\-\-m " "int"
+most (default 6)
+.TP
+.B \-y, \-\-yes
+do it
+.TP
+.BI "\-\-wait " "duration"
+time to wait
+.TP
+.BI "\-\-x " "\&'text'"
+\&'text' to "send"
+.SH B
+B.
+.SH ENVIRONMENT
+The flags
+and more.
+.SH EXIT STATUS
+.TP
+.B 0
+all is well
+.TP
+.B 1
+it is not
+.SH EXAMPLES
+.nf
+  tool \-v
+  tool a x
+  tool a 'y'
+.fi
+`
+	if got := manual(root); got != want {
+		t.Errorf("it is\n%s\nand not\n%s", got, want)
+	}
+}
+
+// Without a word, or asked for a command, the program says what there is.
+func TestHelp(t *testing.T) {
+	for args, want := range map[string]string{
+		"":            "A WebSocket that stays connected, for the shell.\n",
+		"help":        "A WebSocket that stays connected, for the shell.\n",
+		"help listen": "Listen prints notifications as they arrive: ",
+		"serve -h":    "Serve is a small notification server, for trying things:\n",
+	} {
+		c := start(t, nil, strings.Fields(args)...)
+		c.wants(t, exitOK)
+		if out := c.out.String(); !strings.HasPrefix(out, want) || c.err.String() != "" {
+			t.Errorf("%q: it prints %.100q and says %s", args, out, &c.err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/wsnotify/wsnotify"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
+	"golang.org/x/time/rate"
 )
 
 func TestSubscribeOnEachConnection(t *testing.T) {
@@ -179,6 +182,113 @@ func TestListenReportsAGap(t *testing.T) {
 	}
 	c.cancel()
 	c.wants(t, exitOK)
+}
+
+// What goes wrong with subscriptions and positions is told in the words of the flags, and to whom it was told before.
+func TestNotesOfStreams(t *testing.T) {
+	gap := wsnotify.Gap{After: "3", Next: "7"}
+	for _, test := range []struct {
+		s    streams
+		cfg  wsnotify.Config
+		want []string // nil: nothing is watched
+	}{
+		{streams{}, wsnotify.Config{}, nil},
+		{streams{keys: []string{"a"}}, wsnotify.Config{}, []string{`subscription "a": no`}},
+		{streams{field: "seq", order: "consecutive"}, wsnotify.Config{Resume: wsnotify.Resume{Order: wsnotify.PositionConsecutive}}, []string{"the messages between 3 and 7 are missing"}},
+		{streams{field: "seq", order: "increasing"}, wsnotify.Config{Resume: wsnotify.Resume{Order: wsnotify.PositionIncreasing}}, []string{}},
+	} {
+		var said []string
+		heard := 0
+		test.cfg.OnError = func(error) { heard++ }
+		test.s.notes(func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }, &test.cfg)
+		if test.cfg.Resume.OnGap != nil {
+			test.cfg.Resume.OnGap(gap)
+		}
+		want := test.want
+		test.cfg.OnError(errors.New("x"))
+		if test.s.keys != nil {
+			test.cfg.OnError(&wsnotify.SubscriptionError{Key: "a", Err: errors.New("no")})
+		} else {
+			test.cfg.OnError(fmt.Errorf("x: %w", &wsnotify.ResumeError{Asked: "9", Got: "5"}))
+			test.cfg.OnError(errors.New("wsnotify: Resume.Position: no number"))
+			want = append(slices.Clone(want), "asked for what is behind 9, the server began with 5: its messages are dropped until they are past that; if it counts anew, start again",
+				"--resume-field seq: a message has no decimal number there, which --resume-order "+test.s.order+" needs")
+		}
+		if test.want == nil {
+			want = nil
+		}
+		if heardWant := map[bool]int{true: 2, false: 3}[test.s.keys != nil]; !slices.Equal(said, want) || heard != heardWant {
+			t.Errorf("%+v: it said %q, and %d were heard, want %q", test.s, said, heard, want)
+		}
+		test.cfg.OnError = nil // and if nobody is
+		test.s.notes(func(string, ...any) {}, &test.cfg)
+		if test.cfg.OnError != nil {
+			test.cfg.OnError(errors.New("x"))
+		}
+	}
+}
+
+// The flags of streams are fields of Config.
+func TestFlagsOfStreams(t *testing.T) {
+	for _, test := range []struct {
+		args  []string
+		want  string // order, query and keys of a message
+		wrong string
+	}{
+		{nil, "opaque  0", ""},
+		{[]string{"--subscribe", "a", "--subscribe", "b"}, "opaque  2", ""},
+		{[]string{"--subscribe", "a", "--subscribe", "b", "--subscribe-message", "KEY of KEYS"}, "opaque  1", ""},
+		{[]string{"--resume-field", "seq"}, "opaque after 0", ""},
+		{[]string{"--resume-field", "seq", "--resume-query", "since", "--resume-order", "increasing"}, "increasing since 0", ""},
+		{[]string{"--resume-field", "seq", "--resume-order", "consecutive"}, "consecutive after 0", ""},
+		{[]string{"--subscribe-message", "KEY"}, "", "--subscribe-message is of no use without --subscribe"},
+		{[]string{"--resume-query", "x"}, "", "--resume-query is of no use without --resume-field"},
+		{[]string{"--resume-order", "increasing"}, "", "--resume-order is of no use without --resume-field"},
+		{[]string{"--resume-field", ""}, "", "--resume-field: the name of the field is empty"},
+		{[]string{"--subscribe", "a", "--subscribe-message", "MONKEY"}, "", `--subscribe-message MONKEY: expected KEY or KEYS in it, as in {"op":"subscribe","channels":[KEYS]}`},
+		{[]string{"--subscribe", "a", "--subscribe-message", strings.Repeat("x", 201)}, "",
+			"--subscribe-message " + strings.Repeat("x", 200) + `…: expected KEY or KEYS in it, as in {"op":"subscribe","channels":[KEYS]}`},
+	} {
+		var s streams
+		var cfg wsnotify.Config
+		cmd := &cobra.Command{Use: "x"}
+		s.flags(cmd)
+		if err := cmd.ParseFlags(test.args); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.config(cmd, &cfg); err != nil || test.wrong != "" {
+			if fmt.Sprint(err) != test.wrong {
+				t.Errorf("%q: %v, want %s", test.args, err, test.wrong)
+			}
+			continue
+		}
+		order := map[wsnotify.PositionOrder]string{wsnotify.PositionOpaque: "opaque", wsnotify.PositionIncreasing: "increasing", wsnotify.PositionConsecutive: "consecutive"}
+		got := fmt.Sprintf("%s %s %d", order[cfg.Resume.Order], cfg.Resume.Query, cfg.Subscriptions.Batch)
+		if got != test.want || (cfg.Subscriptions.Subscribe != nil) != (s.keys != nil) || (cfg.Resume.Position != nil) != (s.field != "") || cfg.Outbox.Limiter != nil {
+			t.Errorf("%q: %s, want %s", test.args, got, test.want)
+		}
+	}
+}
+
+// A rate is N at once, and then one each N-th part of the time.
+func TestRateOfTheFlag(t *testing.T) {
+	var f frequency
+	var cfg wsnotify.Config
+	if f.limit(&cfg); cfg.Outbox.Limiter != nil || f.String() != "" {
+		t.Errorf("without the flag: %v %q", cfg.Outbox.Limiter, &f)
+	}
+	if err := f.Set("4/2s"); err != nil {
+		t.Fatal(err)
+	}
+	f.limit(&cfg)
+	if l, ok := cfg.Outbox.Limiter.(*rate.Limiter); !ok || l.Burst() != 4 || l.Limit() != 2 {
+		t.Errorf("%v", cfg.Outbox.Limiter)
+	}
+	for text, ok := range map[string]bool{"2147483647/3s": true, "2147483648/3s": false, "1/1ns": true, "2/1ns": false, "1/s": true, "0/s": false, "1/": false, "1/2": false, "1/2h": true} {
+		if err := new(frequency).Set(text); (err == nil) != ok || err != nil && err.Error() != "expected a number of messages and a time, such as 5/s, 100/10s or 20/m" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
 
 // numbering is a server with numbers.

@@ -106,7 +106,7 @@ func showHandshakes(say func(string, ...any), cfg *wsnotify.Config, http2 bool) 
 func showHeader(header http.Header, show func(name, value string)) {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
-			if name := http.CanonicalHeaderKey(name); name != "Host" {
+			if name != "Host" {
 				show(name, value)
 			}
 		}
