@@ -193,19 +193,19 @@ func sending() (g *outgoing, cfg *wsnotify.Config, said *[]string) {
 // took with it, if it was on its way then.
 func TestMessagesThatComeBack(t *testing.T) {
 	for _, test := range []struct {
-		g    outgoing
+		g    *outgoing
 		m    wsnotify.Message
 		err  error
-		want outgoing
+		want *outgoing
 		says string
 	}{
-		{outgoing{given: 3, read: 1}, wsnotify.Message{Type: wsnotify.MessageText, Data: []byte("a")}, wsnotify.ErrClosed,
-			outgoing{given: 3, read: 2, lost: 1}, "not delivered: a"},
-		{outgoing{given: 3, read: 2, lost: 1}, wsnotify.Message{Type: wsnotify.MessageBinary, Data: []byte("abc")}, wsnotify.ErrInterrupted,
-			outgoing{given: 3, read: 3, lost: 2}, "may be lost: 3 bytes"},
-		{outgoing{given: 3, read: 3, lost: 2, untold: 2}, wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(strings.Repeat("x", 201))}, wsnotify.ErrNotAcknowledged,
-			outgoing{given: 3, read: 3, lost: 2, untold: 1}, "may be lost: " + strings.Repeat("x", 200) + "…"},
-		{outgoing{given: 1, read: 1}, wsnotify.Message{Type: wsnotify.MessageText}, wsnotify.ErrExpired, outgoing{given: 1, read: 1}, "not delivered: "},
+		{&outgoing{given: 3, read: 1}, wsnotify.Message{Type: wsnotify.MessageText, Data: []byte("a")}, wsnotify.ErrClosed,
+			&outgoing{given: 3, read: 2, lost: 1}, "not delivered: a"},
+		{&outgoing{given: 3, read: 2, lost: 1}, wsnotify.Message{Type: wsnotify.MessageBinary, Data: []byte("abc")}, wsnotify.ErrInterrupted,
+			&outgoing{given: 3, read: 3, lost: 2}, "may be lost: 3 bytes"},
+		{&outgoing{given: 3, read: 3, lost: 2, untold: 2}, wsnotify.Message{Type: wsnotify.MessageText, Data: []byte(strings.Repeat("x", 201))}, wsnotify.ErrNotAcknowledged,
+			&outgoing{given: 3, read: 3, lost: 2, untold: 1}, "may be lost: " + strings.Repeat("x", 200) + "…"},
+		{&outgoing{given: 1, read: 1}, wsnotify.Message{Type: wsnotify.MessageText}, wsnotify.ErrExpired, &outgoing{given: 1, read: 1}, "not delivered: "},
 	} {
 		g, cfg, _ := sending()
 		g.given, g.read, g.lost, g.untold = test.g.given, test.g.read, test.g.lost, test.g.untold
@@ -265,19 +265,19 @@ func TestFailuresThatAreFinal(t *testing.T) {
 	open := wsnotify.Failure{Phase: wsnotify.PhaseOpen, Code: 1006, Err: errors.New("x")}
 	refused := wsnotify.Failure{Phase: wsnotify.PhaseHandshake, HTTPStatus: 401, Err: errors.New("x")}
 	for _, test := range []struct {
-		g     outgoing
+		g     *outgoing
 		f     wsnotify.Failure
 		again bool
 		first bool // it is the first
 	}{
-		{outgoing{eager: true}, dial, true, true},
-		{outgoing{eager: true, ended: true}, dial, false, true},
-		{outgoing{eager: true, ended: true}, refused, false, false},
-		{outgoing{eager: true, ended: true, opened: true}, dial, true, false},
-		{outgoing{eager: true, ended: true}, open, true, false},
-		{outgoing{ended: true}, dial, true, false},
-		{outgoing{opened: true, isAllSent: true}, open, false, false},
-		{outgoing{opened: true, isAllSent: true}, dial, true, false},
+		{&outgoing{eager: true}, dial, true, true},
+		{&outgoing{eager: true, ended: true}, dial, false, true},
+		{&outgoing{eager: true, ended: true}, refused, false, false},
+		{&outgoing{eager: true, ended: true, opened: true}, dial, true, false},
+		{&outgoing{eager: true, ended: true}, open, true, false},
+		{&outgoing{ended: true}, dial, true, false},
+		{&outgoing{opened: true, isAllSent: true}, open, false, false},
+		{&outgoing{opened: true, isAllSent: true}, dial, true, false},
 	} {
 		g, cfg, _ := sending()
 		g.eager, g.ended, g.opened, g.isAllSent = test.g.eager, test.g.ended, test.g.opened, test.g.isAllSent
@@ -286,12 +286,12 @@ func TestFailuresThatAreFinal(t *testing.T) {
 		}
 	}
 	for _, test := range []struct {
-		g     outgoing
+		g     *outgoing
 		stops bool
 	}{
-		{outgoing{eager: true, first: &dial}, true}, {outgoing{eager: true}, false}, {outgoing{first: &dial}, false}, {outgoing{eager: true, first: &dial, opened: true}, false},
+		{&outgoing{eager: true, first: &dial}, true}, {&outgoing{eager: true}, false}, {&outgoing{first: &dial}, false}, {&outgoing{eager: true, first: &dial, opened: true}, false},
 	} {
-		g, stopped := &test.g, false
+		g, stopped := test.g, false
 		g.stop = func() { stopped = true }
 		if g.endOfInput(); stopped != test.stops || !g.ended {
 			t.Errorf("%+v: at the end of the input, it stops: %v", test, stopped)

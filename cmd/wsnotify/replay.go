@@ -250,22 +250,19 @@ func (p *replay) connection(w http.ResponseWriter, r *http.Request) error {
 	p.mu.Lock()
 	p.failures = append(p.failures, info.failures...)
 	p.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stop := context.AfterFunc(r.Context(), cancel)
-	defer stop()
+	ctx, cancel := context.WithCancel(r.Context())
 	go s.read(ctx)
 	defer func() { cancel(); <-s.end }()
 	s.at, s.t = time.Now(), max(p.next.T, p.from)
 	for first := true; !p.over && p.next.Conn == s.number && (first || p.next.Type != jsonl.Open); first = false {
 		e, line := p.next, p.line
-		if err := s.play(ctx, &e); err != nil {
-			select {
-			case <-p.done:
-				return nil
-			default:
-			}
-			return differs(line, &e, err)
+		if d := (*difference)(nil); errors.As(s.play(ctx, &e), &d) {
+			return differs(line, &e, d)
+		}
+		select {
+		case <-p.done:
+			return nil
+		default:
 		}
 		p.advance()
 	}
@@ -278,16 +275,13 @@ type difference struct{ expected, got string }
 
 func (d *difference) Error() string { return fmt.Sprintf("expected %s, got %s", d.expected, d.got) }
 
-func differs(line int, e *jsonl.Event, err error) error {
-	f := &failure{code: exitFailure, err: fmt.Errorf("the client differs from the recording at line %d, after %v on connection %d", line, e.T, e.Conn)}
-	var d *difference
-	if errors.As(err, &d) {
-		f.details = []string{"expected " + d.expected, "got      " + d.got}
-		return f
-	}
-	f.details = []string{err.Error()}
-	return f
+func differs(line int, e *jsonl.Event, d *difference) error {
+	err := fmt.Errorf("the client differs from the recording at line %d, after %v on connection %d", line, e.T, e.Conn)
+	return &failure{code: exitFailure, err: err, details: []string{"expected " + d.expected, "got      " + d.got}}
 }
+
+// errEnds ends what is played, and is no difference.
+var errEnds = errors.New("the server ends")
 
 // read hears the client until its end.
 func (s *stage) read(ctx context.Context) {
@@ -323,7 +317,7 @@ func (s *stage) pause(t time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-s.p.done:
-		return errors.New("the server ends")
+		return errEnds
 	case <-s.end:
 		return &difference{"the connection to go on", s.ending()}
 	}
@@ -386,7 +380,8 @@ func (s *stage) server(ctx context.Context, e *jsonl.Event) error {
 		}
 		s.closed = true
 		if e.Code == jsonl.Abnormal {
-			return s.conn.CloseNow()
+			s.conn.CloseNow()
+			return nil
 		}
 		code := websocket.StatusCode(e.Code)
 		s.conn.Close(code, e.Reason) // it waits for the answer
@@ -454,7 +449,7 @@ func (s *stage) client(e *jsonl.Event) error {
 		case <-timer.C:
 			return &difference{e.String(), fmt.Sprintf("nothing, %v after it was due", lateness)}
 		case <-s.p.done:
-			return errors.New("the server ends")
+			return errEnds
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
@@ -353,8 +355,12 @@ func TestReplayUsage(t *testing.T) {
 		{"serve --replay " + good + " --from 1h", exitFailure, "nothing is left to be played from 1h0m0s on; it ends at 0s"},
 		{"serve --replay " + good + " --echo --refuse 401", exitUsage, "--replay and --echo, --refuse exclude each other"},
 		{"serve --replay " + good + " --speed -1", exitUsage, "--speed -1: expected a factor such as 10"},
+		{"serve --replay " + good + " --addr nonsense", exitUsage, "--addr nonsense: expected a host and a port"},
 		{"serve --speed 2", exitUsage, "--speed and --from are of use with --replay alone"},
 		{"listen localhost:1 --keep-secrets", exitUsage, "--keep-secrets and --record-pings are of use with --record alone"},
+		{"serve --from 1s", exitUsage, "--speed and --from are of use with --replay alone"},
+		{"listen localhost:1 --record-pings", exitUsage, "--keep-secrets and --record-pings are of use with --record alone"},
+		{"connect localhost:1 --record /no/such/file", exitFailure, "--record: open /no/such/file: no such file"},
 		{"listen localhost:1 --record /no/such/file", exitFailure, "--record: open /no/such/file: no such file"},
 	} {
 		c := start(t, nil, strings.Fields(test.args)...)
@@ -363,4 +369,272 @@ func TestReplayUsage(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.args, got, test.want)
 		}
 	}
+}
+
+// What is known of a recording before it is played: the connections from a time on, which attempts fail before and
+// behind each, and when the server falls silent for good.
+func TestSurveyOfARecording(t *testing.T) {
+	const (
+		open1 = `{"t":1000,"conn":1,"dir":"out","type":"open","subprotocol":"a"}`
+		text1 = `{"t":2000,"conn":1,"dir":"in","type":"text","text":"x"}`
+		sent1 = `{"t":3000,"conn":1,"dir":"out","type":"text","text":"y"}`
+		open2 = `{"t":7000,"conn":2,"dir":"out","type":"open","subprotocol":"b"}`
+		text2 = `{"t":8000,"conn":2,"dir":"in","type":"text","text":"z"}`
+	)
+	failure := func(at, conn, status int) string {
+		return fmt.Sprintf(`{"t":%d,"conn":%d,"dir":"in","type":"failure","status":%d}`, at, conn, status)
+	}
+	for _, test := range []struct {
+		from  time.Duration
+		lines []string
+		want  string // of each connection: subprotocol, mute, failures
+		fails string // before
+		first string // what is played first
+	}{
+		{0, []string{open1, text1}, "[{a -1 []}]", "[]", "a connection at line 1"},
+		{0, []string{failure(0, 1, 503), failure(0, 1, 0), open1, text1, failure(4000, 2, 429), `{"t":5000,"conn":2,"dir":"in","type":"lost","count":3}`, open2}, "[{a -1 [429]} {b -1 []}]", "[503 0]", "a connection at line 3"},
+		{0, []string{failure(0, 1, 503)}, "[]", "[503]", "nothing"},
+		{2000, []string{open1, text1, sent1}, "[{a -1 []}]", "[]", `text "x" at line 2`},
+		{2001, []string{failure(0, 1, 503), open1, text1, sent1, open2}, "[{a -1 []} {b -1 []}]", "[]", `text "y" at line 4`},
+		{4000, []string{failure(0, 1, 503), open1, text1, failure(4000, 2, 1), failure(5000, 2, 2), open2, text2, failure(9000, 3, 3)}, "[{b -1 [3]}]", "[1 2]", "a connection at line 6"},
+		{7500, []string{open1, text1, open2, text2, failure(9000, 3, 3)}, "[{b -1 [3]}]", "[]", `text "z" at line 4`},
+		{0, []string{open1, text1, sent1, `{"t":6000,"conn":1,"dir":"out","type":"close","code":1006,"silent":2500}`}, "[{a 3500 []}]", "[]", "a connection at line 1"},
+		{0, []string{open1, text1, sent1, `{"t":6000,"conn":1,"dir":"out","type":"close","code":1006}`}, "[{a 2000 []}]", "[]", "a connection at line 1"},
+		{0, []string{open1, `{"t":6000,"conn":1,"dir":"out","type":"close","code":1006}`, open2}, "[{a 1000 []} {b -1 []}]", "[]", "a connection at line 1"},
+		{0, []string{open1, text1, `{"t":6000,"conn":1,"dir":"in","type":"close","code":1006}`}, "[{a -1 []}]", "[]", "a connection at line 1"},
+		{0, []string{open1, text1, `{"t":6000,"conn":1,"dir":"out","type":"close","code":1000}`}, "[{a -1 []}]", "[]", "a connection at line 1"},
+		{0, []string{open1, text1, `{"t":6000,"conn":1,"dir":"out","type":"open","subprotocol":"c"}`}, "[{a -1 []} {c -1 []}]", "[]", "a connection at line 1"},
+	} {
+		p := &replay{path: recordingFile(t, test.lines...), from: test.from}
+		if err := p.open(); err != nil {
+			t.Errorf("%q: %v", test.lines, err)
+			continue
+		}
+		p.file.Close()
+		first := "nothing"
+		if !p.over {
+			first = fmt.Sprintf("%s at line %d", &p.next, p.line)
+		}
+		if got, fails := fmt.Sprint(p.conns), fmt.Sprint(p.failures); got != test.want || fails != test.fails || first != test.first {
+			t.Errorf("%q from %v: %s after %s, the first is %s, want %s after %s, %s", test.lines, test.from, got, fails, first, test.want, test.fails, test.first)
+		}
+	}
+}
+
+// A show is a recording that is played in virtual time for clients in memory.
+type show struct {
+	t     *testing.T
+	l     *pipeListener
+	said  testkit.Buffer
+	ended chan error
+	end   context.CancelFunc
+}
+
+func showing(t *testing.T, speed float64, lines ...string) *show {
+	t.Helper()
+	s := &show{t: t, l: &pipeListener{make(chan net.Conn), make(chan struct{})}, ended: make(chan error, 1)}
+	p := &replay{path: recordingFile(t, lines...), speed: speed, say: func(format string, args ...any) { fmt.Fprintf(&s.said, format+"\n", args...) }}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s.end = cancel
+	go func() { s.ended <- p.run(ctx, s.l, io.Discard) }()
+	return s
+}
+
+// visits dials, and reads the answer to a handshake with more headers.
+func (s *show) visits(status int, headers string) *rawClient {
+	s.t.Helper()
+	client, server := net.Pipe()
+	s.t.Cleanup(func() { client.Close() })
+	s.l.conns <- server
+	fmt.Fprintf(client, rawHandshake, "/ws/ada", "localhost", headers)
+	c := &rawClient{client, bufio.NewReader(client)}
+	if resp, err := http.ReadResponse(c.in, nil); err != nil || resp.StatusCode != status {
+		s.t.Fatalf("the handshake ends with %v, %v", resp, err)
+	}
+	return c
+}
+
+// ends waits for the end, and checks when it comes, and the difference.
+func (s *show) ends(began time.Time, after time.Duration, want string) {
+	s.t.Helper()
+	err, took := <-s.ended, time.Since(began)
+	got := ""
+	if err != nil {
+		got = err.Error()
+		if f := (*failure)(nil); errors.As(err, &f) {
+			got += ": " + strings.Join(f.details, ", ")
+		}
+	}
+	if got != want || took != after {
+		s.t.Errorf("it ends after %v: %s\nwant %v: %s\n%s", took, got, after, want, &s.said)
+	}
+}
+
+const openLine = `{"t":0,"conn":1,"dir":"out","type":"open"}`
+
+// The server does what it did, when it did it, or as many times faster.
+func TestReplayIsOnTime(t *testing.T) {
+	for speed, took := range map[float64]time.Duration{0: 0, 0.5: 6 * time.Second, 1: 3 * time.Second, 10: 300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			s := showing(t, speed, openLine,
+				`{"t":1000000000,"conn":1,"dir":"in","type":"text","text":"a"}`,
+				`{"t":1500000000,"conn":1,"dir":"out","type":"text","text":"b"}`,
+				`{"t":2500000000,"conn":1,"dir":"in","type":"binary","data":"Yw=="}`,
+				`{"t":2600000000,"conn":1,"dir":"out","type":"pong","data":""}`,
+				`{"t":2700000000,"conn":1,"dir":"in","type":"pong","data":""}`,
+				`{"t":3000000000,"conn":1,"dir":"in","type":"close","code":4000,"reason":"bye"}`,
+				`{"t":3100000000,"conn":1,"dir":"in","type":"close","code":1006}`)
+			c, began := s.visits(101, ""), time.Now()
+			gets := func(op byte, payload string, after time.Duration) {
+				t.Helper()
+				gotOp, got, err := c.frame()
+				if at := time.Since(began); gotOp != op || string(got) != payload || err != nil || at != after {
+					t.Errorf("%#x %q, %v comes after %v, want %#x %q after %v", gotOp, got, err, at, op, payload, after)
+				}
+			}
+			gets(opText, "a", took/3)
+			time.Sleep(took / 6)
+			io.WriteString(c, mask(0x81, "ping")+mask(0x81, "b")) // pings are not compared
+			gets(opBinary, "c", took*5/6)
+			gets(opClose, "\x0f\xa0bye", took)
+			io.WriteString(c, mask(0x88, "\x0f\xa0bye"))
+			s.ends(began, took, "")
+			if said := s.said.String(); said != "+ connection 1\n- connection 1\n" {
+				t.Errorf("it said %q", said)
+			}
+		})
+	}
+}
+
+// What a client does otherwise, or not within ten seconds, ends it; a ping is not compared.
+func TestDifferencesOfAReplay(t *testing.T) {
+	at := "the client differs from the recording at line 2, after 1s on connection 1: "
+	for name, test := range map[string]struct {
+		line   string // what comes after the connection
+		client func(c *rawClient)
+		after  time.Duration
+		want   string
+	}{
+		"text in time": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+			func(c *rawClient) { time.Sleep(11*time.Second - 1); io.WriteString(c, mask(0x81, "a")) }, 11*time.Second - 1, ""},
+		"text too late": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x81, "ping")) }, 11 * time.Second, at + `expected text "a", got      nothing, 10s after it was due`},
+		"binary": {`{"t":1000000000,"conn":1,"dir":"out","type":"binary","data":"YQ=="}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x82, "a")) }, 0, ""},
+		"another binary": {`{"t":1000000000,"conn":1,"dir":"out","type":"binary","data":"YQ=="}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x82, "ping")) }, 0, at + `expected binary "a", got      binary "ping"`},
+		"another text": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x81, "ping")+mask(0x81, "b")) }, 0, at + `expected text "a", got      text "b"`},
+		"binary for text": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x82, "a")) }, 0, at + `expected text "a", got      binary "a"`},
+		"an end for text": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+			func(c *rawClient) { c.Close() }, 0, at + `expected text "a", got      the client's end of the connection without a close frame`},
+		"a close": {`{"t":1000000000,"conn":1,"dir":"out","type":"close","code":4000,"reason":"bye"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x88, "\x0f\xa0bye")); c.frame() }, 0, ""},
+		"another close": {`{"t":1000000000,"conn":1,"dir":"out","type":"close","code":4000,"reason":"bye"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x88, "\x0f\xa0")); c.frame() }, 0, at + `expected close 4000 "bye", got      close 4000`},
+		"an end": {`{"t":1000000000,"conn":1,"dir":"out","type":"close","code":1006}`,
+			func(c *rawClient) { c.Close() }, 0, ""},
+		"an end before the server's text": {`{"t":1000000000,"conn":1,"dir":"in","type":"text","text":"a"}`,
+			func(c *rawClient) { c.Close() }, 0, at + `expected the connection to go on, got      the client's end of the connection without a close frame`},
+		"text before the server's close": {`{"t":1000000000,"conn":1,"dir":"in","type":"close","code":1001}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x81, "ping")+mask(0x82, "a")) }, time.Second, at + `expected close 1001, got      binary "a"`},
+		"pings before the server's end": {`{"t":1000000000,"conn":1,"dir":"in","type":"close","code":1006}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x81, "ping")); c.frame() }, time.Second, ""},
+		"a client that does not read": {`{"t":1000000000,"conn":1,"dir":"in","type":"text","text":"a"}`,
+			func(*rawClient) {}, 11 * time.Second, at + `expected to send text "a", got      failed to write msg: failed to write frame: context deadline exceeded`},
+		"a ping that is not answered": {`{"t":1000000000,"conn":1,"dir":"in","type":"ping","data":""}` + "\n" + `{"t":2000000000,"conn":1,"dir":"in","type":"close","code":1006}`,
+			func(c *rawClient) {
+				if op, _, err := c.frame(); op != opPing || err != nil {
+					c.Close()
+				}
+			}, 2 * time.Second, ""},
+		"a large message": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"` + strings.Repeat("x", 100_000) + `"}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x81, strings.Repeat("x", 100_000))) }, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := showing(t, 1, openLine, test.line)
+				c, began := s.visits(101, ""), time.Now()
+				go test.client(c)
+				s.ends(began, test.after, test.want)
+			})
+		})
+	}
+}
+
+// A server that fell silent does so again: it answers no ping from then on, and what it says is over.
+func TestReplayFallsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := showing(t, 1, openLine, `{"t":9000000000,"conn":1,"dir":"out","type":"close","code":1006,"silent":4000000000}`)
+		c, began := s.visits(101, ""), time.Now()
+		pongs := make(chan time.Duration, 9)
+		go func() {
+			for {
+				if op, _, err := c.frame(); err != nil {
+					return
+				} else if op == opPong {
+					pongs <- time.Since(began)
+				}
+			}
+		}()
+		for range 9 {
+			time.Sleep(time.Second - 1)
+			io.WriteString(c, mask(0x89, "p"))
+			time.Sleep(1)
+		}
+		c.Close()
+		s.ends(began, 9*time.Second, "")
+		if len(pongs) != 5 {
+			t.Errorf("%d pings were answered", len(pongs))
+		}
+	})
+}
+
+// What is no WebSocket, or a page from elsewhere, is no client, and takes no connection from the recording.
+func TestReplayIsForClientsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := showing(t, 1, openLine)
+		began := time.Now()
+		s.visits(400, "Sec-WebSocket-Key: another\r\n").Close()
+		s.visits(403, "Origin: http://evil.example\r\n").Close()
+		s.visits(101, "Origin: http://localhost:3000\r\n")
+		s.ends(began, 0, "")
+		if said := s.said.String(); strings.Count(said, "! ") != 2 || !strings.HasSuffix(said, "\n+ connection 1\n- connection 1\n") {
+			t.Errorf("it said %q", said)
+		}
+	})
+}
+
+// Ctrl-C ends it at once, whatever it waits for, and is no difference.
+func TestReplayThatIsInterrupted(t *testing.T) {
+	for _, line := range []string{
+		`{"t":5000000000,"conn":1,"dir":"in","type":"text","text":"a"}`,
+		`{"t":5000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
+		`{"t":9000000000,"conn":1,"dir":"out","type":"close","code":1006,"silent":4000000000}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := showing(t, 1, openLine, line)
+			s.visits(101, "")
+			began := time.Now()
+			time.AfterFunc(time.Second, s.end)
+			s.ends(began, time.Second, "")
+			if said := s.said.String(); said != "+ connection 1\n" {
+				t.Errorf("it said %q", said)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // without a client
+		s, began := showing(t, 1, openLine), time.Now()
+		time.AfterFunc(time.Second, s.end)
+		s.ends(began, time.Second, "")
+	})
+	synctest.Test(t, func(t *testing.T) { // a listener that fails
+		s, began := showing(t, 1, openLine), time.Now()
+		s.l.Close()
+		s.ends(began, 0, net.ErrClosed.Error())
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -386,6 +387,71 @@ func TestNumbersAreBounded(t *testing.T) {
 	}
 	if len(n.last) > maxNumbered || !n.knows("user0") || n.knows("ada") || n.bytes > maxRecent*100 {
 		t.Errorf("%d users are known, and %d bytes kept", len(n.last), n.bytes)
+	}
+}
+
+// The bounds of what is kept are exact, and so is what those get who ask.
+func TestBoundsOfNumbers(t *testing.T) {
+	nobody := func(string) bool { return false }
+	texts := func(frames []*outgoingFrame) (texts []string) {
+		for _, f := range frames {
+			texts = append(texts, string(f.data))
+		}
+		return texts
+	}
+	n := numbers{field: `a"b`}
+	n.join("ada", "", nobody)
+	n.join("bob", "", nobody)
+	for range 3 {
+		n.next("ada", []byte(`{"a":1}`))
+		n.next("bob", []byte(`{"a":1}`))
+	}
+	for after, want := range map[string][]string{
+		"1": {`{"a":1,"a\"b":2}`, `{"a":1,"a\"b":3}`}, "2": {`{"a":1,"a\"b":3}`}, "3": nil, "": nil, "x": nil, "-1": nil, "+1": {`{"a":1,"a\"b":2}`, `{"a":1,"a\"b":3}`},
+	} {
+		if got := texts(n.join("ada", after, nobody)); !slices.Equal(got, want) {
+			t.Errorf("behind %q are %q, want %q", after, got, want)
+		}
+	}
+	// A number from another server is gone on from, if JavaScript knows it.
+	for after, next := range map[string]int64{"9007199254740992": 9007199254740993, "9007199254740993": 1, "17": 18, "0": 1} {
+		n := numbers{field: "seq"}
+		n.join("ada", after, nobody)
+		if n.next("ada", []byte(`{"a":1}`)); n.last["ada"] != next {
+			t.Errorf("behind %s comes %d, want %d", after, n.last["ada"], next)
+		}
+	}
+	// So many users are remembered, and then none who is away, nor what was kept for them.
+	n = numbers{field: "seq"}
+	for i := range maxNumbered {
+		user := strconv.Itoa(i)
+		n.join(user, "", nobody)
+		n.next(user, []byte(`{"a":1}`))
+	}
+	n.join("7", "0", nobody) // who is known
+	if len(n.last) != maxNumbered || len(n.recent) != maxNumbered || n.bytes != maxNumbered*len(`{"a":1,"seq":1}`) {
+		t.Errorf("%d users, %d messages and %d bytes", len(n.last), len(n.recent), n.bytes)
+	}
+	n.join("new", "", func(user string) bool { return user == "3" || user == "5" })
+	if len(n.last) != 3 || !n.knows("3") || !n.knows("5") || !n.knows("new") || len(n.recent) != 2 || n.recent[0].user != "3" || n.recent[1].user != "5" || n.bytes != 30 {
+		t.Errorf("%v, %v, %d bytes", n.last, n.recent, n.bytes)
+	}
+	// Bytes, too, are counted exactly; the last message is kept however large it is.
+	n = numbers{field: "seq"}
+	n.join("ada", "", nobody)
+	message := func(bytes int) []byte { return []byte(`{"a":"` + strings.Repeat("x", bytes-16) + `"}`) } // with ,"seq":1
+	n.next("ada", message(maxRecentBytes/2))
+	n.next("ada", message(maxRecentBytes/2))
+	if len(n.recent) != 2 || n.bytes != maxRecentBytes {
+		t.Errorf("%d messages of %d bytes", len(n.recent), n.bytes)
+	}
+	n.next("ada", message(16))
+	if len(n.recent) != 2 || n.bytes != maxRecentBytes/2+16 || n.recent[0].number != 2 {
+		t.Errorf("%d messages of %d bytes", len(n.recent), n.bytes)
+	}
+	n.next("ada", message(maxRecentBytes+1))
+	if len(n.recent) != 1 || n.bytes != maxRecentBytes+1 || n.recent[0].number != 4 {
+		t.Errorf("%d messages of %d bytes", len(n.recent), n.bytes)
 	}
 }
 
