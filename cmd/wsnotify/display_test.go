@@ -10,6 +10,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/wsnotify/wsnotify"
+	"github.com/wsnotify/wsnotify/wsnotifytest"
 )
 
 func TestBinaryIsShownByItsBeginning(t *testing.T) {
@@ -165,5 +166,52 @@ func TestLooksOfTerminals(t *testing.T) {
 		if coloured := d.dim.Sprint("x") != "x"; coloured != test.coloured || (d.live != nil) != test.live {
 			t.Errorf("%+v: coloured %v, a status line %v", test, coloured, d.live != nil)
 		}
+	}
+}
+
+// The status stands in the last line, is drawn again when it has changed, and is gone while anything else is printed.
+func TestStatusOnATerminal(t *testing.T) {
+	end, tty, err := pty.Open()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer end.Close()
+	if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 18}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TERM", "xterm")
+	inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+		d := newDisplay(tty, tty, looks{color: "never"}, false)
+		srv := n.NewServer()
+		client := wsnotify.New(wsnotify.Config{HTTPClient: n.HTTPClient(), Heartbeat: wsnotify.Heartbeat{Interval: -1}})
+		d.end() // which has not begun
+		d.watch(client)
+		time.Sleep(100 * time.Millisecond)
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		d.say("wsnotify: a %s", "notice")
+		d.print(record{Time: time.Unix(0, 0).UTC(), MsgType: "a", text: "b"})
+		d.raw(wsnotify.Message{Type: wsnotify.MessageBinary, Data: []byte("c")}, &framing{})
+		d.text([]byte("d"))
+		n.Latency(123 * time.Millisecond)
+		client.Reconnect()
+		time.Sleep(time.Second)
+		client.Disconnect()
+		<-client.Done()
+		d.end()
+		d.say("e")
+	})
+	tty.Close()
+	text, _ := io.ReadAll(end)
+	const wipe = "\r\x1b[K"
+	want := "CLOSED" + wipe + "OPEN for 0s"
+	for _, line := range []string{"wsnotify: a notice\r\n", "00:00:00  a         b\r\n", "binary, 1 byte: 63\r\n", "d\r\n"} {
+		want += wipe + line + "OPEN for 1s"
+	}
+	want += wipe + "CONNECTING, atte…" + wipe + "OPEN for 0s" + wipe + "CLOSING" + wipe + "wsnotify: e\r\n"
+	if got := string(text); got != want {
+		t.Errorf("it shows\n%q, want\n%q", got, want)
 	}
 }

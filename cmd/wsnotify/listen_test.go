@@ -194,6 +194,51 @@ func TestPingsThatAreToldOf(t *testing.T) {
 	})
 }
 
+// Of what a client records, the pings of the server are printed, and the file gets what its flags want.
+func TestLogOfPings(t *testing.T) {
+	const text, in, out, pong = `{"dir":"in","type":"text","text":"x"}` + "\n", `{"dir":"in","type":"ping","data":"aGk="}` + "\n",
+		`{"dir":"out","type":"ping","data":"aGk="}` + "\n", `{"dir":"in","type":"pong","data":""}` + "\n"
+	for _, frames := range []bool{false, true} {
+		var said []string
+		var file bytes.Buffer
+		cfg := wsnotify.Config{Record: &file, RecordPings: frames}
+		(&connection{showPings: true}).serverPings(func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }, &cfg)
+		if !cfg.RecordPings {
+			t.Error("pings are not recorded")
+		}
+		want := text + text
+		if frames {
+			want = text + in + out + pong + text + in
+		}
+		for _, p := range []string{text + in + out, pong, text + in} {
+			if n, err := cfg.Record.Write([]byte(p)); n != len(p) || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		cfg.Record.(*pingLog).print([]byte(`{"dir":"in","type":"ping"}`))
+		cfg.Record.(*pingLog).print([]byte(`{"dir":"in","type":"ping"`)) // not all of it
+		if got := strings.Join(said, ", "); got != `ping from the server: "hi", ping from the server: "hi", ping from the server` || file.String() != want {
+			t.Errorf("frames %v: it said %s, and the file has %q", frames, got, &file)
+		}
+	}
+	var cfg wsnotify.Config
+	new(connection).serverPings(nil, &cfg)
+	if cfg.Record != nil || cfg.RecordPings {
+		t.Errorf("without the flag: %+v", cfg)
+	}
+	broken := &pingLog{file: brokenFile{}}
+	if n, err := broken.Write([]byte(pong)); n != len(pong) || err != nil {
+		t.Errorf("nothing for the file: %d, %v", n, err)
+	}
+	if n, err := broken.Write([]byte(text)); n != 0 || err != io.ErrShortWrite {
+		t.Errorf("a file that can't be written: %d, %v", n, err)
+	}
+}
+
+type brokenFile struct{}
+
+func (brokenFile) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
 // A server that accepts and closes does not count as one that is there.
 func TestServerThatAcceptsAndClosesIsGivenUp(t *testing.T) {
 	srv := wsnotifytest.NewServer(t)

@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +86,43 @@ func TestOutcomeOfRun(t *testing.T) {
 		}
 		if f := (*failure)(nil); !errors.As(got, &f) || f.code != test.code || got.Error() != test.says {
 			t.Errorf("%v: %v, want %d, %s", test.err, got, test.code, test.says)
+		}
+	}
+}
+
+// A failure is a line that says what was wrong, in the words of the flags.
+func TestCausesOfFailures(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for _, test := range []struct {
+		f    wsnotify.Failure
+		want string
+	}{
+		{wsnotify.Failure{}, "unknown"},
+		{wsnotify.Failure{Err: errors.New("wsnotify: dial: wsnotify: x")}, "dial: x"},
+		{wsnotify.Failure{HTTPStatus: 404, Err: &wsnotify.HandshakeError{StatusCode: 404}}, "HTTP 404 Not Found; check the path of the address"},
+		{wsnotify.Failure{HTTPStatus: 404, Err: errors.New("x")}, "HTTP 404 Not Found"},
+		{wsnotify.Failure{HTTPStatus: 599, Err: errors.New("x")}, "HTTP 599"},
+		{wsnotify.Failure{HTTPStatus: 101, Err: errors.New("wsnotify: a wrong key")}, "a wrong key"},
+		{wsnotify.Failure{Code: 4000, Reason: "bye", Err: fmt.Errorf("x: %w", wsnotify.CloseError{Code: 4000})}, "the server closed with 4000, bye"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseOpen, Code: 1009, Err: errors.New("the server broke the protocol: a message is too big: it has 9 bytes, and ReadLimit is 8")},
+			"a message is too big: it has 9 bytes, and --read-limit is 8; raise that"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseHandshake, Code: 1009, Err: errors.New("x")}, "x"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseOpen, Code: 1002, Err: errors.New("x")}, "x"},
+		{wsnotify.Failure{Err: fmt.Errorf("wsnotify: hook: %w", settingError{errors.New("--token-file: gone")})}, "--token-file: gone"},
+		{wsnotify.Failure{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}},
+			"the server's certificate can't be verified: x509: certificate signed by unknown authority; if you trust who signed it, name that with --cacert"},
+		{wsnotify.Failure{Err: errors.New("wsnotify: remote error: tls: certificate required")},
+			"remote error: tls: certificate required; the server wants a certificate of this client: name it with --cert"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: refused}, "connection refused; nothing listens at 127.0.0.1:80"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: refused}},
+			"the proxy can't be reached: connection refused; nothing listens at 127.0.0.1:80"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}, "connection refused"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseDial, Err: syscall.ECONNREFUSED}, "connection refused"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseOpen, Err: syscall.ECONNREFUSED}, "connection refused"},
+		{wsnotify.Failure{Phase: wsnotify.PhaseOpen, Err: refused}, "dial tcp 127.0.0.1:80: connect: connection refused"},
+	} {
+		if got := cause(test.f); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.f, got, test.want)
 		}
 	}
 }

@@ -21,7 +21,8 @@ type outgoing struct {
 	eager  bool      // the first failure is final once the input has ended
 	ids    fieldPath // by which the server confirms messages; nil if it does not
 
-	stop context.CancelFunc // of Run
+	ctx  context.Context // of Run
+	stop context.CancelFunc
 
 	mu        sync.Mutex
 	ended     bool                // the input
@@ -50,7 +51,7 @@ type outgoing struct {
 // newOutgoing adds to cfg what it needs to know.
 func newOutgoing(conn *connection, frame *framing, cfg *wsnotify.Config, say func(string, ...any)) *outgoing {
 	g := &outgoing{conn: conn, frame: frame, say: say, code: wsnotify.StatusNormalClosure,
-		begun: make(chan struct{}), open: make(chan struct{}), wake: make(chan struct{}, 1), stop: func() {}}
+		ctx: context.Background(), begun: make(chan struct{}), open: make(chan struct{}), wake: make(chan struct{}, 1)}
 	cfg.Outbox.Bytes = int(max(4<<20, frame.maxLine))
 	retry := conn.retry()
 	cfg.ShouldReconnect = func(f wsnotify.Failure) bool { return retry(f) && g.mayRetry(f) }
@@ -126,10 +127,11 @@ func (g *outgoing) closed(ev wsnotify.CloseEvent) {
 	queued := g.client.Status().Queued
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lastClose, g.ours = ev, g.closing
+	closing := g.closing || g.ctx.Err() != nil // then the client closes by itself
+	g.lastClose, g.ours = ev, closing
 	lost := 0
 	var theirs wsnotify.CloseError // a close of the server that ours did not ask for
-	answered := g.closing && !errors.As(ev.Failure.Err, &theirs) && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
+	answered := closing && !errors.As(ev.Failure.Err, &theirs) && (ev.Code == g.code || ev.Code == wsnotify.StatusNoStatusRcvd)
 	if !answered && g.ids == nil { // what is confirmed is sent again
 		lost = max(0, g.given-queued-g.read)
 	}
@@ -206,20 +208,15 @@ func (g *outgoing) ask(ctx context.Context, timeout time.Duration) bool {
 // begin starts the client, and returns what Run will return. When ctx ends,
 // the client says good-bye.
 func (g *outgoing) begin(ctx context.Context, url string) chan error {
-	ctx, g.stop = context.WithCancel(ctx)
-	context.AfterFunc(ctx, func() {
-		g.mu.Lock()
-		g.closing = true
-		g.mu.Unlock()
-	})
+	g.ctx, g.stop = context.WithCancel(ctx)
 	over := make(chan error, 1)
-	go func() { over <- g.client.Run(ctx, url, g.conn.user) }()
+	go func() { over <- g.client.Run(g.ctx, url, g.conn.user) }()
 	select { // before it has begun, there is nothing to close or to wait for
 	case <-g.begun:
 	case err := <-over:
 		over <- err
 	}
-	go g.confirm(ctx)
+	go g.confirm(g.ctx)
 	return over
 }
 

@@ -131,7 +131,7 @@ func TestEndsOfSend(t *testing.T) {
 			after: 2 * time.Second, got: "[a b] [1000]"},
 		"a server without any answer": {set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerClose(false); s.AnswerPings(false) },
 			code: exitFailure, after: 7 * time.Second, got: "[a b] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
-		"that it is read is told with --verbose": {args: "-v -A me --whole", got: "[a\nb\n] [1000]",
+		"that it is read is told with --verbose": {args: "-v -A me --whole", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Latency(time.Millisecond) }, after: 8 * time.Millisecond, got: "[a\nb\n] [1000]",
 			says: "wsnotify: > GET /ws/ada HTTP/1.1\nwsnotify: > Host: server-1.test\nwsnotify: > User-Agent: me\n" +
 				"wsnotify: < HTTP/1.1 101 Switching Protocols\nwsnotify: < Connection: Upgrade\nwsnotify: < Sec-Websocket-Accept: KEY\nwsnotify: < Upgrade: websocket\n" +
 				"wsnotify: connected to ws://server-1.test/ws/ada\nwsnotify: the server has read 1 message\n"},
@@ -242,19 +242,26 @@ func TestLossesOfAConnection(t *testing.T) {
 		{ev: wsnotify.CloseEvent{Code: 1006, Failure: lost}, closing: true, lost: 3},
 		{ev: wsnotify.CloseEvent{Code: 1006, Failure: lost}, ids: fieldPath{"id"}},
 	} {
-		g, _, said := sending()
-		g.closing, g.ids, g.given, g.read, g.lost = test.closing, test.ids, 5, 2, 1
-		g.closed(test.ev)
-		untold, says, bad := test.lost, "[]", ""
-		if test.says != "" {
-			untold, says = 0, "["+test.says+"]"
-		}
-		if g.bad != nil {
-			bad = g.bad.Error()
-		}
-		if g.lost != 1+test.lost || g.read != 2+test.lost || g.untold != untold || g.told != test.lost-untold || fmt.Sprint(*said) != says || bad != test.bad ||
-			g.ours != test.closing || g.lastClose.Code != test.ev.Code {
-			t.Errorf("%+v: lost %d, read %d, untold %d, told %d, says %q, %q", test, g.lost, g.read, g.untold, g.told, *said, bad)
+		for _, interrupted := range []bool{false, true} {
+			g, _, said := sending()
+			g.closing, g.ids, g.given, g.read, g.lost = test.closing && !interrupted, test.ids, 5, 2, 1
+			if interrupted && test.closing {
+				var stop context.CancelFunc
+				g.ctx, stop = context.WithCancel(t.Context())
+				stop()
+			}
+			g.closed(test.ev)
+			untold, says, bad := test.lost, "[]", ""
+			if test.says != "" {
+				untold, says = 0, "["+test.says+"]"
+			}
+			if g.bad != nil {
+				bad = g.bad.Error()
+			}
+			if g.lost != 1+test.lost || g.read != 2+test.lost || g.untold != untold || g.told != test.lost-untold || fmt.Sprint(*said) != says || bad != test.bad ||
+				g.ours != test.closing || g.lastClose.Code != test.ev.Code {
+				t.Errorf("%+v: lost %d, read %d, untold %d, told %d, says %q, %q", test, g.lost, g.read, g.untold, g.told, *said, bad)
+			}
 		}
 	}
 }

@@ -335,11 +335,8 @@ func (s *stage) ending() string {
 
 func (s *stage) play(ctx context.Context, e *jsonl.Event) error {
 	if s.mute >= 0 && e.T > s.mute {
-		mute := s.mute
+		s.pause(s.mute) // whether the client may end meanwhile, the event says
 		s.mute = -1
-		if err := s.pause(mute); err != nil {
-			return err
-		}
 		s.muted.Store(true)
 	}
 	if e.Type == jsonl.Open {

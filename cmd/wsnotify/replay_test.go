@@ -569,7 +569,8 @@ func TestDifferencesOfAReplay(t *testing.T) {
 // A server that fell silent does so again: it answers no ping from then on, and what it says is over.
 func TestReplayFallsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := showing(t, 1, openLine, `{"t":9000000000,"conn":1,"dir":"out","type":"close","code":1006,"silent":4000000000}`)
+		s := showing(t, 1, openLine, `{"t":8000000000,"conn":1,"dir":"out","type":"text","text":"hello?"}`,
+			`{"t":9000000000,"conn":1,"dir":"out","type":"close","code":1006,"silent":4000000000}`)
 		c, began := s.visits(101, ""), time.Now()
 		pongs := make(chan time.Duration, 9)
 		go func() {
@@ -586,6 +587,7 @@ func TestReplayFallsSilent(t *testing.T) {
 			io.WriteString(c, mask(0x89, "p"))
 			time.Sleep(1)
 		}
+		io.WriteString(c, mask(0x81, "hello?"))
 		c.Close()
 		s.ends(began, 9*time.Second, "")
 		if len(pongs) != 5 {
