@@ -68,7 +68,7 @@ func (t *talk) converse(ctx context.Context, g *outgoing, out *display) (code ws
 		out.say("no line editor: %v", err)
 		return code, ""
 	}
-	defer editor.close()
+	defer editor.close() // so that the terminal takes another Ctrl-C for a signal
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -80,7 +80,6 @@ func (t *talk) converse(ctx context.Context, g *outgoing, out *display) (code ws
 		line, err := editor.lines.Readline()
 		switch {
 		case errors.Is(err, readline.ErrInterrupt):
-			editor.close() // so that the terminal takes another Ctrl-C for a signal
 			if interrupt, ok := ctx.Value(interruptKey{}).(context.CancelFunc); ok {
 				interrupt()
 			}

@@ -65,7 +65,7 @@ func TestControlCharactersAreEscaped(t *testing.T) {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
-	for text, want := range map[string]string{"\"\u202e\u0085é\"": `"\u202e\u0085é"`, "\"\U000e0001😀\"": `"\udb40\udc01😀"`} {
+	for text, want := range map[string]string{"\"\U0001D173\uffff\"": `"\ud834\udd73\uffff"`, "\"\u202e\u0085é\"": `"\u202e\u0085é"`, "\"\U000e0001😀\"": `"\udb40\udc01😀"`} {
 		if got := string(escapeJSON([]byte(text))); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
@@ -203,6 +203,12 @@ func TestStatusOnATerminal(t *testing.T) {
 		d.end()
 		d.say("e")
 	})
+	if err := pty.Setsize(tty, &pty.Winsize{}); err != nil {
+		t.Fatal(err)
+	}
+	if line := (&display{live: tty, status: func() string { return strings.Repeat("x", 80) }}).line(); line != strings.Repeat("x", 78)+"…" {
+		t.Errorf("where the width is not known, a line is %q", line)
+	}
 	tty.Close()
 	text, _ := io.ReadAll(end)
 	const wipe = "\r\x1b[K"

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/wsnotify/wsnotify/internal/testkit"
 	"github.com/wsnotify/wsnotify/wsnotifytest"
@@ -72,6 +73,36 @@ func TestEnvironment(t *testing.T) {
 	c.wants(t, exitUsage)
 	if want := "WSNOTIFY_TIMEOUT=5: expected a time with its unit, such as 5s"; !strings.Contains(c.err.String(), want) {
 		t.Errorf("it said %s and not %s", &c.err, want)
+	}
+}
+
+// A variable makes a flag one that was given; one that is empty, or stands where a flag was given, does not.
+func TestFlagsFromTheEnvironment(t *testing.T) {
+	t.Setenv("WSNOTIFY_ATTEMPTS", "3")
+	t.Setenv("WSNOTIFY_INTERVAL", "")
+	t.Setenv("WSNOTIFY_USER", "eve")
+	t.Setenv("WSNOTIFY_HEADER", "A: 1\nB: 2\n\n")
+	t.Setenv("WSNOTIFY_BASIC_AUTH", "ada:secret")
+	t.Setenv("WSNOTIFY_TOKEN_FILE", "token")
+	for args, want := range map[string]string{
+		"":                     `3 true, 10s false, eve, ["A: 1" "B: 2"], ada:secret, token`,
+		"-u ada -H C:3":        `3 true, 10s false, ada, ["C:3"], ada:secret, token`,
+		"--token-file another": `3 true, 10s false, eve, ["A: 1" "B: 2"], , another`,
+		"--basic-auth b:c":     `3 true, 10s false, eve, ["A: 1" "B: 2"], b:c, `,
+	} {
+		var o connection
+		cmd := &cobra.Command{Use: "x"}
+		o.flags(cmd)
+		if err := cmd.ParseFlags(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := environment(cmd); err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%d %v, %v %v, %s, %q, %s, %s", o.attempts, cmd.Flags().Changed("attempts"), o.interval, cmd.Flags().Changed("interval"), o.user, o.headers, o.basicAuth, o.tokenFile)
+		if got != want {
+			t.Errorf("%q: %s, want %s", args, got, want)
+		}
 	}
 }
 

@@ -75,4 +75,10 @@ func TestHTTP2ThatTheServerLacks(t *testing.T) {
 	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "RFC 8441") || !strings.Contains(c.err.String(), "leave out --http2") {
 		t.Errorf("it ends with %d: %s", code, &c.err)
 	}
+	server.Close() // and what is said of other failures stays what it is
+	c = start(t, nil, "listen", "--http2", "-k", "--attempts", "0", url)
+	c.wants(t, exitGaveUp)
+	if want := "wsnotify: warning: the server's certificate is not verified\nwsnotify: no connection: connection refused; nothing listens at " + server.Listener.Addr().String() + "\n"; c.err.String() != want {
+		t.Errorf("it said %q and not %q", &c.err, want)
+	}
 }

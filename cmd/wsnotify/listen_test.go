@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -192,6 +194,49 @@ func TestPingsThatAreToldOf(t *testing.T) {
 		new(connection).pings(t.Context(), client, nil)
 		(&connection{showPings: true, heartbeat: -1}).pings(t.Context(), client, nil)
 	})
+}
+
+// A message is shown, handed to the command and counted; one that is filtered out, comes too late or can't be printed is not.
+func TestMessagesThatListenShows(t *testing.T) {
+	full := errors.New("no space left")
+	for _, test := range []struct {
+		l        listener
+		over     bool // before it comes
+		msgType  string
+		print    error
+		printed  bool
+		said     string
+		seen     int
+		canceled bool
+	}{
+		{l: listener{}, printed: true, seen: 1},
+		{l: listener{limit: 2}, printed: true, seen: 1},
+		{l: listener{limit: 1}, printed: true, seen: 1, canceled: true},
+		{l: listener{limit: 2, seen: 1}, printed: true, seen: 2, canceled: true},
+		{l: listener{filter: []string{"a", "b"}}, msgType: "b", printed: true, seen: 1},
+		{l: listener{filter: []string{"a", "b"}}, msgType: "c"},
+		{l: listener{filter: []string{"a", "b"}}},
+		{l: listener{limit: 1}, over: true, canceled: true},
+		{l: listener{command: "exit 3"}, printed: true, said: "wsnotify: --exec: exit status 3\n", seen: 1},
+		{l: listener{command: "exit 3", limit: 1}, print: full, printed: true, canceled: true},
+	} {
+		if test.l.command != "" && runtime.GOOS == "windows" {
+			continue
+		}
+		var said bytes.Buffer
+		printed := false
+		l := &test.l
+		l.out = newDisplay(io.Discard, &said, looks{}, false)
+		l.ctx, l.cancel = context.WithCancel(t.Context())
+		if test.over {
+			l.cancel()
+		}
+		l.show(record{MsgType: test.msgType}, func() error { printed = true; return test.print })
+		if printed != test.printed || said.String() != test.said || l.seen != test.seen || l.broken != test.print || (l.ctx.Err() != nil) != test.canceled {
+			t.Errorf("%+v: printed %v, it said %q, %d were seen, broken %v, %v", test, printed, &said, l.seen, l.broken, l.ctx.Err())
+		}
+		l.cancel()
+	}
 }
 
 // Of what a client records, the pings of the server are printed, and the file gets what its flags want.

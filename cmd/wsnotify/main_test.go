@@ -661,6 +661,14 @@ it is not
 	}
 }
 
+// A page that can't be printed is a failure.
+func TestManualThatCannotBePrinted(t *testing.T) {
+	var says bytes.Buffer
+	if code := run(t.Context(), []string{"man"}, nil, brokenFile{}, &says); code != exitFailure || says.String() != "wsnotify: short write\n" {
+		t.Errorf("it ends with %d: %s", code, &says)
+	}
+}
+
 // Without a word, or asked for a command, the program says what there is.
 func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
@@ -775,16 +783,27 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// deep is so many arrays in each other, indented.
+func deep(n int) (text string) {
+	text = "[]"
+	for range n - 1 {
+		text = "[\n  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n]"
+	}
+	return text
+}
+
 // JSON is indented for people, unless that would make much of little.
 func TestIndented(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a":{"b":[1,"x{"]},"c":[]}`: "{\n  \"a\": {\n    \"b\": [\n      1,\n      \"x{\"\n    ]\n  },\n  \"c\": []\n}",
-		` [] `:                        "[]",
-		`{"a":1`:                      `{"a":1`,
-		`{not JSON}`:                  `{not JSON}`,
-		"  plain\n":                   "  plain\n",
-		`plain`:                       `plain`,
-		`"text"`:                      `"text"`,
+		`{"a":{"b":[1,"x{"]},"c":[]}`:           "{\n  \"a\": {\n    \"b\": [\n      1,\n      \"x{\"\n    ]\n  },\n  \"c\": []\n}",
+		` [] `:                                  "[]",
+		`{"a":1`:                                `{"a":1`,
+		`{not JSON}`:                            `{not JSON}`,
+		"  plain\n":                             "  plain\n",
+		`plain`:                                 `plain`,
+		`"text"`:                                `"text"`,
+		"[" + strings.Repeat("{},", 20) + "[]]": "[\n" + strings.Repeat("  {},\n", 20) + "  []\n]",
+		strings.Repeat("[", 16) + strings.Repeat("]", 16):   deep(16),
 		strings.Repeat("[", 17) + strings.Repeat("]", 17):   strings.Repeat("[", 17) + strings.Repeat("]", 17),
 		`["` + strings.Repeat("x", 64<<10) + `"]`:           `["` + strings.Repeat("x", 64<<10) + `"]`,
 		`["` + strings.Repeat("[", 40) + `\"[", "` + `\\"]`: "[\n  \"" + strings.Repeat("[", 40) + `\"[",` + "\n  " + `"\\"` + "\n]",
@@ -812,6 +831,7 @@ func TestStatusLine(t *testing.T) {
 			ReadyState: wsnotify.Closed, ReconnectAttempts: 2, NextAttempt: now.Add(3400 * time.Millisecond),
 			LastFailure: &wsnotify.Failure{Phase: wsnotify.PhaseDial, Code: -1, Err: errors.New("wsnotify: no\nroute")},
 		}, `CLOSED, attempt 2 in 3s: no\nroute`},
+		{wsnotify.Status{ReadyState: wsnotify.Closed, ReconnectAttempts: 3, NextAttempt: now.Add(-3 * time.Second)}, "CLOSED, attempt 3 in 0s"},
 		{wsnotify.Status{ReadyState: wsnotify.Connecting, ReconnectAttempts: 2}, "CONNECTING, attempt 2"},
 		{wsnotify.Status{ReadyState: wsnotify.Closing}, "CLOSING"},
 	} {

@@ -75,6 +75,8 @@ func TestEndsOfAPipe(t *testing.T) {
 		"the server is gone, and no message has come": {args: "-x a -1 --attempts 0", serve: func(s *wsnotifytest.Server) {
 			s.OnMessage(func(c *wsnotifytest.Conn, _ byte, _ []byte) { go later(c.Drop) })
 		}, code: exitGaveUp, after: time.Second, says: "wsnotify: the connection was lost: unexpected EOF\n", closes: "[]"},
+		"a long text that can't be sent": {args: "--base64 --wait 0s -x " + strings.Repeat("!", 41), code: exitFailure,
+			says: "wsnotify: not sent: -x \"" + strings.Repeat("!", 40) + "…\": it is not base64 (illegal base64 data at input byte 0)\nwsnotify: 1 message not sent\n", closes: "[1000]"},
 		"nothing that can be sent": {args: "--base64 -x no!", code: exitFailure, after: 2 * time.Second,
 			says: "wsnotify: not sent: -x \"no!\": it is not base64 (illegal base64 data at input byte 2)\nwsnotify: 1 message not sent\n", closes: "[1000]"},
 	} {
@@ -135,6 +137,8 @@ func TestEndsOfSend(t *testing.T) {
 			says: "wsnotify: > GET /ws/ada HTTP/1.1\nwsnotify: > Host: server-1.test\nwsnotify: > User-Agent: me\n" +
 				"wsnotify: < HTTP/1.1 101 Switching Protocols\nwsnotify: < Connection: Upgrade\nwsnotify: < Sec-Websocket-Accept: KEY\nwsnotify: < Upgrade: websocket\n" +
 				"wsnotify: connected to ws://server-1.test/ws/ada\nwsnotify: the server has read 1 message\n"},
+		"more than is allowed": {args: "--whole --max-line 3", code: exitFailure, got: "[] [1000]",
+			says: "wsnotify: not sent: message 1 is longer than 3: --max-line raises that\nwsnotify: 1 message not sent\n"},
 		"no connection in time": {args: "--timeout 5s --attempts 9 --interval 2s", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Refuse(true) },
 			code: exitTimeout, after: 5 * time.Second, got: "[] []",
 			says: "wsnotify: attempt 1 in 2s: " + refused + "wsnotify: attempt 2 in 2s: " + refused + "wsnotify: attempt 3 in 2s: " + refused +
@@ -352,6 +356,59 @@ func TestMessageThatWaitsForCapacity(t *testing.T) {
 			}
 			g.client.Close()
 			<-g.client.Done()
+		})
+	}
+}
+
+// All is sent once the client is connected, has written it, and has asked whether it was read.
+func TestFinishOfSending(t *testing.T) {
+	for name, test := range map[string]struct {
+		set   func(n *wsnotifytest.Network, srv *wsnotifytest.Server, g *outgoing)
+		empty bool // nothing is sent
+		err   string
+		after time.Duration
+		read  int
+	}{
+		"read":          {set: func(*wsnotifytest.Network, *wsnotifytest.Server, *outgoing) {}, err: "<nil>", read: 1},
+		"not confirmed": {set: func(_ *wsnotifytest.Network, srv *wsnotifytest.Server, _ *outgoing) { srv.AnswerPings(false) }, err: "<nil>", after: 2 * time.Second},
+		"not written": {set: func(_ *wsnotifytest.Network, srv *wsnotifytest.Server, _ *outgoing) {
+			srv.OnConn(func(c *wsnotifytest.Conn) { c.StopReading(true) })
+		}, err: "context deadline exceeded", after: 5 * time.Second},
+		"not connected": {set: func(n *wsnotifytest.Network, _ *wsnotifytest.Server, _ *outgoing) { n.Hang(true) },
+			err: "context deadline exceeded", after: 5 * time.Second},
+		"not connected, and empty": {set: func(n *wsnotifytest.Network, _ *wsnotifytest.Server, _ *outgoing) { n.Hang(true) }, empty: true,
+			err: "context deadline exceeded", after: 5 * time.Second},
+		"given up": {set: func(n *wsnotifytest.Network, _ *wsnotifytest.Server, g *outgoing) {
+			n.Refuse(true)
+			g.eager, g.ended = true, true
+		}, empty: true, err: "wsnotify: giving up after 1 attempt: dialling ws://server-1.test/ws/ada: dial tcp server-1.test:80: connect: " +
+			"connection refused; nothing listens there: check host and port of the url"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+				srv, began := n.NewServer(), time.Now()
+				g, cfg, _ := sending()
+				cfg.HTTPClient = n.HTTPClient()
+				g.client = wsnotify.New(*cfg)
+				test.set(n, srv, g)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				over := make(chan error, 1)
+				go func() { over <- g.client.Run(t.Context(), srv.URL(), "ada") }()
+				<-g.begun
+				if !test.empty {
+					if err := g.queue(ctx, make([]byte, 100_000)); err != nil {
+						t.Error(err)
+					}
+				}
+				err := g.finish(ctx)
+				if took := time.Since(began); fmt.Sprint(err) != test.err || took != test.after || g.read != test.read {
+					t.Errorf("%v after %v, and %d were read", err, took, g.read)
+				}
+				g.client.Close()
+				<-over
+				<-g.client.Done()
+			})
 		})
 	}
 }

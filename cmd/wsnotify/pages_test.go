@@ -233,6 +233,21 @@ func TestPagesAreTold(t *testing.T) {
 			t.Errorf("the header is %v, and %d pages are open", w.header, h.pages)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // one that is closed is not waited for
+		h := newHub(func(string, ...any) {})
+		for _, busy := range []bool{false, true} {
+			w := &pageWriter{began: time.Now(), header: http.Header{}}
+			ctx, cancel := context.WithCancel(t.Context())
+			if busy {
+				time.AfterFunc(100*time.Millisecond, func() { h.change(func() {}) })
+			}
+			time.AfterFunc(110*time.Millisecond, cancel)
+			h.stream(w, httptest.NewRequest("GET", "/events", nil).WithContext(ctx))
+			if took := time.Since(w.began); took != 110*time.Millisecond || len(w.told) != 1 {
+				t.Errorf("busy %v: it ends after %v, and is told %d times", busy, took, len(w.told))
+			}
+		}
+	})
 	h := newHub(func(string, ...any) {})
 	gone := &pageWriter{header: http.Header{}, broken: true}
 	if h.stream(gone, httptest.NewRequest("GET", "/events", nil)); len(gone.told) != 1 {
@@ -330,7 +345,8 @@ func TestPostsThatWait(t *testing.T) {
 
 // What serve answers where.
 func TestPathsOfServe(t *testing.T) {
-	h := newHub(func(string, ...any) {})
+	var said []string
+	h := newHub(func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) })
 	h.refuse = 418
 	for _, test := range []struct {
 		method, path string
@@ -373,6 +389,9 @@ func TestPathsOfServe(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(users), "[guest refused I'm a teapot guest refused I'm a teapot guest refused I'm a teapot ada refused I'm a teapot]"; got != want {
 		t.Errorf("the log has %s", got)
+	}
+	if got, want := fmt.Sprint(said), "[! guest: refused with 418 ! guest: refused with 418 ! guest: refused with 418 ! ada: refused with 418]"; got != want {
+		t.Errorf("it says %s", got)
 	}
 }
 

@@ -394,11 +394,11 @@ func (s *stage) nothingMore(e *jsonl.Event) error {
 	for {
 		select {
 		case m, ok := <-s.heard:
-			if ok && !m.isPing() {
-				return &difference{e.String(), m.String()}
-			}
 			if !ok {
 				return nil
+			}
+			if !m.isPing() {
+				return &difference{e.String(), m.String()}
 			}
 		default:
 			return nil

@@ -268,6 +268,13 @@ func TestReplayIsForOneClientAtATime(t *testing.T) {
 			t.Errorf("it had its turn after %v, and others have to wait: %v", took, len(p.busy) > 0)
 		}
 		p.busy <- struct{}{} // and there was nothing left to play
+		<-p.busy
+		p.done = make(chan struct{})
+		p.busy <- struct{}{}
+		time.AfterFunc(time.Second, func() { close(p.done) })
+		if took := ask("the recording is over"); took != time.Second {
+			t.Errorf("the end was noticed after %v", took)
+		}
 		if took := ask("the recording is over"); took != 0 {
 			t.Errorf("it waited for %v", took)
 		}
@@ -368,6 +375,10 @@ func TestReplayUsage(t *testing.T) {
 		if got := c.err.String(); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s, want %s", test.args, got, test.want)
 		}
+	}
+	p := &replay{path: bad}
+	if err := p.open(); err == nil || p.file.Close() == nil {
+		t.Errorf("a recording that can't be played is still open: %v", err)
 	}
 }
 

@@ -189,6 +189,10 @@ func FuzzSocket(f *testing.F) {
 	f.Add([]byte(mask(0x81, "text")+mask(0x02, "a")+mask(0x89, "ping")+mask(0x80, "b")+mask(0x88, "\x03\xe8bye")), 100)
 	f.Add([]byte("\x41\x81\x00\x00\x00\x00\x00\x88\x82\x00\x00\x00\x00\x03\xe8"), -1)
 	f.Add([]byte(mask(0x81, strings.Repeat("x", 70_000))), 65_000)
+	for _, bytes := range []string{mask(0x80, "x"), mask(0x01, "x") + mask(0x81, "y"), mask(0x89, strings.Repeat("x", 126)), mask(0x02, "xxx") + mask(0x80, "yyy"),
+		mask(0x81, "\xff"), mask(0x88, "x"), "\x81\x01x", "\x81\xfe\x00\x7d\x00\x00\x00\x00", "\x81"} {
+		f.Add([]byte(bytes), 5)
+	}
 	f.Fuzz(func(t *testing.T, data []byte, limit int) {
 		if limit < 0 {
 			limit = -1
@@ -199,6 +203,9 @@ func FuzzSocket(f *testing.F) {
 		for {
 			op, message, err := s.read()
 			if err != nil {
+				if op != 0 || message != nil {
+					t.Fatalf("opcode %#x and %d bytes with the error %v", op, len(message), err)
+				}
 				break
 			}
 			if op != opText && op != opBinary || limit >= 0 && len(message) > limit || op == opText && !bytes.Equal(message, bytes.ToValidUTF8(message, nil)) {
@@ -222,7 +229,7 @@ func TestFramesThatAreCut(t *testing.T) {
 				continue
 			}
 			s := newSocket(&stream{}, bufio.NewReader(strings.NewReader(frame[:n])))
-			if op, data, err := s.read(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || len(data) != 0 {
+			if op, data, err := s.read(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || op != 0 || len(data) != 0 {
 				t.Errorf("%d bytes of %.10q: opcode %#x and %d bytes, %v", n, frame, op, len(data), err)
 			}
 		}

@@ -218,7 +218,6 @@ func environment(cmd *cobra.Command) (err error) {
 		for _, value := range values {
 			if wrong := f.Value.Set(value); wrong != nil {
 				err = invalidValue(name+"=", f, value, wrong)
-				return
 			}
 		}
 		f.Changed = true
