@@ -281,7 +281,8 @@ func TestConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.types("connected to "+srv.URL()+"ada, subprotocol v2\r\n", "back"+enter)
-	s.types("back\r\n", ctrlR+"HALF"+enter) // it searches without regard to case
+	// It searches without regard to case. Between two lines, Ctrl-R would be the terminal's.
+	s.types("> back\r\n\x1b[J\x1b[2K\r"+prompt, ctrlR+"HALF"+enter)
 	got, err := srv.WaitMessages(within(t), "ada", 6)
 	if want := []string{"hello", "half a line", "hell世o!", "/ping", "back", "half a line"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the server got %q and not %q: %v", got, want, err)
