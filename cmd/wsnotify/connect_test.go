@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -344,15 +345,21 @@ func TestEndsOfAConversation(t *testing.T) {
 	for _, test := range []struct {
 		name, keys string
 		code       int
+		says       string // what it says of the connection
 	}{
-		{"Ctrl-D", ctrlD, exitOK},
-		{"/quit", "/quit" + enter, exitOK},
-		{"Ctrl-C", "half a line" + ctrlC, exitOK},
-		{"Ctrl-C twice", ctrlC, 130},
+		{"Ctrl-D", ctrlD, exitOK, "connected closed with 1000 (normal)\r\n"},
+		{"-q", ctrlD, exitOK, ""},
+		{"/quit", "/quit" + enter, exitOK, "connected closed with 1000 (normal)\r\n"},
+		{"Ctrl-C", "half a line" + ctrlC, exitOK, "connected "},
+		{"Ctrl-C twice", ctrlC, 130, "connected "},
 	} {
 		srv := wsnotifytest.NewServer(t)
 		srv.AnswerClose(test.code == exitOK)
-		s := onScreen(t, srv.URL()+"ada")
+		args := []string{srv.URL() + "ada", "--color", "never"}
+		if test.name == "-q" {
+			args = append(args, "-q")
+		}
+		s := onScreen(t, args...)
 		s.types(prompt, test.keys)
 		if codes, err := srv.WaitCloseCodes(within(t), 1); err != nil || codes[0] != 1000 {
 			t.Errorf("%s: it closed with %v, %v", test.name, codes, err)
@@ -361,6 +368,10 @@ func TestEndsOfAConversation(t *testing.T) {
 			s.tty.WriteString(ctrlC)
 		}
 		s.ends(test.code)
+		says := strings.Join(regexp.MustCompile("connected |closed with .*\r\n").FindAllString(s.out.String(), -1), "")
+		if says != test.says {
+			t.Errorf("%s: it says %q", test.name, s.out.String())
+		}
 	}
 }
 

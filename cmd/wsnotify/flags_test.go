@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -308,6 +309,71 @@ func TestCertificates(t *testing.T) {
 	c = start(t, strings.NewReader(""), "send", to, "--cacert", certFile, "--cert", other, "--key", otherKey)
 	if code := next(t, c.code); code == exitOK || !strings.Contains(c.err.String(), "the server does not take the certificate of --cert\n") {
 		t.Errorf("a client with another certificate ends with %d and says %s", code, &c.err)
+	}
+}
+
+// The way to a server is that of the flags, and of the environment where they say nothing.
+func TestRoutes(t *testing.T) {
+	for _, test := range []struct {
+		r      route
+		socket string
+		proxy  string // for ws://example.com
+		warns  string
+		wrong  string
+	}{
+		{proxy: "as HTTP_PROXY says"},
+		{r: route{insecure: true}, proxy: "as HTTP_PROXY says", warns: "warning: the server's certificate is not verified"},
+		{r: route{proxy: "http://ada:secret@a:1"}, proxy: "http://ada:secret@a:1"},
+		{r: route{proxy: "https://a:1"}, proxy: "https://a:1"},
+		{r: route{proxy: "socks5://a:1"}, proxy: "socks5://a:1"},
+		{r: route{proxy: "socks5h://a:1"}, proxy: "socks5h://a:1"},
+		{r: route{unix: "/s"}, proxy: "<nil>"},
+		{socket: "/s", proxy: "<nil>"},
+		{r: route{proxy: "http://a:1"}, socket: "/s", wrong: "--proxy can't be used with a Unix socket"},
+		{r: route{proxy: "http://a:1", unix: "/s"}, wrong: "--proxy can't be used with a Unix socket"},
+		{r: route{proxy: "ftp://a:1"}, wrong: `--proxy: the scheme is "ftp"; expected http, https or socks5`},
+		{r: route{proxy: "a:1"}, wrong: "--proxy: expected a URL such as http://proxy.example:3128"},
+		{r: route{proxy: "http://ada:sec%ret@a"}, wrong: "--proxy: expected a URL such as http://proxy.example:3128"},
+		{r: route{key: "k"}, wrong: "--key needs --cert, the certificate that the key is for"},
+	} {
+		for _, test.r.http2 = range []bool{false, true} {
+			var warned []string
+			c, err := test.r.client(test.socket, func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) })
+			if test.wrong != "" {
+				if err == nil || err.Error() != test.wrong {
+					t.Errorf("%+v: %v", test, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var config *tls.Config
+			var proxy func(*http.Request) (*url.URL, error)
+			dials := true
+			switch transport := c.Transport.(type) {
+			case *http.Transport:
+				config, proxy = transport.TLSClientConfig, transport.Proxy
+				dials = test.r.http2
+			case overHTTP2:
+				config, proxy = transport.TLSClientConfig, transport.Proxy
+				dials = !test.r.http2 || !transport.PriorKnowledge
+			}
+			got := "<nil>"
+			if proxy != nil && test.r.proxy == "" { // which is read once for all tests
+				got = "as HTTP_PROXY says"
+			} else if proxy != nil {
+				req, _ := http.NewRequest("GET", "http://example.com/", nil)
+				u, err := proxy(req)
+				got = fmt.Sprint(u)
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if got != test.proxy || dials || config.InsecureSkipVerify != test.r.insecure || strings.Join(warned, "") != test.warns {
+				t.Errorf("%+v: the proxy is %s, %+v, it warns %q", test, got, config, warned)
+			}
+		}
 	}
 }
 

@@ -117,7 +117,6 @@ func (o *framing) next(in *bufio.Reader) (string, error) {
 		case long:
 		case int64(b.Len()+len(part)) > o.maxLine+2: // with its end
 			long = true
-			b.Reset()
 		default:
 			b.Write(part)
 		}

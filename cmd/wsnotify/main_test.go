@@ -464,14 +464,18 @@ func TestTerminalGetsNoControlCharacters(t *testing.T) {
 
 // Only Windows starts cmd.exe, but what it must not be given is checked anywhere.
 func TestCommandsForWindows(t *testing.T) {
-	for command, refused := range map[string]bool{
-		`notify "!MSG_TYPE!" "!CONTENT!"`: false,
-		`echo %EPOCH% %CONTENTS% 100%`:    false,
-		`echo %CONTENT%`:                  true,
-		`echo %msg_type:~0,5%`:            true,
+	for command, refused := range map[string]string{
+		`notify "!MSG_TYPE!" "!CONTENT!"`: "",
+		`echo %EPOCH% %CONTENTS% 100%`:    "",
+		`echo %CONTENT%`:                  "CONTENT",
+		`echo %msg_type:~0,5%`:            "MSG_TYPE",
 	} {
-		if err := checkPercent(command); (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "!") {
-			t.Errorf("%s: %v", command, err)
+		want := error(nil)
+		if refused != "" {
+			want = usage("--exec: %%%s%% would have the server's text run as a command; write !%[1]s!", refused)
+		}
+		if err := checkPercent(command); fmt.Sprint(err) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", command, err, want)
 		}
 	}
 }

@@ -189,6 +189,11 @@ func TestReplayPlaysFaults(t *testing.T) {
 	if !slices.Equal(saw, want) {
 		t.Errorf("the client saw %q\nwant %q\n%s%s", saw, want, play.out.String(), play.err.String())
 	}
+	_, said, _ := strings.Cut(play.out.String(), "\n\n")
+	if want := "! refused with 503\n! not answered\n+ connection 1\n- connection 1\n! refused with 429\n+ connection 2\n- connection 2\n+ connection 3\n- connection 3\n" +
+		"the recording is over, and the client did what it did there\n"; said != want {
+		t.Errorf("it said %q", said)
+	}
 }
 
 // A recording that can't be written ends, and its end says why.
@@ -541,6 +546,8 @@ func TestDifferencesOfAReplay(t *testing.T) {
 			func(c *rawClient) { io.WriteString(c, mask(0x81, "ping")+mask(0x81, "b")) }, 0, at + `expected text "a", got      text "b"`},
 		"binary for text": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
 			func(c *rawClient) { io.WriteString(c, mask(0x82, "a")) }, 0, at + `expected text "a", got      binary "a"`},
+		"nothing, as binary": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":""}`,
+			func(c *rawClient) { io.WriteString(c, mask(0x82, "")) }, 0, at + `expected text "", got      binary ""`},
 		"an end for text": {`{"t":1000000000,"conn":1,"dir":"out","type":"text","text":"a"}`,
 			func(c *rawClient) { c.Close() }, 0, at + `expected text "a", got      the client's end of the connection without a close frame`},
 		"a close": {`{"t":1000000000,"conn":1,"dir":"out","type":"close","code":4000,"reason":"bye"}`,

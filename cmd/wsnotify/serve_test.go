@@ -236,6 +236,65 @@ func running(t *testing.T, args ...string) (*command, string) {
 	return c, at
 }
 
+// Where it listens is what was asked for, on the loopback address if that was a port.
+func TestAddressesOfServe(t *testing.T) {
+	for addr, want := range map[string]string{
+		"0": "127.0.0.1:", "127.0.0.1:0": "127.0.0.1:", "": "usage", "1.2.3.4": "usage", "a:b:c": "usage",
+	} {
+		l, err := listenAt(addr)
+		if want == "usage" {
+			if want := "--addr " + addr + ": expected a host and a port such as 127.0.0.1:8080, or a port"; err == nil || err.Error() != want {
+				t.Errorf("%q: %v, want %s", addr, err, want)
+			}
+			continue
+		}
+		if err != nil || !strings.HasPrefix(l.Addr().String(), want) {
+			t.Fatalf("%q: %v", addr, err)
+		}
+		taken := l.Addr().String()
+		if _, err := listenAt(taken); err == nil || err.Error() != "something listens on "+taken+" already; choose another port with --addr" {
+			t.Errorf("%s: %v", taken, err)
+		}
+		l.Close()
+	}
+	if _, err := listenAt("127.0.0.1:99999"); err == nil || strings.Contains(err.Error(), "already") {
+		t.Errorf("a port that can't be: %v", err)
+	}
+	c, at := running(t)
+	want := "page       http://" + at + "/\nWebSocket  ws://" + at + "/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://" + at + "/notify/{user}\n" +
+		"talk       wsnotify " + at + "/ws/ada\n\n"
+	if got := c.out.String(); got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+}
+
+// The flags of serve are checked before it listens.
+func TestFlagsOfServe(t *testing.T) {
+	for args, want := range map[string]string{
+		"--refuse 199":     "--refuse 199: expected an HTTP status from 200 to 599, such as 401",
+		"--refuse 600":     "--refuse 600: expected an HTTP status from 200 to 599, such as 401",
+		"--number msgType": "--number msgType: notifications have that field already; expected another one, such as seq",
+		"--number content": "--number content: notifications have that field already; expected another one, such as seq",
+		"--number=":        "--number: the name of the field is empty",
+		"--max-clients 0":  "--max-clients 0: expected a whole number such as 6",
+		"--confirm a..b":   "--confirm a..b: expected the name of a field, such as id or meta.id",
+		"--refuse 200 -x":  "unknown flag -x: it is a flag of connect, and not of serve",
+	} {
+		c := start(t, nil, append([]string{"serve", "--addr", "nonsense"}, strings.Fields(args)...)...)
+		c.wants(t, exitUsage)
+		if first, _, _ := strings.Cut(c.err.String(), "\n"); first != "wsnotify: "+want {
+			t.Errorf("%s: it says %s, want %s", args, first, want)
+		}
+	}
+	for _, args := range []string{"--refuse 200", "--refuse 599", "--max-clients 1", "--number seq"} {
+		c := start(t, nil, append([]string{"serve", "--addr", "nonsense"}, strings.Fields(args)...)...)
+		c.wants(t, exitUsage)
+		if !strings.Contains(c.err.String(), "--addr nonsense") {
+			t.Errorf("%s: it says %s", args, &c.err)
+		}
+	}
+}
+
 // What the project serves is what it sends to.
 func TestServeAndTheOtherCommands(t *testing.T) {
 	echo, at := running(t, "--echo")
