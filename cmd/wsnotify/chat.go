@@ -48,7 +48,7 @@ func (t *talk) chat(ctx context.Context, cfg wsnotify.Config, url string, g *out
 	err := g.close(code, reason)
 	ended := <-over
 	<-g.client.Done()
-	if last := g.lastClose; g.ours && !t.quiet && !isOdd(last.Code) && ended == nil {
+	if last := g.lastClose; g.ours && !t.quiet && !isOdd(last.Code) && outcome(ended) == nil {
 		out.say("closed with %s", closeText(last.Code, last.Reason))
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && g.opened {
@@ -68,7 +68,6 @@ func (t *talk) converse(ctx context.Context, g *outgoing, out *display) (code ws
 		out.say("no line editor: %v", err)
 		return code, ""
 	}
-	defer editor.close() // so that the terminal takes another Ctrl-C for a signal
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -133,9 +132,9 @@ func (t *talk) command(ctx context.Context, g *outgoing, out *display, line stri
 		if number == "" {
 			number = "1000"
 		}
-		n, err := strconv.Atoi(number)
+		n, _ := strconv.Atoi(number)
 		switch {
-		case err != nil || n != 1000 && (n < 3000 || n > 4999):
+		case n != 1000 && (n < 3000 || n > 4999):
 			out.say("/close %s: expected 1000, or a code from 3000 to 4999", number)
 		case len(reason) > 123:
 			out.say("/close: the reason has %d bytes; 123 is the most", len(reason))
@@ -173,7 +172,6 @@ func (t *talk) command(ctx context.Context, g *outgoing, out *display, line stri
 type editor struct {
 	lines *readline.Instance
 	raw   readline.RawMode
-	out   *display
 	under io.Writer
 
 	mu      sync.Mutex
@@ -181,7 +179,7 @@ type editor struct {
 }
 
 func newEditor(out *display) (*editor, error) {
-	e := &editor{out: out, under: out.out}
+	e := &editor{under: out.out}
 	var err error
 	e.lines, err = readline.NewEx(&readline.Config{
 		Prompt:       "> ",
@@ -225,22 +223,10 @@ func (e *editor) Write(p []byte) (int, error) {
 	}
 }
 
-// close gives the terminal back.
-func (e *editor) close() {
-	e.lines.Close()
-	e.out.through(nil)
-}
-
-// through has all be written by w, where it would go to a terminal; nil ends
-// that.
+// through has all be written by w, where it would go to a terminal.
 func (d *display) through(w io.Writer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if w == nil {
-		d.out, d.err = d.plain[0], d.plain[1]
-		return
-	}
-	d.plain = [2]io.Writer{d.out, d.err}
 	d.out = w
 	if isTerminal(d.err) {
 		d.err = w

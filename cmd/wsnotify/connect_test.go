@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -350,7 +351,7 @@ func TestEndsOfAConversation(t *testing.T) {
 		{"Ctrl-D", ctrlD, exitOK, "connected closed with 1000 (normal)\r\n"},
 		{"-q", ctrlD, exitOK, ""},
 		{"/quit", "/quit" + enter, exitOK, "connected closed with 1000 (normal)\r\n"},
-		{"Ctrl-C", "half a line" + ctrlC, exitOK, "connected "},
+		{"Ctrl-C", "half a line" + ctrlC, exitOK, "connected closed with 1000 (normal)\r\n"},
 		{"Ctrl-C twice", ctrlC, 130, "connected "},
 	} {
 		srv := wsnotifytest.NewServer(t)
@@ -465,6 +466,15 @@ func TestLinesOfAConversationThatAreNotSent(t *testing.T) {
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
 		say(canceled, "c", notice)
+
+		// Of -x, those that come behind are known, too.
+		talk.texts = []string{"a", strings.Repeat("b", 201)}
+		if err := talk.input(t.Context(), nil, g); !errors.Is(err, wsnotify.ErrClosed) {
+			t.Errorf("-x: %v", err)
+		}
+		if got, want := fmt.Sprint(g.refused, g.behind), "2 [not delivered: a not delivered: "+strings.Repeat("b", 200)+"…]"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	})
 }
 

@@ -32,7 +32,6 @@ type display struct {
 	tty      bool          // out is a terminal
 	errTTY   bool          // err is one
 	chatting bool          // somebody types on it
-	plain    [2]io.Writer  // out and err without a line editor
 	live     *os.File      // the terminal of the status line; nil for none
 	epoch    func() uint64 // of the client
 

@@ -201,7 +201,7 @@ func TestValuesOfFlags(t *testing.T) {
 		{count{at: &n}, "2147483647", "2147483647"}, {count{at: &n}, "2147483648", ""}, {count{at: &n}, "x", ""},
 		{size{&bytes}, "1", "1"}, {size{&bytes}, "1024", "1K"}, {size{&bytes}, "1025", "1025"}, {size{&bytes}, "64k", "64K"}, {size{&bytes}, " 16MiB ", "16M"},
 		{size{&bytes}, "2048M", "2G"}, {size{&bytes}, "1024G", "1024G"}, {size{&bytes}, "1025G", ""}, {size{&bytes}, "1099511627776", "1024G"}, {size{&bytes}, "1099511627777", ""},
-		{size{&bytes}, "-1", "-1"}, {size{&bytes}, "-1K", "-1"}, {size{&bytes}, "-2", ""}, {size{&bytes}, "0", ""}, {size{&bytes}, "5B", "5"},
+		{size{&bytes}, "-1", "-1"}, {size{&bytes}, "-1K", "-1"}, {size{&bytes}, "-2", ""}, {size{&bytes}, "1MK", ""}, {size{&bytes}, "0", ""}, {size{&bytes}, "5B", "5"},
 	} {
 		err := test.flag.Set(test.typed)
 		if test.want == "" {

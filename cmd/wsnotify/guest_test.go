@@ -99,6 +99,11 @@ func TestClientsOfAHub(t *testing.T) {
 			t.Errorf("client %d: %q, want %q", i+1, got, want)
 		}
 	}
+	h.clients = []*guest{{User: "ada"}, {User: "bob"}}
+	if !h.online("bob") || h.online("eve") {
+		t.Error("a client that is there is not, or the other way round")
+	}
+	h.clients = nil
 	h.leave()
 	if got := h.enter(); got != "" {
 		t.Error(got)

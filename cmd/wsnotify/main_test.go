@@ -807,10 +807,11 @@ func TestIndented(t *testing.T) {
 		`plain`:                                 `plain`,
 		`"text"`:                                `"text"`,
 		"[" + strings.Repeat("{},", 20) + "[]]": "[\n" + strings.Repeat("  {},\n", 20) + "  []\n]",
-		strings.Repeat("[", 16) + strings.Repeat("]", 16):   deep(16),
-		strings.Repeat("[", 17) + strings.Repeat("]", 17):   strings.Repeat("[", 17) + strings.Repeat("]", 17),
-		`["` + strings.Repeat("x", 64<<10) + `"]`:           `["` + strings.Repeat("x", 64<<10) + `"]`,
-		`["` + strings.Repeat("[", 40) + `\"[", "` + `\\"]`: "[\n  \"" + strings.Repeat("[", 40) + `\"[",` + "\n  " + `"\\"` + "\n]",
+		strings.Repeat("[1,", 17) + "1" + strings.Repeat("]", 17): strings.Repeat("[1,", 17) + "1" + strings.Repeat("]", 17),
+		strings.Repeat("[", 16) + strings.Repeat("]", 16):         deep(16),
+		strings.Repeat("[", 17) + strings.Repeat("]", 17):         strings.Repeat("[", 17) + strings.Repeat("]", 17),
+		`["` + strings.Repeat("x", 64<<10) + `"]`:                 `["` + strings.Repeat("x", 64<<10) + `"]`,
+		`["` + strings.Repeat("[", 40) + `\"[", "` + `\\"]`:       "[\n  \"" + strings.Repeat("[", 40) + `\"[",` + "\n  " + `"\\"` + "\n]",
 	} {
 		if got := indented(text); got != want {
 			t.Errorf("%.60s becomes %.200s, expected %.200s", text, got, want)

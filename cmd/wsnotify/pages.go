@@ -115,8 +115,8 @@ func action(h *hub, verb string, form url.Values) (func(*guest), error) {
 			}
 		}, nil
 	case "close":
-		code, err := strconv.Atoi(form.Get("code"))
-		if err != nil || !mayClose(code) {
+		code, _ := strconv.Atoi(form.Get("code"))
+		if !mayClose(code) {
 			return nil, fmt.Errorf("the code is %q; expected 1000 to 1014 without 1004 to 1006, or 3000 to 4999", shorten(form.Get("code"), 40))
 		}
 		reason := form.Get("reason")

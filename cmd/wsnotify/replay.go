@@ -256,13 +256,12 @@ func (p *replay) connection(w http.ResponseWriter, r *http.Request) error {
 	s.at, s.t = time.Now(), max(p.next.T, p.from)
 	for first := true; !p.over && p.next.Conn == s.number && (first || p.next.Type != jsonl.Open); first = false {
 		e, line := p.next, p.line
-		if d := (*difference)(nil); errors.As(s.play(ctx, &e), &d) {
+		err := s.play(ctx, &e)
+		if d := (*difference)(nil); errors.As(err, &d) {
 			return differs(line, &e, d)
 		}
-		select {
-		case <-p.done:
+		if err != nil { // the server ends
 			return nil
-		default:
 		}
 		p.advance()
 	}

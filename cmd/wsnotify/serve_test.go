@@ -260,6 +260,18 @@ func TestAddressesOfServe(t *testing.T) {
 	if _, err := listenAt("127.0.0.1:99999"); err == nil || strings.Contains(err.Error(), "already") {
 		t.Errorf("a port that can't be: %v", err)
 	}
+	_, at := running(t, "--host", "devbox.example")
+	for host, want := range map[string]int{"devbox.example": 200, "another.example": 403} {
+		req, _ := http.NewRequest("GET", "http://"+at+"/", nil)
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("as %s it answers %d", host, resp.StatusCode)
+		}
+	}
 	c, at := running(t)
 	want := "page       http://" + at + "/\nWebSocket  ws://" + at + "/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://" + at + "/notify/{user}\n" +
 		"talk       wsnotify " + at + "/ws/ada\n\n"

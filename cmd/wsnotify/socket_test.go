@@ -609,6 +609,7 @@ func TestServeRefusesWhatIsNoHandshake(t *testing.T) {
 		{"Sec-WebSocket-Key", "AAAA", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
 		{"Sec-WebSocket-Key", "?", http.StatusBadRequest, "", "expected one Sec-WebSocket-Key"},
 		{"Origin", "http://evil.example", http.StatusForbidden, "", "the page at http://evil.example may not connect: expected one of this server, or of localhost"},
+		{"Origin", "http://" + strings.Repeat("x", 194), http.StatusForbidden, "", "the page at http://" + strings.Repeat("x", 193) + "… may not"},
 		{"Origin", "null", http.StatusForbidden, "", "the page at null may not connect"},
 		{"Origin", "http://LOCALHOST", http.StatusNotImplemented, "", "this is no HTTP/1.1 connection"}, // all is well but for that
 	} {
