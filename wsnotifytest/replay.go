@@ -474,7 +474,10 @@ func (p *replay) client(e *Event) error {
 	if err == nil {
 		err = skip
 	}
-	if err != nil {
+	switch {
+	case err != nil && p.testOver(): // which ends the connection, too, before or after this was noticed
+		return errTestOver
+	case err != nil:
 		return err
 	}
 	p.s.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,7 +66,7 @@ func TestRecordingRoundTrip(t *testing.T) {
 	if err != nil || n != int64(file.Len()) {
 		t.Fatal(n, file.Len(), err)
 	}
-	if !strings.HasPrefix(file.String(), `{"v":1,"t":0,"conn":1,"dir":"out","type":"open","subprotocol":"v1"}`+"\n") {
+	if !strings.HasPrefix(file.String(), `{"v":1,"t":0,"conn":1,"dir":"out","type":"open","subprotocol":"v1"}`+"\n"+`{"t":1000000000,"conn":1,"dir":"in","type":"text","text":"hello"}`+"\n") {
 		t.Error(file.String())
 	}
 	text := file.String()
@@ -86,6 +87,44 @@ func TestRecordingRoundTrip(t *testing.T) {
 	bad := &wsnotifytest.Recording{Events: []wsnotifytest.Event{{Conn: 1, Dir: "in", Type: "text", Text: "\xff"}}}
 	if _, err := bad.WriteTo(&again); err == nil || !strings.Contains(err.Error(), "event 1: the text of a message is not UTF-8") {
 		t.Error(err)
+	}
+}
+
+// limitedWriter is a disk that becomes full.
+type limitedWriter struct{ left int }
+
+var errFull = errors.New("no space left")
+
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	n := min(len(p), w.left)
+	if w.left -= n; n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// How many bytes of a recording were written is known also when that fails, at whatever byte.
+func TestRecordingThatCannotBeWritten(t *testing.T) {
+	for _, size := range []int{10, 5000} { // less and more than is written at once
+		rec := new(wsnotifytest.Recording)
+		for range 3 {
+			rec.Events = append(rec.Events, wsnotifytest.Event{Conn: 1, Dir: "in", Type: "text", Text: strings.Repeat("x", size)})
+		}
+		var whole bytes.Buffer
+		if _, err := rec.WriteTo(&whole); err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []int{0, 1, 4095, 4096, 4097, 6000, whole.Len() - 1, whole.Len()} {
+			limit = min(limit, whole.Len())
+			n, err := rec.WriteTo(&limitedWriter{limit})
+			if want := limit < whole.Len(); n != int64(limit) || errors.Is(err, errFull) != want {
+				t.Errorf("of %d bytes %d can be written: %d, %v", whole.Len(), limit, n, err)
+			}
+		}
+		rec.Events[2].Text = "\xff"
+		if n, err := rec.WriteTo(&limitedWriter{1 << 20}); err == nil || n > int64(whole.Len()) || size > 4096 && n == 0 {
+			t.Errorf("of a wrong event: %d, %v", n, err)
+		}
 	}
 }
 
@@ -257,6 +296,12 @@ func TestReplayReportsTheFirstDifference(t *testing.T) {
 			_, _, _ = c.Read(ctx)
 			_ = c.Close(1000, "good bye")
 		}, `at event 6, after 5s on connection 1: expected close 1000 "bye", got close 1000 "good bye"`},
+		{"text before a close of the server", func(ctx context.Context, c *websocket.Conn, dial func() *websocket.Conn) {
+			right(ctx, c)
+			c = dial()
+			text(ctx, c, "again")
+			text(ctx, c, "and more")
+		}, `at event 10, after 9s on connection 2: expected the end of the connection without a close frame, got text "and more"; connection 2`},
 		{"no second connection", func(ctx context.Context, c *websocket.Conn, _ func() *websocket.Conn) { right(ctx, c) },
 			`at event 8, after 8s on connection 2: expected a connection, got nothing, 1h0m0s after it was due; 1 handshakes came since the beginning`},
 	} {
@@ -357,7 +402,7 @@ func TestReplayPlaysEnds(t *testing.T) {
 // A client that dropped a silent server did so after nothing had come for a while: from then on, the server of
 // the replay answers no ping.
 func TestReplayFallsSilent(t *testing.T) {
-	for name, silent := range map[string]time.Duration{"said": 3 * time.Second, "not said": 0} {
+	for name, silent := range map[string]time.Duration{"said": 2500 * time.Millisecond, "not said": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := wsnotifytest.NewNetwork(t).NewServer()
@@ -389,7 +434,11 @@ func TestReplayFallsSilent(t *testing.T) {
 				if data := <-read; data != "last" {
 					t.Errorf("it sent %q", data)
 				}
-				time.Sleep(time.Second)
+				time.Sleep(time.Second / 4)
+				if err := ping(); (err == nil) != (silent != 0) {
+					t.Errorf("a quarter of a second after the last message, it answers a ping with %v", err)
+				}
+				time.Sleep(time.Second / 2)
 				if err := ping(); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("after that, it answers a ping with %v", err)
 				}
@@ -505,6 +554,142 @@ func TestFaultsOverARecording(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client may not leave before a server falls silent, nor while that sends what is not read.
+func TestReplayOfAClientThatLeaves(t *testing.T) {
+	for name, test := range map[string]struct {
+		rec  string
+		want string
+		at   time.Duration
+	}{
+		"before the silence": {`0 1 out open
+			5 1 out close 1006`, "at event 2, after 5s on connection 1: expected the connection to go on, got close 4000", time.Second},
+		"while it does not read": {"0 1 out open\n0 1 in text " + strings.Repeat("x", 1<<20), "at event 2, after 0s on connection 1: expected the connection to go on, got close 4000", 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &testkit.Recorder{TB: t}
+				n := wsnotifytest.NewNetwork(r)
+				s := n.NewServer()
+				s.AnswerClose(false)
+				rec := recordingOf(t, test.rec)
+				if len(rec.Events[1].Text) == 0 {
+					rec.Events[1].Silent = 3 * time.Second
+				}
+				s.Replay(rec)
+				c, _ := rawDial(t, n, s)
+				start := time.Now()
+				time.Sleep(time.Second)
+				_, _ = io.WriteString(c, masked(0x88, "\x0f\xa0"))
+				if err := s.WaitReplay(context.Background()); err == nil || !strings.Contains(err.Error(), test.want) || time.Since(start) != test.at {
+					t.Errorf("after %v: %v, want %s", time.Since(start), err, test.want)
+				}
+				_ = c.Close()
+				wantErrors(t, r.End(), test.want)
+			})
+		})
+	}
+}
+
+// The end of a test ends what is played, whatever that waits for, and is a difference only if a client was to come.
+func TestReplayEndsWithTheTest(t *testing.T) {
+	for name, test := range map[string]struct {
+		rec  string
+		want string
+	}{
+		"before a connection": {"0 1 out open", `expected a connection, got nothing before the test was over; 0 handshakes came since the beginning`},
+		"before a message":    {"0 1 out open\n9 1 in text x", ""},
+		"before the silence":  {"0 1 out open\n9 1 out close 1006", ""},
+		"before an answer":    {"0 1 out open\n9 1 out text x", ""},
+		"without an answer":   {"0 1 out open\n1 1 out text x", ""},
+		"while it sends":      {"0 1 out open\n1 1 in text " + strings.Repeat("x", 1<<20) + "\n2 1 in text y", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &testkit.Recorder{TB: t}
+				n := wsnotifytest.NewNetwork(r)
+				s := n.NewServer()
+				did := false
+				rec := recordingOf(t, test.rec)
+				rec.Events[len(rec.Events)-1].Do = func(*wsnotifytest.Conn) { did = true }
+				s.Replay(rec)
+				if name != "before a connection" {
+					c, _ := rawDial(t, n, s)
+					defer c.Close()
+					s.AllowOpenConns()
+				}
+				time.Sleep(2 * time.Second)
+				s.Close()
+				err := s.WaitReplay(context.Background())
+				if test.want == "" {
+					wantErrors(t, r.End())
+				} else {
+					wantErrors(t, r.End(), test.want)
+				}
+				if (err != nil) != (test.want != "") || did {
+					t.Errorf("WaitReplay returned %v, and the last event was played: %v", err, did)
+				}
+			})
+		})
+	}
+}
+
+// Where the test has broken a connection, what the client does on it is not compared.
+func TestFaultsWhereTheClientIsToAct(t *testing.T) {
+	const rec = `0 1 out open
+		1 1 in text one
+		2 1 %s
+		3 1 in text three
+		9 2 out open
+		10 2 in text four`
+	for _, event := range []string{"out text two", "out close 1000", "in text two", "out text " + strings.Repeat("x", 1000)} {
+		for name, fault := range map[string]func(c *wsnotifytest.Conn){
+			"drop": (*wsnotifytest.Conn).Drop, "reset": (*wsnotifytest.Conn).Reset, "close": func(c *wsnotifytest.Conn) { _ = c.Close(1012, "") },
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				s := wsnotifytest.NewNetwork(t).NewServer()
+				r := recordingOf(t, fmt.Sprintf(rec, event))
+				r.Message(1).Do = func(c *wsnotifytest.Conn) { time.Sleep(time.Second / 2); fault(c) }
+				s.Replay(r)
+				for _, want := range []string{"one", "four"} {
+					c := dial(t, s, "ada")
+					if _, text, err := c.Read(t.Context()); string(text) != want {
+						t.Errorf("%s, then %.20s: %q, %v", name, event, text, err)
+					}
+					if want == "one" {
+						_, _, _ = c.Read(t.Context())
+					}
+					_ = c.CloseNow()
+				}
+				if err := s.WaitReplay(t.Context()); err != nil {
+					t.Errorf("%s, then %.20s: %v", name, event, err)
+				}
+				s.AllowViolations()
+			})
+		}
+	}
+}
+
+// Of a message that a fault interrupts, nothing more is expected.
+func TestFaultWhileAReplaySends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := wsnotifytest.NewNetwork(t)
+		s := n.NewServer()
+		s.Replay(recordingOf(t, "0 1 out open\n0 1 in text "+strings.Repeat("x", 1<<20)+"\n5 2 out open\n6 2 in text again"))
+		c, _ := rawDial(t, n, s)
+		time.Sleep(time.Second)
+		s.Everybody().Drop()
+		_ = c.Close()
+		again := dial(t, s, "ada")
+		if _, text, err := again.Read(t.Context()); string(text) != "again" {
+			t.Errorf("%q, %v", text, err)
+		}
+		_ = again.CloseNow()
+		if err := s.WaitReplay(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A recording is played in memory and on loopback, with TLS and without, and compressed or not.
