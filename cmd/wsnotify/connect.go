@@ -155,9 +155,6 @@ func (t *talk) pipe(ctx context.Context, cmd *cobra.Command, cfg wsnotify.Config
 		over <- ended
 	case <-enough:
 	case err = <-sent:
-		if err != nil {
-			break
-		}
 		var timer <-chan time.Time
 		if !t.one || cmd.Flags().Changed("wait") {
 			timer = time.After(t.wait)

@@ -93,9 +93,6 @@ func (g *outgoing) queue(ctx context.Context, data []byte) error {
 		if err := g.client.Flush(ctx); err != nil {
 			return err
 		}
-		if wait == 0 {
-			continue
-		}
 		// What is done leaves the outbox and the file a little later; much later, where the disk is full.
 		select {
 		case <-time.After(wait):

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -189,6 +190,12 @@ func TestPingsThatAreToldOf(t *testing.T) {
 		client.Disconnect()
 		<-client.Done()
 		expect(2 * time.Second)
+		if err := client.Connect(t.Context(), srv.URL(), "ada"); err != nil {
+			t.Fatal(err)
+		}
+		expect(time.Second, "pong after ")
+		client.Disconnect()
+		<-client.Done()
 		cancel()
 		<-over
 		new(connection).pings(t.Context(), client, nil)
@@ -236,6 +243,28 @@ func TestMessagesThatListenShows(t *testing.T) {
 			t.Errorf("%+v: printed %v, it said %q, %d were seen, broken %v, %v", test, printed, &said, l.seen, l.broken, l.ctx.Err())
 		}
 		l.cancel()
+	}
+}
+
+// In a pipe, listen prints for programs, unless somebody wants colours.
+func TestLooksOfListen(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                      `{"time":TIME,"msgType":"mail","content":"x","fallback":false,"epoch":1}` + "\n",
+		"--color never":         `{"time":TIME,"msgType":"mail","content":"x","fallback":false,"epoch":1}` + "\n",
+		"--color always":        "\x1b[2mTIME\x1b[22m  \x1b[1;36mmail    \x1b[22;0m  x\n",
+		"--color always --json": `{"time":TIME,"msgType":"mail","content":"x","fallback":false,"epoch":1}` + "\n",
+		"--raw --timestamps":    `TIME {"msgType":"mail","content":"x"}` + "\n",
+	} {
+		inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+			srv := n.NewServer()
+			srv.OnConn(func(c *wsnotifytest.Conn) { c.Notify("mail", "x") })
+			c := start(t, nil, append([]string{"listen", srv.URL() + "ada", "--count", "1"}, strings.Fields(args)...)...)
+			c.ends(t, time.Now(), exitOK, 0, "")
+			got := regexp.MustCompile(`"?\d{4}-\d\d-\d\dT[^ ,]*"?|\d\d:\d\d:\d\d`).ReplaceAllString(c.out.String(), "TIME")
+			if got != want {
+				t.Errorf("%q: %q, want %q", args, got, want)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -77,6 +79,9 @@ func TestEndsOfAPipe(t *testing.T) {
 		}, code: exitGaveUp, after: time.Second, says: "wsnotify: the connection was lost: unexpected EOF\n", closes: "[]"},
 		"a long text that can't be sent": {args: "--base64 --wait 0s -x " + strings.Repeat("!", 41), code: exitFailure,
 			says: "wsnotify: not sent: -x \"" + strings.Repeat("!", 40) + "…\": it is not base64 (illegal base64 data at input byte 0)\nwsnotify: 1 message not sent\n", closes: "[1000]"},
+		"pings are shown": {args: "-x a --show-pings --heartbeat 1s --wait 2500ms", serve: func(s *wsnotifytest.Server) {
+			s.OnConn(func(c *wsnotifytest.Conn) { later(func() { time.Sleep(time.Second / 2); c.Ping("hi") }) })
+		}, after: 2500 * time.Millisecond, out: "a\n", says: "wsnotify: pong after 0s\nwsnotify: ping from the server: \"hi\"\nwsnotify: pong after 0s\n", closes: "[1000]"},
 		"nothing that can be sent": {args: "--base64 -x no!", code: exitFailure, after: 2 * time.Second,
 			says: "wsnotify: not sent: -x \"no!\": it is not base64 (illegal base64 data at input byte 2)\nwsnotify: 1 message not sent\n", closes: "[1000]"},
 	} {
@@ -95,6 +100,47 @@ func TestEndsOfAPipe(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A good-bye of the server is one only when all is sent: while the input is open, it is a loss.
+func TestGoodByeWhileTheInputIsOpen(t *testing.T) {
+	for args, want := range map[string]int{"--attempts 0": exitGaveUp, "--attempts 0 --no-reconnect": exitOK} {
+		inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+			srv := n.NewServer()
+			srv.OnConn(func(c *wsnotifytest.Conn) { time.Sleep(time.Second); c.Close(1001, "") })
+			in, out := io.Pipe()
+			began := time.Now()
+			c := start(t, in, append([]string{"connect", srv.URL() + "ada"}, strings.Fields(args)...)...)
+			c.ends(t, began, want, time.Second, map[bool]string{true: "wsnotify: the server closed with 1001 (going away)\n"}[want != exitOK])
+			out.Close()
+			synctest.Wait()
+		})
+	}
+}
+
+// An input that has ended, or is watched by somebody, is told from one that may go on.
+func TestInputsThatAreOver(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	pipe, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	defer end.Close()
+	for r, want := range map[io.Reader]bool{strings.NewReader(""): false, file: true, null: true, pipe: false} {
+		if got := isOver(r); got != want {
+			t.Errorf("%T %v: %v", r, r, got)
+		}
 	}
 }
 
@@ -126,14 +172,14 @@ func TestEndsOfSend(t *testing.T) {
 		says  string
 		ctrlC time.Duration
 	}{
-		"all is read": {got: "[a b] [1000]"},
+		"all is read": {got: "[a 7] [1000]"},
 		"a server without pongs answers the close": {set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerPings(false) },
-			after: 2 * time.Second, got: "[a b] [1000]"},
+			after: 2 * time.Second, got: "[a 7] [1000]"},
 		"a server without an answer to the close": {set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerClose(false) },
-			after: 2 * time.Second, got: "[a b] [1000]"},
+			after: 2 * time.Second, got: "[a 7] [1000]"},
 		"a server without any answer": {set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerClose(false); s.AnswerPings(false) },
-			code: exitFailure, after: 7 * time.Second, got: "[a b] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
-		"that it is read is told with --verbose": {args: "-v -A me --whole", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Latency(time.Millisecond) }, after: 8 * time.Millisecond, got: "[a\nb\n] [1000]",
+			code: exitFailure, after: 7 * time.Second, got: "[a 7] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
+		"that it is read is told with --verbose": {args: "-v -A me --whole", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Latency(time.Millisecond) }, after: 8 * time.Millisecond, got: "[a\n7\n] [1000]",
 			says: "wsnotify: > GET /ws/ada HTTP/1.1\nwsnotify: > Host: server-1.test\nwsnotify: > User-Agent: me\n" +
 				"wsnotify: < HTTP/1.1 101 Switching Protocols\nwsnotify: < Connection: Upgrade\nwsnotify: < Sec-Websocket-Accept: KEY\nwsnotify: < Upgrade: websocket\n" +
 				"wsnotify: connected to ws://server-1.test/ws/ada\nwsnotify: the server has read 1 message\n"},
@@ -142,14 +188,14 @@ func TestEndsOfSend(t *testing.T) {
 		"no connection in time": {args: "--timeout 5s --attempts 9 --interval 2s", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Refuse(true) },
 			code: exitTimeout, after: 5 * time.Second, got: "[] []",
 			says: "wsnotify: attempt 1 in 2s: " + refused + "wsnotify: attempt 2 in 2s: " + refused + "wsnotify: attempt 3 in 2s: " + refused +
-				"wsnotify: no connection within 5s: " + refused + "wsnotify: not delivered: a\nwsnotify: not delivered: b\n"},
+				"wsnotify: no connection within 5s: " + refused + "wsnotify: not delivered: a\nwsnotify: not delivered: 7\n"},
 		"interrupted while the server is asked": {ctrlC: time.Second, set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerPings(false) },
-			after: time.Second, got: "[a b] [1000]"},
+			after: time.Second, got: "[a 7] [1000]"},
 		"interrupted, and no answer": {ctrlC: time.Second, set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerClose(false); s.AnswerPings(false) },
-			code: exitFailure, after: 6 * time.Second, got: "[a b] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
+			code: exitFailure, after: 6 * time.Second, got: "[a 7] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
 		"interrupted without a connection": {ctrlC: time.Second, args: "--attempts 1", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Refuse(true) },
 			code: exitFailure, after: time.Second, got: "[] []",
-			says: "wsnotify: attempt 1 in 10s: " + refused + "wsnotify: 2 messages not sent: " + refused + "wsnotify: not delivered: a\nwsnotify: not delivered: b\n"},
+			says: "wsnotify: attempt 1 in 10s: " + refused + "wsnotify: 2 messages not sent: " + refused + "wsnotify: not delivered: a\nwsnotify: not delivered: 7\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
@@ -158,7 +204,7 @@ func TestEndsOfSend(t *testing.T) {
 					test.set(n, srv)
 				}
 				began := time.Now()
-				c := start(t, strings.NewReader("a\nb\n"), append([]string{"send", srv.URL() + "ada"}, strings.Fields(test.args)...)...)
+				c := start(t, strings.NewReader("a\n7\n"), append([]string{"send", srv.URL() + "ada"}, strings.Fields(test.args)...)...)
 				if test.ctrlC != 0 {
 					time.AfterFunc(test.ctrlC, c.cancel)
 				}

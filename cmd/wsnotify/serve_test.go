@@ -272,6 +272,20 @@ func TestAddressesOfServe(t *testing.T) {
 			t.Errorf("as %s it answers %d", host, resp.StatusCode)
 		}
 	}
+	ending, at := running(t)
+	closed := make(chan wsnotify.CloseEvent, 1)
+	client := wsnotify.New(wsnotify.Config{OnClose: func(ev wsnotify.CloseEvent) { closed <- ev }})
+	if err := client.Connect(within(t), "ws://"+at+"/ws/", "ada"); err != nil {
+		t.Fatal(err)
+	}
+	ending.out.Await(within(t), t, "+ ada\n")
+	ending.cancel()
+	if ev := next(t, closed); ev.Code != wsnotify.StatusGoingAway || ev.Reason != "the server ends" {
+		t.Errorf("at its end, a client gets %d %s", ev.Code, ev.Reason)
+	}
+	client.Disconnect()
+	<-client.Done()
+
 	c, at := running(t)
 	want := "page       http://" + at + "/\nWebSocket  ws://" + at + "/ws/{user}\nnotify     curl -d msgType=mail -d content='3 new' http://" + at + "/notify/{user}\n" +
 		"talk       wsnotify " + at + "/ws/ada\n\n"

@@ -347,6 +347,12 @@ func TestServeAnswersToItsOwnNamesAlone(t *testing.T) {
 		}
 	}
 
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	r.Host = strings.Repeat("x", 201) + ":80"
+	if new(hosts).only(nil).ServeHTTP(w, r); w.Body.String() != "this server is not asked by the name \""+strings.Repeat("x", 200)+"…\", which may be a page's that wants to read what is sent here; "+
+		"use localhost, or start it with: wsnotify serve --host "+strings.Repeat("x", 200)+"…\n" {
+		t.Errorf("a long name is answered with %s", w.Body)
+	}
 	_, srv := hubServer(t, nil)
 	for _, path := range []string{"/", "/events", "/ws/ada", "/notify"} {
 		req, _ := http.NewRequest("GET", srv.URL+path, nil)
