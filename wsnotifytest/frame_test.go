@@ -165,17 +165,6 @@ func TestAddressesOfServers(t *testing.T) {
 	})
 }
 
-// Of pings that nobody answers the latest are remembered.
-func TestPingsThatNobodyAnswers(t *testing.T) {
-	c := &Conn{s: NewNetwork(t).NewServer()}
-	for i := range outstandingPings + 3 {
-		c.asks(fmt.Sprint(i))
-	}
-	if len(c.asked) != outstandingPings || c.asked[0] != "3" || c.asked[outstandingPings-1] != fmt.Sprint(outstandingPings+2) {
-		t.Errorf("%d are remembered, from %s to %s", len(c.asked), c.asked[0], c.asked[len(c.asked)-1])
-	}
-}
-
 // An answer with another payload is wrong unless a right one has come since, or may have been on its way when the
 // test broke the connection.
 func TestWrongPongs(t *testing.T) {

@@ -41,6 +41,11 @@ func TestMisuseIsReported(t *testing.T) {
 				c := dial(t, s, "ada")
 				tt.do(s)
 				_ = c.CloseNow()
+				if strings.HasPrefix(tt.name, "status") { // and nobody is refused
+					if err := tryDial(t.Context(), s); err != nil {
+						t.Error(err)
+					}
+				}
 				wantErrors(t, r.End(), tt.want...)
 			})
 		})

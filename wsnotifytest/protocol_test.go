@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -234,5 +235,55 @@ func TestPongsToADeafClient(t *testing.T) {
 		if _, pings := s.Heartbeats("raw"); pings != 1000 {
 			t.Error(pings)
 		}
+	})
+}
+
+// So many pings without an answer are remembered, and no more.
+func TestPingsThatNobodyAnswers(t *testing.T) {
+	for answer, want := range map[string][]string{"p1": nil, "p256": nil, "p0": {`ping "p1" was answered with pong "p0", expected the same payload (section 5.5.3)`}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &testkit.Recorder{TB: t}
+			n := wsnotifytest.NewNetwork(r)
+			s := n.NewServer()
+			c, _ := rawDial(t, n, s)
+			conn := newest(t, s, "raw")
+			for i := range 257 {
+				if err := conn.Ping(fmt.Sprint("p", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _ = io.WriteString(c, masked(0x8A, answer))
+			synctest.Wait()
+			if got := conn.Pongs(); len(got) != 1 || got[0] != answer {
+				t.Errorf("the pongs are %q", got)
+			}
+			_ = c.Close()
+			<-conn.Done()
+			wantErrors(t, r.End(), want...)
+		})
+	}
+}
+
+// A client that reads nothing gets no answers once the buffers are full; the end is then one without a close frame.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &testkit.Recorder{TB: t}
+		n := wsnotifytest.NewNetwork(r)
+		n.Buffer(1000)
+		s := n.NewServer()
+		c, br := rawDial(t, n, s)
+		conn := newest(t, s, "raw")
+		for range 100 {
+			_, _ = io.WriteString(c, masked(0x89, strings.Repeat("p", 100)))
+			synctest.Wait()
+		}
+		_, _ = io.WriteString(c, masked(0x88, "\x03\xe8"))
+		<-conn.Done()
+		text, err := io.ReadAll(br)
+		if pongs := strings.Count(string(text), "\x8a\x64"); err != nil || pongs == 0 || pongs == 100 || strings.Contains(string(text), "\x88\x02") || conn.CloseCode() != 1000 {
+			t.Errorf("%d pongs came, then %d bytes, %v", pongs, len(text), err)
+		}
+		_ = c.Close()
+		wantErrors(t, r.End())
 	})
 }

@@ -216,3 +216,20 @@ func TestScriptForSomebodyElse(t *testing.T) {
 		}
 	})
 }
+
+// A step on a connection that is over says so.
+func TestStepsBehindTheEnd(t *testing.T) {
+	for _, step := range []Step{Say("a"), SayBinary([]byte("a")), SayNotification("a", 1), StopMidFrame("a"), CloseConn(1000)} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &testkit.Recorder{TB: t}
+			s := NewNetwork(r).NewServer()
+			wait := s.Script(t.Context(), Accept(), DropConn(), step)
+			c := dial(t, s, "ada")
+			if err := wait(); !errors.Is(err, ErrConnClosed) {
+				t.Errorf("%s: %v", step, err)
+			}
+			_ = c.CloseNow()
+			wantErrors(t, r.End(), "wsnotifytest: step 3, "+step.String()+": ")
+		})
+	}
+}

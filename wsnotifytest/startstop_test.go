@@ -5,6 +5,7 @@ package wsnotifytest_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,28 +139,44 @@ func TestStartOfAServerThatIsUpDoesNothing(t *testing.T) {
 	})
 }
 
-// Of two restarts the later one counts.
-func TestRestartTakesThePlaceOfAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := wsnotifytest.NewNetwork(t)
-		s := n.NewServer()
+// The latest Restart decides when the server is back.
+func TestRestartThatIsPutOff(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
 		s.Restart(time.Second)
-		s.Restart(time.Hour)
-		for _, step := range []struct {
-			wait time.Duration
-			up   bool
-		}{{time.Minute, false}, {time.Hour - time.Minute - 1, false}, {1, true}} {
-			time.Sleep(step.wait)
-			synctest.Wait()
-			conn, err := n.DialContext(t.Context(), "tcp", s.Addr())
-			if (err == nil) != step.up {
-				t.Errorf("after %v more: %v", step.wait, err)
-			}
-			if err == nil {
-				_ = conn.Close()
-			}
+		s.Restart(time.Minute)
+		time.Sleep(time.Minute - 1)
+		if err := tryDial(t.Context(), s); !isErrno(err, syscall.ECONNREFUSED) {
+			t.Errorf("before that: %v", err)
+		}
+		time.Sleep(1)
+		synctest.Wait()
+		if err := tryDial(t.Context(), s); err != nil {
+			t.Errorf("then: %v", err)
 		}
 	})
+}
+
+// A server that can't listen at its address again fails the test, at once or later.
+func TestRestartAtAnAddressThatIsTaken(t *testing.T) {
+	for name, restart := range map[string]func(s *wsnotifytest.Server){
+		"Start": (*wsnotifytest.Server).Start, "Restart": func(s *wsnotifytest.Server) { s.Restart(0) },
+	} {
+		r := &testkit.Recorder{TB: t}
+		s := wsnotifytest.NewServer(r)
+		s.Stop()
+		l, err := net.Listen("tcp", s.Addr())
+		if err != nil {
+			t.Skip(err) // somebody else has it
+		}
+		restart(s)
+		if name == "Restart" {
+			for end := time.Now().Add(long); r.Len() == 0 && time.Now().Before(end); {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		_ = l.Close()
+		wantErrors(t, r.End(), "address already in use")
+	}
 }
 
 // What is over can't be closed again.

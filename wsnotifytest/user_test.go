@@ -363,3 +363,22 @@ func TestWaitingForHeartbeatsAndCloseCodes(t *testing.T) {
 		}
 	})
 }
+
+// What can't be sent on the connections of a user is an error that says so.
+func TestPushesThatFail(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		u := s.User("ada")
+		dial(t, s, "ada")
+		if err := u.StopMidFrame("half"); err != nil {
+			t.Error(err)
+		}
+		for name, err := range map[string]error{
+			"StopMidFrame": u.StopMidFrame("half"), "SendText": u.SendText("a"), "SendBinary": u.SendBinary([]byte("a")), "Ping": u.Ping("a"), "Notify": u.Notify("a", 1), "Close": u.Close(1000, ""),
+		} {
+			if err == nil {
+				t.Errorf("%s is no error", name)
+			}
+		}
+		u.Drop()
+	})
+}

@@ -164,3 +164,51 @@ func TestWaitsSayWhoIsThere(t *testing.T) {
 		}
 	})
 }
+
+// What goes on for a day is not quiet.
+func TestWaitQuietInVain(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		s.Echo()
+		c := dial(t, s, "ada")
+		s.Latency(time.Hour)
+		go func() {
+			for c.Write(context.Background(), websocket.MessageText, []byte("on and on")) == nil {
+				if _, _, err := c.Read(context.Background()); err != nil {
+					return
+				}
+			}
+		}()
+		start := time.Now()
+		err := s.WaitQuiet(t.Context())
+		if err == nil || !strings.HasPrefix(err.Error(), "wsnotifytest: waiting until all is quiet, have 1 connections on which ") ||
+			!strings.HasSuffix(err.Error(), " bytes have moved: a day has passed, and the context has no deadline") || time.Since(start) != 24*time.Hour {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Minute)
+		defer cancel()
+		if err := s.WaitQuiet(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "wsnotifytest: waiting until all is quiet, have 1 connections on which ") {
+			t.Error(err)
+		}
+		_ = c.CloseNow()
+	})
+}
+
+// Messages that came before RecordMessages was off can be waited for, others can't.
+func TestWaitForMessagesThatAreNotRecorded(t *testing.T) {
+	inMemory(t, func(t *testing.T, _ *wsnotifytest.Network, s *wsnotifytest.Server) {
+		c := dial(t, s, "ada")
+		say(t, c, "one")
+		if _, err := s.WaitMessages(t.Context(), "ada", 1); err != nil {
+			t.Fatal(err)
+		}
+		s.RecordMessages(false)
+		if got, err := s.WaitMessages(t.Context(), "ada", 1); err != nil || fmt.Sprint(got) != "[one]" {
+			t.Errorf("%q, %v", got, err)
+		}
+		start := time.Now()
+		if got, err := s.WaitMessages(t.Context(), "ada", 2); err == nil || fmt.Sprint(got) != "[one]" || time.Since(start) != 0 {
+			t.Errorf("%q, %v after %v", got, err, time.Since(start))
+		}
+		_ = c.CloseNow()
+	})
+}

@@ -26,6 +26,13 @@ func (r *Recorder) Errorf(format string, args ...any) {
 
 func (r *Recorder) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
 
+// Len returns how many errors there are so far.
+func (r *Recorder) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.errs)
+}
+
 // End calls what Cleanup got, the latest first, and returns the errors. A later End
 // returns those that came since, too.
 func (r *Recorder) End() []string {
