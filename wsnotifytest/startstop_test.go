@@ -148,7 +148,7 @@ func TestRestartThatIsPutOff(t *testing.T) {
 		if err := tryDial(t.Context(), s); !isErrno(err, syscall.ECONNREFUSED) {
 			t.Errorf("before that: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if err := tryDial(t.Context(), s); err != nil {
 			t.Errorf("then: %v", err)

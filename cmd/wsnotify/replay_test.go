@@ -484,7 +484,7 @@ func (s *show) ends(began time.Time, after time.Duration, want string) {
 			got += ": " + strings.Join(f.details, ", ")
 		}
 	}
-	if got != want || took != after {
+	if late := took - after; got != want || late < 0 || late > 100*time.Millisecond { // net/http asks now and then whether all is idle
 		s.t.Errorf("it ends after %v: %s\nwant %v: %s\n%s", took, got, after, want, &s.said)
 	}
 }
@@ -603,7 +603,7 @@ func TestReplayFallsSilent(t *testing.T) {
 		for range 9 {
 			time.Sleep(time.Second - 1)
 			io.WriteString(c, mask(0x89, "p"))
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 		}
 		io.WriteString(c, mask(0x81, "hello?"))
 		c.Close()
