@@ -233,3 +233,28 @@ func TestStepsBehindTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// What a Do returns is the script's, and a plan is ended by one of its kind alone.
+func TestDoThatFailsAndPlansThatStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &testkit.Recorder{TB: t}
+		s := NewNetwork(r).NewServer()
+		no := errors.New("no")
+		if err := s.Script(t.Context(), Do("ask", func(context.Context, *Conn) error { return no }))(); !errors.Is(err, no) {
+			t.Error(err)
+		}
+		for _, stays := range []struct {
+			end  func()
+			want string
+		}{
+			{func() { s.WrongKey(0) }, "503"}, {func() { s.HangHandshake(0) }, "503"}, {func() { s.RefuseRaw(0, "") }, "503"}, {func() { s.Refuse(0, 0, nil, "") }, ""},
+		} {
+			s.Refuse(-1, 503, nil, "")
+			stays.end()
+			if err := tryDial(t.Context(), s); (err == nil) != (stays.want == "") || err != nil && !strings.Contains(err.Error(), stays.want) {
+				t.Errorf("%v, want %s", err, stays.want)
+			}
+		}
+		wantErrors(t, r.End(), "wsnotifytest: step 1, ask: no")
+	})
+}
