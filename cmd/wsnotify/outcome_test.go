@@ -164,6 +164,7 @@ func TestResultOfSending(t *testing.T) {
 		{ctx: canceled, ended: context.Canceled},
 		{err: bad, want: bad.Error()},
 		{err: bad, ended: context.Canceled},
+		{g: &outgoing{ended: true}, ended: context.Canceled},
 		{g: &outgoing{refused: 1}, want: "1 message not sent"},
 		{g: &outgoing{refused: 2, lost: 3}, want: "2 messages not sent, and 3 that may be lost"},
 		{g: &outgoing{lost: 2}, want: "2 messages may be lost"},

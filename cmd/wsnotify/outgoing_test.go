@@ -119,6 +119,22 @@ func TestGoodByeWhileTheInputIsOpen(t *testing.T) {
 	}
 }
 
+// The end of the input makes a failure of the first attempt final, also afterwards.
+func TestEndOfTheInputAfterAFailure(t *testing.T) {
+	for _, verb := range []string{"send", "connect"} {
+		inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
+			srv := n.NewServer()
+			n.Refuse(true)
+			in, out := io.Pipe()
+			began := time.Now()
+			c := start(t, in, verb, srv.URL()+"ada")
+			time.AfterFunc(time.Second, func() { out.Close() })
+			const refused = "connection refused; nothing listens at server-1.test:80\n"
+			c.ends(t, began, exitGaveUp, time.Second, "wsnotify: attempt 1 in 10s: "+refused+"wsnotify: no connection: "+refused)
+		})
+	}
+}
+
 // An input that has ended, or is watched by somebody, is told from one that may go on.
 func TestInputsThatAreOver(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
