@@ -152,6 +152,17 @@ func TestConnectionOfAnAbandonedAttempt(t *testing.T) {
 	}
 }
 
+// A hook that waits for the connection, and not for its ctx, ends with the attempt.
+func TestAbandonedAttemptInOnHandshake(t *testing.T) {
+	tr := &endedConn{}
+	a := &attempt{phase: PhaseHook, tr: tr, result: make(chan attemptResult, 1), ended: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	a.abandon(cancel, nil)
+	if ctx.Err() == nil || tr.kills != 1 {
+		t.Errorf("%v, killed %d times", ctx.Err(), tr.kills)
+	}
+}
+
 // endedConn is a transport of which nothing is left.
 type endedConn struct {
 	transport.Conn

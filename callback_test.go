@@ -37,6 +37,32 @@ func logged(level slog.Level) (*slog.Logger, func() []string) {
 	}
 }
 
+// Status says since when a callback runs, also where nobody wants to know what a message says.
+func TestCallbackSinceInOnMessageAlone(t *testing.T) {
+	for _, typ := range []wsnotify.MessageType{wsnotify.MessageText, wsnotify.MessageBinary} {
+		synctest.Test(t, func(t *testing.T) {
+			w := bubbleWorld(t, wsnotify.Config{OnMessage: func(wsnotify.Message) { time.Sleep(time.Minute) }})
+			conn := w.connect()
+			begun := time.Now()
+			if typ == wsnotify.MessageText {
+				conn.SendText("x")
+			} else {
+				conn.SendBinary([]byte("x"))
+			}
+			w.pass(time.Second)
+			if got := w.c.Status().CallbackSince; !got.Equal(begun) {
+				t.Errorf("%v: %v and not %v", typ, got, begun)
+			}
+			w.pass(time.Minute)
+			if got := w.c.Status().CallbackSince; !got.IsZero() {
+				t.Errorf("%v: %v when none runs", typ, got)
+			}
+			w.must(w.c.Disconnect())
+			<-w.c.Done()
+		})
+	}
+}
+
 // A callback that runs for long is reported once, by its name or type and without
 // content, while it runs.
 func TestSlowCallbackIsLoggedOnce(t *testing.T) {

@@ -301,6 +301,36 @@ func TestCompressedBatches(t *testing.T) {
 	}
 }
 
+// What was read and not decompressed yet comes with the next Reads, however many events these take.
+func TestPendingMessagesComeInPieces(t *testing.T) {
+	for size := 1; size <= 6; size++ {
+		d := deflate.NewDeflater(1<<15, true)
+		var frames [][]byte
+		for i := range 6 {
+			frames = append(frames, serverFrame(d, bytes.Repeat([]byte{byte('a' + i)}, inflateBytes)))
+		}
+		u, _ := compressed(&bothKeep, Options{ReadLimit: -1}, frames...)
+		events := make([]Event, 6)
+		got := ""
+		for want := 6; len(got) < 6; events = events[:size] {
+			n, _, err := u.Read(events)
+			if err != nil || n == 0 || n > want {
+				t.Fatalf("%d events: %d, %v behind %q", size, n, err, got)
+			}
+			for _, ev := range events[:n] {
+				if len(ev.Data) != inflateBytes {
+					t.Errorf("%d bytes", len(ev.Data))
+				}
+				got += string(ev.Data[:1])
+			}
+			want -= n
+		}
+		if got != "abcdef" || u.pending != nil {
+			t.Errorf("%d events: %q, and %d are pending", size, got, len(u.pending))
+		}
+	}
+}
+
 // A message that is withdrawn in the middle of its compression leaves nothing on the
 // wire, and nothing that later messages refer to.
 func TestWithdrawnInTheMiddleOfItsCompression(t *testing.T) {
