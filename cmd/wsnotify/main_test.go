@@ -726,6 +726,18 @@ func TestParagraphsOfTheManual(t *testing.T) {
 	}
 }
 
+// Flags that take one of some words complete these, and no file names.
+func TestCompletionOfWords(t *testing.T) {
+	for flag, words := range map[string]string{
+		"--color": "auto\nalways\nnever\n", "--resume-order": "opaque\nincreasing\nconsecutive\n",
+	} {
+		var out, report strings.Builder
+		if code := run(t.Context(), []string{"__complete", "listen", flag, ""}, nil, &out, &report); code != exitOK || out.String() != words+":4\n" {
+			t.Errorf("%s: %d %q %s", flag, code, out.String(), report.String())
+		}
+	}
+}
+
 func TestCompletionInBash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
