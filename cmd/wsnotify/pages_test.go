@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -274,6 +275,21 @@ func handshakeRequest(path string) *http.Request {
 		r.Header.Set(name, value)
 	}
 	return r
+}
+
+// A client that does not read the answer to its handshake is given up.
+func TestHandshakeThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		begun := time.Now()
+		s, err := accept(&hijacked{httptest.NewRecorder(), server, func() {}}, handshakeRequest("/ws"))
+		if s != nil || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != writeWait {
+			t.Errorf("%v, %v after %v", s, err, time.Since(begun))
+		}
+		if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("the connection goes on: %d, %v", n, err)
+		}
+	})
 }
 
 // A client that was let in, and comes when the server says good-bye to the others, is told so, too, and waited for.
