@@ -55,6 +55,13 @@ func TestSubscriptions(t *testing.T) {
 			}
 			joined := func(want ...string) {
 				t.Helper()
+				n := 0 // the server's word to the client may be faster than that to the test
+				s.await(t, 0, waitLimit, "the keys", func(l line) bool {
+					if l.Event == "join" {
+						n++
+					}
+					return n == len(want)
+				})
 				var got []string
 				for _, l := range s.events("join") {
 					got = append(got, l.Text)
