@@ -1,6 +1,7 @@
 package wsnotify
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -311,4 +312,23 @@ func TestHeartbeatThatHasEndedDoesNotBeat(t *testing.T) {
 			t.Errorf("%d pings", len(h.sent))
 		}
 	})
+}
+
+// Who gives up a ping takes that one back, and no other; an answered one is not there any more.
+func TestForgottenPings(t *testing.T) {
+	h := &heartbeat{sent: []pingSent{{seq: 3}, {seq: 4}, {seq: 6}}}
+	for _, test := range []struct {
+		seq  uint64
+		want bool
+		left []uint64
+	}{{4, true, []uint64{3, 6}}, {4, false, []uint64{3, 6}}, {5, false, []uint64{3, 6}}, {6, true, []uint64{3}}, {3, true, nil}} {
+		got := h.forget(test.seq)
+		var left []uint64
+		for _, p := range h.sent {
+			left = append(left, p.seq)
+		}
+		if got != test.want || !slices.Equal(left, test.left) {
+			t.Errorf("%d: %v, and %d are left", test.seq, got, left)
+		}
+	}
 }
