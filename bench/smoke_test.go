@@ -29,8 +29,11 @@ func TestEveryWorkWithEveryLibrary(t *testing.T) {
 	}
 	t.Logf("%d measurements", len(results))
 	for _, r := range results {
-		if r.Messages == 0 && r.Skipped == "" {
-			t.Errorf("%s with %s: nothing was measured", r.Work, r.Lib)
+		if r.Messages == 0 && r.Skipped == "" { // a busy machine gave it no turn in so short a time
+			alone := options{work: regexp.MustCompile("^" + r.Work + "$"), libs: []string{r.Lib}, rounds: 1, time: time.Second, calm: 2, quiet: true}
+			if again, err := alone.measure(); err != nil || len(again) != 1 || again[0].Messages == 0 {
+				t.Errorf("%s with %s: nothing was measured: %v", r.Work, r.Lib, err)
+			}
 		}
 		if w := workNamed(r.Work); w.section == sending && r.Lib != ours && r.Writes < 0.99 {
 			t.Errorf("%s with %s: %.2f write calls a message, but each returns when it is written", r.Work, r.Lib, r.Writes)
