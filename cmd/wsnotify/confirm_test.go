@@ -139,7 +139,7 @@ func TestSpooledLinesThatMayBeLost(t *testing.T) {
 	}
 }
 
-// What can't be removed from the file is told once for each cause, whoever else hears of errors; and so is a file that can't be read at the end.
+// What can't be removed from the file is reported once for each cause, whoever else gets the errors; and so is a file that can't be read at the end.
 func TestSpoolThatFails(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "spool")
 	lines, err := spool.Open(file, spool.Options{})

@@ -443,7 +443,7 @@ func TestPingOfAConversation(t *testing.T) {
 	})
 }
 
-// A line that can't be sent is told at once, unless all ends.
+// A line that can't be sent is reported at once, unless all ends.
 func TestLinesOfAConversationThatAreNotSent(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
 		talk, g, out, said, srv := talking(t, n)

@@ -135,7 +135,7 @@ func TestEndOfTheInputAfterAFailure(t *testing.T) {
 	}
 }
 
-// An input that has ended, or is watched by somebody, is told from one that may go on.
+// An input that has ended, or is watched by somebody, is distinguished from one that may go on.
 func TestInputsThatAreOver(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "file"))
 	if err != nil {
@@ -160,7 +160,7 @@ func TestInputsThatAreOver(t *testing.T) {
 	}
 }
 
-// An input that can't be read is told by its place.
+// An input that can't be read is reported with its place.
 func TestInputThatBreaks(t *testing.T) {
 	for _, args := range []string{"send", "connect"} {
 		inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
@@ -195,7 +195,7 @@ func TestEndsOfSend(t *testing.T) {
 			after: 2 * time.Second, got: "[a 7] [1000]"},
 		"a server without any answer": {set: func(_ *wsnotifytest.Network, s *wsnotifytest.Server) { s.AnswerClose(false); s.AnswerPings(false) },
 			code: exitFailure, after: 7 * time.Second, got: "[a 7] [1000]", says: "wsnotify: 2 messages may be lost: the server has not answered\n"},
-		"that it is read is told with --verbose": {args: "-v -A me --whole", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Latency(time.Millisecond) }, after: 8 * time.Millisecond, got: "[a\n7\n] [1000]",
+		"that it is read is printed with --verbose": {args: "-v -A me --whole", set: func(n *wsnotifytest.Network, s *wsnotifytest.Server) { n.Latency(time.Millisecond) }, after: 8 * time.Millisecond, got: "[a\n7\n] [1000]",
 			says: "wsnotify: > GET /ws/ada HTTP/1.1\nwsnotify: > Host: server-1.test\nwsnotify: > User-Agent: me\n" +
 				"wsnotify: < HTTP/1.1 101 Switching Protocols\nwsnotify: < Connection: Upgrade\nwsnotify: < Sec-Websocket-Accept: KEY\nwsnotify: < Upgrade: websocket\n" +
 				"wsnotify: connected to ws://server-1.test/ws/ada\nwsnotify: the server has read 1 message\n"},
@@ -233,7 +233,7 @@ func TestEndsOfSend(t *testing.T) {
 	}
 }
 
-// Who waits for capacity is told, when that is over, where the input was left.
+// Who waits for capacity learns, when that is over, where the input was left.
 func TestInputThatWaitsForCapacity(t *testing.T) {
 	inMemory(t, func(t *testing.T, n *wsnotifytest.Network) {
 		srv := n.NewServer()

@@ -166,7 +166,7 @@ func TestActionsOfThePage(t *testing.T) {
 	}
 }
 
-// pageWriter is a page that notes when it is told what; broken, it can't be.
+// pageWriter is a page that notes when it gets what; broken, it gets nothing.
 type pageWriter struct {
 	began  time.Time
 	header http.Header
@@ -187,7 +187,7 @@ func (w *pageWriter) FlushError() error {
 	return nil
 }
 
-// A page is told what happens at once, and then no more than each 50 ms; who is connected, when that has changed.
+// A page gets what happens at once, and then no more than each 50 ms; who is connected, when that has changed.
 func TestPagesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(func(string, ...any) {})
@@ -245,14 +245,14 @@ func TestPagesAreTold(t *testing.T) {
 			time.AfterFunc(110*time.Millisecond, cancel)
 			h.stream(w, httptest.NewRequest("GET", "/events", nil).WithContext(ctx))
 			if took := time.Since(w.began); took != 110*time.Millisecond || len(w.told) != 1 {
-				t.Errorf("busy %v: it ends after %v, and is told %d times", busy, took, len(w.told))
+				t.Errorf("busy %v: it ends after %v, and got %d updates", busy, took, len(w.told))
 			}
 		}
 	})
 	h := newHub(func(string, ...any) {})
 	gone := &pageWriter{header: http.Header{}, broken: true}
 	if h.stream(gone, httptest.NewRequest("GET", "/events", nil)); len(gone.told) != 1 {
-		t.Errorf("a page that is gone is told %d times", len(gone.told))
+		t.Errorf("a page that is gone got %d updates", len(gone.told))
 	}
 }
 
@@ -292,7 +292,7 @@ func TestHandshakeThatNobodyReads(t *testing.T) {
 	})
 }
 
-// A client that was let in, and comes when the server says good-bye to the others, is told so, too, and waited for.
+// A client that was let in, and comes when the server says good-bye to the others, gets that close frame, too, and is waited for.
 func TestClientThatComesAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said []string

@@ -185,7 +185,7 @@ func TestListenReportsAGap(t *testing.T) {
 	c.wants(t, exitOK)
 }
 
-// What goes wrong with subscriptions and positions is told in the words of the flags, and to whom it was told before.
+// What goes wrong with subscriptions and positions is reported in the words of the flags, also to whom it was reported before.
 func TestNotesOfStreams(t *testing.T) {
 	gap := wsnotify.Gap{After: "3", Next: "7"}
 	for _, test := range []struct {

@@ -609,7 +609,7 @@ func TestLargeMessagesAreRefused(t *testing.T) {
 	}
 }
 
-// A Send that waits at the end of its Session is told so, and one that comes later, too.
+// A Send that waits at the end of its Session gets its error, and one that comes later, too.
 func TestSendAtTheEnd(t *testing.T) {
 	for _, next := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

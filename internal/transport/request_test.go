@@ -174,7 +174,7 @@ func TestRequestThatCannotBeSent(t *testing.T) {
 }
 
 // TLS is spoken by us, or by the user's function with the rest of the handshake left to us or not. A certificate that is
-// not trusted closes the connection. Whoever wants to know whether a handshake is under way is told.
+// not trusted closes the connection. Whoever wants to know whether a handshake is under way gets a call.
 func TestRouteOverTLS(t *testing.T) {
 	certificate, pool := testkit.CertificateOfNow(t, "server.test")
 	for _, trusted := range []bool{true, false} {
